@@ -1,0 +1,20 @@
+"""What is computed off the stream.
+
+Takes x, gives F(x); a description also says what stands before the branch and after the sum.
+Imports shapes and layers.
+"""
+
+from skipwise.branches.branch import Branch, Zero
+from skipwise.branches.convolution import Basic, BasicBranch, PreActivation, PreActivationBranch
+from skipwise.branches.perceptron import Perceptron, PerceptronBranch
+
+__all__ = [
+    "Basic",
+    "BasicBranch",
+    "Branch",
+    "Perceptron",
+    "PerceptronBranch",
+    "PreActivation",
+    "PreActivationBranch",
+    "Zero",
+]

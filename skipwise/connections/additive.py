@@ -1,0 +1,56 @@
+"""The sum: y = A·x + α·F(x), with α fixed or learned.
+
+α = 1 is the residual connection of He et al. (2015), eq. 1: y = F(x) + x. A fixed α < 1 keeps the signal of deep
+networks bounded; a learned scalar α that starts at 0 is ReZero.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import nn
+
+from skipwise.connections.connection import Connection, ConnectionDescription, Skip
+from skipwise.shapes import Place, Stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Additive(ConnectionDescription):
+    """``y = A·x + α·F(x)``.
+
+    Args:
+        scale: α, or where it starts if it is learned.
+        learned: Whether α is a parameter, one scalar a block.
+    """
+
+    scale: float = 1.0
+    learned: bool = False
+
+    def build(self, place: Place, skip: Skip) -> Connection:
+        """Make the sum for one place."""
+        return AdditiveConnection(skip, scale=self.scale, learned=self.learned)
+
+
+@final
+class AdditiveConnection(Connection):
+    """``y = A·x + α·F(x)``.
+
+    Args:
+        skip: A, and what the branch reads.
+        scale: α.
+        learned: Whether α is a parameter of shape ``()``.
+
+    Source: He et al. (2015), eq. 1 and 2 (α = 1); Bachlechner et al. (2020), ReZero, eq. 1 (learned, starting at 0).
+    """
+
+    def __init__(self, skip: Skip, *, scale: float = 1.0, learned: bool = False):
+        super().__init__()
+        self.skip = skip
+        self.scale = nn.Parameter(torch.tensor(float(scale))) if learned else float(scale)
+
+    def forward(self, stream: Stream, branch: nn.Module) -> Stream:
+        """Add the branch to what is carried."""
+        carried, read = self.skip(stream)
+        if isinstance(self.scale, float) and self.scale == 1.0:
+            return carried + branch(read)
+        return carried + self.scale * branch(read)

@@ -1,0 +1,251 @@
+"""Descriptions: frozen dataclasses that say what to build, and their plain form on disk.
+
+A description is written as its public name with its fields, ``{"is": "skipwise.connections.Highway", "bias": -2.0}``,
+and read back strictly: a key that does not exist, a value of the wrong type or a name outside ``skipwise`` is an
+error that says where it stands. What a user adds is named ``package.module:thing`` and imported only if that package
+was allowed: opening somebody's file must not run somebody's code.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HOME = "skipwise"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A function of the user's own, with its keyword arguments, called where the object is needed.
+
+    Args:
+        target: The function, ``package.module:function``.
+        arguments: What is handed to it beside the context; plain values only.
+    """
+
+    target: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return self.target.rpartition(":")[2]
+
+    def __call__(self, **context: Any) -> Any:
+        """Call the function with its arguments and with those parts of the context that its signature names."""
+        function = _import(self.target, allow=(self.target.partition(":")[0].partition(".")[0],))
+        names = inspect.signature(function).parameters
+        takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
+        given = {k: v for k, v in context.items() if takes_all or k in names}
+        try:
+            inspect.signature(function).bind(**given, **self.arguments)
+        except TypeError as error:
+            raise ValueError(f"{self.target} cannot be called: {error}; it is offered {', '.join(context)}") from None
+        return function(**given, **self.arguments)
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Say which known word is meant: ``"; did you mean 'resnet20'?"``, or list the words there are."""
+    known = sorted(words)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+
+
+@cache
+def public_name(kind: type) -> str:
+    """Give the name a description goes by on disk: the folder that exports it, not the file it stands in."""
+    if not kind.__module__.startswith(f"{HOME}."):
+        return f"{kind.__module__}:{kind.__qualname__}"
+    parts = kind.__module__.split(".")
+    for length in range(2, len(parts) + 1):
+        module = importlib.import_module(".".join(parts[:length]))
+        if vars(module).get(kind.__name__) is kind:
+            return f"{module.__name__}.{kind.__name__}"
+    raise AssertionError(f"{kind} is not exported")
+
+
+def to_plain(value: Any) -> Any:
+    """Turn a description into dicts, lists, strings, numbers and None.
+
+    Raises:
+        TypeError: If something in it has no plain form.
+    """
+    if isinstance(value, Call):
+        return {"is": value.target, **{k: to_plain(v) for k, v in value.arguments.items()}}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {"is": public_name(type(value)), **own}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"a description holds plain values and other descriptions, not {type(value).__name__}")
+
+
+def _import(name: str, allow: Iterable[str]) -> Any:
+    module, _, attribute = name.partition(":") if ":" in name else name.rpartition(".")
+    package = module.partition(".")[0]
+    if package != HOME and package not in {a.partition(".")[0] for a in allow}:
+        raise ValueError(
+            f"{name!r} lies outside {HOME} and is not imported; if you trust it, add --allow {package or name}"
+        )
+    try:
+        found = vars(importlib.import_module(module))
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{name!r} cannot be imported: {error}") from None
+    if attribute not in found:
+        public = [n for n, v in found.items() if not n.startswith("_") and callable(v)]
+        raise ValueError(f"{module} has no {attribute!r}{nearest(attribute, public)}")
+    return found[attribute]
+
+
+def from_plain(plain: Any, *, allow: Iterable[str] = (), where: str = "the description") -> Any:
+    """Rebuild a description from its plain form.
+
+    Args:
+        plain: What :func:`to_plain` gave, perhaps through YAML.
+        allow: Packages outside ``skipwise`` that may be imported.
+        where: The file, for the messages.
+
+    Raises:
+        ValueError: If a name, a key or a value does not fit; the message says which, where, and what is nearest.
+    """
+    return _read(plain, tuple(allow), where, "")
+
+
+def _read(plain: Any, allow: tuple[str, ...], where: str, path: str) -> Any:
+    if isinstance(plain, list):
+        return tuple(_read(item, allow, where, f"{path}[{n}]") for n, item in enumerate(plain))
+    if not isinstance(plain, Mapping):
+        return plain
+    inner = {k: v for k, v in plain.items() if k != "is"}
+    if "is" not in plain:
+        return {k: _read(v, allow, where, f"{path}.{k}".strip(".")) for k, v in inner.items()}
+    try:
+        kind = _import(str(plain["is"]), allow)
+    except ValueError as error:
+        raise ValueError(f"{where}: at {path or 'the top'}: {error}") from None
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        if str(plain["is"]).startswith(f"{HOME}."):
+            raise ValueError(f"{where}: at {path or 'the top'}: {plain['is']} is not a description")
+        return Call(target=str(plain["is"]), arguments=inner)
+    return _instance(kind, inner, allow, where, path)
+
+
+def _instance(kind: type, inner: Mapping[str, Any], allow: tuple[str, ...], where: str, path: str) -> Any:
+    known = {f.name: f for f in dataclasses.fields(kind) if f.init}
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for name, plain in inner.items():
+        here = f"{path}.{name}".strip(".")
+        if name not in known:
+            raise ValueError(f"{where}: {here} is not a field of {kind.__name__}{nearest(name, known)}")
+        values[name] = _fitted(_read(plain, allow, where, here), hints[name], f"{where}: {here}")
+    missing = [n for n, f in known.items() if n not in values and _is_required(f)]
+    if missing:
+        raise ValueError(f"{where}: {path or 'the top'} lacks {', '.join(missing)} of {kind.__name__}")
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{where}: at {path or 'the top'}: {error}") from None
+
+
+def _is_required(entry: dataclasses.Field) -> bool:
+    return entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+
+
+def _fitted(value: Any, hint: Any, where: str) -> Any:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if float in kinds and not isinstance(value, bool):
+        if isinstance(value, int) and int not in kinds:
+            return float(value)
+        if isinstance(value, str) and str not in kinds:  # YAML reads 1e-3 as a string
+            try:
+                return float(value)
+            except ValueError:
+                pass
+    classes = tuple(typing.get_origin(k) or k for k in kinds)
+    classes = tuple(Mapping if c is Mapping else c for c in classes if isinstance(c, type))
+    is_number = isinstance(value, bool) and bool not in classes  # bool is an int to Python, not to a reader
+    if classes and (is_number or not isinstance(value, classes)) and Any not in kinds:
+        wanted = " or ".join("nothing" if c is type(None) else c.__name__ for c in classes)
+        raise ValueError(f"{where} must be {wanted}, got {value!r}")
+    return value
+
+
+def replace_at(description: Any, path: str, value: Any) -> Any:
+    """Return a copy in which the field at ``path`` has another value.
+
+    A string in place of a description names another member of the same folder:
+    ``replace_at(network, "connection", "Highway")``.
+
+    Raises:
+        ValueError: If there is no such field or the value does not fit; the nearest field is named.
+    """
+    name, _, rest = path.partition(".")
+    if isinstance(description, Call):
+        return dataclasses.replace(description, arguments={**description.arguments, path: value})
+    if not dataclasses.is_dataclass(description) or isinstance(description, type):
+        raise ValueError(f"there is nothing to set at {path!r}: {description!r} has no fields")
+    known = [f.name for f in dataclasses.fields(description) if f.init]
+    kind = type(description)
+    if name not in known:
+        raise ValueError(f"{kind.__name__} has no field {name!r}{nearest(name, known)}")
+    old = getattr(description, name)
+    if rest:
+        return dataclasses.replace(description, **{name: replace_at(old, rest, value)})
+    hint = typing.get_type_hints(kind)[name]
+    new = _member(old, value) if isinstance(value, str) and dataclasses.is_dataclass(old) else value
+    new = tuple(new) if isinstance(new, list) else new
+    return dataclasses.replace(description, **{name: _fitted(new, hint, name)})
+
+
+def _member(old: Any, word: str) -> Any:
+    folder = public_name(type(old)).rpartition(".")[0]
+    members = {n.lower(): v for n, v in vars(importlib.import_module(folder)).items() if _is_description(v)}
+    if word.lower() not in members:
+        raise ValueError(f"{folder} has no {word!r}{nearest(word, (v.__name__ for v in members.values()))}")
+    return members[word.lower()]()
+
+
+def _is_description(value: Any) -> bool:
+    return isinstance(value, type) and dataclasses.is_dataclass(value)
+
+
+def exported(folder: str, returns: type | None = None) -> dict[str, Callable[..., Any]]:
+    """Give the functions that a folder of ours exports by name: what the command line turns a bare name into."""
+    module = importlib.import_module(f"{HOME}.{folder}")
+    found = {n: vars(module)[n] for n in module.__all__ if inspect.isfunction(vars(module)[n])}
+    if returns is None:
+        return found
+    return {n: f for n, f in found.items() if inspect.signature(f).return_annotation is returns}
+
+
+def read_yaml(text: str, where: str) -> Any:
+    """Parse YAML safely.
+
+    Raises:
+        ValueError: If it is no YAML; the message gives file and line.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def write_yaml(description: Any) -> str:
+    """Write a description, or anything plain, as YAML with its fields in their order."""
+    return yaml.safe_dump(to_plain(description), sort_keys=False, allow_unicode=True, width=110)

@@ -1,0 +1,66 @@
+"""A network is stem → trunk → head, and its description builds it for the two ends that the data ask for."""
+
+from abc import ABC, abstractmethod
+from typing import final
+
+from torch import nn
+
+from skipwise.description import Call
+from skipwise.networks.trunk import Trunk
+from skipwise.shapes import Ends, Outputs, Stream
+
+
+class NetworkDescription(ABC):
+    """The frozen choice of a network; ``name`` is what tables and folders call it."""
+
+    name: str
+
+    @abstractmethod
+    def build(self, ends: Ends) -> nn.Module:
+        """Make the network.
+
+        Raises:
+            ValueError: If the network cannot read such inputs or give such outputs.
+        """
+
+
+@final
+class Network(nn.Module):
+    """Stem → trunk → head.
+
+    Args:
+        stem: From the input to the stream.
+        trunk: The residual blocks.
+        head: From the stream to the output.
+    """
+
+    def __init__(self, stem: nn.Module, trunk: Trunk, head: nn.Module):
+        super().__init__()
+        self.stem = stem
+        self.trunk = trunk
+        self.head = head
+
+    def forward(self, x: Stream) -> Outputs:
+        """Compute the output."""
+        return self.head(self.trunk(self.stem(x)))
+
+
+def build_network(description: NetworkDescription | Call, ends: Ends) -> nn.Module:
+    """Build ours, or call a user's own function for it.
+
+    The function may name any of ``inputs`` and ``outputs`` (shapes of one example), ``channels`` (the first of the
+    input's axes) and ``classes`` (the number of outputs); it returns a module or a description.
+
+    Raises:
+        ValueError: If the function cannot be called, or returns neither.
+    """
+    if isinstance(description, NetworkDescription):
+        return description.build(ends)
+    made = description(
+        inputs=ends.inputs, outputs=ends.outputs, channels=ends.inputs[0], classes=ends.outputs[0]
+    )
+    if isinstance(made, NetworkDescription):
+        made = made.build(ends)
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"{description.target} must return a torch.nn.Module, it returned {type(made).__name__}")
+    return made

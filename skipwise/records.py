@@ -1,0 +1,123 @@
+"""Everything that reaches the disk as plain data: what a step, an evaluation and a run left behind.
+
+A journal is a file of lines, one event each; the field ``event`` says which record it is. Nothing here needs torch.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One update: counted from 1, with the mean loss of its batch *before* the update.
+
+    ``gradient_norm`` is the Euclidean norm over all parameters before clipping; ``epoch`` is a fraction.
+    """
+
+    step: int
+    epoch: float
+    loss: float
+    rate: float
+    gradient_norm: float
+    examples: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord:
+    """What one part of the data (train, validation or test) says of the network after ``step`` updates."""
+
+    step: int
+    part: str
+    examples: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteRecord:
+    """Something a reader should know, in words, and the step at which it happened."""
+
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A finished or stopped run: where it lies, what was chosen on validation, what the test part says."""
+
+    path: str
+    data: str
+    network: str
+    strategy: str
+    seed: int
+    step: int
+    steps: int
+    train_seconds: float
+    validation: EvaluationRecord | None
+    test: EvaluationRecord | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every planned step was taken."""
+        return self.step >= self.steps
+
+
+Event: TypeAlias = StepRecord | EvaluationRecord | NoteRecord
+KINDS: dict[str, type[Event]] = {"step": StepRecord, "evaluation": EvaluationRecord, "note": NoteRecord}
+
+
+def to_line(event: Event) -> str:
+    """Write an event as one line of JSON; a number that is not finite becomes null, which is valid JSON."""
+    kind = next(name for name, record in KINDS.items() if isinstance(event, record))
+    return json.dumps({"event": kind, **finite(asdict(event))}, ensure_ascii=False) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """Replace numbers that JSON cannot write (NaN, infinity) by None, at every level."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return value
+
+
+def from_line(line: str) -> Event:
+    """Read back what :func:`to_line` wrote."""
+    fields = json.loads(line)
+    kind = KINDS[fields.pop("event")]
+    return kind(**{k: math.nan if v is None else v for k, v in fields.items()})
+
+
+def read_journal(path: Path) -> Iterator[Event]:
+    """Yield the events of a journal; a last line cut short by a crash is left out."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                yield from_line(line)
+
+
+def steps_as_csv(events: Iterator[Event]) -> str:
+    """Write the steps, with the validation metrics at the steps that have them, as a table for spreadsheets."""
+    rows: dict[int, dict[str, Any]] = {}
+    for event in events:
+        if isinstance(event, StepRecord):
+            rows[event.step] = asdict(event)
+        elif isinstance(event, EvaluationRecord):
+            named = {f"{event.part}_{k}": v for k, v in event.metrics.items()}
+            rows.setdefault(event.step, {"step": event.step}).update(named)
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows[step] for step in sorted(rows))
+    return table.getvalue()
