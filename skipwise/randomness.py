@@ -57,7 +57,9 @@ def example_keys(seed: int, step: int, positions: Index) -> Index:
 
 def uniform(keys: Index, lane: int) -> Uniforms:
     """Draw one number in [0, 1) per key; each lane is an independent stream."""
-    return _shifted(_mixed(keys + (lane + 1) * GOLDEN), 40).to(torch.float32) * 2.0**-24
+    offset = ((lane + 1) * GOLDEN) & (2**64 - 1)
+    signed = offset - 2**64 if offset >= 2**63 else offset
+    return _shifted(_mixed(keys + signed), 40).to(torch.float32) * 2.0**-24
 
 
 @contextmanager

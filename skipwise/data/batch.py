@@ -1,0 +1,48 @@
+"""What crosses from the data to the training: a batch of examples."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skipwise.shapes import Index
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Examples, ready for the network.
+
+    Args:
+        inputs: Shape ``(batch, width, *space)``.
+        targets: Class indices ``(batch,)`` or numbers ``(batch, *outputs)``.
+        keys: One random key per example, from (seed, step, global position); None in evaluation.
+        lengths: Valid positions per example, or None where all are.
+        weights: Weight of each example in the loss, or None where all are one.
+        index: Which examples of their part these are.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    index: Index
+    keys: Index | None = None
+    lengths: Tensor | None = None
+    weights: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def parts(self, count: int) -> list["Batch"]:
+        """Cut the batch into ``count`` parts of nearly equal size, for accumulation; none of them is empty."""
+        if count == 1:
+            return [self]
+        bounds = torch.linspace(0, len(self), min(count, len(self)) + 1).round().long().tolist()
+        return [self._mapped(lambda t, a=a, b=b: t[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move all tensors to a device without waiting."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _mapped(self, change: Any) -> "Batch":
+        tensors = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(self, **{name: change(value) for name, value in tensors.items()})

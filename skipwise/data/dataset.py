@@ -1,0 +1,135 @@
+"""The contract: a data set is three parts of examples, and what a network must know of them.
+
+The test part takes part in no choice; the validation part makes them. A split is a function of the data's own
+``split_seed`` and of nothing that a run changes.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from skipwise.data.augment import Augmentation
+from skipwise.data.preprocess import Preprocessing
+from skipwise.shapes import Ends, Index
+
+CLASSES, NUMBERS = "classification", "regression"
+
+
+class Examples(ABC):
+    """One part of a data set."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Count the examples."""
+
+    @abstractmethod
+    def gather(self, index: Index) -> tuple[Tensor, Tensor]:
+        """Give raw inputs and targets of some examples, stacked."""
+
+
+@final
+class InMemory(Examples):
+    """Examples held as two tensors.
+
+    Args:
+        inputs: Shape ``(examples, width, *space)``; uint8 for pictures.
+        targets: Class indices, or numbers.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor):
+        self.inputs, self.targets = inputs, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def gather(self, index: Index) -> tuple[Tensor, Tensor]:
+        """Index both tensors."""
+        return self.inputs[index], self.targets[index]
+
+
+@final
+class MapStyle(Examples):
+    """Examples of a user's own data set, ``len(dataset)`` and ``dataset[i] → (input, target)``, fetched as they are used.
+
+    Args:
+        dataset: The user's.
+        rows: Which of its examples belong to this part.
+    """
+
+    def __init__(self, dataset: Any, rows: Tensor):
+        self.dataset, self.rows = dataset, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def gather(self, index: Index) -> tuple[Tensor, Tensor]:
+        """Fetch and stack the examples."""
+        pairs = [self.dataset[int(row)] for row in self.rows[index]]
+        inputs, targets = default_collate([(torch.as_tensor(x), torch.as_tensor(y)) for x, y in pairs])
+        return inputs, as_column(targets)
+
+
+def as_column(targets: Tensor) -> Tensor:
+    """Give one number per example the shape ``(batch, 1)`` that a network's output has; leave the rest."""
+    return targets[:, None] if targets.is_floating_point() and targets.dim() == 1 else targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set that is ready to be trained on.
+
+    Args:
+        name: What tables and folders call it.
+        task: ``"classification"`` or ``"regression"``.
+        train: What the network learns from.
+        validation: What choices are made on, or None.
+        test: What the reported score comes from, or None.
+        classes: Names of the classes; empty for regression.
+        ends: Shapes of an example's input and output.
+        preprocessing: From a raw input to what the network reads.
+        augmentation: What suits these data in training.
+        notes: What a reader should know, one sentence each.
+        digest: Hash of all examples.
+    """
+
+    name: str
+    task: str
+    train: Examples
+    validation: Examples | None
+    test: Examples | None
+    classes: tuple[str, ...]
+    ends: Ends
+    preprocessing: Preprocessing
+    augmentation: tuple[Augmentation, ...] = ()
+    notes: tuple[str, ...] = ()
+    digest: str = ""
+
+
+class Data(ABC):
+    """The frozen choice of a data set; ``name`` is what tables and folders call it."""
+
+    name: str
+
+    @abstractmethod
+    def load(self) -> Dataset:
+        """Read the data.
+
+        Raises:
+            ValueError: If they cannot be trained on; the message says what is wrong and where.
+        """
+
+
+def digest_of(*arrays: Tensor | np.ndarray) -> str:
+    """Hash the contents of arrays, with their shapes and types."""
+    total = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array.numpy() if isinstance(array, Tensor) else array)
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(array.view(np.uint8).data if array.ndim else array.tobytes())
+    return total.hexdigest()[:16]

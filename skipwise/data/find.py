@@ -1,0 +1,43 @@
+"""From a word on the command line to a description of data: a name, a folder, a file, or something of the user's."""
+
+from pathlib import Path
+
+from skipwise.data.dataset import Data
+from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own
+from skipwise.description import Call, nearest
+
+
+def digits() -> Data:
+    """scikit-learn's 1,797 handwritten digits of 8×8 pixels; nothing is downloaded."""
+    return Digits()
+
+
+def fashion_mnist() -> Data:
+    """Fashion-MNIST, 70,000 pictures of clothing of 28×28 pixels; Debian's package, or a download."""
+    return FashionMNIST()
+
+
+NAMED = {"digits": digits, "fashion-mnist": fashion_mnist}
+
+
+def find_data(word: str) -> Data:
+    """Turn a word into data: a known name, a folder of class folders, a file .npz, or ``package.module:thing``.
+
+    Raises:
+        ValueError: If it is none of these; the nearest name is offered.
+    """
+    if word in NAMED:
+        return NAMED[word]()
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return Folder(path=str(path))
+    if path.suffix == ".npz":
+        return Arrays(path=str(path))
+    if path.is_file():
+        raise ValueError(f"{word} is a file of a kind that cannot be trained on; give a folder or a file .npz")
+    module, _, attribute = word.partition(":")
+    if attribute.isidentifier() and all(part.isidentifier() for part in module.split(".")):
+        return Own(dataset=Call(target=word))
+    if path.parent != Path() or path.suffix:
+        raise ValueError(f"{word} does not exist; give a folder of class folders, a file .npz or a name{nearest(word, NAMED)}")
+    raise ValueError(f"there is no data set {word!r}, and no folder of that name{nearest(word, NAMED)}")

@@ -1,0 +1,73 @@
+"""Picture files: reading one, and bringing it to the channels and the size that a network needs."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+GREY = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"})
+
+
+class UnreadablePicture(ValueError):
+    """A file that is no picture, or a broken one."""
+
+
+def header(path: Path) -> tuple[tuple[int, int], bool]:
+    """Read (height, width) as a viewer would show it, and whether the picture is grey, without decoding it.
+
+    Raises:
+        UnreadablePicture: If the file cannot be opened as a picture.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
+            size = image.size if turned else image.size[::-1]
+            return size, image.mode in GREY
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadablePicture(_sentence(path, error)) from None
+
+
+def read_picture(path: Path, *, channels: int, size: tuple[int, ...]) -> Tensor:
+    """Decode a picture, turn it upright, and resize and crop its middle to ``size``.
+
+    Args:
+        path: The file.
+        channels: 1 for grey, 3 for colour.
+        size: Height and width.
+
+    Returns:
+        uint8, shape ``(channels, height, width)``.
+
+    Raises:
+        UnreadablePicture: If the file is broken or cut short.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            picture = _in_mode(upright, "L" if channels == 1 else "RGB")
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadablePicture(_sentence(path, error)) from None
+    if picture.size != (size[1], size[0]):
+        picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BILINEAR)
+    array = np.asarray(picture)
+    return torch.from_numpy(array.copy()).view(size[0], size[1], channels).permute(2, 0, 1).contiguous()
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode == "I":
+        deep = np.asarray(image).astype(np.float64)  # Pillow's own conversion clips 16 bits at 255
+        image = Image.fromarray((deep / 257).round().clip(0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image.convert(mode)
+
+
+def _sentence(path: Path, error: Exception) -> str:
+    reason = "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
+    return f"{path} cannot be read as a picture: {reason}"

@@ -1,0 +1,47 @@
+"""From a raw input to what the network reads; it travels with the weights."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """``(x − mean) / std`` per channel (or feature), and for pictures the size they are brought to.
+
+    Args:
+        channels: 1 for grey, 3 for colour; the number of features for vectors.
+        size: Height and width of a picture; empty for anything else.
+        mean: Per channel, in the units of the raw input (0 … 255 for pictures in uint8).
+        std: Per channel, likewise.
+        target_scale: What targets are divided by (255 where pictures in uint8 are the target).
+    """
+
+    channels: int
+    size: tuple[int, ...] = ()
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    target_scale: float = 1.0
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Normalise a batch, shape ``(batch, channels, *space)``, to float32."""
+        shape = (1, -1) + (1,) * (inputs.dim() - 2)
+        scale = 1 / torch.tensor(self.std)
+        offset = torch.tensor(self.mean) * scale
+        return inputs.float() * scale.view(shape) - offset.view(shape)
+
+
+def fit_preprocessing(inputs: Tensor, *, size: tuple[int, ...] = ()) -> Preprocessing:
+    """Take mean and standard deviation per channel from the training examples.
+
+    A channel that never changes is only centred.
+    """
+    columns = inputs.transpose(0, 1).flatten(1)
+    chunks = [part.double() for part in columns.split(1 << 22, dim=1)]  # a large uint8 set would not fit as float64
+    mean = sum(part.sum(1) for part in chunks) / columns.shape[1]
+    square = sum(((part - mean[:, None]) ** 2).sum(1) for part in chunks) / columns.shape[1]
+    std = torch.as_tensor(square).sqrt()
+    std = torch.where(std > 1e-12, std, torch.ones_like(std))
+    rounded = [tuple(round(v, 9) for v in torch.as_tensor(column).tolist()) for column in (mean, std)]
+    return Preprocessing(channels=inputs.shape[1], size=size, mean=rounded[0], std=rounded[1])

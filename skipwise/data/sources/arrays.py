@@ -1,0 +1,98 @@
+"""A file of numpy arrays."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skipwise.data.assemble import Part, Shares, assemble
+from skipwise.data.dataset import Data, Dataset, as_column
+
+INPUTS, TARGETS = ("x", "inputs", "images", "data", "X"), ("y", "targets", "labels", "label")
+PARTS = {"train": ("", "_train"), "validation": ("_val", "_validation", "_valid"), "test": ("_test",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrays(Data):
+    """A file .npz with ``x`` and ``y``, and perhaps ``x_val``, ``y_val``, ``x_test``, ``y_test`` and ``classes``.
+
+    Pictures are ``(examples, height, width)``, or with 1, 3 or 4 channels first or last; vectors are ``(examples,
+    features)``. Whole numbers in ``y`` are classes, anything else is regression.
+
+    Args:
+        path: The file.
+        shares: What is held out where parts are missing.
+        flip: Whether pictures are mirrored in training.
+    """
+
+    path: str
+    shares: Shares = Shares()
+    flip: bool = True
+
+    @property
+    def name(self) -> str:
+        """The file's stem."""
+        return Path(self.path).stem
+
+    def load(self) -> Dataset:
+        """Read the file; nothing in it is unpickled."""
+        arrays = _open(Path(self.path))
+        parts = {part: found for part in PARTS if (found := _part(arrays, part, self.path))}
+        if "train" not in parts:
+            raise ValueError(f"{self.path} has {', '.join(sorted(arrays)) or 'no arrays'}; it needs x and y")
+        names = tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else ()
+        whole = torch.cat([targets for _, targets in parts.values()])
+        if not names and not whole.is_floating_point() and whole.dim() == 1:
+            names = tuple(str(c) for c in range(int(whole.max()) + 1))
+        return assemble(self.name, parts, self.shares, classes=names, flip=self.flip)
+
+
+def _open(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist or is no file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, BadZipFile, EOFError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read as .npz: {error}") from None
+
+
+def _part(arrays: dict[str, np.ndarray], part: str, path: str) -> Part | None:
+    def find(names: tuple[str, ...]) -> np.ndarray | None:
+        return next((arrays[n + s] for n in names for s in PARTS[part] if n + s in arrays), None)
+
+    inputs, targets = find(INPUTS), find(TARGETS)
+    if inputs is None or targets is None:
+        return None
+    if len(inputs) != len(targets):
+        raise ValueError(f"{path}: the {part} part has {len(inputs)} inputs but {len(targets)} targets")
+    for what, array in (("input", inputs), ("target", targets)):
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{path}: the {part} {what}s are of type {array.dtype}; numbers are needed")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            row = int(np.argwhere(~np.isfinite(array))[0][0])
+            raise ValueError(f"{path}: {part} {what} {row} holds NaN or infinity; mend or remove it")
+    return _inputs(inputs), _targets(targets, inputs)
+
+
+def _inputs(array: np.ndarray) -> Tensor:
+    array = array if array.dtype == np.uint8 else array.astype(np.float32)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.ndim == 4 and array.shape[-1] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
+        array = array.transpose(0, 3, 1, 2)
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor if tensor.dim() != 2 or tensor.dtype != torch.uint8 else tensor.float()
+
+
+def _targets(array: np.ndarray, inputs: np.ndarray) -> Tensor:
+    if array.dtype.kind in "biu" and array.ndim == 1:
+        return torch.from_numpy(array.astype(np.int64))
+    if array.shape == inputs.shape and array.ndim > 1:
+        return _inputs(array)
+    return as_column(torch.from_numpy(array.astype(np.float32)))

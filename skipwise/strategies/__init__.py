@@ -1,0 +1,30 @@
+"""How a network is trained.
+
+Takes (module, plan), gives optimiser and schedule.
+Imports shapes and description.
+"""
+
+from skipwise.strategies.groups import decay_groups, decays
+from skipwise.strategies.named import adam, adamw, momentum, nesterov, sgd
+from skipwise.strategies.optimisers import SGD, Adam, AdamW, Optimiser
+from skipwise.strategies.schedules import Constant, Cosine, Schedule, WarmupLinear
+from skipwise.strategies.strategy import Strategy
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "Optimiser",
+    "Schedule",
+    "Strategy",
+    "WarmupLinear",
+    "adam",
+    "adamw",
+    "decay_groups",
+    "decays",
+    "momentum",
+    "nesterov",
+    "sgd",
+]

@@ -1,0 +1,29 @@
+"""The named strategies, every hyper-parameter pinned; rates are for batches of 128."""
+
+from skipwise.strategies.optimisers import SGD, Adam, AdamW
+from skipwise.strategies.strategy import Strategy
+
+
+def sgd() -> Strategy:
+    """Gradient descent without momentum, cosine, decay 5e-4: what momentum is compared with."""
+    return Strategy(name="sgd", optimiser=SGD(), peak_lr=0.5, weight_decay=5e-4)
+
+
+def momentum() -> Strategy:
+    """Heavy ball 0.9 with rate 0.1 and decay 5e-4, cosine: the classic recipe of residual networks."""
+    return Strategy(name="momentum", optimiser=SGD(momentum=0.9), peak_lr=0.1, weight_decay=5e-4)
+
+
+def nesterov() -> Strategy:
+    """Nesterov's momentum 0.9 with rate 0.1 and decay 5e-4, cosine: the default."""
+    return Strategy(name="nesterov", optimiser=SGD(momentum=0.9, nesterov=True), peak_lr=0.1, weight_decay=5e-4)
+
+
+def adam() -> Strategy:
+    """Adam with rate 1e-3 and no decay, cosine: the article's choice."""
+    return Strategy(name="adam", optimiser=Adam(), peak_lr=1e-3)
+
+
+def adamw() -> Strategy:
+    """AdamW with rate 2e-3 and decoupled decay 0.05, cosine."""
+    return Strategy(name="adamw", optimiser=AdamW(), peak_lr=2e-3, weight_decay=0.05)

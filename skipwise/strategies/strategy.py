@@ -1,0 +1,51 @@
+"""The contract: (module, plan) → optimiser and schedule, with what goes with them."""
+
+from dataclasses import dataclass, field
+
+from torch import nn
+from torch.optim import Optimizer
+
+from skipwise.strategies.groups import decay_groups
+from skipwise.strategies.optimisers import Optimiser
+from skipwise.strategies.schedules import Cosine, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """How a network is trained, complete: nothing about it is decided elsewhere.
+
+    Args:
+        name: What tables and folders call it.
+        optimiser: The update rule.
+        peak_lr: Learning rate at the top of the schedule.
+        schedule: Factor on it, by step.
+        weight_decay: Of convolution and linear weights; norms, biases and scales never decay.
+        clip_norm: Largest Euclidean norm of the whole gradient; a longer one is scaled down. None: never.
+        label_smoothing: ε of the cross-entropy; for classes only.
+    """
+
+    name: str
+    optimiser: Optimiser
+    peak_lr: float
+    schedule: Schedule = field(default_factory=Cosine)
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+
+    def __post_init__(self):
+        if self.peak_lr <= 0:
+            raise ValueError(f"peak_lr must be positive, got {self.peak_lr}")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"clip_norm must be positive, got {self.clip_norm}; leave it out to clip nothing")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+
+    def build(self, module: nn.Module) -> Optimizer:
+        """Make the optimiser over the module's parameters."""
+        return self.optimiser.build(decay_groups(module, self.weight_decay), rate=self.peak_lr)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Give the learning rate of the update after ``step`` of ``steps``."""
+        return self.peak_lr * self.schedule.factor(step, steps)

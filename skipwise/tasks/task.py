@@ -1,0 +1,41 @@
+"""The contract: (output, batch) → loss as (sum, count), and metrics as sums over a whole part.
+
+Sums, because batches may differ in size and lie on different processes: a mean of means is wrong.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from skipwise.data import Batch
+from skipwise.shapes import Outputs, Scalar
+
+
+class Task(ABC):
+    """The frozen choice of what is learned; ``best_metric`` decides which weights are best, higher if ``higher``."""
+
+    best_metric: str
+    higher: bool
+
+    @abstractmethod
+    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float]:
+        """Give the training loss summed over the batch, and what to divide it by."""
+
+    @abstractmethod
+    def tally(self, output: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Give sums over the batch from which the metrics follow, in float64; they add up over batches."""
+
+    @abstractmethod
+    def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
+        """Turn the sums over a whole part into metrics, ``loss`` among them."""
+
+
+def same_shape(output: Tensor, wanted: tuple[int, ...], what: str) -> None:
+    """Refuse an output that would be broadcast against its target.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    if tuple(output.shape) != wanted:
+        raise ValueError(f"the network gives {tuple(output.shape)}, but {what} need {wanted}; mend its last layer")

@@ -1,0 +1,48 @@
+"""Which weights are best so far, and when to give up: choices that validation data make."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from skipwise.records import EvaluationRecord
+
+
+@dataclass(kw_only=True)
+class Best:
+    """The best validation result so far.
+
+    Args:
+        metric: Its name.
+        higher: Whether more is better.
+        patience: Stop after so many evaluations without a better one; 0 never stops.
+    """
+
+    metric: str
+    higher: bool
+    patience: int = 0
+    value: float = math.nan
+    step: int = 0
+    since: int = 0
+
+    def improves(self, record: EvaluationRecord) -> bool:
+        """Take an evaluation in, and say whether it is the best; the earlier of two equal ones stays."""
+        value = record.metrics[self.metric]
+        better = math.isnan(self.value) or (value > self.value if self.higher else value < self.value)
+        if better:
+            self.value, self.step, self.since = value, record.step, 0
+        else:
+            self.since += 1
+        return better
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether patience is at an end."""
+        return 0 < self.patience <= self.since
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint must hold."""
+        return {"value": self.value, "step": self.step, "since": self.since}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state."""
+        self.value, self.step, self.since = state["value"], state["step"], state["since"]

@@ -1,0 +1,62 @@
+"""A budget of time: measure the first steps, fit the length of the run to the budget, keep it fitted.
+
+The schedule is a function of (step, steps), so a new length bends it without a jump worth mentioning. The fit is state:
+it depends on the clock and cannot be recomputed.
+"""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+FIRST_STEPS = 10
+REFIT_SHARE = 0.02
+TOLERANCE = 0.01
+
+
+@dataclass(kw_only=True)
+class TimeBudget:
+    """Fits the number of steps to a number of seconds, evaluations and saves included.
+
+    Args:
+        seconds: The budget.
+        spent: Seconds used in earlier sessions.
+    """
+
+    seconds: float
+    spent: float = 0.0
+    last_fit: float = 0.0
+
+    def __post_init__(self):
+        self._steps: list[float] = []
+
+    def fit(self, step: int, steps: int, *, elapsed: float, step_seconds: float, other_seconds: float) -> int:
+        """Give the number of steps that fits, or ``steps`` unchanged where it is near enough or too early to say.
+
+        Args:
+            step: Updates taken.
+            steps: Length of the run so far.
+            elapsed: Seconds of this session.
+            step_seconds: Of the last update.
+            other_seconds: Of what else is still to come: evaluations and saves between now and the end.
+        """
+        self._steps.append(step_seconds)
+        now = self.spent + elapsed
+        if now >= self.seconds:
+            return step
+        first = self.last_fit == 0.0
+        if len(self._steps) < FIRST_STEPS and now < 0.1 * self.seconds:
+            return steps
+        if not first and now - self.last_fit < REFIT_SHARE * self.seconds:
+            return steps
+        self.last_fit = now
+        left = max(self.seconds - now - other_seconds, 0.0)
+        fitted = step + max(int(left / median(self._steps[-50:])), 1)
+        return steps if abs(fitted - steps) <= TOLERANCE * (fitted - step) else fitted
+
+    def state(self, elapsed: float) -> dict[str, Any]:
+        """Give what a checkpoint must hold."""
+        return {"spent": self.spent + elapsed, "last_fit": self.last_fit}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state."""
+        self.spent, self.last_fit = state["spent"], state["last_fit"]

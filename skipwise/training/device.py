@@ -1,0 +1,30 @@
+"""Where and in which numbers a run computes."""
+
+import torch
+from torch import nn
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def choose_device() -> torch.device:
+    """Give the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 itself; emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
+    """Turn ``auto``, ``float32`` or ``bfloat16`` into the type for autocast; None computes in float32."""
+    if precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device)):
+        return torch.bfloat16
+    return None
+
+
+def place_model(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a module to a device, weights of 2-D convolutions with channels last, which convolutions read fastest."""
+    return model.to(device=device, memory_format=torch.channels_last)

@@ -1,0 +1,58 @@
+"""The gradient of one step: forward, backward, accumulate, clip.
+
+It stands in the closure that the optimiser calls, so a rule that needs the gradient twice is no special case: every
+call within a step sees the same batch and the same random numbers.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from skipwise.data import Batch
+from skipwise.randomness import examples, seeded
+from skipwise.training.run import Run
+
+
+@final
+class Gradient:
+    """Calling it leaves the batch's mean gradient in ``.grad``, clipped, and gives the mean loss.
+
+    Args:
+        run: The run at the step whose gradient is wanted.
+        batch: That step's batch.
+    """
+
+    def __init__(self, run: Run, batch: Batch):
+        self.run, self.batch = run, batch
+        self.norm: Tensor | None = None
+
+    def __call__(self) -> Tensor:
+        """Compute loss and gradient; ``norm`` then holds the gradient's norm before clipping."""
+        run = self.run
+        run.optimiser.zero_grad(set_to_none=True)
+        with seeded(run.seed, "step", run.step, run.rank):
+            loss = accumulate(run, self.batch)
+        parameters = [p for p in run.model.parameters() if p.grad is not None]
+        self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if run.strategy.clip_norm is not None:
+            clip_grads_with_norm_(parameters, run.strategy.clip_norm, self.norm)
+        return loss
+
+
+def accumulate(run: Run, batch: Batch) -> Tensor:
+    """Add up the gradients of the batch's parts to the gradient of its mean loss, and give that loss."""
+    total, count = torch.zeros((), device=batch.inputs.device), 0.0
+    for part in batch.parts(run.parts):
+        assert part.keys is not None
+        with examples(part.keys), torch.autocast(part.inputs.device.type, run.autocast, enabled=run.autocast is not None):
+            output = run.model(part.inputs)
+        loss, weight = run.loss(output, part)
+        (loss / len(batch)).backward()
+        total, count = total + loss.detach(), count + weight
+    if count != len(batch):
+        for parameter in run.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(len(batch) / count)
+    return total / count

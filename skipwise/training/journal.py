@@ -1,0 +1,85 @@
+"""The journal of a run: steps and evaluations, each once, whatever happens.
+
+Losses are read from the device every few steps, never in one. A checkpoint remembers how long the journal was; a
+resumed run cuts it back to there before it goes on.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, to_line
+from skipwise.training.loop import Step
+from skipwise.training.run import Diverged
+
+READ_EVERY = 20
+
+
+class Journal:
+    """An open ``metrics.jsonl``.
+
+    Args:
+        path: The file.
+        size: Its length in bytes at the checkpoint that the run goes on from; 0 for a new run.
+        epoch: (step) → epoch, as a fraction.
+    """
+
+    def __init__(self, path: Path, *, size: int, epoch: Callable[[int], float]):
+        path.touch()
+        os.truncate(path, size)
+        self._file = path.open("a", encoding="utf-8")
+        self._epoch = epoch
+        self._waiting: list[Step] = []
+
+    @property
+    def size(self) -> int:
+        """Length in bytes of what was written."""
+        return self._file.tell()
+
+    def step(self, step: Step) -> list[StepRecord]:
+        """Take a step; every few steps give those that were read from the device since.
+
+        Raises:
+            Diverged: If one of their losses is not finite.
+        """
+        self._waiting.append(step)
+        return self.read() if len(self._waiting) >= READ_EVERY else []
+
+    def read(self) -> list[StepRecord]:
+        """Read the waiting steps from the device and write them.
+
+        Raises:
+            Diverged: If one of their losses is not finite; the steps up to it are written.
+        """
+        waiting, self._waiting = self._waiting, []
+        records = []
+        for step in waiting:
+            record = StepRecord(
+                step=step.step,
+                epoch=round(self._epoch(step.step), 4),
+                loss=step.loss.item(),
+                rate=step.rate,
+                gradient_norm=step.gradient_norm.item(),
+                examples=step.examples,
+                seconds=round(step.seconds, 6),
+            )
+            records.append(record)
+            self._file.write(to_line(record))
+            if not math.isfinite(record.loss):
+                self.flush()
+                raise Diverged(record.step, record.loss)
+        return records
+
+    def write(self, event: EvaluationRecord | NoteRecord) -> None:
+        """Write an event that is not a step."""
+        self._file.write(to_line(event))
+
+    def flush(self) -> None:
+        """Bring what was written to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,67 @@
+"""The training loop: a generator of steps, one screen long."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+
+from torch import Tensor
+
+from skipwise.randomness import seeded
+from skipwise.training.gradient import Gradient
+from skipwise.training.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One update that was taken; ``loss`` and ``gradient_norm`` stay on the device until somebody reads them.
+
+    Args:
+        step: Counted from 1.
+        loss: Mean loss of the batch before the update, shape ``()``.
+        gradient_norm: Euclidean norm over all parameters, before clipping, shape ``()``.
+        rate: Learning rate.
+        examples: Size of the batch.
+        seconds: From the start of this step to its last command; on a GPU not to its end.
+    """
+
+    step: int
+    loss: Tensor
+    gradient_norm: Tensor
+    rate: float
+    examples: int
+    seconds: float
+
+
+def train(run: Run) -> Iterator[Step]:
+    """Yield a Step after every update, from ``run.step`` to ``run.steps``.
+
+    While the caller holds a Step, the parameters are updated and ``.grad`` still holds the gradient that updated them.
+    Step t depends on (seed, t, rank) and on the run's state, on nothing that the caller does between two steps; the
+    caller's random numbers are left alone.
+
+    Args:
+        run: The run; its model, optimiser and step are changed.
+
+    Yields:
+        Every update, after it.
+    """
+    while run.step < run.steps:
+        started = perf_counter()
+        run.model.train()
+        rate = run.strategy.rate(run.step, run.steps)
+        for group in run.optimiser.param_groups:
+            group["lr"] = rate
+        with seeded(run.seed, "batch", run.step, run.rank):
+            batch = run.batches[run.step]
+        gradient = Gradient(run, batch)
+        loss = run.optimiser.step(gradient)
+        assert isinstance(loss, Tensor) and gradient.norm is not None
+        run.step += 1
+        yield Step(
+            step=run.step,
+            loss=loss,
+            gradient_norm=gradient.norm,
+            rate=rate,
+            examples=len(batch),
+            seconds=perf_counter() - started,
+        )

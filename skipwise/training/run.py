@@ -1,0 +1,82 @@
+"""Run: all that cannot be recomputed, and the functions that recompute the rest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from skipwise.data import Batch, Batches
+from skipwise.strategies import Strategy
+
+Loss = Callable[[Tensor, Batch], tuple[Tensor, float]]
+
+
+class Diverged(ValueError):
+    """The loss is not finite.
+
+    Args:
+        step: The first step at which it was not, counted from 1.
+        loss: What it was.
+    """
+
+    def __init__(self, step: int, loss: float):
+        super().__init__(
+            f"the loss is {loss} at step {step}: training diverged; lower strategy.peak_lr, or set strategy.clip_norm"
+        )
+        self.step, self.loss = step, loss
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A training run in progress.
+
+    State is what ``state`` gives: parameters and buffers, the optimiser's state, the step, and how many steps there are
+    to be. Batches, rates and random numbers are functions of ``seed`` and ``step``.
+
+    Args:
+        model: Any module.
+        optimiser: Over its parameters.
+        batches: ``batches[t]`` is the batch of step t.
+        loss: (output, batch) → (sum, count).
+        strategy: Rate by step, and clipping.
+        steps: Length of the run.
+        seed: Of the run.
+        parts: How many parts a batch is cut into, whose gradients add up.
+        step: How many updates were taken.
+        rank: Of this process.
+        autocast: The type that convolutions and products are computed in, or None for the parameters' own.
+    """
+
+    model: nn.Module
+    optimiser: Optimizer
+    batches: Batches
+    loss: Loss
+    strategy: Strategy
+    steps: int
+    seed: int
+    parts: int = 1
+    step: int = 0
+    rank: int = 0
+    autocast: torch.dtype | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint must hold."""
+        own = {"step": self.step, "steps": self.steps}
+        return {**own, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state.
+
+        Raises:
+            ValueError: If it belongs to another network or strategy.
+        """
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError) as error:
+            first = str(error).splitlines()[-1].strip()
+            raise ValueError(f"the checkpoint belongs to another network or strategy: {first}") from None
+        self.step, self.steps = state["step"], state["steps"]
