@@ -1,1 +1,74 @@
-"""placeholder"""
+"""Skipwise: residual networks, trained well, compared fairly, explained by measurement.
+
+Names resolve when they are first used, so ``import skipwise`` is quick and does not import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skipwise.connections import Additive, Highway, Hyper, Padded, Plain, Projected, StochasticDepth
+    from skipwise.data import Arrays, Digits, FashionMNIST, Folder, Own
+    from skipwise.experiment import Experiment
+    from skipwise.networks import Residual, ResNet, measure_size, plain20, plain56, resnet20, resnet56, resnet110
+    from skipwise.prediction import load
+    from skipwise.runs import resume, train
+    from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
+
+__version__ = "0.1.0"
+
+HOMES = {
+    "connections": ("Additive", "Highway", "Hyper", "Padded", "Plain", "Projected", "StochasticDepth"),
+    "data": ("Arrays", "Digits", "FashionMNIST", "Folder", "Own"),
+    "experiment": ("Experiment",),
+    "networks": (
+        "ResNet", "Residual", "measure_size", "plain20", "plain56", "resnet20", "resnet56", "resnet110",
+    ),
+    "prediction": ("load",),
+    "runs": ("resume", "train"),
+    "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
+}  # fmt: skip
+_HOME = {name: home for home, names in HOMES.items() for name in names}
+
+__all__ = [
+    "Additive",
+    "Arrays",
+    "Digits",
+    "Experiment",
+    "FashionMNIST",
+    "Folder",
+    "Highway",
+    "Hyper",
+    "Own",
+    "Padded",
+    "Plain",
+    "Projected",
+    "ResNet",
+    "Residual",
+    "StochasticDepth",
+    "Strategy",
+    "adam",
+    "adamw",
+    "load",
+    "measure_size",
+    "momentum",
+    "nesterov",
+    "plain20",
+    "plain56",
+    "resnet20",
+    "resnet56",
+    "resnet110",
+    "resume",
+    "sgd",
+    "train",
+]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"skipwise has no {name!r}")
+    return vars(import_module(f"skipwise.{_HOME[name]}"))[name]
+
+
+def __dir__() -> list[str]:
+    return __all__

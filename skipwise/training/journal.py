@@ -23,10 +23,15 @@ class Journal:
         path: The file.
         size: Its length in bytes at the checkpoint that the run goes on from; 0 for a new run.
         epoch: (step) → epoch, as a fraction.
+
+    Raises:
+        ValueError: If the file is shorter than the checkpoint says.
     """
 
     def __init__(self, path: Path, *, size: int, epoch: Callable[[int], float]):
         path.touch()
+        if path.stat().st_size < size:
+            raise ValueError(f"{path} is shorter than at the last save; it was changed, so the run cannot go on from it")
         os.truncate(path, size)
         self._file = path.open("a", encoding="utf-8")
         self._epoch = epoch

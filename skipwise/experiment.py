@@ -1,0 +1,199 @@
+"""An experiment: network × data × strategy × length × seed, complete; the one place where all of them meet.
+
+``Experiment`` is the frozen description, ``build`` makes the Run that the loop trains, and ``train`` and ``resume`` do
+the whole job and leave a folder behind.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from skipwise.data import CLASSES, Augmentation, Batches, Data, Dataset, Own, find_data
+from skipwise.description import Call, from_plain, read_yaml
+from skipwise.networks import NetworkDescription, build_network, mlp, residual_convolutional, residual_linear, resnet20
+from skipwise.randomness import seeded
+from skipwise.strategies import Strategy, nesterov
+from skipwise.tasks import Classification, Regression, Task
+from skipwise.training import PRECISIONS, Run, autocast_type, choose_device, place_model
+
+UNFITTED_STEPS = 10_000  # of a run whose length is a time, until its first steps are measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """All that decides how a run goes.
+
+    Args:
+        data: What is learned from.
+        network: What learns; a function of the user's own is a Call.
+        strategy: How.
+        epochs: Length, in passes over the training part; give one of the three lengths.
+        steps: Length, in updates.
+        seconds: Length, in time; the schedule is fitted to it.
+        seed: Of initial weights, order, augmentation and all other noise.
+        batch_size: Examples an update.
+        parts: A batch is computed in so many parts whose gradients add up, to save memory.
+        patience: Stop after so many evaluations without a better one; 0 never stops.
+        augmentation: Of training pictures; None takes what suits the data.
+        precision: ``"auto"`` (bfloat16 where the hardware has it), ``"float32"`` or ``"bfloat16"``.
+        save_seconds: Longest time between two saves.
+    """
+
+    data: Data
+    network: NetworkDescription | Call
+    strategy: Strategy
+    epochs: float | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+    batch_size: int = 128
+    parts: int = 1
+    patience: int = 0
+    augmentation: tuple[Augmentation, ...] | None = None
+    precision: str = "auto"
+    save_seconds: float = 60.0
+
+    def __post_init__(self):
+        lengths = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
+        given = {name: value for name, value in lengths.items() if value is not None}
+        if len(given) != 1:
+            raise ValueError(f"give one length, epochs, steps or a time; got {', '.join(given) or 'none'}")
+        positive = {**given, "batch_size": self.batch_size, "parts": self.parts, "save_seconds": self.save_seconds}
+        for name, value in positive.items():
+            if not value > 0 or not math.isfinite(value):
+                raise ValueError(f"{name} must be positive, got {value}")
+        if self.patience < 0:
+            raise ValueError(f"patience must not be negative, got {self.patience}; 0 never stops early")
+        if self.parts > self.batch_size:
+            raise ValueError(f"a batch of {self.batch_size} cannot be cut into {self.parts} parts")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+
+    def planned_steps(self, examples: int) -> int:
+        """Give the number of updates on a training part of so many examples."""
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is None:
+            return UNFITTED_STEPS
+        return max(math.ceil(self.epochs * examples / min(self.batch_size, examples)), 1)
+
+
+def task_of(dataset: Dataset, strategy: Strategy) -> Task:
+    """Read the task off the data.
+
+    Raises:
+        ValueError: If the strategy smooths labels where there are none.
+    """
+    if dataset.task == CLASSES:
+        return Classification(classes=len(dataset.classes), label_smoothing=strategy.label_smoothing)
+    if strategy.label_smoothing:
+        raise ValueError("label_smoothing has no effect on numbers; set strategy.label_smoothing=0")
+    return Regression()
+
+
+def default_network(dataset: Dataset) -> NetworkDescription:
+    """Choose a network that suits the shapes of the data."""
+    flat = len(dataset.ends.inputs) == 1
+    if dataset.task != CLASSES and dataset.ends.inputs == dataset.ends.outputs:
+        return residual_linear() if flat else residual_convolutional()
+    return mlp() if flat else resnet20()
+
+
+def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
+    """Make the Run, at step 0.
+
+    Raises:
+        ValueError: If the parts do not go together; the message says which.
+    """
+    device = choose_device()
+    task = task_of(dataset, experiment.strategy)
+    with seeded(experiment.seed, "initialise"):
+        model = place_model(build_network(experiment.network, dataset.ends), device)
+    augmentation = dataset.augmentation if experiment.augmentation is None else experiment.augmentation
+    if augmentation and len(dataset.ends.inputs) != 3:
+        raise ValueError(f"augmentation changes pictures, but examples have shape {dataset.ends.inputs}")
+    batches = Batches(
+        dataset.train,
+        dataset.preprocessing,
+        size=experiment.batch_size,
+        seed=experiment.seed,
+        augmentation=augmentation,
+        device=device,
+    )
+    run = Run(
+        model=model,
+        optimiser=experiment.strategy.build(model),
+        batches=batches,
+        loss=task.loss,
+        strategy=experiment.strategy,
+        steps=experiment.planned_steps(len(dataset.train)),
+        seed=experiment.seed,
+        parts=experiment.parts,
+        autocast=autocast_type(experiment.precision, device),
+    )
+    return run, task
+
+
+def read_experiment(path: Path, *, allow: Iterable[str] = ()) -> Experiment:
+    """Read ``experiment.yaml``.
+
+    Args:
+        path: The file.
+        allow: Packages outside ``skipwise`` that may be imported.
+
+    Raises:
+        ValueError: If it is no experiment; the message names file, key and the nearest valid one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    found = from_plain(read_yaml(text, str(path)), allow=allow, where=str(path))
+    if not isinstance(found, Experiment):
+        raise ValueError(f"{path} does not describe an experiment; its top must say is: skipwise.experiment.Experiment")
+    return found
+
+
+def compose(
+    data: Data | str | Any,
+    network: NetworkDescription | Call | Callable[..., nn.Module] | None = None,
+    strategy: Strategy | None = None,
+    **settings: Any,
+) -> tuple[Experiment, Dataset]:
+    """Make an experiment from what a user gives, with defaults for the rest, and load its data.
+
+    Args:
+        data: A description, a word as on the command line, or a map-style data set of the user's own.
+        network: A description, or a function that makes a module; chosen by the data if None.
+        strategy: Nesterov's momentum if None.
+        **settings: Other fields of :class:`Experiment`; 10 epochs if no length is given.
+
+    Raises:
+        TypeError: If ``network`` is neither.
+    """
+    described = data if isinstance(data, Data) else find_data(data) if isinstance(data, str) else Own(dataset=data)
+    dataset = described.load()
+    if isinstance(network, nn.Module):
+        raise TypeError("network must be a description or a function that makes the module, so that it can be rebuilt")
+    if network is None:
+        network = default_network(dataset)
+    elif not isinstance(network, NetworkDescription | Call):
+        network = Call(target=f"{network.__module__}:{network.__qualname__}")
+    if all(settings.get(name) is None for name in ("epochs", "steps", "seconds")):
+        settings["epochs"] = 10.0
+    chosen = nesterov() if strategy is None else strategy
+    experiment = Experiment(data=described, network=network, strategy=chosen, **settings)
+    return experiment, dataset
+
+
+def extended(experiment: Experiment, **length: float | None) -> Experiment:
+    """Give the experiment another length, if one is given."""
+    given = {name: value for name, value in length.items() if value is not None}
+    if not given:
+        return experiment
+    return dataclasses.replace(experiment, **{"epochs": None, "steps": None, "seconds": None, **given})

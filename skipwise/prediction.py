@@ -1,0 +1,153 @@
+"""Using what was trained: load weights with their card, predict files or arrays."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skipwise.data import CLASSES, SUFFIXES, Preprocessing, UnreadablePicture, read_picture
+from skipwise.description import from_plain
+from skipwise.records import RunRecord
+from skipwise.weights import Card, load_weights
+
+BEST = "best.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the network says of one example.
+
+    Args:
+        source: The file, or the example's number.
+        label: The likeliest class.
+        probability: Its softmax.
+        probabilities: Of every class, by name.
+    """
+
+    source: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+@final
+class Predictor:
+    """A trained network with its classes and preprocessing.
+
+    Args:
+        model: In evaluation mode.
+        card: What it is for.
+    """
+
+    def __init__(self, model: nn.Module, card: Card):
+        self.model, self.card = model, card
+        self.preprocessing: Preprocessing = from_plain(card.preprocessing, where="the weights' card")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the outputs."""
+        return self.card.classes
+
+    def outputs(self, inputs: Tensor | np.ndarray) -> Tensor:
+        """Give the raw outputs for raw inputs: logits for classes, numbers in the target's units else.
+
+        Args:
+            inputs: Shape ``(batch, *example)``, pictures as uint8 with channels first.
+
+        Raises:
+            ValueError: If the examples have another shape than those of the training.
+        """
+        raw = torch.as_tensor(inputs)
+        if tuple(raw.shape[1:]) != tuple(self.card.inputs):
+            raise ValueError(f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])}")
+        with torch.inference_mode():
+            return self.model(self.preprocessing(raw)).float() * self.preprocessing.target_scale
+
+    def predict(self, inputs: Tensor | np.ndarray | Sequence[str | Path]) -> list[Prediction]:
+        """Predict the classes of arrays, or of picture files.
+
+        Raises:
+            ValueError: If the network does not give classes, or an input does not fit.
+        """
+        if not isinstance(inputs, Tensor | np.ndarray):
+            return list(self.predict_files([Path(p) for p in inputs]))
+        return self._named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
+
+    def predict_files(self, paths: Iterable[Path], *, batch_size: int = 64) -> Iterator[Prediction]:
+        """Predict picture files in batches, in their order.
+
+        Raises:
+            ValueError: If the network does not read pictures, or a file is none; the file is named.
+        """
+        if not self.preprocessing.size:
+            raise ValueError(f"this network reads examples of shape {self.card.inputs}, not picture files")
+        paths = list(paths)
+        for start in range(0, len(paths), batch_size):
+            chunk = paths[start : start + batch_size]
+            read = (
+                read_picture(p, channels=self.preprocessing.channels, size=self.preprocessing.size) for p in chunk
+            )
+            yield from self._named(self.outputs(torch.stack(list(read))), [str(p) for p in chunk])
+
+    def _named(self, outputs: Tensor, sources: list[str]) -> list[Prediction]:
+        if self.card.task != CLASSES:
+            raise ValueError("this network gives numbers, not classes; use outputs()")
+        found = []
+        for source, row in zip(sources, outputs.double().softmax(1).tolist(), strict=True):
+            best = max(range(len(row)), key=row.__getitem__)
+            named = dict(zip(self.classes, row, strict=True))
+            found.append(
+                Prediction(source=source, label=self.classes[best], probability=row[best], probabilities=named)
+            )
+        return found
+
+
+def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor:
+    """Load the best weights of a run, or a file of weights.
+
+    Args:
+        run: The run's folder, its record, or a file ``.safetensors``.
+        allow: Packages outside ``skipwise`` that may be imported to build the network.
+
+    Raises:
+        ValueError: If there are no weights.
+    """
+    path = Path(run.path if isinstance(run, RunRecord) else run)
+    path = path / BEST if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; a run has weights after its first evaluation")
+    return Predictor(*load_weights(path, allow=allow))
+
+
+def picture_files(words: Iterable[str]) -> list[Path]:
+    """Turn files and folders into picture files; folders are searched to the bottom.
+
+    Raises:
+        ValueError: If a path does not exist or a folder holds no picture.
+    """
+    found: list[Path] = []
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise ValueError(f"{path} holds no picture")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise ValueError(f"{path} does not exist")
+    return found
+
+
+def skipping_bad(predictor: Predictor, paths: Iterable[Path], skipped: list[Any]) -> Iterator[Prediction]:
+    """Predict one file at a time, leaving out those that cannot be read; these are appended to ``skipped``."""
+    for path in paths:
+        try:
+            yield from predictor.predict_files([path])
+        except UnreadablePicture as error:
+            skipped.append(error)

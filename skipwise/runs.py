@@ -1,0 +1,135 @@
+"""Runs and their folders: begin one, go on with one, read what one left behind."""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from skipwise.data import Data, Own
+from skipwise.data import Dataset
+from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, read_journal
+from skipwise.session import EXPERIMENT, METRICS, Session
+from skipwise.training import newest_checkpoint
+
+
+def begin(experiment: Experiment, dataset: Dataset, folder: Path | None = None, **options: Any) -> Session:
+    """Start a new run, in ``folder`` or in the next free one below ``runs``.
+
+    Raises:
+        ValueError: If the folder holds something already.
+    """
+    if folder is None:
+        folder = free_folder(Path("runs"), experiment)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is not empty; resume the run in it, or name another folder with --out")
+    return Session(experiment, dataset, folder, **options)
+
+
+def go_on(
+    folder: Path, *, allow: Iterable[str] = (), data: Data | None = None, started: float | None = None, **length: Any
+) -> tuple[Session, tuple[str, ...]]:
+    """Take up a run from its last good save, with another length if one is given.
+
+    Args:
+        folder: The run's folder.
+        allow: Packages outside ``skipwise`` that its description may name.
+        data: Its data, if they were made in Python.
+        started: See :class:`Session`.
+        **length: ``epochs``, ``steps`` or ``seconds``.
+
+    Returns:
+        The session, and what was refused on the way to it.
+
+    Raises:
+        ValueError: If it is no run, has no good checkpoint, or was finished and no length is given.
+    """
+    experiment = experiment_of(folder, allow=allow)
+    state, refused = newest_checkpoint(folder)
+    planned = extended(experiment, **length)
+    given = planned if data is None else dataclasses.replace(planned, data=data)
+    dataset = given.data.load()
+    taken, steps = state["run"]["step"], given.planned_steps(len(dataset.train))
+    longer = planned != experiment
+    if longer and steps < taken:
+        raise ValueError(f"{folder} has taken {taken} steps already, more than the {steps} asked for; ask for more")
+    return Session(given, dataset, folder, state, longer=longer, started=started), refused
+
+
+def record_of(folder: Path, experiment: Experiment) -> RunRecord:
+    """Read what a run of an experiment left behind in its folder.
+
+    Raises:
+        ValueError: If it has no checkpoint.
+    """
+    state, _ = newest_checkpoint(folder)
+    events = list(read_journal(folder / METRICS))
+    validated = {e.step: e for e in events if isinstance(e, EvaluationRecord) and e.part == "validation"}
+    tests = [e for e in events if isinstance(e, EvaluationRecord) and e.part == "test"]
+    return RunRecord(
+        path=str(folder),
+        data=experiment.data.name,
+        network=experiment.network.name,
+        strategy=experiment.strategy.name,
+        seed=experiment.seed,
+        step=state["run"]["step"],
+        steps=state["run"]["steps"],
+        train_seconds=round(state["seconds"], 3),
+        validation=validated.get(state["best"]["step"]),
+        test=tests[-1] if tests else None,
+        notes=tuple(e.text for e in events if isinstance(e, NoteRecord)),
+    )
+
+
+def experiment_of(folder: Path, *, allow: Iterable[str] = ()) -> Experiment:
+    """Read the experiment of a run's folder.
+
+    Raises:
+        ValueError: If the folder is no run.
+    """
+    if not (folder / EXPERIMENT).is_file():
+        raise ValueError(f"{folder} is not a run: it has no {EXPERIMENT}; runs lie below runs/ unless --out says otherwise")
+    return read_experiment(folder / EXPERIMENT, allow=allow)
+
+
+def train(data: Any, network: Any = None, strategy: Any = None, *, out: str | None = None, **settings: Any) -> RunRecord:
+    """Train a network and give the record of the run; the Python form of ``skipwise train``.
+
+    Args:
+        data: A description, a word as on the command line, or a map-style data set of your own.
+        network: A description, or a function that makes a module; chosen by the data if None.
+        strategy: How; Nesterov's momentum if None.
+        out: The run's folder; the next free one below ``runs`` if None.
+        **settings: Other fields of :class:`skipwise.Experiment`, ``epochs`` for example.
+    """
+    experiment, dataset = compose(data, network, strategy, **settings)
+    session = begin(experiment, dataset, None if out is None else Path(out))
+    for _ in session.events():
+        pass
+    return record_of(session.folder, experiment)
+
+
+def resume(run: str | RunRecord, *, data: Any = None, allow: Iterable[str] = (), **length: Any) -> RunRecord:
+    """Take up a run and bring it to its end; the Python form of ``skipwise resume``.
+
+    Args:
+        run: The folder, or the record that :func:`train` gave.
+        data: The data set, if it was made in Python.
+        allow: Packages outside ``skipwise`` that its description may name.
+        **length: ``epochs``, ``steps`` or ``seconds``, to extend it.
+    """
+    folder = Path(run.path if isinstance(run, RunRecord) else run)
+    described = data if data is None or isinstance(data, Data) else Own(dataset=data)
+    session, _ = go_on(folder, allow=allow, data=described, **length)
+    for _ in session.events():
+        pass
+    return record_of(folder, session.experiment)
+
+
+def free_folder(above: Path, experiment: Experiment) -> Path:
+    """Give the next free folder name below ``above``: data, network, strategy and a number."""
+    stem = f"{experiment.data.name}-{experiment.network.name}-{experiment.strategy.name}"
+    number = 1
+    while (above / f"{stem}-{number}").exists():
+        number += 1
+    return above / f"{stem}-{number}"

@@ -1,0 +1,250 @@
+"""A session: an experiment runs in its folder, from its start or its last save, to its end or its next interruption.
+
+The session watches the loop: it writes the journal, evaluates at the end of every epoch, keeps the best weights, saves
+between steps, and reports the test score once, at the end, with the weights that validation chose.
+"""
+
+import copy
+import dataclasses
+import math
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from skipwise.data import Dataset, Own
+from skipwise.description import Call, write_yaml
+from skipwise.experiment import UNFITTED_STEPS, Experiment, build
+from skipwise.files import write_atomic
+from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
+from skipwise.training import (
+    Best,
+    Diverged,
+    Interrupted,
+    Journal,
+    Step,
+    TimeBudget,
+    caught_signals,
+    evaluate,
+    save_checkpoint,
+    train as steps_of,
+)
+from skipwise.weights import card_of, read_tensors, save_weights
+
+EXPERIMENT, METRICS, BEST, LOG = "experiment.yaml", "metrics.jsonl", "best.safetensors", "log.txt"
+Event: TypeAlias = Step | StepRecord | EvaluationRecord | NoteRecord
+
+
+class Session:
+    """One stretch of a run.
+
+    Args:
+        experiment: What is run.
+        dataset: Its data, loaded.
+        folder: Where the run lies; made if it is not there.
+        state: The checkpoint to go on from, or None for a new run.
+        longer: Whether the experiment's length is another than the checkpoint's.
+        started: When the clock of a time budget began, by ``time.perf_counter``; now if None.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        dataset: Dataset,
+        folder: Path,
+        state: dict[str, Any] | None = None,
+        *,
+        longer: bool = False,
+        started: float | None = None,
+    ):
+        self.experiment, self.dataset, self.folder = experiment, dataset, folder
+        self.run, self.task = build(experiment, dataset)
+        self.best = Best(metric=self.task.best_metric, higher=self.task.higher, patience=experiment.patience)
+        self.budget = TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
+        self._began = time.perf_counter() if started is None else started
+        self._saved, self._spent, self._evaluation_seconds = time.perf_counter(), 0.0, 0.0
+        folder.mkdir(parents=True, exist_ok=True)
+        if state is not None:
+            self._restore(state, longer=longer)
+        if state is None or longer:
+            write_atomic(folder / EXPERIMENT, write_yaml(_writable(experiment)).encode())
+        self.journal = Journal(folder / METRICS, size=state["journal_bytes"] if state else 0, epoch=self.epoch)
+        _log(folder / LOG, self.run.step, dataset.notes)
+
+    def epoch(self, step: int) -> float:
+        """Give the passes over the training part after so many updates."""
+        return step * self.run.batches.size / len(self.dataset.train)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of this and all earlier sessions."""
+        return self._spent + time.perf_counter() - self._began
+
+    def events(self) -> Iterator[Event]:
+        """Train to the end, yielding every step and everything that was measured.
+
+        Raises:
+            Interrupted: After a signal; the run is saved.
+            Diverged: If the loss is not finite; the last good save stays.
+        """
+        with caught_signals() as signals, closing(self.journal):
+            for step in steps_of(self.run):
+                yield step
+                yield from self.journal.step(step)
+                yield from self._fit(step)
+                if self._ends_epoch(step.step) or step.step == self.run.steps:
+                    yield from self._evaluate()
+                if signals or time.perf_counter() - self._saved > self.experiment.save_seconds:
+                    self.save()
+                if signals:
+                    raise Interrupted(signals[0], str(self.folder))
+            yield from self._finish()
+
+    def save(self) -> None:
+        """Save between two steps.
+
+        Raises:
+            Diverged: If a loss or a parameter is not finite; nothing is written then.
+            OSError: If it cannot be written; the save before stays.
+        """
+        self.journal.read()
+        if not all(torch.isfinite(p).all() for p in self.run.model.parameters()):
+            raise Diverged(self.run.step, math.nan)
+        self.journal.flush()
+        state = {
+            "run": self.run.state(),
+            "best": self.best.state(),
+            "budget": self.budget.state(time.perf_counter() - self._began) if self.budget else None,
+            "journal_bytes": self.journal.size,
+            "seconds": self.elapsed,
+            "data": self.dataset.digest,
+        }
+        save_checkpoint(self.folder, state)
+        self._saved = time.perf_counter()
+
+    def _restore(self, state: dict[str, Any], *, longer: bool) -> None:
+        if state["data"] != self.dataset.digest:
+            raise ValueError(f"the data of {self.folder} changed since it was trained; give them back, or train anew")
+        planned = self.run.steps
+        self.run.restore(state["run"])
+        self.best.restore(state["best"])
+        self._spent = state["seconds"]
+        if self.budget is not None:
+            self.budget.restore(state["budget"] or {"spent": self._spent, "last_fit": 0.0})
+        if longer:
+            self.run.steps = planned if self.budget is None else self.run.step + UNFITTED_STEPS
+            self.best.since = 0
+
+    def _ends_epoch(self, step: int) -> bool:
+        return math.floor(self.epoch(step) + 1e-9) > math.floor(self.epoch(step - 1) + 1e-9)
+
+    def _fit(self, step: Step) -> Iterator[NoteRecord]:
+        if self.budget is None:
+            return
+        sizes = [len(part) for part in (self.dataset.validation, self.dataset.test) if part is not None]
+        guess = step.seconds / 3 * sum(sizes) / step.examples  # a forward pass is a third of a step
+        epochs = (self.run.steps - step.step) * step.examples / len(self.dataset.train)
+        evaluation = self._evaluation_seconds or guess
+        fitted = self.budget.fit(
+            step.step,
+            self.run.steps,
+            elapsed=time.perf_counter() - self._began,
+            step_seconds=step.seconds,
+            other_seconds=evaluation * (1 + epochs),
+        )
+        if fitted != self.run.steps:
+            self.run.steps = fitted
+            text = f"{fitted} steps ({self.epoch(fitted):.1f} epochs) fit into {self.budget.seconds:.0f} seconds"
+            yield from self._note(text)
+
+    def _evaluate(self) -> Iterator[Event]:
+        yield from self.journal.read()
+        part = self.dataset.validation
+        if part is not None:
+            record = self._measure(self.run.model, "validation")
+            self.journal.write(record)
+            yield record
+            if not math.isfinite(record.metrics["loss"]):
+                raise Diverged(self.run.step, record.metrics["loss"])
+            if self.best.improves(record):
+                self._save_best()
+            if self.best.gives_up and self.run.step < self.run.steps:
+                self.run.steps = self.run.step
+                yield from self._note(f"stopped early: {self.best.since} evaluations without a better one")
+        self.save()
+
+    def _measure(self, model: torch.nn.Module, part: str) -> EvaluationRecord:
+        examples = {"validation": self.dataset.validation, "test": self.dataset.test}[part]
+        assert examples is not None
+        measure = (self.task.tally, self.task.metrics)
+        record = evaluate(
+            model,
+            examples,
+            self.dataset.preprocessing,
+            measure,
+            part=part,
+            step=self.run.step if part == "validation" else self.best.step or self.run.step,
+            autocast=self.run.autocast,
+        )
+        sizes = [len(e) for e in (self.dataset.validation, self.dataset.test) if e is not None]
+        self._evaluation_seconds = record.seconds * sum(sizes) / record.examples
+        return record
+
+    def _save_best(self) -> None:
+        dataset = self.dataset
+        card = card_of(
+            self.experiment.network,
+            dataset.ends,
+            task=dataset.task,
+            classes=dataset.classes,
+            preprocessing=dataset.preprocessing,
+            data=dataset.name,
+        )
+        save_weights(self.folder / BEST, self.run.model, card)
+
+    def _finish(self) -> Iterator[Event]:
+        if self.dataset.validation is None:
+            self._save_best()
+        if self.dataset.test is not None:
+            chosen = copy.deepcopy(self.run.model)
+            chosen.load_state_dict(read_tensors(self.folder / BEST)[0])
+            record = self._measure(chosen, "test")
+            self.journal.write(record)
+            yield record
+        self.journal.flush()
+        table = steps_as_csv(read_journal(self.folder / METRICS))
+        write_atomic(self.folder / "metrics.csv", table.encode())
+
+    def _note(self, text: str) -> Iterator[NoteRecord]:
+        note = NoteRecord(step=self.run.step, text=text)
+        self.journal.write(note)
+        yield note
+
+
+def _writable(experiment: Experiment) -> Experiment:
+    data = experiment.data
+    if isinstance(data, Own) and not isinstance(data.dataset, Call):
+        return dataclasses.replace(experiment, data=dataclasses.replace(data, dataset=None))
+    return experiment
+
+
+def _log(path: Path, step: int, notes: Iterable[str]) -> None:
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "none"
+    lines = [
+        f"{time.strftime('%Y-%m-%d %H:%M:%S')} session from step {step}: {' '.join(sys.argv)}",
+        f"skipwise {version('skipwise')}, torch {torch.__version__}, python {platform.python_version()}, {platform.platform()}",
+        f"threads {torch.get_num_threads()}, git commit of the working folder: {commit}",
+        *notes,
+    ]
+    with path.open("a", encoding="utf-8") as log:
+        log.write("\n".join(lines) + "\n\n")
