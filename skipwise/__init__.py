@@ -7,10 +7,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skipwise.connections import Additive, Highway, Hyper, Padded, Plain, Projected, StochasticDepth
+    from skipwise.connections import (
+        Additive,
+        Highway,
+        Hyper,
+        Padded,
+        Plain,
+        Projected,
+        StochasticDepth,
+    )
     from skipwise.data import Arrays, Digits, FashionMNIST, Folder, Own
     from skipwise.experiment import Experiment
-    from skipwise.networks import Residual, ResNet, measure_size, plain20, plain56, resnet20, resnet56, resnet110
+    from skipwise.networks import (
+        Residual,
+        ResNet,
+        measure_size,
+        plain20,
+        plain56,
+        resnet20,
+        resnet56,
+        resnet110,
+    )
     from skipwise.prediction import load
     from skipwise.runs import resume, train
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
@@ -18,11 +35,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 HOMES = {
-    "connections": ("Additive", "Highway", "Hyper", "Padded", "Plain", "Projected", "StochasticDepth"),
+    "connections": (
+        "Additive", "Highway", "Hyper", "Padded", "Plain", "Projected", "StochasticDepth",
+    ),
     "data": ("Arrays", "Digits", "FashionMNIST", "Folder", "Own"),
     "experiment": ("Experiment",),
     "networks": (
-        "ResNet", "Residual", "measure_size", "plain20", "plain56", "resnet20", "resnet56", "resnet110",
+        "ResNet", "Residual", "measure_size",
+        "plain20", "plain56", "resnet20", "resnet56", "resnet110",
     ),
     "prediction": ("load",),
     "runs": ("resume", "train"),

@@ -1,9 +1,10 @@
 """Descriptions: frozen dataclasses that say what to build, and their plain form on disk.
 
-A description is written as its public name with its fields, ``{"is": "skipwise.connections.Highway", "bias": -2.0}``,
-and read back strictly: a key that does not exist, a value of the wrong type or a name outside ``skipwise`` is an
-error that says where it stands. What a user adds is named ``package.module:thing`` and imported only if that package
-was allowed: opening somebody's file must not run somebody's code.
+A description is written as its public name with its fields, ``{"is":
+"skipwise.connections.Highway", "bias": -2.0}``, and read back strictly: a key that does not exist,
+a value of the wrong type or a name outside ``skipwise`` is an error that says where it stands. What
+a user adds is named ``package.module:thing`` and imported only if that package was allowed: opening
+somebody's file must not run somebody's code.
 """
 
 import dataclasses
@@ -41,7 +42,11 @@ class Call:
         return self.target.rpartition(":")[2]
 
     def __call__(self, **context: Any) -> Any:
-        """Call the function with its arguments and with those parts of the context that its signature names."""
+        """Call the function with its arguments and the parts of the context that it names.
+
+        Raises:
+            ValueError: If there is no such function, or its signature asks for anything else.
+        """
         function = _import(self.target, allow=(self.target.partition(":")[0].partition(".")[0],))
         names = inspect.signature(function).parameters
         takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
@@ -49,12 +54,14 @@ class Call:
         try:
             inspect.signature(function).bind(**given, **self.arguments)
         except TypeError as error:
-            raise ValueError(f"{self.target} cannot be called: {error}; it is offered {', '.join(context)}") from None
+            raise ValueError(
+                f"{self.target} cannot be called: {error}; it is offered {', '.join(context)}"
+            ) from None
         return function(**given, **self.arguments)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Say which known word is meant: ``"; did you mean 'resnet20'?"``, or list the words there are."""
+    """Say which word is meant: ``"; did you mean 'resnet20'?"``, or list the words there are."""
     known = sorted(words)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
@@ -62,15 +69,15 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 @cache
 def public_name(kind: type) -> str:
-    """Give the name a description goes by on disk: the folder that exports it, not the file it stands in."""
+    """Give a description's name on disk: the folder that exports it, not the file it stands in."""
     if not kind.__module__.startswith(f"{HOME}."):
         return f"{kind.__module__}:{kind.__qualname__}"
     parts = kind.__module__.split(".")
-    for length in range(2, len(parts) + 1):
-        module = importlib.import_module(".".join(parts[:length]))
-        if vars(module).get(kind.__name__) is kind:
-            return f"{module.__name__}.{kind.__name__}"
-    raise AssertionError(f"{kind} is not exported")
+    folders = (".".join(parts[:length]) for length in range(2, len(parts) + 1))
+    modules = (importlib.import_module(folder) for folder in folders)
+    found = next((m for m in modules if vars(m).get(kind.__name__) is kind), None)
+    assert found is not None, f"{kind} is not exported"
+    return f"{found.__name__}.{kind.__name__}"
 
 
 def to_plain(value: Any) -> Any:
@@ -82,7 +89,9 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Call):
         return {"is": value.target, **{k: to_plain(v) for k, v in value.arguments.items()}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        own = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        own = {
+            f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init
+        }
         return {"is": public_name(type(value)), **own}
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
@@ -92,7 +101,9 @@ def to_plain(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise TypeError(f"a description holds plain values and other descriptions, not {type(value).__name__}")
+    raise TypeError(
+        f"a description holds plain values and other descriptions, not {type(value).__name__}"
+    )
 
 
 def _import(name: str, allow: Iterable[str]) -> Any:
@@ -100,7 +111,8 @@ def _import(name: str, allow: Iterable[str]) -> Any:
     package = module.partition(".")[0]
     if package != HOME and package not in {a.partition(".")[0] for a in allow}:
         raise ValueError(
-            f"{name!r} lies outside {HOME} and is not imported; if you trust it, add --allow {package or name}"
+            f"{name!r} lies outside {HOME} and is not imported;"
+            f" if you trust it, add --allow {package or name}"
         )
     try:
         found = vars(importlib.import_module(module))
@@ -121,7 +133,8 @@ def from_plain(plain: Any, *, allow: Iterable[str] = (), where: str = "the descr
         where: The file, for the messages.
 
     Raises:
-        ValueError: If a name, a key or a value does not fit; the message says which, where, and what is nearest.
+        ValueError: If a name, a key or a value does not fit; the message says which, where, and
+            what is nearest.
     """
     return _read(plain, tuple(allow), where, "")
 
@@ -145,18 +158,24 @@ def _read(plain: Any, allow: tuple[str, ...], where: str, path: str) -> Any:
     return _instance(kind, inner, allow, where, path)
 
 
-def _instance(kind: type, inner: Mapping[str, Any], allow: tuple[str, ...], where: str, path: str) -> Any:
+def _instance(
+    kind: type, inner: Mapping[str, Any], allow: tuple[str, ...], where: str, path: str
+) -> Any:
     known = {f.name: f for f in dataclasses.fields(kind) if f.init}
     hints = typing.get_type_hints(kind)
     values = {}
     for name, plain in inner.items():
         here = f"{path}.{name}".strip(".")
         if name not in known:
-            raise ValueError(f"{where}: {here} is not a field of {kind.__name__}{nearest(name, known)}")
+            raise ValueError(
+                f"{where}: {here} is not a field of {kind.__name__}{nearest(name, known)}"
+            )
         values[name] = _fitted(_read(plain, allow, where, here), hints[name], f"{where}: {here}")
     missing = [n for n, f in known.items() if n not in values and _is_required(f)]
     if missing:
-        raise ValueError(f"{where}: {path or 'the top'} lacks {', '.join(missing)} of {kind.__name__}")
+        raise ValueError(
+            f"{where}: {path or 'the top'} lacks {', '.join(missing)} of {kind.__name__}"
+        )
     try:
         return kind(**values)
     except ValueError as error:
@@ -179,7 +198,8 @@ def _fitted(value: Any, hint: Any, where: str) -> Any:
                 pass
     classes = tuple(typing.get_origin(k) or k for k in kinds)
     classes = tuple(Mapping if c is Mapping else c for c in classes if isinstance(c, type))
-    is_number = isinstance(value, bool) and bool not in classes  # bool is an int to Python, not to a reader
+    # bool is an int to Python, not to a reader.
+    is_number = isinstance(value, bool) and bool not in classes
     if classes and (is_number or not isinstance(value, classes)) and Any not in kinds:
         wanted = " or ".join("nothing" if c is type(None) else c.__name__ for c in classes)
         raise ValueError(f"{where} must be {wanted}, got {value!r}")
@@ -215,9 +235,13 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
 
 def _member(old: Any, word: str) -> Any:
     folder = public_name(type(old)).rpartition(".")[0]
-    members = {n.lower(): v for n, v in vars(importlib.import_module(folder)).items() if _is_description(v)}
+    members = {
+        n.lower(): v for n, v in vars(importlib.import_module(folder)).items() if _is_description(v)
+    }
     if word.lower() not in members:
-        raise ValueError(f"{folder} has no {word!r}{nearest(word, (v.__name__ for v in members.values()))}")
+        raise ValueError(
+            f"{folder} has no {word!r}{nearest(word, (v.__name__ for v in members.values()))}"
+        )
     return members[word.lower()]()
 
 
@@ -225,13 +249,10 @@ def _is_description(value: Any) -> bool:
     return isinstance(value, type) and dataclasses.is_dataclass(value)
 
 
-def exported(folder: str, returns: type | None = None) -> dict[str, Callable[..., Any]]:
-    """Give the functions that a folder of ours exports by name: what the command line turns a bare name into."""
+def exported(folder: str) -> dict[str, Callable[..., Any]]:
+    """Give the functions that a folder exports: what the command line turns a bare name into."""
     module = importlib.import_module(f"{HOME}.{folder}")
-    found = {n: vars(module)[n] for n in module.__all__ if inspect.isfunction(vars(module)[n])}
-    if returns is None:
-        return found
-    return {n: f for n, f in found.items() if inspect.signature(f).return_annotation is returns}
+    return {n: vars(module)[n] for n in module.__all__ if inspect.isfunction(vars(module)[n])}
 
 
 def read_yaml(text: str, where: str) -> Any:

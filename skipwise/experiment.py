@@ -1,7 +1,7 @@
-"""An experiment: network × data × strategy × length × seed, complete; the one place where all of them meet.
+"""An experiment: network × data × strategy × length × seed, complete; the place where all meet.
 
-``Experiment`` is the frozen description, ``build`` makes the Run that the loop trains, and ``train`` and ``resume`` do
-the whole job and leave a folder behind.
+``Experiment`` is the frozen description, ``build`` makes the Run that the loop trains, and
+``train`` and ``resume`` do the whole job and leave a folder behind.
 """
 
 import dataclasses
@@ -15,7 +15,14 @@ from torch import nn
 
 from skipwise.data import CLASSES, Augmentation, Batches, Data, Dataset, Own, find_data
 from skipwise.description import Call, from_plain, read_yaml
-from skipwise.networks import NetworkDescription, build_network, mlp, residual_convolutional, residual_linear, resnet20
+from skipwise.networks import (
+    NetworkDescription,
+    build_network,
+    mlp,
+    residual_convolutional,
+    residual_linear,
+    resnet20,
+)
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, nesterov
 from skipwise.tasks import Classification, Regression, Task
@@ -62,17 +69,28 @@ class Experiment:
         lengths = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
         given = {name: value for name, value in lengths.items() if value is not None}
         if len(given) != 1:
-            raise ValueError(f"give one length, epochs, steps or a time; got {', '.join(given) or 'none'}")
-        positive = {**given, "batch_size": self.batch_size, "parts": self.parts, "save_seconds": self.save_seconds}
+            raise ValueError(
+                f"give one length, epochs, steps or a time; got {', '.join(given) or 'none'}"
+            )
+        positive = {
+            **given,
+            "batch_size": self.batch_size,
+            "parts": self.parts,
+            "save_seconds": self.save_seconds,
+        }
         for name, value in positive.items():
             if not value > 0 or not math.isfinite(value):
                 raise ValueError(f"{name} must be positive, got {value}")
         if self.patience < 0:
-            raise ValueError(f"patience must not be negative, got {self.patience}; 0 never stops early")
+            raise ValueError(
+                f"patience must not be negative, got {self.patience}; 0 never stops early"
+            )
         if self.parts > self.batch_size:
             raise ValueError(f"a batch of {self.batch_size} cannot be cut into {self.parts} parts")
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
+            )
 
     def planned_steps(self, examples: int) -> int:
         """Give the number of updates on a training part of so many examples."""
@@ -90,7 +108,9 @@ def task_of(dataset: Dataset, strategy: Strategy) -> Task:
         ValueError: If the strategy smooths labels where there are none.
     """
     if dataset.task == CLASSES:
-        return Classification(classes=len(dataset.classes), label_smoothing=strategy.label_smoothing)
+        return Classification(
+            classes=len(dataset.classes), label_smoothing=strategy.label_smoothing
+        )
     if strategy.label_smoothing:
         raise ValueError("label_smoothing has no effect on numbers; set strategy.label_smoothing=0")
     return Regression()
@@ -114,9 +134,13 @@ def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
     task = task_of(dataset, experiment.strategy)
     with seeded(experiment.seed, "initialise"):
         model = place_model(build_network(experiment.network, dataset.ends), device)
-    augmentation = dataset.augmentation if experiment.augmentation is None else experiment.augmentation
+    augmentation = (
+        dataset.augmentation if experiment.augmentation is None else experiment.augmentation
+    )
     if augmentation and len(dataset.ends.inputs) != 3:
-        raise ValueError(f"augmentation changes pictures, but examples have shape {dataset.ends.inputs}")
+        raise ValueError(
+            f"augmentation changes pictures, but examples have shape {dataset.ends.inputs}"
+        )
     batches = Batches(
         dataset.train,
         dataset.preprocessing,
@@ -155,7 +179,10 @@ def read_experiment(path: Path, *, allow: Iterable[str] = ()) -> Experiment:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     found = from_plain(read_yaml(text, str(path)), allow=allow, where=str(path))
     if not isinstance(found, Experiment):
-        raise ValueError(f"{path} does not describe an experiment; its top must say is: skipwise.experiment.Experiment")
+        raise ValueError(
+            f"{path} does not describe an experiment;"
+            " its top must say is: skipwise.experiment.Experiment"
+        )
     return found
 
 
@@ -168,7 +195,8 @@ def compose(
     """Make an experiment from what a user gives, with defaults for the rest, and load its data.
 
     Args:
-        data: A description, a word as on the command line, or a map-style data set of the user's own.
+        data: A description, a word as on the command line, or a map-style data set of the user's
+            own.
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: Nesterov's momentum if None.
         **settings: Other fields of :class:`Experiment`; 10 epochs if no length is given.
@@ -176,10 +204,19 @@ def compose(
     Raises:
         TypeError: If ``network`` is neither.
     """
-    described = data if isinstance(data, Data) else find_data(data) if isinstance(data, str) else Own(dataset=data)
+    described = (
+        data
+        if isinstance(data, Data)
+        else find_data(data)
+        if isinstance(data, str)
+        else Own(dataset=data)
+    )
     dataset = described.load()
     if isinstance(network, nn.Module):
-        raise TypeError("network must be a description or a function that makes the module, so that it can be rebuilt")
+        raise TypeError(
+            "network must be a description or a function that makes the module,"
+            " so that it can be rebuilt"
+        )
     if network is None:
         network = default_network(dataset)
     elif not isinstance(network, NetworkDescription | Call):
@@ -196,4 +233,6 @@ def extended(experiment: Experiment, **length: float | None) -> Experiment:
     given = {name: value for name, value in length.items() if value is not None}
     if not given:
         return experiment
-    return dataclasses.replace(experiment, **{"epochs": None, "steps": None, "seconds": None, **given})
+    return dataclasses.replace(
+        experiment, **{"epochs": None, "steps": None, "seconds": None, **given}
+    )

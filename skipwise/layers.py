@@ -1,4 +1,4 @@
-"""The layers that connections and branches are made of, for any number of space dimensions (0: vectors)."""
+"""The layers of connections and branches, for any number of space dimensions (0: vectors)."""
 
 from torch import nn
 
@@ -8,7 +8,9 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def convolution(width_in: int, width_out: int, *, size: int = 3, stride: int = 1, dimensions: int = 2) -> nn.Module:
+def convolution(
+    width_in: int, width_out: int, *, size: int = 3, stride: int = 1, dimensions: int = 2
+) -> nn.Module:
     """Make a convolution without bias that keeps the resolution at stride 1 (odd ``size``)."""
     make = CONVOLUTIONS[dimensions - 1]
     return make(width_in, width_out, size, stride=stride, padding=size // 2, bias=False)

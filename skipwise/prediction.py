@@ -45,7 +45,9 @@ class Predictor:
 
     def __init__(self, model: nn.Module, card: Card):
         self.model, self.card = model, card
-        self.preprocessing: Preprocessing = from_plain(card.preprocessing, where="the weights' card")
+        self.preprocessing: Preprocessing = from_plain(
+            card.preprocessing, where="the weights' card"
+        )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ class Predictor:
         return self.card.classes
 
     def outputs(self, inputs: Tensor | np.ndarray) -> Tensor:
-        """Give the raw outputs for raw inputs: logits for classes, numbers in the target's units else.
+        """Give raw outputs for raw inputs: logits for classes, numbers in the target's units else.
 
         Args:
             inputs: Shape ``(batch, *example)``, pictures as uint8 with channels first.
@@ -63,7 +65,9 @@ class Predictor:
         """
         raw = torch.as_tensor(inputs)
         if tuple(raw.shape[1:]) != tuple(self.card.inputs):
-            raise ValueError(f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])}")
+            raise ValueError(
+                f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])}"
+            )
         with torch.inference_mode():
             return self.model(self.preprocessing(raw)).float() * self.preprocessing.target_scale
 
@@ -84,12 +88,15 @@ class Predictor:
             ValueError: If the network does not read pictures, or a file is none; the file is named.
         """
         if not self.preprocessing.size:
-            raise ValueError(f"this network reads examples of shape {self.card.inputs}, not picture files")
+            raise ValueError(
+                f"this network reads examples of shape {self.card.inputs}, not picture files"
+            )
         paths = list(paths)
         for start in range(0, len(paths), batch_size):
             chunk = paths[start : start + batch_size]
             read = (
-                read_picture(p, channels=self.preprocessing.channels, size=self.preprocessing.size) for p in chunk
+                read_picture(p, channels=self.preprocessing.channels, size=self.preprocessing.size)
+                for p in chunk
             )
             yield from self._named(self.outputs(torch.stack(list(read))), [str(p) for p in chunk])
 
@@ -101,7 +108,12 @@ class Predictor:
             best = max(range(len(row)), key=row.__getitem__)
             named = dict(zip(self.classes, row, strict=True))
             found.append(
-                Prediction(source=source, label=self.classes[best], probability=row[best], probabilities=named)
+                Prediction(
+                    source=source,
+                    label=self.classes[best],
+                    probability=row[best],
+                    probabilities=named,
+                )
             )
         return found
 
@@ -144,8 +156,10 @@ def picture_files(words: Iterable[str]) -> list[Path]:
     return found
 
 
-def skipping_bad(predictor: Predictor, paths: Iterable[Path], skipped: list[Any]) -> Iterator[Prediction]:
-    """Predict one file at a time, leaving out those that cannot be read; these are appended to ``skipped``."""
+def skipping_bad(
+    predictor: Predictor, paths: Iterable[Path], skipped: list[Any]
+) -> Iterator[Prediction]:
+    """Predict file by file; the errors of those that cannot be read are appended to ``skipped``."""
     for path in paths:
         try:
             yield from predictor.predict_files([path])

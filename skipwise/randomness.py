@@ -1,10 +1,11 @@
 """Randomness as a function of the seed and the step: the only file that seeds anything.
 
-A key is a hash of its parts, never a sum of them, so no two purposes share a stream. Numbers that belong to an
-example depend on (seed, step, global position of the example) and on nothing else: they are the same however
-the batch is cut into parts or spread over processes.
+A key is a hash of its parts, never a sum of them, so no two purposes share a stream. Numbers that
+belong to an example depend on (seed, step, global position of the example) and on nothing else:
+they are the same however the batch is cut into parts or spread over processes.
 
-Source: Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators", the mixing function of SplitMix64.
+Source: Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators", the mixing
+function of SplitMix64.
 """
 
 import hashlib
@@ -41,7 +42,8 @@ def generator(*parts: int | str) -> torch.Generator:
 
 
 def _shifted(number: Tensor, bits: int) -> Tensor:
-    return (number >> bits) & ((1 << (64 - bits)) - 1)  # torch shifts signed numbers with their sign
+    # torch shifts signed numbers with their sign, which the mask takes off.
+    return (number >> bits) & ((1 << (64 - bits)) - 1)
 
 
 def _mixed(number: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ def examples(keys: Index) -> Iterator[None]:
 
 
 def uniform_per_example(lane: int, batch: int, device: torch.device) -> Uniforms:
-    """Draw one number in [0, 1) per example: by key inside :func:`examples`, else from torch's global generator."""
+    """Draw one number in [0, 1) per example: by key inside :func:`examples`, else by torch's."""
     keys = _examples.get()
     if keys is None or len(keys) != batch:
         return torch.rand(batch, device=device)
@@ -82,7 +84,7 @@ def uniform_per_example(lane: int, batch: int, device: torch.device) -> Uniforms
 
 @contextmanager
 def seeded(*parts: int | str) -> Iterator[None]:
-    """Seed torch, numpy and random by the key of the parts, and give the caller's states back at the end.
+    """Seed torch, numpy and random by the key of the parts; give the old states back at the end.
 
     Only devices that are already in use are touched.
     """

@@ -1,9 +1,11 @@
 """Everything that reaches the disk as plain data: what a step, an evaluation and a run left behind.
 
-A journal is a file of lines, one event each; the field ``event`` says which record it is. Nothing here needs torch.
+A journal is a file of lines, one event each; the field ``event`` says which record it is. Nothing
+here needs torch.
 """
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -17,7 +19,8 @@ from typing import Any, TypeAlias
 class StepRecord:
     """One update: counted from 1, with the mean loss of its batch *before* the update.
 
-    ``gradient_norm`` is the Euclidean norm over all parameters before clipping; ``epoch`` is a fraction.
+    ``gradient_norm`` is the Euclidean norm over all parameters before clipping; ``epoch`` is a
+    fraction.
     """
 
     step: int
@@ -31,7 +34,10 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
-    """What one part of the data (train, validation or test) says of the network after ``step`` updates."""
+    """What a part of the data says of the network after ``step`` updates.
+
+    ``part`` is train, validation or test.
+    """
 
     step: int
     part: str
@@ -50,7 +56,7 @@ class NoteRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A finished or stopped run: where it lies, what was chosen on validation, what the test part says."""
+    """A finished or stopped run: where it lies, what validation chose, what the test part says."""
 
     path: str
     data: str
@@ -71,11 +77,15 @@ class RunRecord:
 
 
 Event: TypeAlias = StepRecord | EvaluationRecord | NoteRecord
-KINDS: dict[str, type[Event]] = {"step": StepRecord, "evaluation": EvaluationRecord, "note": NoteRecord}
+KINDS: dict[str, type[Event]] = {
+    "step": StepRecord,
+    "evaluation": EvaluationRecord,
+    "note": NoteRecord,
+}
 
 
 def to_line(event: Event) -> str:
-    """Write an event as one line of JSON; a number that is not finite becomes null, which is valid JSON."""
+    """Write an event as one line of valid JSON: a number that is not finite becomes null."""
     kind = next(name for name, record in KINDS.items() if isinstance(event, record))
     return json.dumps({"event": kind, **finite(asdict(event))}, ensure_ascii=False) + "\n"
 
@@ -95,7 +105,11 @@ def from_line(line: str) -> Event:
     """Read back what :func:`to_line` wrote."""
     fields = json.loads(line)
     kind = KINDS[fields.pop("event")]
-    return kind(**{k: math.nan if v is None else v for k, v in fields.items()})
+    numbers = {f.name for f in dataclasses.fields(kind) if f.type is float}
+    values: dict[str, Any] = {
+        k: math.nan if v is None and k in numbers else v for k, v in fields.items()
+    }
+    return kind(**values)
 
 
 def read_journal(path: Path) -> Iterator[Event]:
@@ -107,7 +121,7 @@ def read_journal(path: Path) -> Iterator[Event]:
 
 
 def steps_as_csv(events: Iterator[Event]) -> str:
-    """Write the steps, with the validation metrics at the steps that have them, as a table for spreadsheets."""
+    """Write the steps, with the validation metrics where there are any, as a table."""
     rows: dict[int, dict[str, Any]] = {}
     for event in events:
         if isinstance(event, StepRecord):

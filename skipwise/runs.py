@@ -5,15 +5,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from skipwise.data import Data, Own
-from skipwise.data import Dataset
+from skipwise.data import Data, Dataset, Own
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, read_journal
 from skipwise.session import EXPERIMENT, METRICS, Session
 from skipwise.training import newest_checkpoint
 
 
-def begin(experiment: Experiment, dataset: Dataset, folder: Path | None = None, **options: Any) -> Session:
+def begin(
+    experiment: Experiment, dataset: Dataset, folder: Path | None = None, **options: Any
+) -> Session:
     """Start a new run, in ``folder`` or in the next free one below ``runs``.
 
     Raises:
@@ -22,12 +23,19 @@ def begin(experiment: Experiment, dataset: Dataset, folder: Path | None = None, 
     if folder is None:
         folder = free_folder(Path("runs"), experiment)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not empty; resume the run in it, or name another folder with --out")
+        raise ValueError(
+            f"{folder} is not empty; resume the run in it, or name another folder with --out"
+        )
     return Session(experiment, dataset, folder, **options)
 
 
 def go_on(
-    folder: Path, *, allow: Iterable[str] = (), data: Data | None = None, started: float | None = None, **length: Any
+    folder: Path,
+    *,
+    allow: Iterable[str] = (),
+    data: Data | None = None,
+    started: float | None = None,
+    **length: Any,
 ) -> tuple[Session, tuple[str, ...]]:
     """Take up a run from its last good save, with another length if one is given.
 
@@ -52,7 +60,10 @@ def go_on(
     taken, steps = state["run"]["step"], given.planned_steps(len(dataset.train))
     longer = planned != experiment
     if longer and steps < taken:
-        raise ValueError(f"{folder} has taken {taken} steps already, more than the {steps} asked for; ask for more")
+        raise ValueError(
+            f"{folder} has taken {taken} steps already, more than the {steps} asked for;"
+            " ask for more"
+        )
     return Session(given, dataset, folder, state, longer=longer, started=started), refused
 
 
@@ -64,7 +75,9 @@ def record_of(folder: Path, experiment: Experiment) -> RunRecord:
     """
     state, _ = newest_checkpoint(folder)
     events = list(read_journal(folder / METRICS))
-    validated = {e.step: e for e in events if isinstance(e, EvaluationRecord) and e.part == "validation"}
+    validated = {
+        e.step: e for e in events if isinstance(e, EvaluationRecord) and e.part == "validation"
+    }
     tests = [e for e in events if isinstance(e, EvaluationRecord) and e.part == "test"]
     return RunRecord(
         path=str(folder),
@@ -88,11 +101,16 @@ def experiment_of(folder: Path, *, allow: Iterable[str] = ()) -> Experiment:
         ValueError: If the folder is no run.
     """
     if not (folder / EXPERIMENT).is_file():
-        raise ValueError(f"{folder} is not a run: it has no {EXPERIMENT}; runs lie below runs/ unless --out says otherwise")
+        raise ValueError(
+            f"{folder} is not a run: it has no {EXPERIMENT};"
+            " runs lie below runs/ unless --out says otherwise"
+        )
     return read_experiment(folder / EXPERIMENT, allow=allow)
 
 
-def train(data: Any, network: Any = None, strategy: Any = None, *, out: str | None = None, **settings: Any) -> RunRecord:
+def train(
+    data: Any, network: Any = None, strategy: Any = None, *, out: str | None = None, **settings: Any
+) -> RunRecord:
     """Train a network and give the record of the run; the Python form of ``skipwise train``.
 
     Args:
@@ -109,7 +127,9 @@ def train(data: Any, network: Any = None, strategy: Any = None, *, out: str | No
     return record_of(session.folder, experiment)
 
 
-def resume(run: str | RunRecord, *, data: Any = None, allow: Iterable[str] = (), **length: Any) -> RunRecord:
+def resume(
+    run: str | RunRecord, *, data: Any = None, allow: Iterable[str] = (), **length: Any
+) -> RunRecord:
     """Take up a run and bring it to its end; the Python form of ``skipwise resume``.
 
     Args:

@@ -1,7 +1,8 @@
-"""A session: an experiment runs in its folder, from its start or its last save, to its end or its next interruption.
+"""A session: an experiment runs in its folder, from its start or last save to its end or next stop.
 
-The session watches the loop: it writes the journal, evaluates at the end of every epoch, keeps the best weights, saves
-between steps, and reports the test score once, at the end, with the weights that validation chose.
+The session watches the loop: it writes the journal, evaluates at the end of every epoch, keeps the
+best weights, saves between steps, and reports the test score once, at the end, with the weights
+that validation chose.
 """
 
 import copy
@@ -34,6 +35,8 @@ from skipwise.training import (
     caught_signals,
     evaluate,
     save_checkpoint,
+)
+from skipwise.training import (
     train as steps_of,
 )
 from skipwise.weights import card_of, read_tensors, save_weights
@@ -66,8 +69,12 @@ class Session:
     ):
         self.experiment, self.dataset, self.folder = experiment, dataset, folder
         self.run, self.task = build(experiment, dataset)
-        self.best = Best(metric=self.task.best_metric, higher=self.task.higher, patience=experiment.patience)
-        self.budget = TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
+        self.best = Best(
+            metric=self.task.best_metric, higher=self.task.higher, patience=experiment.patience
+        )
+        self.budget = (
+            TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
+        )
         self._began = time.perf_counter() if started is None else started
         self._saved, self._spent, self._evaluation_seconds = time.perf_counter(), 0.0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +82,9 @@ class Session:
             self._restore(state, longer=longer)
         if state is None or longer:
             write_atomic(folder / EXPERIMENT, write_yaml(_writable(experiment)).encode())
-        self.journal = Journal(folder / METRICS, size=state["journal_bytes"] if state else 0, epoch=self.epoch)
+        self.journal = Journal(
+            folder / METRICS, size=state["journal_bytes"] if state else 0, epoch=self.epoch
+        )
         _log(folder / LOG, self.run.step, dataset.notes)
 
     def epoch(self, step: int) -> float:
@@ -131,7 +140,10 @@ class Session:
 
     def _restore(self, state: dict[str, Any], *, longer: bool) -> None:
         if state["data"] != self.dataset.digest:
-            raise ValueError(f"the data of {self.folder} changed since it was trained; give them back, or train anew")
+            raise ValueError(
+                f"the data of {self.folder} changed since it was trained;"
+                " give them back, or train anew"
+            )
         planned = self.run.steps
         self.run.restore(state["run"])
         self.best.restore(state["best"])
@@ -148,7 +160,9 @@ class Session:
     def _fit(self, step: Step) -> Iterator[NoteRecord]:
         if self.budget is None:
             return
-        sizes = [len(part) for part in (self.dataset.validation, self.dataset.test) if part is not None]
+        sizes = [
+            len(part) for part in (self.dataset.validation, self.dataset.test) if part is not None
+        ]
         guess = step.seconds / 3 * sum(sizes) / step.examples  # a forward pass is a third of a step
         epochs = (self.run.steps - step.step) * step.examples / len(self.dataset.train)
         evaluation = self._evaluation_seconds or guess
@@ -161,8 +175,10 @@ class Session:
         )
         if fitted != self.run.steps:
             self.run.steps = fitted
-            text = f"{fitted} steps ({self.epoch(fitted):.1f} epochs) fit into {self.budget.seconds:.0f} seconds"
-            yield from self._note(text)
+            yield from self._note(
+                f"{fitted} steps ({self.epoch(fitted):.1f} epochs)"
+                f" fit into {self.budget.seconds:.0f} seconds"
+            )
 
     def _evaluate(self) -> Iterator[Event]:
         yield from self.journal.read()
@@ -177,7 +193,9 @@ class Session:
                 self._save_best()
             if self.best.gives_up and self.run.step < self.run.steps:
                 self.run.steps = self.run.step
-                yield from self._note(f"stopped early: {self.best.since} evaluations without a better one")
+                yield from self._note(
+                    f"stopped early: {self.best.since} evaluations without a better one"
+                )
         self.save()
 
     def _measure(self, model: torch.nn.Module, part: str) -> EvaluationRecord:
@@ -237,12 +255,15 @@ def _writable(experiment: Experiment) -> Experiment:
 
 def _log(path: Path, step: int, notes: Iterable[str]) -> None:
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = "none"
     lines = [
         f"{time.strftime('%Y-%m-%d %H:%M:%S')} session from step {step}: {' '.join(sys.argv)}",
-        f"skipwise {version('skipwise')}, torch {torch.__version__}, python {platform.python_version()}, {platform.platform()}",
+        f"skipwise {version('skipwise')}, torch {torch.__version__},"
+        f" python {platform.python_version()}, {platform.platform()}",
         f"threads {torch.get_num_threads()}, git commit of the working folder: {commit}",
         *notes,
     ]

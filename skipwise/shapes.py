@@ -1,9 +1,10 @@
 """Names of the axes, and the tensor types built on them.
 
-``batch`` counts examples, ``width`` is the number of features or channels, ``space`` stands for any number of
-positions (none for vectors, one for signals, two for images) and ``streams`` for the parallel copies that a
-many-stream connection keeps. Channels come before space, as in PyTorch's convolutions. A :class:`Place` says where
-a block stands, :class:`Ends` what the data ask of a whole network.
+``batch`` counts examples, ``width`` is the number of features or channels, ``space`` stands for any
+number of positions (none for vectors, one for signals, two for images) and ``streams`` for the
+parallel copies that a many-stream connection keeps. Channels come before space, as in PyTorch's
+convolutions. A :class:`Place` says where a block stands, :class:`Ends` what the data ask of a whole
+network.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from torch import Tensor
 
 Stream: TypeAlias = Float[Tensor, "batch width *space"]
 Streams: TypeAlias = Float[Tensor, "batch streams width *space"]
-AnyStream: TypeAlias = Float[Tensor, "batch *axes"]
-Outputs: TypeAlias = Float[Tensor, "batch *outputs"]
+AnyStream: TypeAlias = Float[Tensor, " batch *axes"]
+Outputs: TypeAlias = Float[Tensor, " batch *outputs"]
 Pictures: TypeAlias = UInt8[Tensor, "batch channels height width"]
 Scalar: TypeAlias = Float[Tensor, ""]
 Index: TypeAlias = Int[Tensor, " batch"]
@@ -24,7 +25,10 @@ Uniforms: TypeAlias = Float[Tensor, " batch"]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a block stands: widths, stride, and its index among ``depth`` blocks (counted from 0); ``dimensions`` of space."""
+    """Where a block stands: its widths, its stride, and its index among ``depth`` blocks.
+
+    The index counts from 0; ``dimensions`` are those of space.
+    """
 
     width_in: int
     width_out: int
@@ -41,7 +45,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Ends:
-    """What the data ask of a network: the shape of one example's input, and of one example's output.
+    """What the data ask of a network: the shape of one example's input, and of its output.
 
     For classes the output is ``(classes,)``; for regression it is the shape of the target.
     """

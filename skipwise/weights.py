@@ -1,7 +1,7 @@
 """Weights on disk: tensors and a card with all that is needed to use them; nothing is unpickled.
 
-The file is safetensors; the card stands in its metadata: the network's description, the shapes at its two ends, the
-classes and the preprocessing.
+The file is safetensors; the card stands in its metadata: the network's description, the shapes at
+its two ends, the classes and the preprocessing.
 """
 
 import json
@@ -47,7 +47,13 @@ class Card:
 
 
 def card_of(
-    network: NetworkDescription | Call, ends: Ends, *, task: str, classes: tuple[str, ...], preprocessing: Any, data: str
+    network: NetworkDescription | Call,
+    ends: Ends,
+    *,
+    task: str,
+    classes: tuple[str, ...],
+    preprocessing: Any,
+    data: str,
 ) -> Card:
     """Make the card of a network that was trained on some data."""
     return Card(
@@ -67,7 +73,10 @@ def save_weights(path: Path, model: nn.Module, card: Card) -> None:
     Raises:
         OSError: If the disk is full or read-only.
     """
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in model.state_dict().items()
+    }
     card_text = json.dumps({"format": FORMAT, **vars(card)}, ensure_ascii=False)
     write_atomic(path, save(tensors, metadata={"skipwise": card_text}))
 
@@ -98,16 +107,25 @@ def load_weights(path: Path, *, allow: Iterable[str] = ()) -> tuple[nn.Module, C
     """
     tensors, metadata = read_tensors(path)
     if "skipwise" not in metadata:
-        raise ValueError(f"{path} holds tensors but not the card that Skipwise writes; it cannot be used alone")
+        raise ValueError(
+            f"{path} holds tensors but not the card that Skipwise writes; it cannot be used alone"
+        )
     fields = json.loads(metadata["skipwise"])
     if fields.pop("format", None) != FORMAT:
-        raise ValueError(f"{path} was written by another version of Skipwise, in a format this one does not read")
-    card = Card(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        raise ValueError(
+            f"{path} was written by another version of Skipwise, in a format this one does not read"
+        )
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    card = Card(**values)
     network = from_plain(card.network, allow=allow, where=str(path))
     with torch.random.fork_rng(devices=[]):
         model = build_network(network, Ends(inputs=card.inputs, outputs=card.outputs))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ValueError(f"{path} does not fit its own network: {str(error).splitlines()[-1].strip()}") from None
+        raise ValueError(
+            f"{path} does not fit its own network: {str(error).splitlines()[-1].strip()}"
+        ) from None
     return model.eval(), card

@@ -1,7 +1,7 @@
 """The contract: what is computed off the stream, ``x → F(x)``.
 
-A branch is any module. Its description also says what must stand before it (pre-activation) and after the sum
-(the original order), because the two orders differ in nothing else.
+A branch is any module. Its description also says what must stand before it (pre-activation) and
+after the sum (the original order), because the two orders differ in nothing else.
 """
 
 from abc import ABC, abstractmethod

@@ -53,7 +53,10 @@ class BasicBranch(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class PreActivation(Branch):
-    """norm–ReLU–conv–norm–ReLU–conv, and nothing after the sum: ResNet v2. The connection owns the first norm–ReLU."""
+    """norm–ReLU–conv–norm–ReLU–conv, and nothing after the sum: ResNet v2.
+
+    The connection owns the first norm–ReLU.
+    """
 
     def build(self, place: Place) -> nn.Module:
         """Make what follows the first activation."""

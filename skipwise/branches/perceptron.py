@@ -44,7 +44,8 @@ class PerceptronBranch(nn.Module):
         place: Widths; there is no space.
         hidden: Multiple of the block's width.
 
-    Source: Goyal et al. (2017), section 5.1 (the last layer of a branch at zero), here for a linear map.
+    Source: Goyal et al. (2017), section 5.1 (the last layer of a branch at zero), here for a linear
+    map.
     """
 
     def __init__(self, place: Place, *, hidden: int = 2):

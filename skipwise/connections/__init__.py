@@ -1,7 +1,7 @@
 """How a branch joins the residual stream.
 
-Takes (stream, branch), gives the stream after the block; shortcuts stand in where the shape changes.
-Imports shapes, layers and randomness.
+Takes (stream, branch), gives the stream after the block; shortcuts stand in where the shape
+changes. Imports shapes, layers and randomness.
 """
 
 from skipwise.connections.additive import Additive, AdditiveConnection
@@ -9,8 +9,18 @@ from skipwise.connections.connection import Connection, ConnectionDescription, S
 from skipwise.connections.highway import Highway, HighwayConnection
 from skipwise.connections.hyper import Hyper, HyperConnection
 from skipwise.connections.plain import Plain, PlainConnection
-from skipwise.connections.shortcut import Padded, PaddedShortcut, Projected, ProjectedShortcut, Shortcut
-from skipwise.connections.stochastic import StochasticDepth, StochasticDepthConnection, linear_survival
+from skipwise.connections.shortcut import (
+    Padded,
+    PaddedShortcut,
+    Projected,
+    ProjectedShortcut,
+    Shortcut,
+)
+from skipwise.connections.stochastic import (
+    StochasticDepth,
+    StochasticDepthConnection,
+    linear_survival,
+)
 
 __all__ = [
     "Additive",

@@ -1,7 +1,7 @@
 """The sum: y = A·x + α·F(x), with α fixed or learned.
 
-α = 1 is the residual connection of He et al. (2015), eq. 1: y = F(x) + x. A fixed α < 1 keeps the signal of deep
-networks bounded; a learned scalar α that starts at 0 is ReZero.
+α = 1 is the residual connection of He et al. (2015), eq. 1: y = F(x) + x. A fixed α < 1 keeps the
+signal of deep networks bounded; a learned scalar α that starts at 0 is ReZero.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,8 @@ class AdditiveConnection(Connection):
         scale: α.
         learned: Whether α is a parameter of shape ``()``.
 
-    Source: He et al. (2015), eq. 1 and 2 (α = 1); Bachlechner et al. (2020), ReZero, eq. 1 (learned, starting at 0).
+    Source: He et al. (2015), eq. 1 and 2 (α = 1); Bachlechner et al. (2020), ReZero, eq. 1
+    (learned, starting at 0).
     """
 
     def __init__(self, skip: Skip, *, scale: float = 1.0, learned: bool = False):

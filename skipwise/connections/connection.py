@@ -1,9 +1,10 @@
 """The contract: how a branch joins the residual stream, ``(stream, branch) → stream``.
 
-Every published connection is one algebra, ``S' = A·S + B·F(C·S)``: what is carried (A), how the branch is written
-back (B) and what the branch reads (C). A connection is a module whose formula stands in one expression with the
-branch passed in, so that a term that was computed and dropped is visible to the eye. A description says which
-connection; a :class:`Place` says where it stands, so that an initialisation may know the depth.
+Every published connection is one algebra, ``S' = A·S + B·F(C·S)``: what is carried (A), how the
+branch is written back (B) and what the branch reads (C). A connection is a module whose formula
+stands in one expression with the branch passed in, so that a term that was computed and dropped is
+visible to the eye. A description says which connection; a :class:`Place` says where it stands, so
+that an initialisation may know the depth.
 """
 
 from abc import ABC, abstractmethod
@@ -16,19 +17,26 @@ from skipwise.shapes import AnyStream, Place, Stream
 class Skip(nn.Module):
     """What a block carries and what its branch reads: ``x → (A·x, N(x))``.
 
-    Where the shape stays, A is the identity on the raw stream. Where it changes, A is the shortcut, and it acts on
-    ``N(x)``; in the first block of a pre-activation network the identity does so too.
+    Where the shape stays, A is the identity on the raw stream. Where it changes, A is the shortcut,
+    and it acts on ``N(x)``; in the first block of a pre-activation network the identity does so
+    too.
 
     Args:
         norm: N, what stands before the branch (pre-activation); nothing by default.
         shortcut: A where the identity does not fit, or None.
         carries_norm: Carry ``N(x)`` although the shape stays.
 
-    Source: He et al. (2016), "Identity mappings in deep residual networks", figure 4 (e) and section 4.1's remark on
-    the first and last unit. Without N: He et al. (2015), eq. 1 and 2.
+    Source: He et al. (2016), "Identity mappings in deep residual networks", figure 4 (e) and
+    section 4.1's remark on the first and last unit. Without N: He et al. (2015), eq. 1 and 2.
     """
 
-    def __init__(self, norm: nn.Module | None = None, shortcut: nn.Module | None = None, *, carries_norm: bool = False):
+    def __init__(
+        self,
+        norm: nn.Module | None = None,
+        shortcut: nn.Module | None = None,
+        *,
+        carries_norm: bool = False,
+    ):
         super().__init__()
         self.norm = nn.Identity() if norm is None else norm
         self.shortcut = shortcut
@@ -58,7 +66,7 @@ class ConnectionDescription(ABC):
         """Make the connection for one place."""
 
     def branch_place(self, place: Place) -> Place:
-        """Say what the branch reads and gives; connections that concatenate or split differ here."""
+        """Say what the branch reads and gives; those that concatenate or split differ here."""
         return place
 
     def expand(self, stream: Stream) -> AnyStream:

@@ -10,12 +10,14 @@ from skipwise.connections.connection import Connection, ConnectionDescription, S
 from skipwise.layers import pointwise
 from skipwise.shapes import Place, Stream
 
+
 @dataclass(frozen=True, kw_only=True)
 class Highway(ConnectionDescription):
     """``y = T·F(x) + (1 − T)·A·x`` with ``T = σ(W·x + b)``.
 
     Args:
-        bias: Where b starts. Negative carries at first; the deeper the network, the lower it must be.
+        bias: Where b starts. Negative carries at first; the deeper the network, the lower it must
+            be.
     """
 
     bias: float = -2.0
@@ -27,15 +29,17 @@ class Highway(ConnectionDescription):
 
 @final
 class HighwayConnection(Connection):
-    """``y = T(r)·F(r) + (1 − T(r))·A·x``, ``T(r) = σ(W·r + b)`` per channel and position, r what the branch reads.
+    """``y = T(r)·F(r) + (1 − T(r))·A·x`` with ``T(r) = σ(W·r + b)``.
+
+    r is what the branch reads; T has a value for each channel and position.
 
     Args:
         place: Widths, stride and dimensions: W is a 1×1 convolution with the block's stride.
         skip: A, and what the branch reads.
         bias: Where b starts.
 
-    Source: Srivastava et al. (2015), "Highway Networks", eq. 3; as "exclusive gating" with a 1×1 convolution in He et
-    al. (2016), section 3.1.
+    Source: Srivastava et al. (2015), "Highway Networks", eq. 3; as "exclusive gating" with a 1×1
+    convolution in He et al. (2016), section 3.1.
     """
 
     def __init__(self, place: Place, skip: Skip, *, bias: float = -2.0):

@@ -1,8 +1,8 @@
 """Several streams: S' = Hᵀ·A·S + b ⊗ F(a·S), with learned reading, mixing and writing.
 
-The state holds n copies of the stream, ``(batch, streams, width, *space)``. Each block reads one combination of
-them, mixes them, and writes its branch back to each with a weight of its own. At the start every stream is the
-plain residual stream, bit for bit.
+The state holds n copies of the stream, ``(batch, streams, width, *space)``. Each block reads one
+combination of them, mixes them, and writes its branch back to each with a weight of its own. At the
+start every stream is the plain residual stream, bit for bit.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,9 @@ class Hyper(ConnectionDescription):
 
     def __post_init__(self):
         if self.streams < 2:
-            raise ValueError(f"streams must be at least 2, got {self.streams}; for one stream use Additive")
+            raise ValueError(
+                f"streams must be at least 2, got {self.streams}; for one stream use Additive"
+            )
 
     def build(self, place: Place, skip: Skip) -> Connection:
         """Make the connection for one place; block l reads stream l mod n at first."""
@@ -46,16 +48,17 @@ class Hyper(ConnectionDescription):
 class HyperConnection(Connection):
     """``S'_t = Σ_s H_st·A(S_s) + b_t·F(N(Σ_s a_s·S_s))`` for streams s, t = 1 … n.
 
-    H is ``mix`` (n, n), a is ``read`` (n), b is ``write`` (n). They start at the identity, at the unit vector of the
-    block's index mod n, and at one.
+    H is ``mix`` (n, n), a is ``read`` (n), b is ``write`` (n). They start at the identity, at the
+    unit vector of the block's index mod n, and at one.
 
     Args:
         skip: A and N.
         streams: n.
         index: The block's index, which chooses the stream it reads at first.
 
-    Source: Zhu et al. (2024), "Hyper-Connections", eq. 1 and 2 with the static matrices and the initialisation of eq. 14.
-    Differs: streams stand on axis 1, for convolutions; where the shape changes each stream passes the shortcut.
+    Source: Zhu et al. (2024), "Hyper-Connections", eq. 1 and 2 with the static matrices and the
+    initialisation of eq. 14. Differs: streams stand on axis 1, for convolutions; where the shape
+    changes each stream passes the shortcut.
     """
 
     def __init__(self, skip: Skip, *, streams: int, index: int = 0):

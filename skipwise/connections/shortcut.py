@@ -1,7 +1,7 @@
 """Shortcuts: the identity across a change of shape.
 
-A shortcut is what a connection carries where width or resolution change: padded with zeros (option A, no parameters) or
-projected by a 1×1 convolution (option B). Neither cuts the gradient.
+A shortcut is what a connection carries where width or resolution change: padded with zeros (option
+A, no parameters) or projected by a 1×1 convolution (option B). Neither cuts the gradient.
 """
 
 from abc import ABC, abstractmethod
@@ -28,8 +28,8 @@ class Padded(Shortcut):
     """Option A: take every ``stride``-th position and pad the new channels with zeros.
 
     Args:
-        side: Where the zeros go: ``"end"``, or ``"both"`` for half on each side. Weights are exchangeable between the
-            two, outputs are not.
+        side: Where the zeros go: ``"end"``, or ``"both"`` for half on each side. Weights are
+            exchangeable between the two, outputs are not.
     """
 
     side: str = "end"
@@ -39,12 +39,19 @@ class Padded(Shortcut):
             raise ValueError(f"side must be 'end' or 'both', got {self.side!r}")
 
     def build(self, place: Place) -> nn.Module | None:
-        """Make it where the shape changes."""
+        """Make it where the shape changes.
+
+        Raises:
+            ValueError: If the block narrows the stream.
+        """
         if not place.changes_shape:
             return None
         added = place.width_out - place.width_in
         if added < 0:
-            raise ValueError(f"a padded shortcut cannot narrow {place.width_in} to {place.width_out}; use Projected()")
+            raise ValueError(
+                f"a padded shortcut cannot narrow {place.width_in} to {place.width_out};"
+                " use Projected()"
+            )
         before = added // 2 if self.side == "both" else 0
         return PaddedShortcut(before, added - before, stride=place.stride)
 

@@ -1,7 +1,7 @@
-"""Stochastic depth: y = A·x + (m/p)·F(x), where the branch survives with probability p, example by example.
+"""Stochastic depth: y = A·x + (m/p)·F(x), where an example's branch survives with probability p.
 
-It wraps any other connection by thinning its branch, so it goes with gates and with many streams too. The deeper the
-block, the likelier it is dropped: p_l = 1 − (l/L)(1 − p_L) for l = 1 … L.
+It wraps any other connection by thinning its branch, so it goes with gates and with many streams
+too. The deeper the block, the likelier it is dropped: p_l = 1 − (l/L)(1 − p_L) for l = 1 … L.
 """
 
 from dataclasses import dataclass, field
@@ -34,7 +34,9 @@ class StochasticDepth(ConnectionDescription):
     def build(self, place: Place, skip: Skip) -> Connection:
         """Make it for one place, with the survival that the linear schedule gives there."""
         survival = linear_survival(self.survival, place.index, place.depth)
-        return StochasticDepthConnection(self.inner.build(place, skip), survival=survival, lane=place.index)
+        return StochasticDepthConnection(
+            self.inner.build(place, skip), survival=survival, lane=place.index
+        )
 
     def branch_place(self, place: Place) -> Place:
         """Say what the inner connection says."""
@@ -52,7 +54,9 @@ class StochasticDepth(ConnectionDescription):
 def linear_survival(last: float, index: int, depth: int) -> float:
     """Give p_l = 1 − (l/L)(1 − p_L) for block l = index + 1 of L = depth.
 
-    >>> round(sum(linear_survival(0.5, index, 54) for index in range(54)), 2)  # the expected depth of ResNet-110
+    The expected depth of ResNet-110, in blocks:
+
+    >>> round(sum(linear_survival(0.5, index, 54) for index in range(54)), 2)
     40.25
 
     Source: Huang et al. (2016), "Deep networks with stochastic depth", eq. 4.
@@ -62,15 +66,16 @@ def linear_survival(last: float, index: int, depth: int) -> float:
 
 @final
 class StochasticDepthConnection(Connection):
-    """The inner connection with branch ``(m/p)·F``, m ~ Bernoulli(p) for each example; in evaluation m = p.
+    """The inner connection with branch ``(m/p)·F``: m ~ Bernoulli(p) per example, p in evaluation.
 
     Args:
         inner: The connection whose branch is dropped.
         survival: p.
         lane: Which of the independent random streams of an example decides here; one per block.
 
-    Source: Huang et al. (2016), eq. 2 and 5. Differs: each example draws for itself and the branch is divided by p in
-    training, where the paper draws once per batch and multiplies by p in the test; the expectation is the same.
+    Source: Huang et al. (2016), eq. 2 and 5. Differs: each example draws for itself and the branch
+    is divided by p in training, where the paper draws once per batch and multiplies by p in the
+    test; the expectation is the same.
     """
 
     def __init__(self, inner: Connection, *, survival: float, lane: int = 0):
@@ -84,24 +89,26 @@ class StochasticDepthConnection(Connection):
         if not self.training or self.survival == 1.0:
             return self.inner(stream, branch)
         kept = uniform_per_example(self.lane, stream.shape[0], stream.device) < self.survival
-        return self.inner(stream, Thinned(branch, kept / self.survival))
+        return self.inner(stream, Thinned(branch, kept, self.survival))
 
 
 @final
 class Thinned(nn.Module):
-    """A branch whose output is multiplied by one number per example.
+    """``(m/p)·F(x)``, m one number, 0 or 1, per example.
 
     Args:
         branch: F.
-        factors: One number per example, shape ``(batch,)``.
+        kept: m, shape ``(batch,)``.
+        survival: p.
     """
 
-    def __init__(self, branch: nn.Module, factors: Tensor):
+    def __init__(self, branch: nn.Module, kept: Tensor, survival: float):
         super().__init__()
         self.branch = branch
-        self.factors = factors
+        self.kept, self.survival = kept, survival
 
     def forward(self, x: Stream) -> Stream:
-        """Give ``factors · F(x)``."""
+        """Give the thinned branch."""
         output = self.branch(x)
-        return output * self.factors.to(output.dtype).view(-1, *[1] * (output.dim() - 1))
+        factors = self.kept.to(output.dtype) / self.survival
+        return output * factors.view(-1, *[1] * (output.dim() - 1))

@@ -29,7 +29,9 @@ class Shares:
     def __post_init__(self):
         for name, share in (("validation", self.validation), ("test", self.test)):
             if not 0 <= share < 1:
-                raise ValueError(f"{name} is a share of the data and must lie in [0, 1), got {share}")
+                raise ValueError(
+                    f"{name} is a share of the data and must lie in [0, 1), got {share}"
+                )
 
 
 Part = tuple[Tensor, Tensor]
@@ -44,11 +46,12 @@ def assemble(
     flip: bool = True,
     notes: tuple[str, ...] = (),
 ) -> Dataset:
-    """Make a data set from one to three parts: hold out what is missing, check the targets, fit the preprocessing.
+    """Make a data set: hold out what is missing, check the targets, fit the preprocessing.
 
     Args:
         name: What tables call it.
-        parts: ``train``, and ``validation`` and ``test`` where the data have them: raw inputs and targets.
+        parts: ``train``, and ``validation`` and ``test`` where the data have them: raw inputs and
+            targets.
         shares: What to hold out of ``train`` for the parts that are missing.
         classes: Names; their order is that of the class indices. Empty for numbers.
         flip: Whether the mirror image of a picture is as good an example.
@@ -87,8 +90,11 @@ def assemble(
 
 def _hold_out(parts: dict[str, Part], shares: Shares) -> tuple[dict[str, Part], tuple[str, ...]]:
     parts, notes = dict(parts), []
-    # A user who brings train and validation but no test part keeps it so: nothing is carved out behind their back.
-    wanted = {"test": shares.test if "validation" not in parts else 0.0, "validation": shares.validation}
+    # Who brings train and validation but no test part keeps it so: nothing is carved out unasked.
+    wanted = {
+        "test": shares.test if "validation" not in parts else 0.0,
+        "validation": shares.validation,
+    }
     for part, share in wanted.items():
         if part in parts and len(parts[part][1]):
             continue
@@ -97,9 +103,14 @@ def _hold_out(parts: dict[str, Part], shares: Shares) -> tuple[dict[str, Part], 
         stay, out = held_out(targets, share, seed=shares.split_seed, purpose=part)
         if len(out):
             parts["train"], parts[part] = (inputs[stay], targets[stay]), (inputs[out], targets[out])
-            notes.append(f"{len(out)} examples held out for {part} (split seed {shares.split_seed})")
+            notes.append(
+                f"{len(out)} examples held out for {part} (split seed {shares.split_seed})"
+            )
         else:
-            notes.append(f"there is no {part} part" + (": no score is free of choices" if part == "test" else ""))
+            notes.append(
+                f"there is no {part} part"
+                + (": no score is free of choices" if part == "test" else "")
+            )
     return parts, tuple(notes)
 
 
@@ -108,25 +119,35 @@ def _check_classes(name: str, parts: dict[str, Part], classes: tuple[str, ...]) 
         low, high = int(targets.min()), int(targets.max())
         if low < 0 or high >= len(classes):
             raise ValueError(
-                f"{name}: labels of the {part} part run from {low} to {high}, but there are {len(classes)} classes,"
-                f" so they must lie in 0 … {len(classes) - 1}"
+                f"{name}: labels of the {part} part run from {low} to {high}, but there are"
+                f" {len(classes)} classes, so they must lie in 0 … {len(classes) - 1}"
             )
     counts = torch.bincount(parts["train"][1], minlength=len(classes)).tolist()
     empty = [c for c, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
-        raise ValueError(f"{name}: class {empty[0]!r} has no training example; add some, or remove the class")
-    if len(classes) < 2:
-        raise ValueError(f"{name} has one class only, {classes[0]!r}; there is nothing to tell apart")
+        raise ValueError(
+            f"{name}: class {empty[0]!r} has no training example; add some, or remove the class"
+        )
+    if len(classes) == 1:
+        raise ValueError(
+            f"{name} has one class only, {classes[0]!r}; there is nothing to tell apart"
+        )
 
 
-def _preprocessing(inputs: Tensor, targets: Tensor, size: tuple[int, ...], *, is_class: bool) -> Preprocessing:
+def _preprocessing(
+    inputs: Tensor, targets: Tensor, size: tuple[int, ...], *, is_class: bool
+) -> Preprocessing:
     if is_class or targets.shape[1:] != inputs.shape[1:]:
         return fit_preprocessing(inputs, size=size)
     # Target and input share a scale: y − x must stay what it is, so nothing is centred.
     scale = 255.0 if inputs.dtype == torch.uint8 else 1.0
     channels = inputs.shape[1]
     return Preprocessing(
-        channels=channels, size=size, mean=(0.0,) * channels, std=(scale,) * channels, target_scale=scale
+        channels=channels,
+        size=size,
+        mean=(0.0,) * channels,
+        std=(scale,) * channels,
+        target_scale=scale,
     )
 
 

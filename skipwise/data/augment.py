@@ -1,4 +1,4 @@
-"""Augmentations of whole batches of pictures, as functions of the pictures and one random key per example."""
+"""Augmentations of batches of pictures: functions of the pictures and one key per example."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -33,7 +33,9 @@ class PadCrop(Augmentation):
 
     def __post_init__(self):
         if self.padding < 1:
-            raise ValueError(f"padding must be positive, got {self.padding}; to crop nothing, leave PadCrop out")
+            raise ValueError(
+                f"padding must be positive, got {self.padding}; to crop nothing, leave PadCrop out"
+            )
 
     def apply(self, pictures: Tensor, keys: Index) -> Tensor:
         """Shift each picture by up to ``padding`` in each direction."""

@@ -1,6 +1,7 @@
 """What crosses from the data to the training: a batch of examples."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -33,11 +34,11 @@ class Batch:
         return len(self.index)
 
     def parts(self, count: int) -> list["Batch"]:
-        """Cut the batch into ``count`` parts of nearly equal size, for accumulation; none of them is empty."""
+        """Cut the batch into ``count`` parts of nearly equal size; none of them is empty."""
         if count == 1:
             return [self]
         bounds = torch.linspace(0, len(self), min(count, len(self)) + 1).round().long().tolist()
-        return [self._mapped(lambda t, a=a, b=b: t[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [self._mapped(lambda t, a=a, b=b: t[a:b]) for a, b in pairwise(bounds)]
 
     def to(self, device: torch.device) -> "Batch":
         """Move all tensors to a device without waiting."""

@@ -49,7 +49,9 @@ class Batches:
         return _ready(inputs, targets, index, keys, self.preprocessing).to(self.device)
 
 
-def in_order(examples: Examples, preprocessing: Preprocessing, *, size: int, device: torch.device) -> Iterator[Batch]:
+def in_order(
+    examples: Examples, preprocessing: Preprocessing, *, size: int, device: torch.device
+) -> Iterator[Batch]:
     """Yield all examples once, as they lie, for an evaluation."""
     for index in torch.arange(len(examples)).split(size):
         inputs, targets = examples.gather(index)

@@ -1,7 +1,7 @@
 """The contract: a data set is three parts of examples, and what a network must know of them.
 
-The test part takes part in no choice; the validation part makes them. A split is a function of the data's own
-``split_seed`` and of nothing that a run changes.
+The test part takes part in no choice; the validation part makes them. A split is a function of the
+data's own ``split_seed`` and of nothing that a run changes.
 """
 
 import hashlib
@@ -55,10 +55,10 @@ class InMemory(Examples):
 
 @final
 class MapStyle(Examples):
-    """Examples of a user's own data set, ``len(dataset)`` and ``dataset[i] → (input, target)``, fetched as they are used.
+    """Examples of a user's own data set, fetched as they are used.
 
     Args:
-        dataset: The user's.
+        dataset: The user's, with ``len(dataset)`` and ``dataset[i] → (input, target)``.
         rows: Which of its examples belong to this part.
     """
 
@@ -71,12 +71,14 @@ class MapStyle(Examples):
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Fetch and stack the examples."""
         pairs = [self.dataset[int(row)] for row in self.rows[index]]
-        inputs, targets = default_collate([(torch.as_tensor(x), torch.as_tensor(y)) for x, y in pairs])
+        inputs, targets = default_collate([
+            (torch.as_tensor(x), torch.as_tensor(y)) for x, y in pairs
+        ])
         return inputs, as_column(targets)
 
 
 def as_column(targets: Tensor) -> Tensor:
-    """Give one number per example the shape ``(batch, 1)`` that a network's output has; leave the rest."""
+    """Give one number per example the shape ``(batch, 1)`` of network outputs; leave the rest."""
     return targets[:, None] if targets.is_floating_point() and targets.dim() == 1 else targets
 
 
@@ -112,9 +114,12 @@ class Dataset:
 
 
 class Data(ABC):
-    """The frozen choice of a data set; ``name`` is what tables and folders call it."""
+    """The frozen choice of a data set."""
 
-    name: str
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What tables and folders call it."""
 
     @abstractmethod
     def load(self) -> Dataset:

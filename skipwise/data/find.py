@@ -1,4 +1,4 @@
-"""From a word on the command line to a description of data: a name, a folder, a file, or something of the user's."""
+"""From a word on the command line to data: a name, a folder, a file, or something of the user's."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def digits() -> Data:
 
 
 def fashion_mnist() -> Data:
-    """Fashion-MNIST, 70,000 pictures of clothing of 28×28 pixels; Debian's package, or a download."""
+    """Fashion-MNIST, 70,000 pictures of clothing, 28×28 pixels; Debian's package, or a download."""
     return FashionMNIST()
 
 
@@ -21,7 +21,7 @@ NAMED = {"digits": digits, "fashion-mnist": fashion_mnist}
 
 
 def find_data(word: str) -> Data:
-    """Turn a word into data: a known name, a folder of class folders, a file .npz, or ``package.module:thing``.
+    """Turn a word into data: a name, a folder of class folders, a file .npz, or ``module:thing``.
 
     Raises:
         ValueError: If it is none of these; the nearest name is offered.
@@ -34,10 +34,17 @@ def find_data(word: str) -> Data:
     if path.suffix == ".npz":
         return Arrays(path=str(path))
     if path.is_file():
-        raise ValueError(f"{word} is a file of a kind that cannot be trained on; give a folder or a file .npz")
+        raise ValueError(
+            f"{word} is a file of a kind that cannot be trained on; give a folder or a file .npz"
+        )
     module, _, attribute = word.partition(":")
     if attribute.isidentifier() and all(part.isidentifier() for part in module.split(".")):
         return Own(dataset=Call(target=word))
     if path.parent != Path() or path.suffix:
-        raise ValueError(f"{word} does not exist; give a folder of class folders, a file .npz or a name{nearest(word, NAMED)}")
-    raise ValueError(f"there is no data set {word!r}, and no folder of that name{nearest(word, NAMED)}")
+        raise ValueError(
+            f"{word} does not exist; give a folder of class folders, a file .npz or a name"
+            f"{nearest(word, NAMED)}"
+        )
+    raise ValueError(
+        f"there is no data set {word!r}, and no folder of that name{nearest(word, NAMED)}"
+    )

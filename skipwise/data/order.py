@@ -1,7 +1,7 @@
 """Which examples form batch t: a pure function of (seed, t).
 
-The epochs' permutations follow each other without end, and batch t is the t-th run of ``size`` of them. So every
-batch is full, every example comes once an epoch, and no example is dropped.
+The epochs' permutations follow each other without end, and batch t is the t-th run of ``size`` of
+them. So every batch is full, every example comes once an epoch, and no example is dropped.
 """
 
 from functools import lru_cache

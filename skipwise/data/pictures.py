@@ -7,7 +7,19 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+SUFFIXES = frozenset({
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+})
 GREY = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"})
 
 
@@ -16,7 +28,7 @@ class UnreadablePicture(ValueError):
 
 
 def header(path: Path) -> tuple[tuple[int, int], bool]:
-    """Read (height, width) as a viewer would show it, and whether the picture is grey, without decoding it.
+    """Read (height, width) as a viewer would show it, and whether it is grey, without decoding.
 
     Raises:
         UnreadablePicture: If the file cannot be opened as a picture.
@@ -24,9 +36,16 @@ def header(path: Path) -> tuple[tuple[int, int], bool]:
     try:
         with Image.open(path) as image:
             turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
-            size = image.size if turned else image.size[::-1]
+            width, height = image.size
+            size = (width, height) if turned else (height, width)
             return size, image.mode in GREY
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        UnidentifiedImageError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:
         raise UnreadablePicture(_sentence(path, error)) from None
 
 
@@ -49,12 +68,24 @@ def read_picture(path: Path, *, channels: int, size: tuple[int, ...]) -> Tensor:
             image.load()
             upright = ImageOps.exif_transpose(image)
             picture = _in_mode(upright, "L" if channels == 1 else "RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        UnidentifiedImageError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:
         raise UnreadablePicture(_sentence(path, error)) from None
     if picture.size != (size[1], size[0]):
         picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BILINEAR)
     array = np.asarray(picture)
-    return torch.from_numpy(array.copy()).view(size[0], size[1], channels).permute(2, 0, 1).contiguous()
+    return (
+        torch
+        .from_numpy(array.copy())
+        .view(size[0], size[1], channels)
+        .permute(2, 0, 1)
+        .contiguous()
+    )
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

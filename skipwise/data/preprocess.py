@@ -38,10 +38,14 @@ def fit_preprocessing(inputs: Tensor, *, size: tuple[int, ...] = ()) -> Preproce
     A channel that never changes is only centred.
     """
     columns = inputs.transpose(0, 1).flatten(1)
-    chunks = [part.double() for part in columns.split(1 << 22, dim=1)]  # a large uint8 set would not fit as float64
-    mean = sum(part.sum(1) for part in chunks) / columns.shape[1]
+    chunks = [
+        part.double() for part in columns.split(1 << 22, dim=1)
+    ]  # a large uint8 set would not fit as float64
+    mean = torch.as_tensor(sum(part.sum(1) for part in chunks) / columns.shape[1])
     square = sum(((part - mean[:, None]) ** 2).sum(1) for part in chunks) / columns.shape[1]
     std = torch.as_tensor(square).sqrt()
     std = torch.where(std > 1e-12, std, torch.ones_like(std))
-    rounded = [tuple(round(v, 9) for v in torch.as_tensor(column).tolist()) for column in (mean, std)]
+    rounded = [
+        tuple(round(v, 9) for v in torch.as_tensor(column).tolist()) for column in (mean, std)
+    ]
     return Preprocessing(channels=inputs.shape[1], size=size, mean=rounded[0], std=rounded[1])

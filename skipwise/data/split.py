@@ -9,8 +9,8 @@ from skipwise.randomness import generator
 def held_out(targets: Tensor, share: float, *, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
     """Choose the rows that stay and the rows that are held out, class by class.
 
-    Every class gives ``share`` of its examples, rounded; a class with at least two examples gives at least one and
-    keeps at least one. Numbers (floating point targets) are not stratified.
+    Every class gives ``share`` of its examples, rounded; a class with at least two examples gives
+    at least one and keeps at least one. Numbers (floating point targets) are not stratified.
 
     Args:
         targets: Class indices ``(examples,)``, or numbers.
@@ -31,7 +31,9 @@ def held_out(targets: Tensor, share: float, *, seed: int, purpose: str) -> tuple
     for group in groups.unique().tolist() if share > 0 else []:
         rows = (groups == group).nonzero().flatten()
         count = min(max(round(share * len(rows)), 1), len(rows) - 1)
-        taken.append(rows[torch.randperm(len(rows), generator=generator(seed, purpose, group))[:count]])
+        taken.append(
+            rows[torch.randperm(len(rows), generator=generator(seed, purpose, group))[:count]]
+        )
     out = torch.cat(taken).sort().values if taken else torch.empty(0, dtype=torch.long)
     stays = torch.ones(len(targets), dtype=torch.bool)
     stays[out] = False

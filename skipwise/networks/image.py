@@ -1,7 +1,7 @@
-"""The named networks for small images: ResNets of He et al. (2015), section 4.2, and their plain twins.
+"""The networks for small images: ResNets of He et al. (2015), section 4.2, and their plain twins.
 
-Depth is 6n + 2 weighted layers for n blocks a stage. The twin has the same layers and, with shortcut A, exactly the
-same parameters; it lacks the sum.
+Depth is 6n + 2 weighted layers for n blocks a stage. The twin has the same layers and, with
+shortcut A, exactly the same parameters; it lacks the sum.
 """
 
 from skipwise.branches import PreActivation
@@ -87,5 +87,5 @@ def preresnet20() -> ResNet:
 
 
 def preresnet110() -> ResNet:
-    """ResNet-110 with the activation before the convolutions: 6.37 % error on CIFAR-10 in He et al. (2016), table 2."""
+    """ResNet-110 with the activation first: 6.37 % error on CIFAR-10 (He et al. 2016, table 2)."""
     return _preactivated("preresnet110", 110)

@@ -1,4 +1,4 @@
-"""A network is stem → trunk → head, and its description builds it for the two ends that the data ask for."""
+"""A network is stem → trunk → head; its description builds it for the ends that the data need."""
 
 from abc import ABC, abstractmethod
 from typing import final
@@ -48,8 +48,9 @@ class Network(nn.Module):
 def build_network(description: NetworkDescription | Call, ends: Ends) -> nn.Module:
     """Build ours, or call a user's own function for it.
 
-    The function may name any of ``inputs`` and ``outputs`` (shapes of one example), ``channels`` (the first of the
-    input's axes) and ``classes`` (the number of outputs); it returns a module or a description.
+    The function may name any of ``inputs`` and ``outputs`` (shapes of one example), ``channels``
+    (the first of the input's axes) and ``classes`` (the number of outputs); it returns a module or
+    a description.
 
     Raises:
         ValueError: If the function cannot be called, or returns neither.
@@ -62,5 +63,7 @@ def build_network(description: NetworkDescription | Call, ends: Ends) -> nn.Modu
     if isinstance(made, NetworkDescription):
         made = made.build(ends)
     if not isinstance(made, nn.Module):
-        raise ValueError(f"{description.target} must return a torch.nn.Module, it returned {type(made).__name__}")
+        raise ValueError(
+            f"{description.target} must return a torch.nn.Module, it returned {type(made).__name__}"
+        )
     return made

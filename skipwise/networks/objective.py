@@ -1,7 +1,8 @@
 """Residual learning as an objective: min over F of 1/N Σ‖y − (F(x) + x)‖².
 
-The skip stands at the outermost level, around the whole of F: the network learns what to *add* to its input. For
-vectors F is a linear map or an MLP, for images a convolutional network of equal resolution.
+The skip stands at the outermost level, around the whole of F: the network learns what to *add* to
+its input. For vectors F is a linear map or an MLP, for images a convolutional network of equal
+resolution.
 """
 
 from dataclasses import dataclass, field, replace
@@ -48,7 +49,9 @@ class ResidualMLP(NetworkDescription):
 
     def __post_init__(self):
         if self.width < 1 or self.blocks < 1:
-            raise ValueError(f"width and blocks must be positive, got {self.width} and {self.blocks}")
+            raise ValueError(
+                f"width and blocks must be positive, got {self.width} and {self.blocks}"
+            )
 
     def build(self, ends: Ends) -> nn.Module:
         """Make it."""
@@ -60,7 +63,9 @@ class ResidualMLP(NetworkDescription):
 
 @dataclass(frozen=True, kw_only=True)
 class FullyConvolutional(NetworkDescription):
-    """3×3 stem → residual blocks at full resolution → 3×3 convolution back to the channels, which starts at zero.
+    """3×3 stem → residual blocks at full resolution → 3×3 convolution back to the channels.
+
+    The last convolution starts at zero.
 
     Args:
         name: What tables call it.
@@ -74,13 +79,21 @@ class FullyConvolutional(NetworkDescription):
 
     def __post_init__(self):
         if self.width < 1 or self.blocks < 1:
-            raise ValueError(f"width and blocks must be positive, got {self.width} and {self.blocks}")
+            raise ValueError(
+                f"width and blocks must be positive, got {self.width} and {self.blocks}"
+            )
 
     def build(self, ends: Ends) -> nn.Module:
-        """Make it."""
+        """Make it.
+
+        Raises:
+            ValueError: If inputs and outputs are not images of equal size.
+        """
         space = len(ends.inputs) - 1
         if not 1 <= space <= 3 or ends.inputs[1:] != ends.outputs[1:]:
-            raise ValueError(f"{self.name} needs images of equal size, got {ends.inputs} and {ends.outputs}")
+            raise ValueError(
+                f"{self.name} needs images of equal size, got {ends.inputs} and {ends.outputs}"
+            )
         stem = Stem(ends.inputs[0], self.width, dimensions=space, activated=True)
         head = CONVOLUTIONS[space - 1](self.width, ends.outputs[0], 3, padding=1)
         trunk = build_trunk(_flat(self.width, self.blocks, space), Basic(), Additive(), Padded())
@@ -98,35 +111,39 @@ class Outermost(NetworkDescription):
         name: What tables call it.
         inner: F.
 
-    Source: the objective of residual learning, min over F of 1/N Σ‖y − (F(x) + x)‖²; as a network for images, Zhang
-    et al. (2017), DnCNN, section III.
+    Source: the objective of residual learning, min over F of 1/N Σ‖y − (F(x) + x)‖²; as a network
+    for images, Zhang et al. (2017), DnCNN, section III.
     """
 
     name: str = "residual_linear"
     inner: NetworkDescription = field(default_factory=Linear)
 
     def build(self, ends: Ends) -> nn.Module:
-        """Make it; target and input must have the same shape."""
+        """Make it.
+
+        Raises:
+            ValueError: If the target has another shape than the input.
+        """
         if ends.inputs != ends.outputs:
             raise ValueError(
-                f"{self.name} adds its input to its output, so the target must have the input's shape {ends.inputs},"
-                f" but it has {ends.outputs}"
+                f"{self.name} adds its input to its output, so the target must have"
+                f" the input's shape {ends.inputs}, but it has {ends.outputs}"
             )
         return Residual(self.inner.build(ends))
 
 
 def residual_linear() -> Outermost:
-    """y = W·x + b + x on vectors: its least-squares solution is known."""
+    """Y = W·x + b + x on vectors: its least-squares solution is known."""
     return Outermost()
 
 
 def residual_mlp() -> Outermost:
-    """y = MLP(x) + x on vectors."""
+    """Y = MLP(x) + x on vectors."""
     return Outermost(name="residual_mlp", inner=ResidualMLP())
 
 
 def residual_convolutional() -> Outermost:
-    """y = F(x) + x on images, F a residual network at full resolution."""
+    """Y = F(x) + x on images, F a residual network at full resolution."""
     return Outermost(name="residual_convolutional", inner=FullyConvolutional())
 
 
@@ -137,7 +154,10 @@ def mlp() -> ResidualMLP:
 
 def _features(name: str, shape: tuple[int, ...]) -> int:
     if len(shape) != 1:
-        raise ValueError(f"{name} reads and gives vectors, not examples of shape {shape}; for images choose resnet20")
+        raise ValueError(
+            f"{name} reads and gives vectors, not examples of shape {shape};"
+            " for images choose resnet20"
+        )
     return shape[0]
 
 

@@ -1,4 +1,7 @@
-"""Residual networks of convolutions: a stem, stages that double the width and halve the resolution, a pooled head."""
+"""Residual networks of convolutions: a stem, stages of blocks, a pooled head.
+
+Every stage after the first doubles the width and halves the resolution.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -21,7 +24,8 @@ class ResNet(NetworkDescription):
 
     Args:
         name: What tables and folders call it.
-        blocks: Blocks in each stage; stage s has width ``width · 2^s`` and, after the first, starts with stride 2.
+        blocks: Blocks in each stage; stage s has width ``width · 2^s`` and, after the first, starts
+            with stride 2.
         width: Width of the stem and the first stage.
         branch: What is computed off the stream.
         connection: How it joins.
@@ -39,15 +43,24 @@ class ResNet(NetworkDescription):
 
     def __post_init__(self):
         if not self.blocks or min(self.blocks) < 1:
-            raise ValueError(f"blocks must give at least one block to every stage, got {self.blocks}")
+            raise ValueError(
+                f"blocks must give at least one block to every stage, got {self.blocks}"
+            )
         if self.width < 1:
             raise ValueError(f"width must be positive, got {self.width}")
 
     def build(self, ends: Ends) -> nn.Module:
-        """Make the network, with He's initialisation."""
+        """Make the network, with He's initialisation.
+
+        Raises:
+            ValueError: If examples have no axes of space, or more than three.
+        """
         channels, *space = ends.inputs
         if not 1 <= len(space) <= 3:
-            raise ValueError(f"{self.name} convolves and needs images or signals; examples of shape {ends.inputs} go to mlp")
+            raise ValueError(
+                f"{self.name} convolves and needs images or signals;"
+                f" examples of shape {ends.inputs} go to mlp"
+            )
         places = self.places(len(space))
         preactivated = self.branch.before(places[0]) is not None
         stem = Stem(channels, self.width, dimensions=len(space), activated=not preactivated)
@@ -113,7 +126,7 @@ class Head(nn.Module):
 
 
 def initialise_he(network: nn.Module) -> None:
-    """Draw every convolution from N(0, 2 / (k·c_out)), k kernel positions: He's initialisation, fan-out.
+    """Draw every convolution from He's N(0, 2 / (k·c_out)), fan-out, with k kernel positions.
 
     Source: He et al. (2015b), "Delving deep into rectifiers", eq. 14.
     """

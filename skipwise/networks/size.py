@@ -1,7 +1,7 @@
-"""How big a network is, stage by stage: parameters, multiply-adds, memory that the backward pass holds.
+"""How big a network is, stage by stage: parameters, multiply-adds, memory for the backward pass.
 
-Nothing is computed with numbers: the network runs once on the meta device, so a network of any size is measured in the
-time that Python needs to walk through it.
+Nothing is computed with numbers: the network runs once on the meta device, so a network of any size
+is measured in the time that Python needs to walk through it.
 """
 
 import copy
@@ -75,7 +75,12 @@ def measure_size(network: nn.Module, inputs: tuple[int, ...]) -> Size:
     twin = copy.deepcopy(network).to("meta").train()
     parts = list(_parts(twin))
     rows = [Row(name=name) for name, _ in parts]
-    owned = {id(p): row for row, (_, modules) in zip(rows, parts, strict=True) for m in modules for p in m.parameters()}
+    owned = {
+        id(p): row
+        for row, (_, modules) in zip(rows, parts, strict=True)
+        for m in modules
+        for p in m.parameters()
+    }
     rest = Row(name="other")
     for parameter in twin.parameters():
         if parameter.requires_grad:
@@ -90,14 +95,23 @@ def _parts(network: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:
         return
     yield "stem", [network.stem]
     blocks = [block for block in network.trunk.blocks if isinstance(block, Block)]
-    for stage, (_, group) in enumerate(groupby(blocks, key=lambda block: block.place.width_out), start=1):
+    for stage, (_, group) in enumerate(
+        groupby(blocks, key=lambda block: block.place.width_out), start=1
+    ):
         group = list(group)
         yield f"stage {stage} ({len(group)} blocks)", [*group]
     yield "head", [network.trunk.norm, network.head]
 
 
-def _run(twin: nn.Module, parts: list[tuple[str, list[nn.Module]]], rows: list[Row], rest: Row, x: Tensor) -> None:
-    row_of = {id(m): row for row, (_, modules) in zip(rows, parts, strict=True) for part in modules for m in part.modules()}
+def _run(
+    twin: nn.Module, parts: list[tuple[str, list[nn.Module]]], rows: list[Row], rest: Row, x: Tensor
+) -> None:
+    row_of = {
+        id(m): row
+        for row, (_, modules) in zip(rows, parts, strict=True)
+        for part in modules
+        for m in part.modules()
+    }
     current = [rest]
     seen = {p.untyped_storage()._cdata for p in twin.parameters()}
 
@@ -119,7 +133,11 @@ def _run(twin: nn.Module, parts: list[tuple[str, list[nn.Module]]], rows: list[R
         return tensor
 
     alive: list[Tensor] = []
-    handles = [h for m in twin.modules() for h in (m.register_forward_pre_hook(enter), m.register_forward_hook(leave))]
+    handles = [
+        h
+        for m in twin.modules()
+        for h in (m.register_forward_pre_hook(enter), m.register_forward_hook(leave))
+    ]
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         twin(x)
     for handle in handles:

@@ -1,7 +1,8 @@
 """The trunk owns the depth: ``for block in blocks: stream = block(stream)``.
 
-A block is one connection, one branch and the activation after the sum, or none. The stream may be one tensor or the
-state of a many-stream connection; the connection says how it is made from the stem's output and how it ends.
+A block is one connection, one branch and the activation after the sum, or none. The stream may be
+one tensor or the state of a many-stream connection; the connection says how it is made from the
+stem's output and how it ends.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -26,7 +27,9 @@ class Block(nn.Module):
         place: Where the block stands.
     """
 
-    def __init__(self, connection: nn.Module, branch: nn.Module, activation: nn.Module | None, place: Place):
+    def __init__(
+        self, connection: nn.Module, branch: nn.Module, activation: nn.Module | None, place: Place
+    ):
         super().__init__()
         self.connection = connection
         self.branch = branch
@@ -52,7 +55,12 @@ class Trunk(nn.Module):
         norm: What follows the last block of a pre-activation network, or None.
     """
 
-    def __init__(self, blocks: Sequence[Block], connection: ConnectionDescription, norm: nn.Module | None = None):
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        connection: ConnectionDescription,
+        norm: nn.Module | None = None,
+    ):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.Identity() if norm is None else norm
@@ -74,11 +82,15 @@ class Trunk(nn.Module):
             yield stream
 
     def without(self, lesions: Collection[int]) -> "Trunk":
-        """Give the trunk whose blocks of these indices have lost their branch; the other modules are shared.
+        """Give the trunk whose blocks of these indices lost their branch; the rest is shared.
 
         Source: Veit et al. (2016), section 4.1, where whole branches are removed at test time.
         """
-        kept = [b.without_branch() if n in lesions else b for n, b in enumerate(self.blocks) if isinstance(b, Block)]
+        kept = [
+            b.without_branch() if n in lesions else b
+            for n, b in enumerate(self.blocks)
+            if isinstance(b, Block)
+        ]
         return Trunk(kept, self.description, self.norm)
 
 
@@ -89,13 +101,19 @@ def build_trunk(
     blocks = [build_block(place, branch, connection, shortcut) for place in places]
     last = places[-1]
     preactivated = branch.before(last) is not None
-    return Trunk(blocks, connection, NormActivation(last.width_out, last.dimensions) if preactivated else None)
+    return Trunk(
+        blocks,
+        connection,
+        NormActivation(last.width_out, last.dimensions) if preactivated else None,
+    )
 
 
-def build_block(place: Place, branch: Branch, connection: ConnectionDescription, shortcut: Shortcut) -> Block:
+def build_block(
+    place: Place, branch: Branch, connection: ConnectionDescription, shortcut: Shortcut
+) -> Block:
     """Join one branch, one connection and one shortcut at one place."""
     before = branch.before(place)
-    # He et al. (2016): the first unit's activation stands before the stream splits, so the skip carries it too.
+    # He et al. (2016): the first activation stands before the stream splits; the skip carries it.
     skip = Skip(before, shortcut.build(place), carries_norm=before is not None and place.index == 0)
     inner = branch.build(connection.branch_place(place))
     return Block(connection.build(place, skip), inner, branch.after(), place)

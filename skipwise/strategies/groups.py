@@ -10,15 +10,17 @@ OWN_OF_CONNECTION = ("connection", "inner")
 def decays(name: str, parameter: nn.Parameter) -> bool:
     """Whether weight decay is due.
 
-    Not to biases, norms and scales (fewer than two axes), and not to the mixing matrices that a connection holds
-    itself: pulling these to zero pulls the stream to zero.
+    Not to biases, norms and scales (fewer than two axes), and not to the mixing matrices that a
+    connection holds itself: pulling these to zero pulls the stream to zero.
     """
     owner = name.rpartition(".")[0].rpartition(".")[2]
     return parameter.dim() >= 2 and owner not in OWN_OF_CONNECTION
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the trainable parameters into those that decay and those that do not; empty groups are left out.
+    """Split the trainable parameters into those that decay and those that do not.
+
+    Empty groups are left out.
 
     Raises:
         ValueError: If there is nothing to train.

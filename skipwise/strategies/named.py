@@ -10,13 +10,15 @@ def sgd() -> Strategy:
 
 
 def momentum() -> Strategy:
-    """Heavy ball 0.9 with rate 0.1 and decay 5e-4, cosine: the classic recipe of residual networks."""
+    """Heavy ball 0.9 with rate 0.1 and decay 5e-4, cosine: the classic of residual networks."""
     return Strategy(name="momentum", optimiser=SGD(momentum=0.9), peak_lr=0.1, weight_decay=5e-4)
 
 
 def nesterov() -> Strategy:
     """Nesterov's momentum 0.9 with rate 0.1 and decay 5e-4, cosine: the default."""
-    return Strategy(name="nesterov", optimiser=SGD(momentum=0.9, nesterov=True), peak_lr=0.1, weight_decay=5e-4)
+    return Strategy(
+        name="nesterov", optimiser=SGD(momentum=0.9, nesterov=True), peak_lr=0.1, weight_decay=5e-4
+    )
 
 
 def adam() -> Strategy:

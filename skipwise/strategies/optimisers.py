@@ -1,7 +1,7 @@
 """The update rules, as descriptions: torch's own implementations with every hyper-parameter named.
 
-``weight_decay`` belongs to the strategy, which decides which parameters decay; whether it is added to the gradient
-(SGD, Adam) or taken from the weights directly (AdamW) is the rule's own matter.
+``weight_decay`` belongs to the strategy, which decides which parameters decay; whether it is added
+to the gradient (SGD, Adam) or taken from the weights directly (AdamW) is the rule's own matter.
 """
 
 from abc import ABC, abstractmethod
@@ -41,12 +41,16 @@ class SGD(Optimiser):
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov has no effect without momentum; set momentum, 0.9 for example")
+            raise ValueError(
+                "nesterov has no effect without momentum; set momentum, 0.9 for example"
+            )
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make torch.optim.SGD."""
         fused = _can_fuse(groups)
-        return torch.optim.SGD(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov, fused=fused)
+        return torch.optim.SGD(
+            groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov, fused=fused
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,9 @@ class Adam(Optimiser):
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make torch.optim.Adam."""
         betas = (self.beta1, self.beta2)
-        return torch.optim.Adam(groups, lr=rate, betas=betas, eps=self.epsilon, fused=_can_fuse(groups))
+        return torch.optim.Adam(
+            groups, lr=rate, betas=betas, eps=self.epsilon, fused=_can_fuse(groups)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,9 @@ class AdamW(Optimiser):
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make torch.optim.AdamW."""
         betas = (self.beta1, self.beta2)
-        return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=self.epsilon, fused=_can_fuse(groups))
+        return torch.optim.AdamW(
+            groups, lr=rate, betas=betas, eps=self.epsilon, fused=_can_fuse(groups)
+        )
 
 
 def _check_adam(beta1: float, beta2: float, epsilon: float) -> None:

@@ -1,7 +1,7 @@
 """Schedules: (step, steps) → the factor on the peak learning rate.
 
-A schedule is a function of the step alone, so a run that was interrupted, extended, or whose length was fitted to a
-budget of time needs no state for it.
+A schedule is a function of the step alone, so a run that was interrupted, extended, or whose length
+was fitted to a budget of time needs no state for it.
 """
 
 import math
@@ -14,7 +14,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def factor(self, step: int, steps: int) -> float:
-        """Give the factor for the update after ``step`` of ``steps`` were taken; ``step`` counts from 0."""
+        """Give the factor for the update after ``step`` of ``steps`` were taken, 0 at first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class Cosine(Schedule):
     Args:
         warmup: Share of the run, in [0, 1).
 
-    Source: Loshchilov, Hutter (2017), SGDR, eq. 5 without restarts; Goyal et al. (2017), section 2.2 (warm-up).
+    Source: Loshchilov, Hutter (2017), SGDR, eq. 5 without restarts; Goyal et al. (2017), section
+    2.2 (warm-up).
     """
 
     warmup: float = 0.05

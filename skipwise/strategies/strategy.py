@@ -20,7 +20,8 @@ class Strategy:
         peak_lr: Learning rate at the top of the schedule.
         schedule: Factor on it, by step.
         weight_decay: Of convolution and linear weights; norms, biases and scales never decay.
-        clip_norm: Largest Euclidean norm of the whole gradient; a longer one is scaled down. None: never.
+        clip_norm: Largest Euclidean norm of the whole gradient; a longer one is scaled down. None:
+            never.
         label_smoothing: ε of the cross-entropy; for classes only.
     """
 
@@ -38,7 +39,9 @@ class Strategy:
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
         if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError(f"clip_norm must be positive, got {self.clip_norm}; leave it out to clip nothing")
+            raise ValueError(
+                f"clip_norm must be positive, got {self.clip_norm}; leave it out to clip nothing"
+            )
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
 

@@ -17,9 +17,11 @@ class Classification(Task):
 
     Args:
         classes: Their number.
-        label_smoothing: ε: the target is 1 − ε on the class and ε spread over all classes; in training only.
+        label_smoothing: ε: the target is 1 − ε on the class and ε spread over all classes; in
+            training only.
 
-    Source: Szegedy et al. (2016), "Rethinking the Inception architecture", section 7 (label smoothing).
+    Source: Szegedy et al. (2016), "Rethinking the Inception architecture", section 7 (label
+    smoothing).
     """
 
     classes: int
@@ -33,13 +35,19 @@ class Classification(Task):
 
     def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float]:
         """Sum the cross-entropy, in nats."""
-        same_shape(output, (len(batch), self.classes), f"{len(batch)} examples of {self.classes} classes")
+        same_shape(
+            output, (len(batch), self.classes), f"{len(batch)} examples of {self.classes} classes"
+        )
         smoothing = self.label_smoothing
-        return cross_entropy(output.float(), batch.targets, reduction="sum", label_smoothing=smoothing), len(batch)
+        return cross_entropy(
+            output.float(), batch.targets, reduction="sum", label_smoothing=smoothing
+        ), len(batch)
 
     def tally(self, output: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Sum cross-entropy (without smoothing) and right answers."""
-        same_shape(output, (len(batch), self.classes), f"{len(batch)} examples of {self.classes} classes")
+        same_shape(
+            output, (len(batch), self.classes), f"{len(batch)} examples of {self.classes} classes"
+        )
         right = (output.argmax(1) == batch.targets).double().sum()
         nats = cross_entropy(output.double(), batch.targets, reduction="sum")
         return {"loss": nats, "right": right, "count": right.new_tensor(len(batch))}

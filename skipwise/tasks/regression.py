@@ -1,7 +1,7 @@
 """Numbers: the squared distance of output and target.
 
-With a network whose outermost level is a skip, ``F(x) + x``, this is residual learning as an objective:
-min over F of 1/N Σ‖y − (F(x) + x)‖².
+With a network whose outermost level is a skip, ``F(x) + x``, this is residual learning as an
+objective: min over F of 1/N Σ‖y − (F(x) + x)‖².
 """
 
 from collections.abc import Mapping
@@ -32,10 +32,15 @@ class Regression(Task):
         targets = batch.targets.double()
         squares = (targets - output.double()).square().sum()
         count = squares.new_tensor(len(batch))
-        return {"squares": squares, "count": count, "first": targets.sum(0), "second": targets.square().sum(0)}
+        return {
+            "squares": squares,
+            "count": count,
+            "first": targets.sum(0),
+            "second": targets.square().sum(0),
+        }
 
     def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
-        """Give the objective, the root mean square error of one number, and R² against the mean of each output."""
+        """Give the objective, the RMS error of one number, and R² against each output's mean."""
         squares, count = float(tally["squares"]), float(tally["count"])
         spread = float((tally["second"] - tally["first"].square() / count).sum())
         numbers = count * tally["first"].numel()

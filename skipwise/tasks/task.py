@@ -13,7 +13,10 @@ from skipwise.shapes import Outputs, Scalar
 
 
 class Task(ABC):
-    """The frozen choice of what is learned; ``best_metric`` decides which weights are best, higher if ``higher``."""
+    """The frozen choice of what is learned.
+
+    ``best_metric`` decides which weights are best, higher if ``higher``.
+    """
 
     best_metric: str
     higher: bool
@@ -24,7 +27,7 @@ class Task(ABC):
 
     @abstractmethod
     def tally(self, output: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Give sums over the batch from which the metrics follow, in float64; they add up over batches."""
+        """Give float64 sums over the batch from which the metrics follow; batches add up."""
 
     @abstractmethod
     def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
@@ -38,4 +41,7 @@ def same_shape(output: Tensor, wanted: tuple[int, ...], what: str) -> None:
         ValueError: If the shapes differ.
     """
     if tuple(output.shape) != wanted:
-        raise ValueError(f"the network gives {tuple(output.shape)}, but {what} need {wanted}; mend its last layer")
+        raise ValueError(
+            f"the network gives {tuple(output.shape)}, but {what} need {wanted};"
+            " mend its last layer"
+        )

@@ -7,7 +7,13 @@ Imports data, strategies, randomness, records and files.
 from skipwise.training.best import Best
 from skipwise.training.budget import TimeBudget
 from skipwise.training.checkpoint import LAST, load_checkpoint, newest_checkpoint, save_checkpoint
-from skipwise.training.device import PRECISIONS, autocast_type, choose_device, has_fast_bfloat16, place_model
+from skipwise.training.device import (
+    PRECISIONS,
+    autocast_type,
+    choose_device,
+    has_fast_bfloat16,
+    place_model,
+)
 from skipwise.training.evaluate import evaluate
 from skipwise.training.gradient import Gradient, accumulate
 from skipwise.training.journal import Journal

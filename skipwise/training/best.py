@@ -11,6 +11,9 @@ from skipwise.records import EvaluationRecord
 class Best:
     """The best validation result so far.
 
+    Equal values of the metric are told apart by the loss, and of two equal in both the earlier
+    stays: accuracy on a small validation part has many ties.
+
     Args:
         metric: Its name.
         higher: Whether more is better.
@@ -21,15 +24,17 @@ class Best:
     higher: bool
     patience: int = 0
     value: float = math.nan
+    loss: float = math.nan
     step: int = 0
     since: int = 0
 
     def improves(self, record: EvaluationRecord) -> bool:
-        """Take an evaluation in, and say whether it is the best; the earlier of two equal ones stays."""
-        value = record.metrics[self.metric]
-        better = math.isnan(self.value) or (value > self.value if self.higher else value < self.value)
+        """Take an evaluation in, and say whether it is the best."""
+        value, loss = record.metrics[self.metric], record.metrics["loss"]
+        sign = 1 if self.higher else -1
+        better = math.isnan(self.value) or (sign * value, -loss) > (sign * self.value, -self.loss)
         if better:
-            self.value, self.step, self.since = value, record.step, 0
+            self.value, self.loss, self.step, self.since = value, loss, record.step, 0
         else:
             self.since += 1
         return better
@@ -41,8 +46,9 @@ class Best:
 
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold."""
-        return {"value": self.value, "step": self.step, "since": self.since}
+        return {"value": self.value, "loss": self.loss, "step": self.step, "since": self.since}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up a state."""
-        self.value, self.step, self.since = state["value"], state["step"], state["since"]
+        self.value, self.loss = state["value"], state["loss"]
+        self.step, self.since = state["step"], state["since"]

@@ -1,7 +1,7 @@
-"""A budget of time: measure the first steps, fit the length of the run to the budget, keep it fitted.
+"""A budget of time: measure the first steps, fit the length of the run to it, keep it fitted.
 
-The schedule is a function of (step, steps), so a new length bends it without a jump worth mentioning. The fit is state:
-it depends on the clock and cannot be recomputed.
+The schedule is a function of (step, steps), so a new length bends it without a jump worth
+mentioning. The fit is state: it depends on the clock and cannot be recomputed.
 """
 
 from dataclasses import dataclass
@@ -29,15 +29,18 @@ class TimeBudget:
     def __post_init__(self):
         self._steps: list[float] = []
 
-    def fit(self, step: int, steps: int, *, elapsed: float, step_seconds: float, other_seconds: float) -> int:
-        """Give the number of steps that fits, or ``steps`` unchanged where it is near enough or too early to say.
+    def fit(
+        self, step: int, steps: int, *, elapsed: float, step_seconds: float, other_seconds: float
+    ) -> int:
+        """Give the number of steps that fits; ``steps`` where it is near or it is too early to say.
 
         Args:
             step: Updates taken.
             steps: Length of the run so far.
             elapsed: Seconds of this session.
             step_seconds: Of the last update.
-            other_seconds: Of what else is still to come: evaluations and saves between now and the end.
+            other_seconds: Of what else is still to come: evaluations and saves between now and the
+                end.
         """
         self._steps.append(step_seconds)
         now = self.spent + elapsed

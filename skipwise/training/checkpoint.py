@@ -1,7 +1,7 @@
 """Checkpoints: a file that is whole or refused, and the one before it.
 
-A file is a line of magic, the SHA-256 of what follows, and what ``torch.save`` gave; reading it unpickles nothing
-but tensors and plain values.
+A file is a line of magic, the SHA-256 of what follows, and what ``torch.save`` gave; reading it
+unpickles nothing but tensors and plain values.
 """
 
 import hashlib

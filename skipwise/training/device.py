@@ -19,12 +19,12 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
-    """Turn ``auto``, ``float32`` or ``bfloat16`` into the type for autocast; None computes in float32."""
+    """Turn ``auto``, ``float32`` or ``bfloat16`` into autocast's type; None computes in float32."""
     if precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device)):
         return torch.bfloat16
     return None
 
 
 def place_model(model: nn.Module, device: torch.device) -> nn.Module:
-    """Move a module to a device, weights of 2-D convolutions with channels last, which convolutions read fastest."""
-    return model.to(device=device, memory_format=torch.channels_last)
+    """Move a module to a device, 2-D kernels with channels last, which is fastest to read."""
+    return model.to(device=device).to(memory_format=torch.channels_last)

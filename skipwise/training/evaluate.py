@@ -25,7 +25,7 @@ def evaluate(
     batch_size: int = 256,
     autocast: torch.dtype | None = None,
 ) -> EvaluationRecord:
-    """Evaluate a module in evaluation mode; its mode and the caller's random numbers are left as they were.
+    """Evaluate a module in evaluation mode; its mode and the caller's random numbers stay.
 
     Args:
         model: Any module.
@@ -50,4 +50,6 @@ def evaluate(
                 sums[name] = sums[name] + value if name in sums else value
     model.train(was_training)
     seconds = perf_counter() - started
-    return EvaluationRecord(step=step, part=part, examples=len(examples), metrics=metrics(sums), seconds=seconds)
+    return EvaluationRecord(
+        step=step, part=part, examples=len(examples), metrics=metrics(sums), seconds=seconds
+    )

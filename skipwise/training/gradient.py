@@ -1,7 +1,7 @@
 """The gradient of one step: forward, backward, accumulate, clip.
 
-It stands in the closure that the optimiser calls, so a rule that needs the gradient twice is no special case: every
-call within a step sees the same batch and the same random numbers.
+It stands in the closure that the optimiser calls, so a rule that needs the gradient twice is no
+special case: every call within a step sees the same batch and the same random numbers.
 """
 
 from typing import final
@@ -42,11 +42,14 @@ class Gradient:
 
 
 def accumulate(run: Run, batch: Batch) -> Tensor:
-    """Add up the gradients of the batch's parts to the gradient of its mean loss, and give that loss."""
+    """Add up the gradients of the batch's parts to that of its mean loss, and give that loss."""
     total, count = torch.zeros((), device=batch.inputs.device), 0.0
     for part in batch.parts(run.parts):
         assert part.keys is not None
-        with examples(part.keys), torch.autocast(part.inputs.device.type, run.autocast, enabled=run.autocast is not None):
+        with (
+            examples(part.keys),
+            torch.autocast(part.inputs.device.type, run.autocast, enabled=run.autocast is not None),
+        ):
             output = run.model(part.inputs)
         loss, weight = run.loss(output, part)
         (loss / len(batch)).backward()

@@ -1,7 +1,7 @@
 """The journal of a run: steps and evaluations, each once, whatever happens.
 
-Losses are read from the device every few steps, never in one. A checkpoint remembers how long the journal was; a
-resumed run cuts it back to there before it goes on.
+Losses are read from the device every few steps, never in one. A checkpoint remembers how long the
+journal was; a resumed run cuts it back to there before it goes on.
 """
 
 import math
@@ -31,7 +31,10 @@ class Journal:
     def __init__(self, path: Path, *, size: int, epoch: Callable[[int], float]):
         path.touch()
         if path.stat().st_size < size:
-            raise ValueError(f"{path} is shorter than at the last save; it was changed, so the run cannot go on from it")
+            raise ValueError(
+                f"{path} is shorter than at the last save; it was changed,"
+                " so the run cannot go on from it"
+            )
         os.truncate(path, size)
         self._file = path.open("a", encoding="utf-8")
         self._epoch = epoch

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -13,7 +14,9 @@ from skipwise.training.run import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One update that was taken; ``loss`` and ``gradient_norm`` stay on the device until somebody reads them.
+    """One update that was taken.
+
+    ``loss`` and ``gradient_norm`` stay on the device until somebody reads them.
 
     Args:
         step: Counted from 1.
@@ -35,9 +38,9 @@ class Step:
 def train(run: Run) -> Iterator[Step]:
     """Yield a Step after every update, from ``run.step`` to ``run.steps``.
 
-    While the caller holds a Step, the parameters are updated and ``.grad`` still holds the gradient that updated them.
-    Step t depends on (seed, t, rank) and on the run's state, on nothing that the caller does between two steps; the
-    caller's random numbers are left alone.
+    While the caller holds a Step, the parameters are updated and ``.grad`` still holds the gradient
+    that updated them. Step t depends on (seed, t, rank) and on the run's state, on nothing that the
+    caller does between two steps; the caller's random numbers are left alone.
 
     Args:
         run: The run; its model, optimiser and step are changed.
@@ -54,8 +57,9 @@ def train(run: Run) -> Iterator[Step]:
         with seeded(run.seed, "batch", run.step, run.rank):
             batch = run.batches[run.step]
         gradient = Gradient(run, batch)
-        loss = run.optimiser.step(gradient)
-        assert isinstance(loss, Tensor) and gradient.norm is not None
+        loss = run.optimiser.step(cast(Any, gradient))  # torch annotates the loss as a float
+        assert isinstance(loss, Tensor)
+        assert gradient.norm is not None
         run.step += 1
         yield Step(
             step=run.step,

@@ -24,7 +24,8 @@ class Diverged(ValueError):
 
     def __init__(self, step: int, loss: float):
         super().__init__(
-            f"the loss is {loss} at step {step}: training diverged; lower strategy.peak_lr, or set strategy.clip_norm"
+            f"the loss is {loss} at step {step}: training diverged;"
+            " lower strategy.peak_lr, or set strategy.clip_norm"
         )
         self.step, self.loss = step, loss
 
@@ -33,8 +34,9 @@ class Diverged(ValueError):
 class Run:
     """A training run in progress.
 
-    State is what ``state`` gives: parameters and buffers, the optimiser's state, the step, and how many steps there are
-    to be. Batches, rates and random numbers are functions of ``seed`` and ``step``.
+    State is what ``state`` gives: parameters and buffers, the optimiser's state, the step, and how
+    many steps there are to be. Batches, rates and random numbers are functions of ``seed`` and
+    ``step``.
 
     Args:
         model: Any module.
@@ -47,7 +49,8 @@ class Run:
         parts: How many parts a batch is cut into, whose gradients add up.
         step: How many updates were taken.
         rank: Of this process.
-        autocast: The type that convolutions and products are computed in, or None for the parameters' own.
+        autocast: The type that convolutions and products are computed in, or None for the
+            parameters' own.
     """
 
     model: nn.Module
@@ -78,5 +81,7 @@ class Run:
             self.optimiser.load_state_dict(state["optimiser"])
         except (RuntimeError, ValueError) as error:
             first = str(error).splitlines()[-1].strip()
-            raise ValueError(f"the checkpoint belongs to another network or strategy: {first}") from None
+            raise ValueError(
+                f"the checkpoint belongs to another network or strategy: {first}"
+            ) from None
         self.step, self.steps = state["step"], state["steps"]

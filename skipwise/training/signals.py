@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(Exception):
@@ -23,9 +23,10 @@ class Interrupted(Exception):
 
 @contextmanager
 def caught_signals() -> Iterator[list[int]]:
-    """Give a list to which the signals that came are appended; a second one of a kind acts as it always does.
+    """Give a list to which the signals that came are appended.
 
-    Outside the main thread Python hands out no signals, and the list stays empty.
+    A second one of a kind acts as it always does. Outside the main thread Python hands out no
+    signals, and the list stays empty.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -1,6 +1,6 @@
 """A file of numpy arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -12,15 +12,20 @@ from skipwise.data.assemble import Part, Shares, assemble
 from skipwise.data.dataset import Data, Dataset, as_column
 
 INPUTS, TARGETS = ("x", "inputs", "images", "data", "X"), ("y", "targets", "labels", "label")
-PARTS = {"train": ("", "_train"), "validation": ("_val", "_validation", "_valid"), "test": ("_test",)}
+PARTS = {
+    "train": ("", "_train"),
+    "validation": ("_val", "_validation", "_valid"),
+    "test": ("_test",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arrays(Data):
-    """A file .npz with ``x`` and ``y``, and perhaps ``x_val``, ``y_val``, ``x_test``, ``y_test`` and ``classes``.
+    """A file .npz with ``x`` and ``y``.
 
-    Pictures are ``(examples, height, width)``, or with 1, 3 or 4 channels first or last; vectors are ``(examples,
-    features)``. Whole numbers in ``y`` are classes, anything else is regression.
+    It may have ``x_val``, ``y_val``, ``x_test``, ``y_test`` and ``classes`` too. Pictures are
+    ``(examples, height, width)``, or with 1, 3 or 4 channels first or last; vectors are
+    ``(examples, features)``. Whole numbers in ``y`` are classes, anything else is regression.
 
     Args:
         path: The file.
@@ -29,7 +34,7 @@ class Arrays(Data):
     """
 
     path: str
-    shares: Shares = Shares()
+    shares: Shares = field(default_factory=Shares)
     flip: bool = True
 
     @property
@@ -38,11 +43,17 @@ class Arrays(Data):
         return Path(self.path).stem
 
     def load(self) -> Dataset:
-        """Read the file; nothing in it is unpickled."""
+        """Read the file; nothing in it is unpickled.
+
+        Raises:
+            ValueError: If it cannot be read, or has no examples that can be trained on.
+        """
         arrays = _open(Path(self.path))
         parts = {part: found for part in PARTS if (found := _part(arrays, part, self.path))}
         if "train" not in parts:
-            raise ValueError(f"{self.path} has {', '.join(sorted(arrays)) or 'no arrays'}; it needs x and y")
+            raise ValueError(
+                f"{self.path} has {', '.join(sorted(arrays)) or 'no arrays'}; it needs x and y"
+            )
         names = tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else ()
         whole = torch.cat([targets for _, targets in parts.values()])
         if not names and not whole.is_floating_point() and whole.dim() == 1:
@@ -68,13 +79,19 @@ def _part(arrays: dict[str, np.ndarray], part: str, path: str) -> Part | None:
     if inputs is None or targets is None:
         return None
     if len(inputs) != len(targets):
-        raise ValueError(f"{path}: the {part} part has {len(inputs)} inputs but {len(targets)} targets")
+        raise ValueError(
+            f"{path}: the {part} part has {len(inputs)} inputs but {len(targets)} targets"
+        )
     for what, array in (("input", inputs), ("target", targets)):
         if array.dtype.kind not in "biuf":
-            raise ValueError(f"{path}: the {part} {what}s are of type {array.dtype}; numbers are needed")
+            raise ValueError(
+                f"{path}: the {part} {what}s are of type {array.dtype}; numbers are needed"
+            )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             row = int(np.argwhere(~np.isfinite(array))[0][0])
-            raise ValueError(f"{path}: {part} {what} {row} holds NaN or infinity; mend or remove it")
+            raise ValueError(
+                f"{path}: {part} {what} {row} holds NaN or infinity; mend or remove it"
+            )
     return _inputs(inputs), _targets(targets, inputs)
 
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 60,000 and 10,000 grey pictures of 28×28 pixels, from Debian's package or by download."""
+"""Fashion-MNIST: 60,000 and 10,000 grey 28×28 pictures, from Debian's package or by download."""
 
 import gzip
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from skipwise.data.dataset import Data, Dataset
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 CACHE = Path("~/.cache/skipwise")
 CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 
 
@@ -38,7 +39,7 @@ class FashionMNIST(Data):
         return "fashion-mnist"
 
     def load(self) -> Dataset:
-        """Read the files of Debian's package dataset-fashion-mnist, or let torchvision download them."""
+        """Read the files of Debian's package dataset-fashion-mnist, or let torchvision get them."""
         parts = _from_debian() if DEBIAN.is_dir() else _from_torchvision()
         shares = Shares(validation=self.validation, split_seed=self.split_seed)
         return assemble("fashion-mnist", parts, shares, classes=CLASSES)

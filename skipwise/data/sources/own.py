@@ -1,6 +1,6 @@
 """A user's own data set: anything with ``len(dataset)`` and ``dataset[i] → (input, target)``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,18 +19,19 @@ from skipwise.shapes import Ends
 class Own(Data):
     """A map-style data set of the user's, called by its name so that a run can be resumed.
 
-    ``__getitem__`` gives a pair: the input as the network reads it (numbers; nothing is normalised or augmented) and a
-    class index or an array. Random augmentation inside it is repeated exactly on resume as long as it draws from
-    torch's, numpy's or Python's global generators.
+    ``__getitem__`` gives a pair: the input as the network reads it (numbers; nothing is normalised
+    or augmented) and a class index or an array. Random augmentation inside it is repeated exactly
+    on resume as long as it draws from torch's, numpy's or Python's global generators.
 
     Args:
-        dataset: The function or class that makes it, ``package.module:thing`` with its arguments, or an object.
+        dataset: The function or class that makes it, ``package.module:thing`` with its arguments,
+            or an object.
         shares: What is held out.
         classes: Names; numbered if empty.
     """
 
     dataset: Any
-    shares: Shares = Shares()
+    shares: Shares = field(default_factory=Shares)
     classes: tuple[str, ...] = ()
 
     @property
@@ -39,18 +40,28 @@ class Own(Data):
         return self.dataset.name if isinstance(self.dataset, Call) else type(self.dataset).__name__
 
     def load(self) -> Dataset:
-        """Make the data set, read every target once, hold out validation and test."""
+        """Make the data set, read every target once, hold out validation and test.
+
+        Raises:
+            ValueError: If it does not give pairs, or its targets cannot be trained on.
+        """
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
         targets, first = _targets(dataset, self.name)
         is_class = not targets.is_floating_point() and targets.dim() == 1
-        classes = self.classes or (tuple(str(n) for n in range(int(targets.max()) + 1)) if is_class else ())
+        classes = self.classes or (
+            tuple(str(n) for n in range(int(targets.max()) + 1)) if is_class else ()
+        )
         if is_class and not 0 <= int(targets.min()) <= int(targets.max()) < len(classes):
-            raise ValueError(f"{self.name}: labels must lie in 0 … {len(classes) - 1}, got {int(targets.min())}")
+            raise ValueError(
+                f"{self.name}: labels must lie in 0 … {len(classes) - 1}, got {int(targets.min())}"
+            )
         if is_class and len(classes) < 2:
             raise ValueError(f"{self.name} has one class only; there is nothing to tell apart")
         seed = self.shares.split_seed
         rest, test = held_out(targets, self.shares.test, seed=seed, purpose="test")
-        stay, validation = held_out(targets[rest], self.shares.validation, seed=seed, purpose="validation")
+        stay, validation = held_out(
+            targets[rest], self.shares.validation, seed=seed, purpose="validation"
+        )
         return Dataset(
             name=self.name,
             task=CLASSES if is_class else NUMBERS,
@@ -58,7 +69,10 @@ class Own(Data):
             validation=MapStyle(dataset, rest[validation]) if len(validation) else None,
             test=MapStyle(dataset, test) if len(test) else None,
             classes=classes,
-            ends=Ends(inputs=tuple(first.shape), outputs=(len(classes),) if is_class else tuple(targets.shape[1:])),
+            ends=Ends(
+                inputs=tuple(first.shape),
+                outputs=(len(classes),) if is_class else tuple(targets.shape[1:]),
+            ),
             preprocessing=_nothing(first),
             digest=digest_of(targets, first),
         )
@@ -66,17 +80,27 @@ class Own(Data):
 
 def _targets(dataset: Any, name: str) -> tuple[Tensor, Tensor]:
     try:
-        with seeded("the first look"):  # so that the digest of a randomly augmented example is the same each time
+        # Seeded, so that the digest of a randomly augmented example is the same each time.
+        with seeded("the first look"):
             targets = [torch.as_tensor(dataset[n][1]) for n in range(len(dataset))]
             first = torch.as_tensor(dataset[0][0])
         stacked = as_column(torch.stack(targets))
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
-        raise ValueError(f"{name} must have len() and give (input, target) for every index: {error}") from None
+        raise ValueError(
+            f"{name} must have len() and give (input, target) for every index: {error}"
+        ) from None
     if stacked.is_floating_point() and not torch.isfinite(stacked).all():
-        raise ValueError(f"{name}: target {int((~torch.isfinite(stacked)).nonzero()[0][0])} is not finite")
+        raise ValueError(
+            f"{name}: target {int((~torch.isfinite(stacked)).nonzero()[0][0])} is not finite"
+        )
     return stacked, first
 
 
 def _nothing(first: Tensor) -> Preprocessing:
     size = tuple(first.shape[1:]) if first.dim() == 3 else ()
-    return Preprocessing(channels=first.shape[0], size=size, mean=(0.0,) * first.shape[0], std=(1.0,) * first.shape[0])
+    return Preprocessing(
+        channels=first.shape[0],
+        size=size,
+        mean=(0.0,) * first.shape[0],
+        std=(1.0,) * first.shape[0],
+    )

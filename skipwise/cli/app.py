@@ -1,0 +1,108 @@
+"""The program: its commands, and what becomes of errors."""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+# The clock of --time begins with the program, not with the first step.
+STARTED = time.perf_counter()
+ASSIGNMENT = re.compile(r"[A-Za-z][\w.-]*=")
+
+app = App(
+    name="skipwise",
+    help="Train residual networks, compare strategies, explain why one works.",
+    help_epilogue="key=value works like --key value. More: skipwise COMMAND --help",
+    version_flags=["--version"],
+)
+app.command(
+    "skipwise.cli.training:train", name="train", help="Train a network on data and leave a run."
+)
+app.command(
+    "skipwise.cli.training:resume", name="resume", help="Go on with a run, or make it longer."
+)
+app.command(
+    "skipwise.cli.using:evaluate",
+    name="evaluate",
+    help="Score a run on its test part or on other data.",
+)
+app.command(
+    "skipwise.cli.using:predict", name="predict", help="Predict the classes of picture files."
+)
+app.command(
+    "skipwise.cli.showing:list_names",
+    name="list",
+    help="List networks, strategies, connections or data.",
+)
+app.command(
+    "skipwise.cli.showing:describe",
+    name="describe",
+    help="Show stages, shapes and sizes of a network.",
+)
+app.command(
+    "skipwise.cli.showing:doctor",
+    name="doctor",
+    help="Show versions, devices, precision and what is missing.",
+)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command that the words name, and leave with its exit code.
+
+    Raises:
+        RuntimeError: If torch fails for another reason than a lack of memory.
+    """
+    sys.path.insert(0, os.getcwd())  # package.module:function names what lies in the user's folder
+    try:
+        app(
+            normalised(list(sys.argv[1:] if words is None else words)),
+            exit_on_error=False,
+            print_error=False,
+        )
+    except CycloptsError as error:
+        leave(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        leave("stopped before there was anything to save", code=130)
+    except BrokenPipeError:
+        # A reader such as head had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        leave(f"{error.strerror or error}{where}; what was saved before is as it was")
+    except (ValueError, TypeError) as error:
+        leave(str(error))
+    except RuntimeError as error:
+        if "out of memory" not in str(error) and "can't allocate memory" not in str(error):
+            raise
+        leave("there is not enough memory; set a smaller --batch-size, or more --parts")
+
+
+def normalised(words: list[str]) -> list[str]:
+    """Rewrite ``key=value`` to ``--key value``, and ``a.b=value`` to ``--set a.b=value``.
+
+    >>> normalised(["train", "digits", "epochs=3", "strategy.peak_lr=0.1", "--set", "seed=1"])
+    ['train', 'digits', '--epochs', '3', '--set', 'strategy.peak_lr=0.1', '--set', 'seed=1']
+    """
+    found: list[str] = []
+    for word in words:
+        if not ASSIGNMENT.match(word) or os.path.exists(word) or found[-1:] == ["--set"]:
+            found.append(word)
+        elif "." in word.partition("=")[0]:
+            found += ["--set", word]
+        else:
+            key, _, value = word.partition("=")
+            found += [f"--{key}", value]
+    return found
+
+
+def leave(sentence: str, *, code: int = 2) -> None:
+    """Print one sentence and leave.
+
+    Raises:
+        SystemExit: Always.
+    """
+    print(f"skipwise: {sentence}", file=sys.stderr)
+    raise SystemExit(code)

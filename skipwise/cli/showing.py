@@ -1,0 +1,187 @@
+"""``list``, ``describe`` and ``doctor``."""
+
+import json
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
+Flag = Annotated[bool, Parameter(negative="")]
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scikit-learn",
+    "pillow",
+    "safetensors",
+    "pyyaml",
+    "cyclopts",
+    "rich",
+)
+
+
+def list_names(what: str, /, *, json: Flag = False) -> None:
+    """List what can be named.
+
+    Args:
+        what: networks, strategies, connections or data.
+        json: Print names and first sentences as one JSON object.
+    """
+    found = _names(what)
+    if json:
+        print(_json(found))
+        return
+    width = max(map(len, found))
+    print("\n".join(f"{name:<{width}}  {sentence}" for name, sentence in found.items()))
+
+
+def _names(what: str) -> dict[str, str]:
+    from skipwise import connections
+    from skipwise.cli.words import named
+    from skipwise.data import NAMED
+    from skipwise.description import nearest
+    from skipwise.networks import NetworkDescription
+    from skipwise.strategies import Strategy
+
+    kinds: dict[str, Any] = {
+        "networks": lambda: named("networks", NetworkDescription),
+        "strategies": lambda: named("strategies", Strategy),
+        "connections": lambda: {
+            name: member
+            for name, member in vars(connections).items()
+            if isinstance(member, type)
+            and issubclass(member, connections.ConnectionDescription)
+            and member is not connections.ConnectionDescription
+        },
+        "data": lambda: NAMED,
+    }
+    if what not in kinds:
+        raise ValueError(f"there is no list of {what!r}{nearest(what, kinds)}")
+    return {
+        name: " ".join((thing.__doc__ or "").split("\n\n")[0].split())
+        for name, thing in kinds[what]().items()
+    }
+
+
+def describe(
+    network: str,
+    /,
+    *,
+    input: str = "3x32x32",
+    classes: int = 10,
+    set: Words = (),
+    json: Flag = False,
+) -> None:
+    """Show a network stage by stage: output shape, parameters, multiply-adds, memory.
+
+    Args:
+        network: A name, or package.module:function of your own.
+        input: Shape of one example, channels first: 3x224x224, 1x28x28, or 8 for vectors.
+        classes: Number of outputs.
+        set: path=value, any field of the network: width=8, connection=Highway.
+        json: Print the result as one JSON object.
+
+    Raises:
+        ValueError: If there is no such network, or it cannot be built with these settings.
+    """
+    import torch
+
+    from skipwise.cli.words import apply_settings, find_network
+    from skipwise.networks import FullyConvolutional, Outermost, build_network, measure_size
+    from skipwise.shapes import Ends
+
+    if classes < 1:
+        raise ValueError(f"classes must be positive, got {classes}")
+    settings = [word.removeprefix("network.") for word in set]
+    chosen, shape = apply_settings(find_network(network), settings), _shape(input)
+    outputs = shape if isinstance(chosen, Outermost | FullyConvolutional) else (classes,)
+    with torch.device("meta"):
+        size = measure_size(build_network(chosen, Ends(inputs=shape, outputs=outputs)), shape)
+    rows = [vars(row) for row in size.rows]
+    if json:
+        total = {
+            "parameters": size.parameters,
+            "macs": size.macs,
+            "memory_bytes": size.memory_bytes,
+        }
+        print(_json({"network": network, "input": shape, **total, "rows": rows}))
+    else:
+        _print_rows([*rows, {"name": "all", "shape": (), **_sums(size)}])
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    print(f"{'part':<20} {'output':>14} {'parameters':>12} {'MACs':>15} {'memory, KiB':>12}")
+    for row in rows:
+        shape_text = "×".join(map(str, row["shape"]))
+        print(
+            f"{row['name']:<20} {shape_text:>14} {row['parameters']:>12,} {row['macs']:>15,}"
+            f" {row['memory_bytes'] / 1024:>12,.1f}"
+        )
+    print(
+        "per example; MACs are multiply-adds of convolutions and linear maps;"
+        " memory is what the backward pass keeps"
+    )
+
+
+def _sums(size: Any) -> dict[str, int]:
+    return {"parameters": size.parameters, "macs": size.macs, "memory_bytes": size.memory_bytes}
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    words = text.lower().replace("×", "x").split("x")
+    if not all(word.isdigit() and int(word) > 0 for word in words):
+        raise ValueError(f"input must be a shape like 3x32x32, got {text!r}")
+    return tuple(int(word) for word in words)
+
+
+def doctor(*, json: Flag = False) -> None:
+    """Show versions, devices, precision, and what is missing with the line that installs it.
+
+    Args:
+        json: Print the result as one JSON object.
+    """
+    import torch
+
+    from skipwise.data.sources.fashion_mnist import DEBIAN
+    from skipwise.training import autocast_type, choose_device
+
+    device = choose_device()
+    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    found = {
+        "skipwise": _version("skipwise"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        **{name: _version(name) for name in PACKAGES},
+        "device": device.type,
+        "gpus": gpus,
+        "threads": torch.get_num_threads(),
+        "precision": "bfloat16" if autocast_type("auto", device) else "float32",
+        "compiler": shutil.which("g++") or shutil.which("clang++"),
+        "fashion-mnist": str(DEBIAN) if DEBIAN.is_dir() else None,
+    }
+    hints = {
+        "compiler": "no C++ compiler: apt-get install g++",
+        "fashion-mnist": (
+            "not on this machine: apt-get install dataset-fashion-mnist, or let train download it"
+        ),
+        "gpus": "none: runs use the processor",
+    }
+    if json:
+        print(_json(found))
+        return
+    for name, value in found.items():
+        print(f"{name:<14} {value if value else hints.get(name, 'missing: pip install ' + name)}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,223 @@
+"""``train`` and ``resume``."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from skipwise.cli.app import STARTED, leave
+from skipwise.cli.progress import watch
+from skipwise.cli.words import apply_settings, find_network, find_strategy, parse_time
+from skipwise.data import Data, Folder, Own, find_data
+from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.records import RunRecord, finite
+from skipwise.runs import begin, go_on, record_of
+from skipwise.session import Session
+from skipwise.training import Diverged, Interrupted
+
+Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def train(
+    data: str,
+    /,
+    *,
+    network: str | None = None,
+    strategy: str | None = None,
+    epochs: float | None = None,
+    steps: int | None = None,
+    time: str | None = None,
+    seed: int | None = None,
+    batch_size: int | None = None,
+    parts: int | None = None,
+    patience: int | None = None,
+    set: Words = (),
+    out: Path | None = None,
+    allow: Words = (),
+    skip_bad: Flag = False,
+    quiet: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Train a network on data and leave a run that can be resumed and used.
+
+    Args:
+        data: A name (skipwise list data), a folder of class folders, a file .npz,
+            package.module:dataset of your own, or an experiment.yaml that a run left.
+        network: A name (skipwise list networks), or package.module:function of your own;
+            chosen by the data if left out.
+        strategy: A name (skipwise list strategies); nesterov if left out.
+        epochs: Length in passes over the training part; 10 if no length is given.
+        steps: Length in updates.
+        time: Length in time, 90s, 10m or 1h30m: the first steps are measured and the
+            schedule is fitted to it.
+        seed: Of initial weights, order, augmentation and all other noise.
+        batch_size: Examples an update.
+        parts: Compute each batch in so many parts whose gradients add up, to save memory.
+        patience: Stop after so many evaluations without a better one.
+        set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
+            data.shares.test=0.3.
+        out: The run's folder; the next free one below runs/ if left out.
+        allow: A package of yours that a YAML file may name.
+        skip_bad: Leave out pictures that cannot be read, and say how many.
+        quiet: Show no progress.
+        json: Print the result as one JSON object.
+    """
+    settings = {
+        "epochs": epochs,
+        "steps": steps,
+        "seconds": None if time is None else parse_time(time),
+    }
+    others = {"seed": seed, "batch_size": batch_size, "parts": parts, "patience": patience}
+    others = {name: value for name, value in others.items() if value is not None}
+    chosen_network = None if network is None else find_network(network)
+    chosen_strategy = None if strategy is None else find_strategy(strategy)
+    if data.endswith((".yaml", ".yml")):
+        read = extended(read_experiment(Path(data), allow=allow), **settings)
+        named = {"network": chosen_network, "strategy": chosen_strategy}
+        read = dataclasses.replace(
+            read, **others, **{k: v for k, v in named.items() if v is not None}
+        )
+        described: Data = read.data
+    else:
+        read, described = None, find_data(data)
+    described = _with_data_settings(described, skip_bad, set)
+    rest = [word for word in set if not word.startswith("data.")]
+    if read is None:
+        experiment, dataset = compose(
+            described, chosen_network, chosen_strategy, **settings, **others
+        )
+    else:
+        experiment = dataclasses.replace(read, data=described)
+        dataset = described.load()
+    experiment = apply_settings(experiment, rest)
+    session = begin(experiment, dataset, out, started=STARTED)
+    if not quiet:
+        _introduce(session)
+    _finish(session, quiet=quiet, as_json=json, allow=allow)
+
+
+def resume(
+    run: Path,
+    /,
+    *,
+    epochs: float | None = None,
+    steps: int | None = None,
+    time: str | None = None,
+    allow: Words = (),
+    quiet: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Go on with a run from its last save; with a length, make it longer.
+
+    Args:
+        run: The run's folder.
+        epochs: New length in passes over the training part, all in all.
+        steps: New length in updates, all in all.
+        time: New length in time, all in all.
+        allow: A package of yours that the run names.
+        quiet: Show no progress.
+        json: Print the result as one JSON object.
+    """
+    seconds = None if time is None else parse_time(time)
+    session, refused = go_on(
+        run, allow=allow, epochs=epochs, steps=steps, seconds=seconds, started=STARTED
+    )
+    for sentence in refused:
+        print(f"skipwise: {sentence}; going on from the save before it", file=sys.stderr)
+    if not quiet:
+        done = session.run.step >= session.run.steps
+        state = (
+            "is finished; make it longer with --epochs"
+            if done
+            else f"goes on from step {session.run.step}"
+        )
+        print(f"{run} {state}", file=sys.stderr)
+    _finish(session, quiet=quiet, as_json=json, allow=allow)
+
+
+def _with_data_settings(data: Data, skip_bad: bool, settings: tuple[str, ...]) -> Data:
+    if skip_bad and not isinstance(data, Folder):
+        raise ValueError("--skip-bad is for folders of pictures; these data have no files to skip")
+    data = (
+        dataclasses.replace(data, skip_bad=True) if isinstance(data, Folder) and skip_bad else data
+    )
+    return apply_settings(
+        data, [word.removeprefix("data.") for word in settings if word.startswith("data.")]
+    )
+
+
+def _introduce(session: Session) -> None:
+    dataset, experiment = session.dataset, session.experiment
+    shape = "×".join(map(str, dataset.ends.inputs))
+    kinds = (
+        f"{len(dataset.classes)} classes"
+        if dataset.classes
+        else f"targets of shape {dataset.ends.outputs}"
+    )
+    parts = {"validation": dataset.validation, "test": dataset.test}
+    sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items() if part is not None)
+    parameters = sum(p.numel() for p in session.run.model.parameters())
+    numbers = "bfloat16" if session.run.autocast else "float32"
+    lines = [
+        f"{dataset.name}: {dataset.task}, {kinds}, examples {shape},"
+        f" {len(dataset.train)} train, {sizes}",
+        *dataset.notes,
+        f"{experiment.network.name} ({parameters:,} parameters), {experiment.strategy.name},"
+        f" seed {experiment.seed}, batches of {session.run.batches.size},"
+        f" {numbers} on {session.run.batches.device.type}",
+        f"run in {session.folder}",
+    ]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _finish(session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, ...]) -> None:
+    allowed = "".join(f" --allow {package}" for package in _packages(session.experiment, allow))
+    again = f"skipwise resume {session.folder}{allowed}"
+    try:
+        watch(session, quiet=quiet)
+    except Interrupted as error:
+        leave(f"{error}; go on with: {again}", code=128 + error.number)
+    except Diverged as error:
+        leave(f"{error}; the last good save is in {session.folder}")
+    except OSError as error:
+        leave(
+            f"the run cannot be saved in {session.folder}: {error.strerror};"
+            f" make room or rights, then: {again}"
+        )
+    record = record_of(session.folder, session.experiment)
+    print(json.dumps(as_object(record), ensure_ascii=False) if as_json else in_words(record))
+
+
+def _packages(experiment: Experiment, allow: tuple[str, ...]) -> list[str]:
+    calls = [
+        experiment.network,
+        experiment.data.dataset if isinstance(experiment.data, Own) else None,
+    ]
+    named = [
+        word.target.partition(":")[0].partition(".")[0] for word in calls if hasattr(word, "target")
+    ]
+    return list(dict.fromkeys([*allow, *named]))
+
+
+def as_object(record: RunRecord) -> dict[str, Any]:
+    """Give what ``--json`` prints of a run: ``run`` is its folder, ``test`` its score or null."""
+    plain = dataclasses.asdict(record)
+    return finite({"run": plain.pop("path"), "finished": record.finished, **plain})
+
+
+def in_words(record: RunRecord) -> str:
+    """Write a run's result for a person."""
+    lines = [
+        f"{record.network} on {record.data}, {record.step} steps, {record.train_seconds:.0f} s"
+    ]
+    for name, evaluation in (("validation", record.validation), ("test", record.test)):
+        if evaluation is not None:
+            values = ", ".join(f"{k} {v:.4f}" for k, v in evaluation.metrics.items())
+            lines.append(f"{name}: {values} ({evaluation.examples} examples)")
+    if record.test is None:
+        lines.append("there is no test part, so no score that took part in no choice")
+    return "\n".join([*lines, f"run: {record.path}"])

@@ -1,0 +1,29 @@
+"""What all tests share: where the real data lie, and quiet threads."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).resolve().parent
+SHARED = Path(os.environ.get("SKIPWISE_SHARED", HERE.parent.parent / "shared" / "data"))
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+def pytest_configure() -> None:
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        torch.set_num_threads(1)
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of real data sets; tests that need it skip where it is not there."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no data sets in {SHARED}; set SKIPWISE_SHARED")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)

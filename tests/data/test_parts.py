@@ -1,0 +1,114 @@
+"""Splits, order and batches are pure functions of their seeds, and lose nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from skipwise.data import Batches, Digits, Shares, batch_index, find_data, fit_preprocessing, held_out, in_order
+from tests.conftest import DEBIAN_FASHION
+from tests.references import rings
+
+CPU = torch.device("cpu")
+
+
+def test_a_split_is_stratified_disjoint_and_complete():
+    targets = torch.tensor([0] * 50 + [1] * 30 + [2] * 2)
+    stay, out = held_out(targets, 0.2, seed=0, purpose="test")
+    assert torch.bincount(targets[out]).tolist() == [10, 6, 1]
+    assert torch.equal(torch.cat([stay, out]).sort().values, torch.arange(82))
+
+
+def test_a_split_depends_on_its_seed_and_purpose_and_nothing_else():
+    targets = torch.arange(100) % 3
+    torch.manual_seed(1)
+    first = held_out(targets, 0.3, seed=0, purpose="test")[1]
+    torch.manual_seed(2)
+    assert torch.equal(first, held_out(targets, 0.3, seed=0, purpose="test")[1])
+    assert not torch.equal(first, held_out(targets, 0.3, seed=1, purpose="test")[1])
+    assert not torch.equal(first, held_out(targets, 0.3, seed=0, purpose="validation")[1])
+
+
+def test_a_class_of_one_example_stays_in_training():
+    stay, out = held_out(torch.tensor([0, 0, 0, 0, 1]), 0.4, seed=0, purpose="test")
+    assert 4 in stay
+    assert len(out) == 2
+
+
+def test_every_example_comes_once_an_epoch_and_every_batch_is_full():
+    batches = [batch_index(3, step, 32, 100) for step in range(25)]  # 25 · 32 = 8 epochs of 100
+    assert {len(b) for b in batches} == {32}
+    stream = torch.cat(batches)
+    for epoch in stream.split(100):
+        assert torch.equal(epoch.sort().values, torch.arange(100))
+    assert not torch.equal(stream[:100], stream[100:200])
+
+
+def test_the_order_depends_on_the_seed():
+    assert torch.equal(batch_index(3, 7, 32, 100), batch_index(3, 7, 32, 100))
+    assert not torch.equal(batch_index(3, 7, 32, 100), batch_index(4, 7, 32, 100))
+
+
+def test_a_batch_larger_than_the_data_is_all_of_them():
+    data = rings(40)
+    batch = Batches(data.train, data.preprocessing, size=1000, seed=0, device=CPU)[0]
+    assert len(batch) == len(data.train)
+
+
+def test_the_test_part_never_moves_with_the_runs_seed():
+    data = rings()
+    first, second = (Batches(data.train, data.preprocessing, size=8, seed=s, device=CPU)[0] for s in (0, 1))
+    assert not torch.equal(first.index, second.index)
+    assert rings().digest == data.digest
+    held = [rings().test, data.test]
+    assert torch.equal(*[h.gather(torch.arange(len(h)))[0] for h in held if h is not None])
+
+
+def test_normalised_training_pictures_have_mean_zero_and_variance_one():
+    data = rings()
+    whole = next(in_order(data.train, data.preprocessing, size=10_000, device=CPU)).inputs
+    torch.testing.assert_close(whole.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(whole.var((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_a_channel_that_never_changes_is_only_centred():
+    preprocessing = fit_preprocessing(torch.full((4, 2, 3, 3), 7, dtype=torch.uint8))
+    assert preprocessing.std == (1.0, 1.0)
+    assert torch.equal(preprocessing(torch.full((1, 2, 3, 3), 7)), torch.zeros(1, 2, 3, 3))
+
+
+def test_parts_of_a_batch_are_its_examples_in_order():
+    data = rings()
+    batch = Batches(data.train, data.preprocessing, size=50, seed=0, device=CPU)[2]
+    parts = batch.parts(3)
+    assert sorted(len(p) for p in parts) == [16, 17, 17]
+    for name in ("inputs", "targets", "index", "keys"):
+        assert torch.equal(torch.cat([vars(p)[name] for p in parts]), vars(batch)[name])
+
+
+def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    data, bunch = Digits(shares=Shares(test=0.0, validation=0.0)).load(), load_digits()
+    pictures, labels = data.train.gather(torch.arange(1797))
+    np.testing.assert_array_equal(pictures[:, 0].numpy(), np.round(bunch.images * 255 / 16))
+    np.testing.assert_array_equal(labels.numpy(), bunch.target)
+    assert data.test is None
+    assert any("no score is free of choices" in note for note in data.notes)
+
+
+@pytest.mark.skipif(not DEBIAN_FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_fashion_mnist_is_the_published_set():
+    data = find_data("fashion-mnist").load()
+    assert data.validation is not None
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (55_000, 5_000, 10_000)
+    labels = data.test.gather(torch.arange(10_000))[1]
+    assert torch.bincount(labels).tolist() == [1000] * 10
+    assert labels[:6].tolist() == [9, 2, 1, 1, 6, 1]  # the first test labels as published
+
+
+def test_shares_out_of_range_are_refused():
+    with pytest.raises(ValueError, match=r"test is a share of the data and must lie in \[0, 1\), got 1.5"):
+        replace(Shares(), test=1.5)

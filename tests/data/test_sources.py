@@ -1,0 +1,206 @@
+"""Folders, arrays and a user's own data: read right, or refused in one sentence that names the place."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from skipwise.data import Arrays, Folder, Own, find_data, read_picture
+from skipwise.description import Call
+from tests.references import rings_file
+
+
+def paint(path: Path, colour: tuple[int, int, int] | int = (200, 10, 10), size: tuple[int, int] = (10, 8)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for n in range(10):
+        paint(tmp_path / "set" / "cat" / f"{n}.png", (200, n, 10))
+        paint(tmp_path / "set" / "dog" / f"{n}.png", (20, n, 180))
+    return tmp_path / "set"
+
+
+def test_a_folder_of_class_folders_is_read_pixel_by_pixel(folder: Path):
+    data = Folder(path=str(folder)).load()
+    assert data.classes == ("cat", "dog")
+    assert data.ends.inputs == (3, 8, 10)
+    assert data.validation is not None
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (14, 2, 4)
+    pictures, labels = data.train.gather(torch.arange(14))
+    assert torch.equal(pictures[:, 0, 0, 0] == 200, labels == 0)
+
+
+def test_parts_of_a_folder_are_taken_as_they_are(tmp_path: Path):
+    for part, count in (("train", 6), ("val", 3), ("test", 2)):
+        for name in ("a", "b"):
+            for n in range(count):
+                paint(tmp_path / "s" / part / name / f"{n}.png")
+    data = Folder(path=str(tmp_path / "s")).load()
+    assert data.validation is not None
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 6, 4)
+    assert data.notes == ()
+
+
+def test_a_folder_with_train_and_val_only_says_that_there_is_no_test(tmp_path: Path):
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            paint(tmp_path / "s" / part / name / "1.png")
+    data = Folder(path=str(tmp_path / "s")).load()
+    assert data.test is None
+    assert "there is no test part: no score is free of choices" in data.notes
+
+
+def test_grey_pictures_stay_grey_and_one_coloured_one_makes_all_coloured(tmp_path: Path):
+    for n in range(4):
+        paint(tmp_path / "s" / "ab"[n % 2] / f"{n}.png", 30 * n)
+    assert Folder(path=str(tmp_path / "s")).load().ends.inputs[0] == 1
+    paint(tmp_path / "s" / "a" / "9.png", (1, 2, 3))
+    assert Folder(path=str(tmp_path / "s")).load().ends.inputs[0] == 3
+
+
+def test_mixed_sizes_are_brought_to_the_commonest_and_it_is_said(folder: Path):
+    paint(folder / "cat" / "large.png", size=(50, 40))
+    data = Folder(path=str(folder)).load()
+    assert data.ends.inputs == (3, 8, 10)
+    assert any("2 sizes are resized and cropped in the middle to 8×10" in note for note in data.notes)
+
+
+def test_sixteen_bits_keep_their_range_and_transparency_becomes_white(tmp_path: Path):
+    deep = np.array([[0, 257 * 100], [257 * 200, 65535]], dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    found = read_picture(tmp_path / "deep.png", channels=1, size=(2, 2))
+    assert found.flatten().tolist() == [0, 100, 200, 255]
+    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_picture(tmp_path / "clear.png", channels=3, size=(2, 2)).unique().tolist() == [255]
+
+
+def test_a_picture_is_turned_upright_as_its_exif_says(tmp_path: Path):
+    picture = Image.new("L", (4, 2))
+    picture.putpixel((0, 0), 255)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the first row of the file is the right side
+    picture.save(tmp_path / "turned.png", exif=exif)
+    found = read_picture(tmp_path / "turned.png", channels=1, size=(4, 2))[0]
+    assert found.nonzero().tolist() == [[0, 1]]
+
+
+def test_an_empty_class_a_single_class_and_a_missing_folder_are_refused(folder: Path, tmp_path: Path):
+    (folder / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty holds no picture; fill the class or remove its folder"):
+        Folder(path=str(folder)).load()
+    paint(tmp_path / "one" / "cat" / "1.png")
+    with pytest.raises(ValueError, match="one has one class only, 'cat'"):
+        Folder(path=str(tmp_path / "one")).load()
+    with pytest.raises(ValueError, match="nowhere does not exist or is no folder"):
+        Folder(path=str(tmp_path / "nowhere")).load()
+
+
+@pytest.mark.parametrize("content", [b"no picture at all", None], ids=["foreign", "truncated"])
+def test_a_bad_picture_is_named_or_skipped(folder: Path, content: bytes | None):
+    bad = folder / "dog" / "bad.jpg"
+    Image.effect_noise((300, 300), 90).save(bad)
+    bad.write_bytes(content or bad.read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"dog/bad\.jpg cannot be read as a picture: .*--skip-bad"):
+        Folder(path=str(folder)).load()
+    data = Folder(path=str(folder), skip_bad=True).load()
+    assert "1 files that cannot be read were skipped" in data.notes
+    assert len(data.train) + 2 + 4 == 20
+
+
+def test_arrays_are_read_with_channels_first_or_last(tmp_path: Path):
+    data = Arrays(path=str(rings_file(tmp_path / "rings.npz"))).load()
+    assert data.ends.inputs == (3, 8, 8)
+    assert data.classes == tuple("01234")
+    assert data.task == "classification"
+
+
+def test_arrays_of_numbers_are_regression_and_equal_shapes_share_a_scale(tmp_path: Path):
+    x = np.random.default_rng(0).normal(3, 2, (50, 4))
+    np.savez(tmp_path / "same.npz", x=x, y=2 * x)
+    np.savez(tmp_path / "other.npz", x=x, y=x[:, :1].sum(1))
+    same, other = (Arrays(path=str(tmp_path / f"{n}.npz")).load() for n in ("same", "other"))
+    assert same.preprocessing.mean == (0.0,) * 4
+    assert same.ends.outputs == (4,)
+    assert other.ends.outputs == (1,)
+    assert abs(other.preprocessing.mean[0] - 3) < 1
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"z": np.zeros(3)}, "has z; it needs x and y"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(2, int)}, "3 inputs but 2 targets"),
+        ({"x": np.array([[1.0], [np.nan]]), "y": np.array([0, 1])}, "train input 1 holds NaN or infinity"),
+        ({"x": np.zeros((4, 2)), "y": np.array([0, 1, 2, -1])}, "labels of the .* part run from -1"),
+        ({"x": np.zeros((4, 2)), "y": np.array([0, 1, 1, 5]), "classes": np.array(["a", "b"])}, "there are 2 classes"),
+        ({"x": np.zeros((4, 2)), "y": np.array([0, 0, 0, 0])}, "one class only"),
+        ({"x": np.zeros((9, 2)), "y": np.array([0, 2] * 4 + [2])}, "class '1' has no training example"),
+        ({"x": np.array(["a", "b"]), "y": np.array([0, 1])}, "numbers are needed"),
+    ],
+)
+def test_arrays_that_cannot_be_trained_on_are_refused(tmp_path: Path, arrays: dict, words: str):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match=words):
+        Arrays(path=str(tmp_path / "bad.npz")).load()
+
+
+def test_a_file_that_is_no_npz_and_one_with_pickles_are_refused(tmp_path: Path):
+    (tmp_path / "no.npz").write_bytes(b"PK not really")
+    np.savez(tmp_path / "pickled.npz", x=np.array([{}, {}], dtype=object), y=np.array([0, 1]))
+    for name in ("no", "pickled"):
+        with pytest.raises(ValueError, match=rf"{name}\.npz cannot be read as \.npz"):
+            Arrays(path=str(tmp_path / f"{name}.npz")).load()
+
+
+def test_words_become_data_or_a_sentence_with_the_nearest_name(folder: Path):
+    assert find_data("digits").name == "digits"
+    assert isinstance(find_data(str(folder)), Folder)
+    assert isinstance(find_data("package.module:thing"), Own)
+    with pytest.raises(ValueError, match="no data set 'digts'.*did you mean 'digits'"):
+        find_data("digts")
+    with pytest.raises(ValueError, match="missing/set does not exist"):
+        find_data("missing/set")
+
+
+class Blobs(Dataset):
+    """A user's data set, with random augmentation of its own."""
+
+    def __init__(self, examples: int = 60):
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return self.examples
+
+    def __getitem__(self, n: int) -> tuple[np.ndarray, int]:
+        noise = torch.randn(4).numpy() * 0.1 + np.random.normal(0, 0.1, 4)
+        return (np.eye(4)[n % 4] + noise).astype(np.float32), n % 4
+
+
+def test_a_users_own_data_set_is_split_and_described():
+    data = Own(dataset=Blobs()).load()
+    assert data.classes == tuple("0123")
+    assert data.ends.inputs == (4,)
+    named = Own(dataset=Call(target="tests.data.test_sources:Blobs", arguments={"examples": 40}))
+    assert named.name == "Blobs"
+    assert named.load().digest == named.load().digest
+
+
+def test_a_users_broken_data_set_is_refused():
+    class Endless:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, n):
+            return n
+
+    with pytest.raises(ValueError, match=r"Endless must have len\(\) and give \(input, target\)"):
+        Own(dataset=Endless()).load()

@@ -1,0 +1,71 @@
+"""Sizes against published counts, and counts made by hand from the papers' tables."""
+
+from dataclasses import replace
+
+import pytest
+from torch import nn
+
+from skipwise import networks
+from skipwise.connections import Projected
+from skipwise.networks import measure_size, resnet20
+from skipwise.shapes import Ends
+
+CIFAR = Ends(inputs=(3, 32, 32), outputs=(10,))
+PARAMETERS = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
+GIGA_MACS = {20: 0.041, 56: 0.125, 110: 0.253, 1202: 2.829}
+
+
+@pytest.mark.parametrize("kind", ["resnet", "plain"])
+@pytest.mark.parametrize("depth", PARAMETERS)
+def test_cifar_networks_and_their_plain_twins_have_the_published_sizes(kind: str, depth: int):
+    size = measure_size(vars(networks)[f"{kind}{depth}"]().build(CIFAR), CIFAR.inputs)
+    assert size.parameters == PARAMETERS[depth]
+    if depth in GIGA_MACS:
+        assert round(size.macs / 1e9, 3) == GIGA_MACS[depth]
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+def test_option_b_adds_the_two_projections(depth: int):
+    network = replace(vars(networks)[f"resnet{depth}"](), shortcut=Projected())
+    projections = (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64)
+    assert measure_size(network.build(CIFAR), CIFAR.inputs).parameters == PARAMETERS[depth] + projections
+
+
+def test_pre_activation_resnet110_has_the_published_size():
+    size = measure_size(networks.preresnet110().build(CIFAR), CIFAR.inputs)
+    assert size.parameters == 1_727_962
+
+
+def test_a_hundred_classes_change_the_last_layer_only():
+    hundred = Ends(inputs=(3, 32, 32), outputs=(100,))
+    assert measure_size(resnet20().build(hundred), hundred.inputs).parameters == 275_572
+
+
+@pytest.mark.parametrize("depth", [20, 56, 110])
+def test_depth_counts_the_weighted_layers(depth: int):
+    model = vars(networks)[f"resnet{depth}"]().build(CIFAR)
+    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules()) == depth
+
+
+def test_rows_add_up_and_give_the_shapes_of_the_paper():
+    size = measure_size(resnet20().build(CIFAR), CIFAR.inputs)
+    assert [row.shape for row in size.rows] == [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8), (10,)]
+    # stage 1: three blocks of two 3×3 convolutions of 16 channels, two norms of 16 each
+    assert size.rows[1].parameters == 3 * 2 * (9 * 16 * 16 + 2 * 16)
+    assert size.rows[1].macs == 3 * 2 * 9 * 16 * 16 * 32 * 32
+
+
+def test_memory_counts_what_the_backward_pass_keeps():
+    linear = nn.Sequential(nn.Linear(7, 5, bias=False), nn.ReLU(), nn.Linear(5, 3, bias=False))
+    size = measure_size(linear, (7,))
+    assert [row.memory_bytes for row in size.rows] == [7 * 4, 5 * 4, 0]  # the input; ReLU's output, which the next reads
+    assert size.macs == 7 * 5 + 5 * 3
+
+
+def test_measuring_leaves_the_network_alone():
+    model = resnet20().build(CIFAR).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    measure_size(model, CIFAR.inputs)
+    assert not model.training
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

@@ -1,0 +1,162 @@
+"""Networks against an independent truth: other people's weights, hand-written passes, He's law."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import conv2d, linear
+
+from skipwise import Residual
+from skipwise.connections import Hyper, Padded, Plain
+from skipwise.networks import Outermost, build_network, plain20, preresnet20, residual_linear, resnet20
+from skipwise.shapes import Ends, Place
+from tests.references import SMALL, close, randomised
+
+CIFAR = Ends(inputs=(3, 32, 32), outputs=(10,))
+OUR_NAMES = {"conv1": "branch.conv1", "conv2": "branch.conv2", "bn1": "branch.norm1", "bn2": "branch.norm2"}
+
+
+def our_name(theirs: str, blocks: int) -> str:
+    """Translate a name of the akamaster CIFAR ResNets."""
+    parts = theirs.removeprefix("module.").split(".")
+    if parts[0].startswith("layer"):
+        index = (int(parts[0][5:]) - 1) * blocks + int(parts[1])
+        return f"trunk.blocks.{index}.{OUR_NAMES[parts[2]]}.{parts[3]}"
+    place = {"conv1": "stem.conv", "bn1": "stem.norm.norm", "linear": "head.linear"}[parts[0]]
+    return f"{place}.{parts[1]}"
+
+
+@pytest.mark.parametrize(("file", "blocks"), [("resnet20-12fca82f", 3), ("resnet56-4bfd9763", 9)])
+def test_weights_trained_by_others_give_the_logits_of_others(shared, file: str, blocks: int):
+    folder = shared / "resnet_cifar10_weights"
+    theirs = torch.load(folder / f"{file}.th", map_location="cpu", weights_only=True)["state_dict"]
+    model = replace(resnet20(), blocks=(blocks,) * 3, shortcut=Padded(side="both")).build(CIFAR).eval()
+    missing = model.load_state_dict({our_name(k, blocks): v for k, v in theirs.items()}, strict=False)
+    assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys)
+    pictures = torch.from_numpy(np.load(folder / "cifar10_png20.npz")["x"]).permute(0, 3, 1, 2) / 255
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    wanted = np.load(folder / "reference_logits.npz")[f"{file.partition('-')[0]}_png20"]
+    with torch.no_grad():
+        logits = model((pictures - mean.view(3, 1, 1)) / std.view(3, 1, 1))
+    assert (logits - torch.from_numpy(wanted)).abs().max() < 1e-3
+
+
+def norm(x, module, suffix=""):
+    """Write BatchNorm in evaluation as its formula."""
+    w, b = module[f"{suffix}weight"], module[f"{suffix}bias"]
+    mean, var = module[f"{suffix}running_mean"], module[f"{suffix}running_var"]
+    shape = (1, -1, 1, 1)
+    return (x - mean.view(shape)) / (var + 1e-5).sqrt().view(shape) * w.view(shape) + b.view(shape)
+
+
+@pytest.mark.parametrize("kind", ["residual", "plain", "preactivated"])
+def test_a_whole_network_equals_a_pass_written_by_hand(kind: str):
+    description = {"residual": resnet20(), "plain": plain20(), "preactivated": preresnet20()}[kind]
+    model = randomised(replace(description, blocks=(1, 1), width=4).build(SMALL)).eval()
+    p, x = model.state_dict(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    pre = kind == "preactivated"
+    h = conv2d(x, p["stem.conv.weight"], padding=1)
+    h = h if pre else norm(h, p, "stem.norm.norm.").relu()
+    for n, stride in ((0, 1), (1, 2)):
+        at = f"trunk.blocks.{n}."
+        skip = torch.cat([h[:, :, ::2, ::2], 0 * h[:, :, ::2, ::2]], 1) if stride == 2 else h
+        if pre:
+            read = norm(h, p, f"{at}connection.skip.norm.norm.").relu()
+            skip = read if n == 0 else torch.cat([read[:, :, ::2, ::2], 0 * read[:, :, ::2, ::2]], 1)
+            f = conv2d(read, p[f"{at}branch.conv1.weight"], stride=stride, padding=1)
+            f = conv2d(norm(f, p, f"{at}branch.norm2.norm.").relu(), p[f"{at}branch.conv2.weight"], padding=1)
+            h = skip + f
+        else:
+            f = norm(conv2d(h, p[f"{at}branch.conv1.weight"], stride=stride, padding=1), p, f"{at}branch.norm1.")
+            f = norm(conv2d(f.relu(), p[f"{at}branch.conv2.weight"], padding=1), p, f"{at}branch.norm2.")
+            h = (f if kind == "plain" else skip + f).relu()
+    h = norm(h, p, "trunk.norm.norm.").relu() if pre else h
+    close(model(x), linear(h.mean((2, 3)), p["head.linear.weight"], p["head.linear.bias"]))
+
+
+def test_convolutions_start_with_hes_variance():
+    torch.manual_seed(0)
+    weight = resnet20().build(CIFAR).get_parameter("trunk.blocks.8.branch.conv2.weight")
+    variance, count = 2 / (9 * 64), weight.numel()
+    assert abs(weight.var().item() / variance - 1) < 5 * (2 / count) ** 0.5
+    assert abs(weight.mean().item()) < 5 * (variance / count) ** 0.5
+
+
+def test_the_same_network_reads_signals_and_volumes():
+    for inputs in ((2, 40), (1, 8, 8, 8)):
+        model = replace(resnet20(), width=4).build(Ends(inputs=inputs, outputs=(3,)))
+        assert model(torch.randn(2, *inputs)).shape == (2, 3)
+
+
+def test_a_network_of_a_many_stream_connection_starts_as_the_plain_sum_of_streams():
+    torch.manual_seed(0)
+    one = replace(resnet20(), width=4).build(SMALL).double().eval()
+    two = replace(resnet20(), width=4, connection=Hyper(streams=2)).build(SMALL).double().eval()
+    two.load_state_dict(one.state_dict(), strict=False)
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    trunk = one.get_submodule("trunk")(one.get_submodule("stem")(x))
+    close(two.get_submodule("trunk")(two.get_submodule("stem")(x)), 2 * trunk)
+
+
+def test_a_skip_around_any_module_at_any_level():
+    inner = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    outer = Residual(nn.Sequential(Residual(inner), nn.Linear(4, 4)), activation=nn.ReLU()).double()
+    x = torch.randn(3, 4, dtype=torch.float64)
+    lin = outer.get_submodule("branch.1")
+    close(outer(x), (x + lin(x + inner(x))).relu())
+
+
+def test_a_shortcut_of_the_users_own_carries_where_shapes_change():
+    f, shortcut = nn.Linear(4, 6).double(), nn.Linear(4, 6, bias=False).double()
+    x = torch.randn(3, 4, dtype=torch.float64)
+    close(Residual(f, shortcut=shortcut)(x), shortcut(x) + f(x))
+
+
+def test_connections_with_maps_of_their_own_ask_for_the_width():
+    from skipwise import Highway
+
+    with pytest.raises(ValueError, match="must know the width of the stream"):
+        Residual(nn.Linear(4, 4), Highway())
+    gated = Residual(nn.Linear(4, 4), Highway(), place=Place(width_in=4, width_out=4, dimensions=0))
+    assert gated(torch.randn(2, 4)).shape == (2, 4)
+
+
+def test_residual_around_any_module_takes_any_connection():
+    f, x = nn.Linear(4, 4), torch.randn(2, 4)
+    assert torch.equal(Residual(f, Plain())(x), f(x))
+    torch.testing.assert_close(Residual(f, Hyper(streams=2))(x), 2 * (x + f(x)))
+
+
+def test_the_objectives_network_adds_its_input():
+    model = residual_linear().build(Ends(inputs=(3,), outputs=(3,)))
+    x = torch.randn(2, 3)
+    assert torch.equal(model(x), x)  # F starts at zero
+    with pytest.raises(ValueError, match="must have the input's shape"):
+        residual_linear().build(Ends(inputs=(3,), outputs=(2,)))
+    assert isinstance(residual_linear(), Outermost)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: replace(resnet20(), blocks=()), "at least one block to every stage"),
+        (lambda: replace(resnet20(), width=0), "width must be positive, got 0"),
+        (lambda: resnet20().build(Ends(inputs=(8,), outputs=(2,))), "convolves and needs images"),
+    ],
+)
+def test_bad_values_are_refused_in_a_sentence(make, words: str):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_users_function_that_makes_no_module_is_refused():
+    from skipwise.description import Call
+
+    with pytest.raises(ValueError, match=r"must return a torch.nn.Module, it returned int"):
+        build_network(Call(target="tests.networks.test_networks:no_module"), SMALL)
+
+
+def no_module(classes: int) -> int:
+    return classes

@@ -1,0 +1,119 @@
+"""Schedules against closed forms, updates against their formulas, decay only where it is due."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from skipwise import strategies
+from skipwise.connections import Highway, Hyper, Projected
+from skipwise.networks import resnet20
+from skipwise.strategies import SGD, Constant, Cosine, Schedule, Strategy, WarmupLinear, decay_groups, decays
+from tests.references import SMALL, close
+
+NAMED = {name: vars(strategies)[name]() for name in ("sgd", "momentum", "nesterov", "adam", "adamw")}
+
+
+def factors(schedule: Schedule, steps: int) -> list[float]:
+    return [schedule.factor(step, steps) for step in range(steps)]
+
+
+def test_cosine_rises_and_falls_as_its_formula():
+    wanted = [(n + 1) / 10 for n in range(10)] + [0.5 * (1 + math.cos(math.pi * n / 90)) for n in range(90)]
+    assert factors(Cosine(warmup=0.1), 100) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_the_triangle_rises_and_falls_as_its_formula():
+    wanted = [(n + 1) / 20 for n in range(20)] + [1 - n / 80 for n in range(80)]
+    assert factors(WarmupLinear(warmup=0.2), 100) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_constant_is_one_and_no_schedule_leaves_zero_to_one():
+    assert factors(Constant(), 7) == [1.0] * 7
+    for schedule in (Cosine(), Cosine(warmup=0.0), WarmupLinear(), WarmupLinear(warmup=0.9)):
+        for steps in (1, 2, 3, 50):
+            assert all(0 < f <= 1 for f in factors(schedule, steps))
+
+
+def formula(strategy: Strategy, w: torch.Tensor, gradients: list[torch.Tensor], decay: float) -> torch.Tensor:
+    """Apply the update rule of the papers, one number at a time, for constant rate."""
+    rule, eta = strategy.optimiser, strategy.peak_lr
+    v, m = torch.zeros_like(w), torch.zeros_like(w)
+    for t, raw in enumerate(gradients, start=1):
+        if isinstance(rule, SGD):
+            g = raw + decay * w
+            v = rule.momentum * v + g
+            w = w - eta * (g + rule.momentum * v if rule.nesterov else v)
+            continue
+        assert isinstance(rule, strategies.Adam | strategies.AdamW)
+        decoupled = isinstance(rule, strategies.AdamW)
+        g = raw if decoupled else raw + decay * w
+        w = w - eta * decay * w if decoupled else w
+        m = rule.beta1 * m + (1 - rule.beta1) * g
+        v = rule.beta2 * v + (1 - rule.beta2) * g * g
+        w = w - eta * (m / (1 - rule.beta1**t)) / ((v / (1 - rule.beta2**t)).sqrt() + rule.epsilon)
+    return w
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("decay", [0.0, 0.03])
+def test_updates_equal_the_papers_formula(name: str, decay: float):
+    strategy = replace(NAMED[name], weight_decay=decay)
+    layer = nn.Linear(3, 2).double()
+    start = [p.detach().clone() for p in layer.parameters()]
+    gradients = [[torch.randn_like(p) for p in start] for _ in range(5)]
+    optimiser = strategy.build(layer)
+    for step in gradients:
+        for p, g in zip(layer.parameters(), step, strict=True):
+            p.grad = g.clone()
+        optimiser.step()
+    for n, (p, due) in enumerate(zip(layer.parameters(), (decay, 0.0), strict=True)):
+        close(p.detach(), formula(strategy, start[n], [step[n] for step in gradients], due))
+
+
+def test_only_weights_of_maps_decay():
+    network = replace(resnet20(), connection=Highway(), shortcut=Projected()).build(SMALL)
+    named = {name for name, p in network.named_parameters() if decays(name, p)}
+    owners = {name: network.get_submodule(name.rpartition(".")[0]) for name, _ in network.named_parameters()}
+    assert named == {n for n, m in owners.items() if isinstance(m, nn.Conv2d | nn.Linear) and n.endswith("weight")}
+
+
+def test_the_mixing_of_streams_never_decays():
+    network = replace(resnet20(), connection=Hyper()).build(SMALL)
+    mixing = [name for name, p in network.named_parameters() if name.endswith("connection.mix")]
+    assert len(mixing) == 9
+    assert not any(decays(name, network.get_parameter(name)) for name in mixing)
+
+
+def test_every_parameter_stands_in_one_group():
+    network = resnet20().build(SMALL)
+    groups = decay_groups(network, 0.1)
+    listed = [id(p) for group in groups for p in group["params"]]
+    assert sorted(listed) == sorted(id(p) for p in network.parameters())
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+
+
+def test_the_rate_is_the_peak_times_the_factor():
+    assert NAMED["momentum"].rate(30, 100) == pytest.approx(0.1 * Cosine().factor(30, 100))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: replace(NAMED["sgd"], peak_lr=0.0), "peak_lr must be positive, got 0.0"),
+        (lambda: replace(NAMED["sgd"], weight_decay=-1.0), "weight_decay must not be negative"),
+        (lambda: replace(NAMED["sgd"], clip_norm=0.0), "clip_norm must be positive, got 0.0; leave it out"),
+        (lambda: replace(NAMED["sgd"], label_smoothing=1.0), r"label_smoothing must lie in \[0, 1\)"),
+        (lambda: SGD(nesterov=True), "nesterov has no effect without momentum"),
+        (lambda: SGD(momentum=1.0), r"momentum must lie in \[0, 1\), got 1.0"),
+        (lambda: Cosine(warmup=1.0), "warmup is a share of the run"),
+        (lambda: strategies.Adam(beta2=2.0), "beta2 must lie"),
+        (lambda: strategies.AdamW(epsilon=0.0), "epsilon must be positive"),
+        (lambda: decay_groups(nn.ReLU(), 0.1), "no trainable parameter"),
+    ],
+)
+def test_bad_values_are_refused_in_a_sentence(make, words: str):
+    with pytest.raises(ValueError, match=words):
+        make()

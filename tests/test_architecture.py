@@ -1,0 +1,133 @@
+"""The table of ARCHITECTURE.md, asserted: who may import whom, how long files and parameter lists may be."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skipwise
+
+PACKAGE = Path(skipwise.__file__).parent
+FLOOR = {"records", "shapes", "randomness", "description", "files", "layers"}
+MAY_IMPORT = {
+    "records": set(),
+    "shapes": set(),
+    "files": set(),
+    "description": set(),
+    "randomness": {"shapes"},
+    "layers": {"shapes"},
+    "connections": {"shapes", "layers", "randomness"},
+    "branches": {"shapes", "layers"},
+    "networks": {"connections", "branches", "layers", "shapes", "description"},
+    "data": {"randomness", "shapes", "description"},
+    "tasks": {"data", "shapes"},
+    "strategies": {"shapes", "description"},
+    "training": {"data", "strategies", "randomness", "records", "files"},
+    "weights": {"networks", "shapes", "description", "files"},
+    "experiment": {"networks", "data", "tasks", "strategies", "training", "randomness", "description"},
+    "session": {"experiment", "data", "training", "weights", "records", "description", "files"},
+    "runs": {"session", "experiment", "data", "training", "records"},
+    "prediction": {"weights", "data", "records", "description"},
+    "cli": {
+        "runs", "session", "experiment", "prediction", "training", "tasks", "strategies", "networks", "connections",
+        "data", "records", "shapes", "description",
+    },
+    "__init__": {"connections", "data", "experiment", "networks", "prediction", "runs", "strategies"},
+}  # fmt: skip
+FILES = sorted(PACKAGE.rglob("*.py"))
+# A member imports no sibling but its folder's contract; these need one more, and say why.
+SIBLINGS = {
+    ("connections/stochastic.py", "additive"),  # wraps the sum unless told otherwise
+    ("strategies/named.py", "optimisers"),  # puts members together
+}
+
+
+def imported(path: Path) -> list[str]:
+    """List what a file imports from the package, inside functions too."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            submodules = [f"{node.module}.{a.name}" for a in node.names] if node.module == "skipwise" else [node.module]
+            found += submodules
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return [name for name in found if name.startswith("skipwise.")]
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_downwards(path: Path):
+    here = part_of(path)
+    for name in imported(path):
+        there = name.split(".")[1]
+        assert there == here or there in MAY_IMPORT[here], f"{here} may not import {there}"
+
+
+@pytest.mark.parametrize("folder", ["connections", "branches", "tasks", "data/sources"])
+def test_members_import_no_sibling_but_the_contract(folder: str):
+    members = {p.stem for p in (PACKAGE / folder).glob("*.py")} - {"__init__"}
+    contract = {"connections": "connection", "branches": "branch", "tasks": "task"}.get(folder, "")
+    dotted = f"skipwise.{folder.replace('/', '.')}."
+    for path in (PACKAGE / folder).glob("*.py"):
+        for name in imported(path) if path.stem != "__init__" else []:
+            sibling = name.removeprefix(dotted)
+            allowed = sibling in {contract, path.stem} or (f"{folder}/{path.name}", sibling) in SIBLINGS
+            assert allowed or sibling not in members, f"{path.name} imports {sibling}"
+
+
+def test_the_table_names_every_part_and_no_other():
+    assert {part_of(path) for path in FILES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_functions_and_constructors_are_short(path: Path):
+    source = path.read_text()
+    assert len(source.splitlines()) <= 400
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            limit = 85 if path.parent.name == "cli" else 50  # a command's docstring is its help
+            assert length <= limit, f"{node.name} has {length} lines"
+            if node.name == "__init__":
+                count = len(node.args.args) + len(node.args.kwonlyargs) - 1
+                assert count <= 8, f"{path.name}: a constructor of {count} parameters"
+
+
+@pytest.mark.parametrize("folder", sorted({p.parent for p in FILES}), ids=lambda p: p.name)
+def test_folders_hold_at_most_twelve_files(folder: Path):
+    limit = 18 if folder == PACKAGE else 14 if folder.name == "training" else 12
+    assert len(list(folder.glob("*.py"))) <= limit
+
+
+def run_python(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_reading_side_and_the_help_need_no_torch():
+    run_python("import sys, skipwise, skipwise.records, skipwise.cli; sys.exit('torch' in sys.modules)")
+    run_python(
+        "import sys; from skipwise.cli.app import app; app(['--help'], result_action='return_value');"
+        "sys.exit('torch' in sys.modules)"
+    )
+
+
+def test_every_public_name_resolves():
+    for name in skipwise.__all__:
+        assert getattr(skipwise, name) is not None
+    with pytest.raises(AttributeError, match="skipwise has no 'nothing'"):
+        _ = skipwise.nothing
+
+
+def test_what_an_init_exports_is_documented_and_there():
+    from importlib import import_module
+
+    for folder in ("connections", "branches", "networks", "data", "tasks", "strategies", "training"):
+        module = import_module(f"skipwise.{folder}")
+        for name in module.__all__:
+            member = vars(module)[name]
+            assert not callable(member) or member.__doc__, name

@@ -1,0 +1,170 @@
+"""Checkpoints, journal, budget, early stopping: nothing broken is written, nothing broken is read."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from skipwise.files import write_atomic
+from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, from_line, read_journal, steps_as_csv, to_line
+from skipwise.training import Best, Diverged, Journal, Step, TimeBudget, load_checkpoint, newest_checkpoint, save_checkpoint
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path):
+    state = {"model": {"w": torch.randn(3, 4), "n": torch.tensor(7)}, "step": 3, "best": {"value": math.nan, "step": None}}
+    save_checkpoint(tmp_path, state)
+    found = load_checkpoint(tmp_path / "last.ckpt")
+    assert torch.equal(found["model"]["w"], state["model"]["w"])
+    assert (found["step"], found["best"]["step"]) == (3, None)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(tmp_path: Path, damage: str):
+    for step in (1, 2):
+        save_checkpoint(tmp_path, {"step": step, "w": torch.zeros(50)})
+    last = tmp_path / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes({"cut": content[: len(content) // 2], "flip": content, "empty": b""}[damage])
+    state, refused = newest_checkpoint(tmp_path)
+    assert state["step"] == 1
+    assert len(refused) == 1
+    assert "last.ckpt" in refused[0]
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path):
+    torch.save({"step": 1}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"no checkpoint to go on from: .*is not a Skipwise checkpoint; train it anew"):
+        newest_checkpoint(tmp_path)
+    with pytest.raises(ValueError, match="stopped before its first save"):
+        newest_checkpoint(tmp_path / "empty")
+
+
+def test_reading_a_checkpoint_runs_no_code(tmp_path: Path):
+    class Evil:
+        def __reduce__(self):
+            return (os.system, ("touch " + str(tmp_path / "was-here"),))
+
+    save_checkpoint(tmp_path, {"step": Evil()})
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_checkpoint(tmp_path / "last.ckpt")
+    assert not (tmp_path / "was-here").exists()
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path):
+    target = tmp_path / "file"
+    write_atomic(target, b"old")
+    with pytest.raises(OSError, match=""):
+        write_atomic(tmp_path / "nowhere" / "file", b"new")
+    target.unlink()
+    target.mkdir()  # a folder cannot be replaced by a file
+    with pytest.raises(IsADirectoryError):
+        write_atomic(target, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def step(number: int, loss: float = 1.0) -> Step:
+    values = {"loss": torch.tensor(loss), "gradient_norm": torch.tensor(2.0)}
+    return Step(step=number, rate=0.1, examples=8, seconds=0.01, **values)
+
+
+def test_a_journal_cut_back_holds_each_step_once(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    journal = Journal(path, size=0, epoch=lambda s: s / 10)
+    for n in range(1, 6):
+        journal.step(step(n))
+    journal.read()
+    size = journal.size
+    for n in range(6, 9):
+        journal.step(step(n))
+    journal.read()
+    journal.close()
+    with path.open("a") as file:
+        file.write('{"event": "step", "st')  # killed in the middle of a line
+    again = Journal(path, size=size, epoch=lambda s: s / 10)
+    again.step(step(6))
+    again.read()
+    again.close()
+    assert [e.step for e in read_journal(path)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_journal_that_lost_lines_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"metrics\.jsonl is shorter than at the last save"):
+        Journal(tmp_path / "metrics.jsonl", size=10, epoch=float)
+
+
+def test_losses_are_read_every_few_steps_only(tmp_path: Path):
+    journal = Journal(tmp_path / "m", size=0, epoch=float)
+    given = [len(journal.step(step(n))) for n in range(1, 41)]
+    assert given == [0] * 19 + [20] + [0] * 19 + [20]
+    journal.close()
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_step(tmp_path: Path):
+    journal = Journal(tmp_path / "m", size=0, epoch=float)
+    for n in range(1, 5):
+        journal.step(step(n, math.nan if n == 3 else 1.0))
+    with pytest.raises(Diverged, match="the loss is nan at step 3: training diverged; lower strategy.peak_lr"):
+        journal.read()
+    journal.close()
+    assert [json.loads(line)["loss"] for line in (tmp_path / "m").read_text().splitlines()] == [1.0, 1.0, None]
+
+
+def test_events_survive_their_line():
+    events = [
+        StepRecord(step=1, epoch=0.1, loss=0.5, rate=0.1, gradient_norm=2.0, examples=8, seconds=0.1),
+        EvaluationRecord(step=1, part="test", examples=9, metrics={"accuracy": 0.5}, seconds=0.2),
+        NoteRecord(step=2, text="straße"),
+    ]
+    assert [from_line(to_line(e)) for e in events] == events
+
+
+def test_the_table_has_a_row_a_step():
+    events = [
+        StepRecord(step=1, epoch=0.1, loss=0.5, rate=0.1, gradient_norm=2.0, examples=8, seconds=0.1),
+        EvaluationRecord(step=1, part="validation", examples=9, metrics={"accuracy": 0.5}, seconds=0.2),
+    ]
+    rows = steps_as_csv(iter(events)).splitlines()
+    assert rows[0].split(",")[-1] == "validation_accuracy"
+    assert rows[1] == "1,0.1,0.5,0.1,2.0,8,0.1,0.5"
+
+
+def evaluation(at: int, accuracy: float, loss: float = 1.0) -> EvaluationRecord:
+    return EvaluationRecord(step=at, part="validation", examples=1, metrics={"accuracy": accuracy, "loss": loss}, seconds=0)
+
+
+def test_the_best_is_the_highest_then_the_lowest_loss_then_the_earliest():
+    best = Best(metric="accuracy", higher=True, patience=2)
+    improved = [best.improves(evaluation(*e)) for e in ((1, 0.5), (2, 0.7, 0.9), (3, 0.7, 0.8), (4, 0.7, 0.8), (5, 0.6, 0.1))]
+    assert improved == [True, True, True, False, False]
+    assert (best.step, best.gives_up) == (3, True)
+
+
+def simulate(budget: float, step_seconds: float, drift: float = 1.0, evaluation_seconds: float = 3.0) -> float:
+    """Give the seconds at the end of a simulated run with an evaluation every 100 steps and at the end."""
+    plan = TimeBudget(seconds=budget)
+    clock, taken, steps = 0.0, 0, 10_000
+    while taken < steps:
+        taken += 1
+        now = step_seconds * (drift if clock > budget / 2 else 1.0)
+        clock += now
+        left = (1 + (steps - taken) // 100) * evaluation_seconds
+        steps = plan.fit(taken, steps, elapsed=clock, step_seconds=now, other_seconds=left)
+        if taken % 100 == 0 or taken == steps:
+            clock += evaluation_seconds
+    return clock
+
+
+@pytest.mark.parametrize("drift", [0.6, 1.0, 1.5])
+@pytest.mark.parametrize("step_seconds", [0.02, 0.15, 1.0])
+def test_a_run_ends_within_five_percent_of_its_budget(step_seconds: float, drift: float):
+    assert abs(simulate(600, step_seconds, drift) / 600 - 1) < 0.05
+
+
+def test_a_spent_budget_ends_the_run_at_once():
+    budget = TimeBudget(seconds=10, spent=11)
+    assert budget.fit(5, 1000, elapsed=0, step_seconds=1, other_seconds=0) == 5
