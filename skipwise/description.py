@@ -16,6 +16,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,20 @@ class Call:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Say which word is meant: ``"; did you mean 'resnet20'?"``, or list the words there are."""
+    """Say which known word is meant: ``"; did you mean 'resnet20'?"``, or list the words there are.
+
+    Of two that are equally near, the one that begins alike is meant.
+    """
     known = sorted(words)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+
+    def likeness(other: str) -> tuple[float, int]:
+        ratio = difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
+        return ratio, len(commonprefix([word, other]))
+
+    best = max(known, key=likeness, default="")
+    if best and likeness(best)[0] >= 0.6:
+        return f"; did you mean {best!r}?"
+    return f"; there are {', '.join(known)}"
 
 
 @cache
@@ -188,6 +199,8 @@ def _is_required(entry: dataclasses.Field) -> bool:
 
 def _fitted(value: Any, hint: Any, where: str) -> Any:
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if Any in kinds:
+        return value
     if float in kinds and not isinstance(value, bool):
         if isinstance(value, int) and int not in kinds:
             return float(value)
@@ -197,10 +210,8 @@ def _fitted(value: Any, hint: Any, where: str) -> Any:
             except ValueError:
                 pass
     classes = tuple(typing.get_origin(k) or k for k in kinds)
-    classes = tuple(Mapping if c is Mapping else c for c in classes if isinstance(c, type))
-    # bool is an int to Python, not to a reader.
-    is_number = isinstance(value, bool) and bool not in classes
-    if classes and (is_number or not isinstance(value, classes)) and Any not in kinds:
+    stray = isinstance(value, bool) and bool not in classes  # an int to Python, not to a reader
+    if stray or not isinstance(value, classes):
         wanted = " or ".join("nothing" if c is type(None) else c.__name__ for c in classes)
         raise ValueError(f"{where} must be {wanted}, got {value!r}")
     return value

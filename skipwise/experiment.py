@@ -47,7 +47,7 @@ class Experiment:
         parts: A batch is computed in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one; 0 never stops.
         augmentation: Of training pictures; None takes what suits the data.
-        precision: ``"auto"`` (bfloat16 where the hardware has it), ``"float32"`` or ``"bfloat16"``.
+        precision: ``"auto"`` (bfloat16 where the hardware has it, float32 for regression), ``"float32"`` or ``"bfloat16"``.
         save_seconds: Longest time between two saves.
     """
 
@@ -158,7 +158,7 @@ def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
         steps=experiment.planned_steps(len(dataset.train)),
         seed=experiment.seed,
         parts=experiment.parts,
-        autocast=autocast_type(experiment.precision, device),
+        autocast=autocast_type(experiment.precision, device, exact=dataset.task != CLASSES),
     )
     return run, task
 

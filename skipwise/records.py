@@ -5,7 +5,6 @@ here needs torch.
 """
 
 import csv
-import dataclasses
 import io
 import json
 import math
@@ -103,13 +102,15 @@ def finite(value: Any) -> Any:
 
 def from_line(line: str) -> Event:
     """Read back what :func:`to_line` wrote."""
-    fields = json.loads(line)
-    kind = KINDS[fields.pop("event")]
-    numbers = {f.name for f in dataclasses.fields(kind) if f.type is float}
-    values: dict[str, Any] = {
-        k: math.nan if v is None and k in numbers else v for k, v in fields.items()
-    }
-    return kind(**values)
+    fields = _numbers(json.loads(line))
+    return KINDS[fields.pop("event")](**fields)
+
+
+def _numbers(value: Any) -> Any:
+    """Undo :func:`finite`: no field of a record is None but for a number that was not finite."""
+    if isinstance(value, dict):
+        return {name: _numbers(inner) for name, inner in value.items()}
+    return math.nan if value is None else value
 
 
 def read_journal(path: Path) -> Iterator[Event]:

@@ -27,6 +27,7 @@ from skipwise.files import write_atomic
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
 from skipwise.training import (
     Best,
+    Cost,
     Diverged,
     Interrupted,
     Journal,
@@ -76,7 +77,8 @@ class Session:
             TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
         )
         self._began = time.perf_counter() if started is None else started
-        self._saved, self._spent, self._evaluation_seconds = time.perf_counter(), 0.0, 0.0
+        self._opened = self._saved = time.perf_counter()
+        self._spent, self._example_seconds = 0.0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
         if state is not None:
             self._restore(state, longer=longer)
@@ -94,7 +96,7 @@ class Session:
     @property
     def elapsed(self) -> float:
         """Seconds of this and all earlier sessions."""
-        return self._spent + time.perf_counter() - self._began
+        return self._spent + time.perf_counter() - self._opened
 
     def events(self) -> Iterator[Event]:
         """Train to the end, yielding every step and everything that was measured.
@@ -160,19 +162,19 @@ class Session:
     def _fit(self, step: Step) -> Iterator[NoteRecord]:
         if self.budget is None:
             return
-        sizes = [
-            len(part) for part in (self.dataset.validation, self.dataset.test) if part is not None
-        ]
-        guess = step.seconds / 3 * sum(sizes) / step.examples  # a forward pass is a third of a step
-        epochs = (self.run.steps - step.step) * step.examples / len(self.dataset.train)
-        evaluation = self._evaluation_seconds or guess
-        fitted = self.budget.fit(
-            step.step,
-            self.run.steps,
-            elapsed=time.perf_counter() - self._began,
-            step_seconds=step.seconds,
-            other_seconds=evaluation * (1 + epochs),
+        # Until an evaluation was timed: a forward pass is a third of a step.
+        each = self._example_seconds or step.seconds / 3 / step.examples
+        validation, test = (
+            len(part) * each if part is not None else 0.0
+            for part in (self.dataset.validation, self.dataset.test)
         )
+        cost = Cost(
+            step=step.seconds,
+            between=validation * step.examples / len(self.dataset.train),
+            end=validation + test,
+        )
+        elapsed = time.perf_counter() - self._began
+        fitted = self.budget.fit(step.step, self.run.steps, elapsed=elapsed, cost=cost)
         if fitted != self.run.steps:
             self.run.steps = fitted
             yield from self._note(
@@ -211,8 +213,7 @@ class Session:
             step=self.run.step if part == "validation" else self.best.step or self.run.step,
             autocast=self.run.autocast,
         )
-        sizes = [len(e) for e in (self.dataset.validation, self.dataset.test) if e is not None]
-        self._evaluation_seconds = record.seconds * sum(sizes) / record.examples
+        self._example_seconds = record.seconds / record.examples
         return record
 
     def _save_best(self) -> None:

@@ -167,7 +167,7 @@ def _score(
     card, device = predictor.card, choose_device()
     task = Classification(classes=len(card.classes)) if card.task == CLASSES else Regression()
     model = place_model(predictor.model, device)
-    autocast = autocast_type(precision, device)
+    autocast = autocast_type(precision, device, exact=card.task != CLASSES)
     return measure(
         model,
         examples,

@@ -8,7 +8,7 @@ from torch import Tensor
 from skipwise.data.augment import Augmentation, Flip, PadCrop
 from skipwise.data.dataset import CLASSES, NUMBERS, Dataset, Examples, InMemory, digest_of
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing
-from skipwise.data.split import held_out
+from skipwise.data.split import are_classes, held_out
 from skipwise.shapes import Ends
 
 
@@ -65,7 +65,7 @@ def assemble(
     inputs, targets = parts["train"]
     if not len(targets):
         raise ValueError(f"{name} has no training example")
-    is_class = not targets.is_floating_point() and targets.dim() == 1
+    is_class = are_classes(targets)
     if is_class:
         _check_classes(name, parts, classes)
     pictures = inputs.dim() == 4

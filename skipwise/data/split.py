@@ -6,6 +6,11 @@ from torch import Tensor
 from skipwise.randomness import generator
 
 
+def are_classes(targets: Tensor) -> bool:
+    """Whether targets are class indices: whole numbers, one an example."""
+    return not targets.is_floating_point() and targets.dim() == 1
+
+
 def held_out(targets: Tensor, share: float, *, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
     """Choose the rows that stay and the rows that are held out, class by class.
 
@@ -26,7 +31,7 @@ def held_out(targets: Tensor, share: float, *, seed: int, purpose: str) -> tuple
     """
     if not 0 <= share < 1:
         raise ValueError(f"the share held out for {purpose} must lie in [0, 1), got {share}")
-    groups = torch.zeros(len(targets), dtype=torch.long) if targets.is_floating_point() else targets
+    groups = targets if are_classes(targets) else torch.zeros(len(targets), dtype=torch.long)
     taken = []
     for group in groups.unique().tolist() if share > 0 else []:
         rows = (groups == group).nonzero().flatten()

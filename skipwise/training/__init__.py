@@ -5,7 +5,7 @@ Imports data, strategies, randomness, records and files.
 """
 
 from skipwise.training.best import Best
-from skipwise.training.budget import TimeBudget
+from skipwise.training.budget import Cost, TimeBudget
 from skipwise.training.checkpoint import LAST, load_checkpoint, newest_checkpoint, save_checkpoint
 from skipwise.training.device import (
     PRECISIONS,
@@ -25,6 +25,7 @@ __all__ = [
     "LAST",
     "PRECISIONS",
     "Best",
+    "Cost",
     "Diverged",
     "Gradient",
     "Interrupted",

@@ -13,6 +13,21 @@ REFIT_SHARE = 0.02
 TOLERANCE = 0.01
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds that a run takes.
+
+    Args:
+        step: Of one update.
+        between: Of evaluations, spread over the updates between them.
+        end: Of what follows the last update.
+    """
+
+    step: float
+    between: float
+    end: float
+
+
 @dataclass(kw_only=True)
 class TimeBudget:
     """Fits the number of steps to a number of seconds, evaluations and saves included.
@@ -29,20 +44,16 @@ class TimeBudget:
     def __post_init__(self):
         self._steps: list[float] = []
 
-    def fit(
-        self, step: int, steps: int, *, elapsed: float, step_seconds: float, other_seconds: float
-    ) -> int:
-        """Give the number of steps that fits; ``steps`` where it is near or it is too early to say.
+    def fit(self, step: int, steps: int, *, elapsed: float, cost: Cost) -> int:
+        """Give the number of steps that fits, or ``steps`` where it is near enough or too early.
 
         Args:
             step: Updates taken.
             steps: Length of the run so far.
             elapsed: Seconds of this session.
-            step_seconds: Of the last update.
-            other_seconds: Of what else is still to come: evaluations and saves between now and the
-                end.
+            cost: What the last update took, and what is still to come.
         """
-        self._steps.append(step_seconds)
+        self._steps.append(cost.step)
         now = self.spent + elapsed
         if now >= self.seconds:
             return step
@@ -52,8 +63,8 @@ class TimeBudget:
         if not first and now - self.last_fit < REFIT_SHARE * self.seconds:
             return steps
         self.last_fit = now
-        left = max(self.seconds - now - other_seconds, 0.0)
-        fitted = step + max(int(left / median(self._steps[-50:])), 1)
+        left = max(self.seconds - now - cost.end, 0.0)
+        fitted = step + max(int(left / (median(self._steps[-50:]) + cost.between)), 1)
         return steps if abs(fitted - steps) <= TOLERANCE * (fitted - step) else fitted
 
     def state(self, elapsed: float) -> dict[str, Any]:

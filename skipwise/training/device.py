@@ -18,13 +18,23 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
-    """Turn ``auto``, ``float32`` or ``bfloat16`` into autocast's type; None computes in float32."""
-    if precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device)):
-        return torch.bfloat16
-    return None
+def autocast_type(
+    precision: str, device: torch.device, *, exact: bool = False
+) -> torch.dtype | None:
+    """Turn ``auto``, ``float32`` or ``bfloat16`` into the type for autocast; None is float32.
+
+    Args:
+        precision: The word; ``auto`` is bfloat16 where the hardware has it.
+        device: The hardware.
+        exact: Whether the three digits of bfloat16 would be seen in the output, as in regression;
+            ``auto`` then stays with float32.
+    """
+    fast = precision == "auto" and not exact and has_fast_bfloat16(device)
+    return torch.bfloat16 if fast or precision == "bfloat16" else None
 
 
 def place_model(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a module to a device, 2-D kernels with channels last, which is fastest to read."""
-    return model.to(device=device).to(memory_format=torch.channels_last)
+    flat = all(tensor.dim() <= 4 for tensor in model.state_dict().values())
+    moved = model.to(device=device)
+    return moved.to(memory_format=torch.channels_last) if flat else moved

@@ -9,7 +9,7 @@ from torch import Tensor
 from skipwise.data.assemble import Shares
 from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, MapStyle, as_column, digest_of
 from skipwise.data.preprocess import Preprocessing
-from skipwise.data.split import held_out
+from skipwise.data.split import are_classes, held_out
 from skipwise.description import Call
 from skipwise.randomness import seeded
 from skipwise.shapes import Ends
@@ -47,7 +47,7 @@ class Own(Data):
         """
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
         targets, first = _targets(dataset, self.name)
-        is_class = not targets.is_floating_point() and targets.dim() == 1
+        is_class = are_classes(targets)
         classes = self.classes or (
             tuple(str(n) for n in range(int(targets.max()) + 1)) if is_class else ()
         )

@@ -1,0 +1,93 @@
+"""Descriptions come back from the disk as they were, and wrong ones are refused where they stand."""
+
+from dataclasses import replace
+
+import pytest
+
+from skipwise import networks, strategies
+from skipwise.cli.words import named, parse_time
+from skipwise.data import Digits, Shares
+from skipwise.description import Call, from_plain, nearest, read_yaml, replace_at, to_plain, write_yaml
+from skipwise.experiment import Experiment
+from skipwise.networks import NetworkDescription, resnet20
+from skipwise.strategies import Strategy, momentum
+
+EVERY = [f() for f in {**named("networks", NetworkDescription), **named("strategies", Strategy)}.values()]
+EXPERIMENT = Experiment(data=Digits(), network=resnet20(), strategy=momentum(), epochs=3)
+
+
+@pytest.mark.parametrize("description", EVERY, ids=lambda d: d.name)
+def test_every_named_description_survives_the_disk(description):
+    assert from_plain(read_yaml(write_yaml(description), "file")) == description
+
+
+def test_an_experiment_with_a_users_function_survives_the_disk():
+    mine = replace(EXPERIMENT, network=Call(target="mine:net", arguments={"width": 3}))
+    plain = to_plain(mine)
+    assert plain["network"] == {"is": "mine:net", "width": 3}
+    with pytest.raises(ValueError, match="experiment.yaml: at network: 'mine:net' lies outside skipwise"):
+        from_plain(plain, where="experiment.yaml")
+
+
+def test_names_on_disk_are_public_not_file_names():
+    text = write_yaml(EXPERIMENT)
+    for name in ("skipwise.experiment.Experiment", "skipwise.networks.ResNet", "skipwise.strategies.SGD"):
+        assert f"is: {name}\n" in text
+
+
+def test_a_function_name_can_not_be_smuggled_in_as_ours():
+    with pytest.raises(ValueError, match="skipwise.networks.resnet20 is not a description"):
+        from_plain({"is": "skipwise.networks.resnet20"})
+    with pytest.raises(ValueError, match="lies outside skipwise"):
+        from_plain({"is": "skipwise_evil.Thing"})
+
+
+def test_numbers_that_yaml_reads_as_words_are_numbers():
+    text = write_yaml(momentum()).replace("weight_decay: 0.0005", "weight_decay: 5e-4")
+    assert isinstance(read_yaml(text, "f")["weight_decay"], str)
+    assert from_plain(read_yaml(text, "f")).weight_decay == 5e-4
+
+
+def test_values_at_a_path_are_replaced_and_the_rest_stays():
+    found = replace_at(EXPERIMENT, "data.shares.test", 0.5)
+    assert found == replace(EXPERIMENT, data=Digits(shares=Shares(test=0.5)))
+    assert replace_at(EXPERIMENT, "network.connection", "highway").network.connection.bias == -2.0
+    assert replace_at(EXPERIMENT, "network.blocks", [1, 2]).network.blocks == (1, 2)
+    with pytest.raises(ValueError, match="seed must be int, got True"):
+        replace_at(EXPERIMENT, "seed", True)
+    with pytest.raises(ValueError, match="there is nothing to set at 'x'"):
+        replace_at(EXPERIMENT, "seed.x", 1)
+
+
+def test_the_nearest_name_is_offered_or_all_are_listed():
+    assert nearest("resnet21", ["resnet20", "resnet32", "plain20"]) == "; did you mean 'resnet20'?"
+    assert nearest("zzz", ["b", "a"]) == "; there are a, b"
+
+
+def test_a_call_hands_over_what_the_function_names():
+    assert Call(target="tests.test_description:width_of", arguments={"extra": 2})(channels=3, classes=9) == 5
+    with pytest.raises(ValueError, match="cannot be called: .*it is offered classes"):
+        Call(target="tests.test_description:width_of")(classes=9)
+    with pytest.raises(ValueError, match=r"tests.test_description has no 'width_off'; did you mean 'width_of'"):
+        Call(target="tests.test_description:width_off")()
+
+
+def width_of(channels: int, extra: int) -> int:
+    return channels + extra
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("7", 7)])
+def test_times_are_read(text: str, seconds: float):
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10 m", "m10", "-5s", "0s", "5x"])
+def test_what_is_no_time_is_refused(text: str):
+    with pytest.raises(ValueError, match="time"):
+        parse_time(text)
+
+
+def test_every_named_network_and_strategy_carries_its_own_name():
+    for folder, kind in ((networks, NetworkDescription), (strategies, Strategy)):
+        for name, function in named(folder.__name__.rpartition(".")[2], kind).items():
+            assert function().name == name
