@@ -1,16 +1,18 @@
 """The program of the article "Optimisation strategies of residual networks", made to work.
 
-It trains a residual network on one batch of random data, 64 × 3 × 224 × 224 with 10 classes, by Adam with rate 0.001
-and cross-entropy, for 10 steps, and prints the loss of each. The article's own listing does not run, or does not do what
-its text says, in three places, which are put right here:
+It trains a residual network on one batch of random data, 64 × 3 × 224 × 224 with 10 classes, by
+Adam with rate 0.001 and cross-entropy, for 10 steps, and prints the loss of each. The article's own
+listing does not run, or does not do what its text says, in three places, which are put right here:
 
 * its "residual blocks" only stack layers and add nothing: here every block computes y = F(x) + x;
-* the channels of its convolutions do not fit each other, nor the input of its fully connected layer to its pooling:
-  here a stage doubles the width, the shortcut is projected where it does, and the mean over space feeds the last layer;
-* its labels are random numbers of the wrong shape and type for cross-entropy: here they are class indices, shape (64,).
+* the channels of its convolutions do not fit each other, nor the input of its fully connected layer
+  to its pooling: here a stage doubles the width, the shortcut is projected where it does, and the
+  mean over space feeds the last layer;
+* its labels are random numbers of the wrong shape and type for cross-entropy: here they are class
+  indices, shape (64,).
 
-On random labels there is nothing to learn but the batch itself: the loss falls because the network memorises it. Run it:
-``python examples/article.py``. On two cores a step takes some seconds.
+On random labels there is nothing to learn but the batch itself: the loss falls because the network
+memorises it. Run it: ``python examples/article.py``. On two cores a step takes some seconds.
 """
 
 import torch
@@ -20,7 +22,7 @@ from skipwise import Residual
 
 
 class Shrinking(nn.Sequential):
-    """F of a block that halves the resolution and widens: 3×3 with stride, norm, ReLU, 3×3, norm."""
+    """F of a block that may halve the resolution and widen: 3×3, norm, ReLU, 3×3, norm."""
 
     def __init__(self, width_in: int, width_out: int, stride: int):
         super().__init__(
@@ -44,7 +46,7 @@ def stage(width_in: int, width_out: int, stride: int) -> nn.Sequential:
 
 
 def article_network(classes: int = 10) -> nn.Sequential:
-    """Convolution, pooling, residual connections, a fully connected layer: the network of the article."""
+    """The article's network: convolution, pooling, residual blocks, a fully connected layer."""
     return nn.Sequential(
         nn.Conv2d(3, 32, 7, stride=2, padding=3, bias=False),
         nn.BatchNorm2d(32),

@@ -1,7 +1,8 @@
 """ResNet-20 and the plain network of the same depth on scikit-learn's digits, side by side.
 
-Run by ``make demo``: about a minute of training on two cores, nothing is downloaded. The two networks have the same
-layers, the same 269,434 parameters, the same initial weights and the same batches; the plain one lacks the sum y = F(x) + x.
+Run by ``make demo``: about a minute of training on two cores, nothing is downloaded. The two
+networks have the same layers, the same 269,434 parameters, the same initial weights and the same
+batches; the plain one lacks the sum y = F(x) + x.
 """
 
 import dataclasses
@@ -28,11 +29,14 @@ def main() -> None:
         experiment, dataset = compose("digits", network, epochs=EPOCHS)
         session = begin(experiment, dataset, out / network.name)
         watch(session)
-        records.append(record_of(session.folder, experiment))
+        records.append(record_of(session))
     for record in records:
         assert record.test is not None
         accuracy, seconds = record.test.metrics["accuracy"], record.train_seconds
-        print(f"{record.network:<9} test accuracy {accuracy:.2%}  ({seconds:.0f} s)  run: {record.path}")
+        print(
+            f"{record.network:<9} test accuracy {accuracy:.2%}  ({seconds:.0f} s)  "
+            f"run: {record.path}"
+        )
     print(f"use it:   .venv/bin/skipwise evaluate {records[0].path}")
 
 

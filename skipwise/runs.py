@@ -50,14 +50,15 @@ def go_on(
         The session, and what was refused on the way to it.
 
     Raises:
-        ValueError: If it is no run, has no good checkpoint, or was finished and no length is given.
+        ValueError: If it is no run, its checkpoints are damaged, or it has taken more steps already.
     """
     experiment = experiment_of(folder, allow=allow)
     state, refused = newest_checkpoint(folder)
     planned = extended(experiment, **length)
     given = planned if data is None else dataclasses.replace(planned, data=data)
     dataset = given.data.load()
-    taken, steps = state["run"]["step"], given.planned_steps(len(dataset.train))
+    taken = state["run"]["step"] if state else 0  # with nothing saved yet it begins again
+    steps = given.planned_steps(len(dataset.train))
     longer = planned != experiment
     if longer and steps < taken:
         raise ValueError(
@@ -67,28 +68,24 @@ def go_on(
     return Session(given, dataset, folder, state, longer=longer, started=started), refused
 
 
-def record_of(folder: Path, experiment: Experiment) -> RunRecord:
-    """Read what a run of an experiment left behind in its folder.
-
-    Raises:
-        ValueError: If it has no checkpoint.
-    """
-    state, _ = newest_checkpoint(folder)
-    events = list(read_journal(folder / METRICS))
+def record_of(session: Session) -> RunRecord:
+    """Give what a session left behind in its folder."""
+    experiment, run = session.experiment, session.run
+    events = list(read_journal(session.folder / METRICS))
     validated = {
         e.step: e for e in events if isinstance(e, EvaluationRecord) and e.part == "validation"
     }
     tests = [e for e in events if isinstance(e, EvaluationRecord) and e.part == "test"]
     return RunRecord(
-        path=str(folder),
+        path=str(session.folder),
         data=experiment.data.name,
         network=experiment.network.name,
         strategy=experiment.strategy.name,
         seed=experiment.seed,
-        step=state["run"]["step"],
-        steps=state["run"]["steps"],
-        train_seconds=round(state["seconds"], 3),
-        validation=validated.get(state["best"]["step"]),
+        step=run.step,
+        steps=run.steps,
+        train_seconds=round(session.elapsed, 3),
+        validation=validated.get(session.best.step),
         test=tests[-1] if tests else None,
         notes=tuple(e.text for e in events if isinstance(e, NoteRecord)),
     )
@@ -124,7 +121,7 @@ def train(
     session = begin(experiment, dataset, None if out is None else Path(out))
     for _ in session.events():
         pass
-    return record_of(session.folder, experiment)
+    return record_of(session)
 
 
 def resume(
@@ -143,7 +140,7 @@ def resume(
     session, _ = go_on(folder, allow=allow, data=described, **length)
     for _ in session.events():
         pass
-    return record_of(folder, session.experiment)
+    return record_of(session)
 
 
 def free_folder(above: Path, experiment: Experiment) -> Path:

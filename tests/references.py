@@ -1,4 +1,4 @@
-"""What the tests compare with: tolerances, formulas written slowly, small data whose answers are known."""
+"""What the tests share: one tolerance, random parameters, small data whose answers are known."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The table of ARCHITECTURE.md, asserted: who may import whom, how long files and parameter lists may be."""
+"""The architecture, asserted: who may import whom, how long files and parameter lists may be."""
 
 import ast
 import subprocess
@@ -26,16 +26,43 @@ MAY_IMPORT = {
     "strategies": {"shapes", "description"},
     "training": {"data", "strategies", "randomness", "records", "files"},
     "weights": {"networks", "shapes", "description", "files"},
-    "experiment": {"networks", "data", "tasks", "strategies", "training", "randomness", "description"},
+    "experiment": {
+        "networks",
+        "data",
+        "tasks",
+        "strategies",
+        "training",
+        "randomness",
+        "description",
+    },
     "session": {"experiment", "data", "training", "weights", "records", "description", "files"},
     "runs": {"session", "experiment", "data", "training", "records"},
     "prediction": {"weights", "data", "records", "description"},
     "cli": {
-        "runs", "session", "experiment", "prediction", "training", "tasks", "strategies", "networks", "connections",
-        "data", "records", "shapes", "description",
+        "runs",
+        "session",
+        "experiment",
+        "prediction",
+        "training",
+        "tasks",
+        "strategies",
+        "networks",
+        "connections",
+        "data",
+        "records",
+        "shapes",
+        "description",
     },
-    "__init__": {"connections", "data", "experiment", "networks", "prediction", "runs", "strategies"},
-}  # fmt: skip
+    "__init__": {
+        "connections",
+        "data",
+        "experiment",
+        "networks",
+        "prediction",
+        "runs",
+        "strategies",
+    },
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 # A member imports no sibling but its folder's contract; these need one more, and say why.
 SIBLINGS = {
@@ -49,8 +76,8 @@ def imported(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            submodules = [f"{node.module}.{a.name}" for a in node.names] if node.module == "skipwise" else [node.module]
-            found += submodules
+            whole = node.module == "skipwise"
+            found += [f"skipwise.{a.name}" for a in node.names] if whole else [node.module]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
     return [name for name in found if name.startswith("skipwise.")]
@@ -76,7 +103,9 @@ def test_members_import_no_sibling_but_the_contract(folder: str):
     for path in (PACKAGE / folder).glob("*.py"):
         for name in imported(path) if path.stem != "__init__" else []:
             sibling = name.removeprefix(dotted)
-            allowed = sibling in {contract, path.stem} or (f"{folder}/{path.name}", sibling) in SIBLINGS
+            allowed = (
+                sibling in {contract, path.stem} or (f"{folder}/{path.name}", sibling) in SIBLINGS
+            )
             assert allowed or sibling not in members, f"{path.name} imports {sibling}"
 
 
@@ -109,9 +138,12 @@ def run_python(code: str) -> None:
 
 
 def test_the_reading_side_and_the_help_need_no_torch():
-    run_python("import sys, skipwise, skipwise.records, skipwise.cli; sys.exit('torch' in sys.modules)")
     run_python(
-        "import sys; from skipwise.cli.app import app; app(['--help'], result_action='return_value');"
+        "import sys, skipwise, skipwise.records, skipwise.cli; sys.exit('torch' in sys.modules)"
+    )
+    run_python(
+        "import sys; from skipwise.cli.app import app;"
+        "app(['--help'], result_action='return_value');"
         "sys.exit('torch' in sys.modules)"
     )
 
@@ -126,7 +158,15 @@ def test_every_public_name_resolves():
 def test_what_an_init_exports_is_documented_and_there():
     from importlib import import_module
 
-    for folder in ("connections", "branches", "networks", "data", "tasks", "strategies", "training"):
+    for folder in (
+        "connections",
+        "branches",
+        "networks",
+        "data",
+        "tasks",
+        "strategies",
+        "training",
+    ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:
             member = vars(module)[name]

@@ -1,4 +1,4 @@
-"""Descriptions come back from the disk as they were, and wrong ones are refused where they stand."""
+"""Descriptions come back from the disk as they were; wrong ones are refused where they stand."""
 
 from dataclasses import replace
 
@@ -7,12 +7,22 @@ import pytest
 from skipwise import networks, strategies
 from skipwise.cli.words import named, parse_time
 from skipwise.data import Digits, Shares
-from skipwise.description import Call, from_plain, nearest, read_yaml, replace_at, to_plain, write_yaml
+from skipwise.description import (
+    Call,
+    from_plain,
+    nearest,
+    read_yaml,
+    replace_at,
+    to_plain,
+    write_yaml,
+)
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription, resnet20
 from skipwise.strategies import Strategy, momentum
 
-EVERY = [f() for f in {**named("networks", NetworkDescription), **named("strategies", Strategy)}.values()]
+EVERY = [
+    f() for f in {**named("networks", NetworkDescription), **named("strategies", Strategy)}.values()
+]
 EXPERIMENT = Experiment(data=Digits(), network=resnet20(), strategy=momentum(), epochs=3)
 
 
@@ -25,18 +35,24 @@ def test_an_experiment_with_a_users_function_survives_the_disk():
     mine = replace(EXPERIMENT, network=Call(target="mine:net", arguments={"width": 3}))
     plain = to_plain(mine)
     assert plain["network"] == {"is": "mine:net", "width": 3}
-    with pytest.raises(ValueError, match="experiment.yaml: at network: 'mine:net' lies outside skipwise"):
+    with pytest.raises(
+        ValueError, match=r"experiment.yaml: at network: 'mine:net' lies outside skipwise"
+    ):
         from_plain(plain, where="experiment.yaml")
 
 
 def test_names_on_disk_are_public_not_file_names():
     text = write_yaml(EXPERIMENT)
-    for name in ("skipwise.experiment.Experiment", "skipwise.networks.ResNet", "skipwise.strategies.SGD"):
+    for name in (
+        "skipwise.experiment.Experiment",
+        "skipwise.networks.ResNet",
+        "skipwise.strategies.SGD",
+    ):
         assert f"is: {name}\n" in text
 
 
 def test_a_function_name_can_not_be_smuggled_in_as_ours():
-    with pytest.raises(ValueError, match="skipwise.networks.resnet20 is not a description"):
+    with pytest.raises(ValueError, match=r"skipwise.networks.resnet20 is not a description"):
         from_plain({"is": "skipwise.networks.resnet20"})
     with pytest.raises(ValueError, match="lies outside skipwise"):
         from_plain({"is": "skipwise_evil.Thing"})
@@ -65,10 +81,13 @@ def test_the_nearest_name_is_offered_or_all_are_listed():
 
 
 def test_a_call_hands_over_what_the_function_names():
-    assert Call(target="tests.test_description:width_of", arguments={"extra": 2})(channels=3, classes=9) == 5
-    with pytest.raises(ValueError, match="cannot be called: .*it is offered classes"):
+    call = Call(target="tests.test_description:width_of", arguments={"extra": 2})
+    assert call(channels=3, classes=9) == 5
+    with pytest.raises(ValueError, match=r"cannot be called: .*it is offered classes"):
         Call(target="tests.test_description:width_of")(classes=9)
-    with pytest.raises(ValueError, match=r"tests.test_description has no 'width_off'; did you mean 'width_of'"):
+    with pytest.raises(
+        ValueError, match=r"tests.test_description has no 'width_off'; did you mean 'width_of'"
+    ):
         Call(target="tests.test_description:width_off")()
 
 
@@ -76,7 +95,9 @@ def width_of(channels: int, extra: int) -> int:
     return channels + extra
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("7", 7)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("7", 7)]
+)
 def test_times_are_read(text: str, seconds: float):
     assert parse_time(text) == seconds
 

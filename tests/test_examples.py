@@ -36,7 +36,10 @@ def test_the_demo_trains_both_networks_and_prints_scores_and_paths(tmp_path: Pat
         "import importlib.util; s = importlib.util.spec_from_file_location('demo', r'{}');"
         "m = importlib.util.module_from_spec(s); s.loader.exec_module(m); m.EPOCHS = 1; m.main()"
     ).format(EXAMPLES / "demo.py")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     for name in ("resnet20", "plain20"):
-        line = next(line for line in done.stdout.splitlines() if line.startswith(name) and "test accuracy" in line)
+        lines = [line for line in done.stdout.splitlines() if line.startswith(name)]
+        line = next(line for line in lines if "test accuracy" in line)
         assert Path(tmp_path, line.split("run: ")[1], "best.safetensors").is_file()

@@ -188,7 +188,7 @@ def _finish(session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, .
             f"the run cannot be saved in {session.folder}: {error.strerror};"
             f" make room or rights, then: {again}"
         )
-    record = record_of(session.folder, session.experiment)
+    record = record_of(session)
     print(json.dumps(as_object(record), ensure_ascii=False) if as_json else in_words(record))
 
 

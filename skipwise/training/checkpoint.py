@@ -15,7 +15,7 @@ import torch
 from skipwise.files import write_atomic
 
 MAGIC = b"skipwise checkpoint 1\n"
-LAST, BEFORE = "last.ckpt", "before.ckpt"
+LAST, DRAFT, BEFORE = "last.ckpt", ".next.ckpt", "before.ckpt"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -27,7 +27,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
-    last, draft = folder / LAST, folder / ".next.ckpt"
+    last, draft = folder / LAST, folder / DRAFT
     write_atomic(draft, MAGIC + hashlib.sha256(payload).digest() + payload)
     if last.exists():
         last.replace(folder / BEFORE)
@@ -52,18 +52,22 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def newest_checkpoint(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+def newest_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Read the last good checkpoint of a run, and say which were refused.
 
+    Returns:
+        The state, or None where nothing was saved yet, and a sentence for each refused file.
+
     Raises:
-        ValueError: If there is none.
+        ValueError: If there are checkpoints and none is good.
     """
     refused = []
-    for name in (LAST, ".next.ckpt", BEFORE):
+    for name in (LAST, DRAFT, BEFORE):
         if (folder / name).is_file():
             try:
                 return load_checkpoint(folder / name), tuple(refused)
             except ValueError as error:
                 refused.append(str(error))
-    reason = "; ".join(refused) or "it was stopped before its first save"
-    raise ValueError(f"{folder} has no checkpoint to go on from: {reason}; train it anew")
+    if refused:
+        raise ValueError(f"no checkpoint to go on from: {'; '.join(refused)}; train it anew")
+    return None, ()

@@ -47,8 +47,10 @@ def test_rezero_starts_as_the_identity_bit_for_bit_and_its_scale_gets_the_gradie
     y = connection(X, f)
     assert torch.equal(y, X)
     y.backward(torch.ones_like(y))
-    close(connection.get_parameter("scale").grad, f(X).sum())  # ∂L/∂α = ⟨g, F(x)⟩
-    assert all(torch.equal(p.grad, torch.zeros_like(p)) for p in f.parameters())
+    gradient = connection.get_parameter("scale").grad
+    assert gradient is not None
+    close(gradient, f(X).sum())  # ∂L/∂α = ⟨g, F(x)⟩
+    assert all(p.grad is not None and not p.grad.any() for p in f.parameters())
 
 
 def test_plain_is_the_branch_alone():
@@ -58,11 +60,11 @@ def test_plain_is_the_branch_alone():
 
 def test_highway_is_its_formula():
     connection, f = randomised(Highway().build(SAME, Skip())), branch()
-    gate = connection.get_submodule("gate")
+    weight, bias = (connection.get_parameter(f"gate.{name}") for name in ("weight", "bias"))
     t = torch.empty_like(X)
     for row in range(5):
         for column in range(5):  # a 1×1 convolution is a linear map at every position
-            pixel = X[:, :, row, column] @ gate.weight[:, :, 0, 0].T + gate.bias
+            pixel = X[:, :, row, column] @ weight[:, :, 0, 0].T + bias
             t[:, :, row, column] = 1 / (1 + torch.exp(-pixel))
     close(connection(X, f), t * f(X) + (1 - t) * X)
 
@@ -104,7 +106,8 @@ def test_at_the_start_every_hyper_stream_is_the_plain_residual_stream():
 
 
 def test_stochastic_depth_thins_each_example_by_its_own_number():
-    connection, f = StochasticDepthConnection(AdditiveConnection(Skip()), survival=0.6, lane=3), branch()
+    connection = StochasticDepthConnection(AdditiveConnection(Skip()), survival=0.6, lane=3)
+    f = branch()
     keys = example_keys(7, 11, torch.arange(2))
     with examples(keys):
         y = connection.train()(X, f)
@@ -126,7 +129,8 @@ def test_stochastic_depth_keeps_the_expectation_and_evaluates_exactly():
 
 def test_the_expected_depth_of_resnet110_is_that_of_the_paper():
     assert sum(linear_survival(0.5, index, 54) for index in range(54)) == pytest.approx(40.25)
-    built = StochasticDepth(survival=0.5).build(Place(width_in=4, width_out=4, index=53, depth=54), Skip())
+    last = Place(width_in=4, width_out=4, index=53, depth=54)
+    built = StochasticDepth(survival=0.5).build(last, Skip())
     assert isinstance(built, StochasticDepthConnection)
     assert built.survival == 0.5
 
@@ -148,6 +152,7 @@ def test_a_padded_shortcut_passes_the_gradient_on():
     shortcut(x).sum().backward()
     wanted = torch.zeros_like(X)
     wanted[:, :, ::2, ::2] = 1
+    assert x.grad is not None
     assert torch.equal(x.grad, wanted)
 
 
@@ -155,10 +160,14 @@ def test_a_projected_shortcut_is_a_linear_map_of_every_second_pixel_and_a_norm()
     shortcut = Projected().build(Place(width_in=4, width_out=8, stride=2))
     assert shortcut is not None
     shortcut = randomised(shortcut).eval()
-    w, n = shortcut.get_parameter("conv.weight")[:, :, 0, 0], shortcut.get_submodule("norm")
+    norm = shortcut.get_submodule("norm")
+    assert isinstance(norm, nn.BatchNorm2d)
+    w = shortcut.get_parameter("conv.weight")[:, :, 0, 0]
     mapped = torch.einsum("oc,bcij->boij", w, X[:, :, ::2, ::2])
-    scale = (n.weight / (n.running_var + n.eps).sqrt()).view(1, -1, 1, 1)
-    close(shortcut(X), (mapped - n.running_mean.view(1, -1, 1, 1)) * scale + n.bias.view(1, -1, 1, 1))
+    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+    scale = norm.weight / (variance + norm.eps).sqrt()
+    wanted = (mapped - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1) + norm.bias.view(-1, 1, 1)
+    close(shortcut(X), wanted)
 
 
 def test_no_shortcut_stands_where_the_identity_fits():

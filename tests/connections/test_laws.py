@@ -8,7 +8,7 @@ import torch
 from skipwise.branches import Zero
 from skipwise.connections import ConnectionDescription, Plain, Skip
 from skipwise.description import from_plain, read_yaml, to_plain, write_yaml
-from skipwise.networks import preresnet20, resnet20
+from skipwise.networks import Trunk, preresnet20, resnet20
 from skipwise.shapes import Place
 from tests.references import CONNECTIONS, SMALL, close
 
@@ -23,7 +23,9 @@ def test_a_description_survives_the_disk(description: ConnectionDescription):
 
 
 @pytest.mark.parametrize("description", SKIPPING, ids=repr)
-def test_with_a_zero_branch_the_carry_is_linear_in_the_stream_and_its_gradient_is_not_cut(description):
+def test_with_a_zero_branch_the_carry_is_linear_in_the_stream_and_its_gradient_is_not_cut(
+    description,
+):
     connection = description.build(PLACE, Skip()).double().eval()
     x = torch.randn(2, 4, 3, 3, dtype=torch.float64, requires_grad=True)
     y = description.collapse(connection(description.expand(x), Zero(PLACE)))
@@ -44,7 +46,9 @@ def test_every_parameter_of_a_network_is_alive(description: ConnectionDescriptio
     torch.manual_seed(0)
     model = replace(network, connection=description, width=4).build(SMALL).train()
     model(torch.randn(64, 3, 8, 8)).square().sum().backward()
-    dead = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    dead = [
+        name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0
+    ]
     assert dead == []
 
 
@@ -52,6 +56,7 @@ def test_every_parameter_of_a_network_is_alive(description: ConnectionDescriptio
 def test_the_trunk_equals_its_blocks_one_by_one(description: ConnectionDescription):
     model = replace(resnet20(), connection=description, width=4).build(SMALL).double().eval()
     trunk = model.get_submodule("trunk")
+    assert isinstance(trunk, Trunk)
     x = model.get_submodule("stem")(torch.randn(2, 3, 8, 8, dtype=torch.float64))
     states = list(trunk.states(x))
     assert len(states) == 10
@@ -59,9 +64,12 @@ def test_the_trunk_equals_its_blocks_one_by_one(description: ConnectionDescripti
 
 
 @pytest.mark.parametrize("description", SKIPPING, ids=repr)
-def test_a_network_whose_blocks_all_lost_their_branch_only_carries(description: ConnectionDescription):
+def test_a_network_whose_blocks_all_lost_their_branch_only_carries(
+    description: ConnectionDescription,
+):
     model = replace(resnet20(), connection=description, width=4).build(SMALL).eval()
     trunk, x = model.get_submodule("trunk"), torch.rand(2, 4, 8, 8)
+    assert isinstance(trunk, Trunk)
     whole, none = trunk(x), trunk.without(range(9))(x)
     assert not torch.equal(whole, none)
     assert torch.equal(trunk.without(())(x), whole)

@@ -1,4 +1,7 @@
-"""An interrupted and resumed run equals an uninterrupted one bit for bit: every strategy, every connection."""
+"""An interrupted and resumed run equals an uninterrupted one bit for bit.
+
+Of every strategy and every connection.
+"""
 
 import dataclasses
 import os
@@ -24,12 +27,19 @@ from skipwise.weights import read_tensors
 from tests.references import CONNECTIONS, rings_file
 
 NAMED = [vars(strategies)[name]() for name in ("sgd", "momentum", "nesterov", "adam", "adamw")]
-NOISY = dataclasses.replace(resnet20(), width=4, blocks=(1, 1), connection=StochasticDepth(survival=0.6))
+NOISY = dataclasses.replace(
+    resnet20(), width=4, blocks=(1, 1), connection=StochasticDepth(survival=0.6)
+)
 
 
 def an_experiment(tmp_path: Path, **changes) -> Experiment:
     path = rings_file(tmp_path / "rings.npz")
-    settings = {"steps": 14, "batch_size": 32, "augmentation": (PadCrop(padding=1), Flip()), **changes}
+    settings = {
+        "steps": 14,
+        "batch_size": 32,
+        "augmentation": (PadCrop(padding=1), Flip()),
+        **changes,
+    }
     network, strategy = settings.pop("network", NOISY), settings.pop("strategy", NAMED[2])
     return compose(str(path), network, strategy, **settings)[0]
 
@@ -57,7 +67,11 @@ def assert_equal(a: dict, b: dict) -> None:
     for name, value in a["run"]["model"].items():
         assert torch.equal(value, b["run"]["model"][name]), name
     for mine, other in zip(*(s["run"]["optimiser"]["state"].values() for s in (a, b)), strict=True):
-        assert all(torch.equal(torch.as_tensor(v), torch.as_tensor(other[k])) for k, v in mine.items() if v is not None)
+        assert all(
+            torch.equal(torch.as_tensor(v), torch.as_tensor(other[k]))
+            for k, v in mine.items()
+            if v is not None
+        )
     assert a["best"] == b["best"]
 
 
@@ -69,7 +83,9 @@ def steps_in(folder: Path) -> list[int]:
 def test_every_strategy_resumes_exactly(strategy, tmp_path: Path):
     strategy = dataclasses.replace(strategy, clip_norm=1.0, label_smoothing=0.1)
     experiment = an_experiment(tmp_path, strategy=strategy)
-    assert_equal(finished(experiment, tmp_path / "a"), cut_and_resumed(experiment, tmp_path / "b", 6))
+    assert_equal(
+        finished(experiment, tmp_path / "a"), cut_and_resumed(experiment, tmp_path / "b", 6)
+    )
     assert steps_in(tmp_path / "a") == steps_in(tmp_path / "b") == list(range(1, 15))
     best = [read_tensors(tmp_path / run / "best.safetensors")[0] for run in "ab"]
     assert all(torch.equal(value, best[1][name]) for name, value in best[0].items())
@@ -77,8 +93,12 @@ def test_every_strategy_resumes_exactly(strategy, tmp_path: Path):
 
 @pytest.mark.parametrize("connection", CONNECTIONS, ids=repr)
 def test_every_connection_resumes_exactly(connection: ConnectionDescription, tmp_path: Path):
-    experiment = an_experiment(tmp_path, network=dataclasses.replace(NOISY, connection=connection), parts=2)
-    assert_equal(finished(experiment, tmp_path / "a"), cut_and_resumed(experiment, tmp_path / "b", 9))
+    experiment = an_experiment(
+        tmp_path, network=dataclasses.replace(NOISY, connection=connection), parts=2
+    )
+    assert_equal(
+        finished(experiment, tmp_path / "a"), cut_and_resumed(experiment, tmp_path / "b", 9)
+    )
 
 
 def test_the_noise_does_not_depend_on_how_a_batch_is_cut(tmp_path: Path):
@@ -96,7 +116,9 @@ def test_the_noise_does_not_depend_on_how_a_batch_is_cut(tmp_path: Path):
 
 
 def test_a_finished_run_can_be_extended_and_goes_on_as_if_it_had_not_ended(tmp_path: Path):
-    short = an_experiment(tmp_path, strategy=dataclasses.replace(NAMED[2], schedule=strategies.Constant()))
+    short = an_experiment(
+        tmp_path, strategy=dataclasses.replace(NAMED[2], schedule=strategies.Constant())
+    )
     finished(short, tmp_path / "a")
     longer = finished(dataclasses.replace(short, steps=20), tmp_path / "b")
     for _ in go_on(tmp_path / "a", steps=20)[0].events():
@@ -113,13 +135,16 @@ def test_a_finished_run_resumed_without_a_length_stays_as_it_is(tmp_path: Path):
         pass
     assert_equal(before, load_checkpoint(tmp_path / "a" / "last.ckpt"))
     kept = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
-    assert kept[:-1] == journal.splitlines()[:-1]  # the test score is measured again; its seconds differ
+    # The last line is the test score, which is measured again: its seconds differ.
+    assert kept[:-1] == journal.splitlines()[:-1]
 
 
 def test_an_early_stopped_run_stays_stopped_and_can_be_extended(tmp_path: Path):
     frozen = dataclasses.replace(NAMED[0], peak_lr=1e-12, schedule=strategies.Constant())
     still = dataclasses.replace(NOISY, connection=StochasticDepth(survival=1.0))
-    experiment = an_experiment(tmp_path, strategy=frozen, network=still, epochs=40.0, steps=None, patience=3)
+    experiment = an_experiment(
+        tmp_path, strategy=frozen, network=still, epochs=40.0, steps=None, patience=3
+    )
     state = finished(experiment, tmp_path / "a")
     stopped = state["run"]["step"]
     assert stopped < 40 * 6
@@ -131,11 +156,24 @@ def test_an_early_stopped_run_stays_stopped_and_can_be_extended(tmp_path: Path):
     assert load_checkpoint(tmp_path / "a" / "last.ckpt")["run"]["step"] == stopped + 3
 
 
+def test_a_run_killed_before_its_first_save_begins_again(tmp_path: Path):
+    experiment = an_experiment(tmp_path)
+    whole = finished(experiment, tmp_path / "a")
+    session = begin(experiment, experiment.data.load(), tmp_path / "b")
+    for event in session.events():
+        if isinstance(event, Step) and event.step == 3:
+            break
+    assert not (tmp_path / "b" / "last.ckpt").exists()
+    for _ in go_on(tmp_path / "b")[0].events():
+        pass
+    assert_equal(whole, load_checkpoint(tmp_path / "b" / "last.ckpt"))
+
+
 def test_data_that_changed_are_noticed(tmp_path: Path):
     experiment = an_experiment(tmp_path)
     finished(experiment, tmp_path / "a")
     rings_file(tmp_path / "rings.npz", examples=245)
-    with pytest.raises(ValueError, match="the data of .* changed since it was trained"):
+    with pytest.raises(ValueError, match=r"the data of .* changed since it was trained"):
         go_on(tmp_path / "a", steps=30)
 
 
@@ -156,7 +194,9 @@ def test_a_users_own_data_with_noise_from_anywhere_resumes_exactly(tmp_path: Pat
             session.save()
             break
     resumed = skipwise.resume(str(tmp_path / "b"), data=Blobs())
-    assert_equal(load_checkpoint(tmp_path / "a" / "last.ckpt"), load_checkpoint(tmp_path / "b" / "last.ckpt"))
+    assert_equal(
+        load_checkpoint(tmp_path / "a" / "last.ckpt"), load_checkpoint(tmp_path / "b" / "last.ckpt")
+    )
     assert whole.test is not None
     assert resumed.test is not None
     assert whole.test.metrics == resumed.test.metrics
@@ -167,12 +207,11 @@ def command(*words: str) -> list[str]:
 
 
 def started(tmp_path: Path, name: str) -> subprocess.Popen:
-    words = ("train", str(tmp_path / "rings.npz"), "--network", "resnet20", "--set", "network.width=4", "--steps", "120")
-    noise = ("--set", "network.connection=StochasticDepth", "--set", "save_seconds=0.3", "--batch-size", "32")
+    words = "--network resnet20 --set network.width=4 --steps 120 --batch-size 32".split()
+    words += "--set network.connection=StochasticDepth --set save_seconds=0.3".split()
+    program = command("train", str(tmp_path / "rings.npz"), *words, "--out", str(tmp_path / name))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command(*words, *noise, "--out", str(tmp_path / name)), stderr=subprocess.PIPE, text=True, env=environment
-    )
+    return subprocess.Popen(program, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def wait_for(path: Path, process: subprocess.Popen, size: int = 1) -> None:
@@ -200,9 +239,17 @@ def test_a_killed_run_resumes_exactly_and_a_signalled_one_says_how(tmp_path: Pat
         stopped.send_signal(number)
         told = stopped.communicate()[1].splitlines()[-1]
         assert stopped.returncode == 128 + number
-        assert told.startswith(f"skipwise: stopped by {name}; the run in {tmp_path / name} is saved; go on with: skipwise resume")
+        assert told.startswith(
+            f"skipwise: stopped by {name}; the run in {tmp_path / name} is saved; "
+            "go on with: skipwise resume"
+        )
     for name in ("killed", "SIGINT", "SIGTERM"):
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        subprocess.run(command("resume", str(tmp_path / name), "--quiet"), check=True, env=environment)
-        assert_equal(load_checkpoint(tmp_path / "whole" / "last.ckpt"), load_checkpoint(tmp_path / name / "last.ckpt"))
+        subprocess.run(
+            command("resume", str(tmp_path / name), "--quiet"), check=True, env=environment
+        )
+        assert_equal(
+            load_checkpoint(tmp_path / "whole" / "last.ckpt"),
+            load_checkpoint(tmp_path / name / "last.ckpt"),
+        )
         assert steps_in(tmp_path / name) == list(range(1, 121))

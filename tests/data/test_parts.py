@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from skipwise.data import Batches, Digits, Shares, batch_index, find_data, fit_preprocessing, held_out, in_order
+from skipwise.data import (
+    Batches,
+    Digits,
+    Shares,
+    batch_index,
+    find_data,
+    fit_preprocessing,
+    held_out,
+    in_order,
+)
 from tests.conftest import DEBIAN_FASHION
 from tests.references import rings
 
@@ -58,7 +67,9 @@ def test_a_batch_larger_than_the_data_is_all_of_them():
 
 def test_the_test_part_never_moves_with_the_runs_seed():
     data = rings()
-    first, second = (Batches(data.train, data.preprocessing, size=8, seed=s, device=CPU)[0] for s in (0, 1))
+    first, second = (
+        Batches(data.train, data.preprocessing, size=8, seed=s, device=CPU)[0] for s in (0, 1)
+    )
     assert not torch.equal(first.index, second.index)
     assert rings().digest == data.digest
     held = [rings().test, data.test]
@@ -89,8 +100,10 @@ def test_parts_of_a_batch_are_its_examples_in_order():
 
 def test_digits_are_those_of_scikit_learn():
     from sklearn.datasets import load_digits
+    from sklearn.utils import Bunch
 
     data, bunch = Digits(shares=Shares(test=0.0, validation=0.0)).load(), load_digits()
+    assert isinstance(bunch, Bunch)
     pictures, labels = data.train.gather(torch.arange(1797))
     np.testing.assert_array_equal(pictures[:, 0].numpy(), np.round(bunch.images * 255 / 16))
     np.testing.assert_array_equal(labels.numpy(), bunch.target)
@@ -98,7 +111,9 @@ def test_digits_are_those_of_scikit_learn():
     assert any("no score is free of choices" in note for note in data.notes)
 
 
-@pytest.mark.skipif(not DEBIAN_FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+@pytest.mark.skipif(
+    not DEBIAN_FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed"
+)
 def test_fashion_mnist_is_the_published_set():
     data = find_data("fashion-mnist").load()
     assert data.validation is not None
@@ -110,5 +125,7 @@ def test_fashion_mnist_is_the_published_set():
 
 
 def test_shares_out_of_range_are_refused():
-    with pytest.raises(ValueError, match=r"test is a share of the data and must lie in \[0, 1\), got 1.5"):
+    with pytest.raises(
+        ValueError, match=r"test is a share of the data and must lie in \[0, 1\), got 1.5"
+    ):
         replace(Shares(), test=1.5)

@@ -1,4 +1,4 @@
-"""Folders, arrays and a user's own data: read right, or refused in one sentence that names the place."""
+"""Folders, arrays and a user's own data: read right, or refused in a sentence naming the place."""
 
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from skipwise.description import Call
 from tests.references import rings_file
 
 
-def paint(path: Path, colour: tuple[int, int, int] | int = (200, 10, 10), size: tuple[int, int] = (10, 8)) -> Path:
+def paint(
+    path: Path, colour: tuple[int, int, int] | int = (200, 10, 10), size: tuple[int, int] = (10, 8)
+) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(path)
     return path
@@ -71,7 +73,9 @@ def test_mixed_sizes_are_brought_to_the_commonest_and_it_is_said(folder: Path):
     paint(folder / "cat" / "large.png", size=(50, 40))
     data = Folder(path=str(folder)).load()
     assert data.ends.inputs == (3, 8, 10)
-    assert any("2 sizes are resized and cropped in the middle to 8×10" in note for note in data.notes)
+    assert any(
+        "2 sizes are resized and cropped in the middle to 8×10" in note for note in data.notes
+    )
 
 
 def test_sixteen_bits_keep_their_range_and_transparency_becomes_white(tmp_path: Path):
@@ -93,9 +97,13 @@ def test_a_picture_is_turned_upright_as_its_exif_says(tmp_path: Path):
     assert found.nonzero().tolist() == [[0, 1]]
 
 
-def test_an_empty_class_a_single_class_and_a_missing_folder_are_refused(folder: Path, tmp_path: Path):
+def test_an_empty_class_a_single_class_and_a_missing_folder_are_refused(
+    folder: Path, tmp_path: Path
+):
     (folder / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty holds no picture; fill the class or remove its folder"):
+    with pytest.raises(
+        ValueError, match="empty holds no picture; fill the class or remove its folder"
+    ):
         Folder(path=str(folder)).load()
     paint(tmp_path / "one" / "cat" / "1.png")
     with pytest.raises(ValueError, match="one has one class only, 'cat'"):
@@ -139,11 +147,23 @@ def test_arrays_of_numbers_are_regression_and_equal_shapes_share_a_scale(tmp_pat
     [
         ({"z": np.zeros(3)}, "has z; it needs x and y"),
         ({"x": np.zeros((3, 2)), "y": np.zeros(2, int)}, "3 inputs but 2 targets"),
-        ({"x": np.array([[1.0], [np.nan]]), "y": np.array([0, 1])}, "train input 1 holds NaN or infinity"),
-        ({"x": np.zeros((4, 2)), "y": np.array([0, 1, 2, -1])}, "labels of the .* part run from -1"),
-        ({"x": np.zeros((4, 2)), "y": np.array([0, 1, 1, 5]), "classes": np.array(["a", "b"])}, "there are 2 classes"),
+        (
+            {"x": np.array([[1.0], [np.nan]]), "y": np.array([0, 1])},
+            "train input 1 holds NaN or infinity",
+        ),
+        (
+            {"x": np.zeros((4, 2)), "y": np.array([0, 1, 2, -1])},
+            "labels of the .* part run from -1",
+        ),
+        (
+            {"x": np.zeros((4, 2)), "y": np.array([0, 1, 1, 5]), "classes": np.array(["a", "b"])},
+            "there are 2 classes",
+        ),
         ({"x": np.zeros((4, 2)), "y": np.array([0, 0, 0, 0])}, "one class only"),
-        ({"x": np.zeros((9, 2)), "y": np.array([0, 2] * 4 + [2])}, "class '1' has no training example"),
+        (
+            {"x": np.zeros((9, 2)), "y": np.array([0, 2] * 4 + [2])},
+            "class '1' has no training example",
+        ),
         ({"x": np.array(["a", "b"]), "y": np.array([0, 1])}, "numbers are needed"),
     ],
 )
@@ -165,7 +185,7 @@ def test_words_become_data_or_a_sentence_with_the_nearest_name(folder: Path):
     assert find_data("digits").name == "digits"
     assert isinstance(find_data(str(folder)), Folder)
     assert isinstance(find_data("package.module:thing"), Own)
-    with pytest.raises(ValueError, match="no data set 'digts'.*did you mean 'digits'"):
+    with pytest.raises(ValueError, match=r"no data set 'digts'.*did you mean 'digits'"):
         find_data("digts")
     with pytest.raises(ValueError, match="missing/set does not exist"):
         find_data("missing/set")

@@ -28,7 +28,8 @@ def test_cifar_networks_and_their_plain_twins_have_the_published_sizes(kind: str
 def test_option_b_adds_the_two_projections(depth: int):
     network = replace(vars(networks)[f"resnet{depth}"](), shortcut=Projected())
     projections = (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64)
-    assert measure_size(network.build(CIFAR), CIFAR.inputs).parameters == PARAMETERS[depth] + projections
+    size = measure_size(network.build(CIFAR), CIFAR.inputs)
+    assert size.parameters == PARAMETERS[depth] + projections
 
 
 def test_pre_activation_resnet110_has_the_published_size():
@@ -49,7 +50,8 @@ def test_depth_counts_the_weighted_layers(depth: int):
 
 def test_rows_add_up_and_give_the_shapes_of_the_paper():
     size = measure_size(resnet20().build(CIFAR), CIFAR.inputs)
-    assert [row.shape for row in size.rows] == [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8), (10,)]
+    shapes = [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8), (10,)]
+    assert [row.shape for row in size.rows] == shapes
     # stage 1: three blocks of two 3×3 convolutions of 16 channels, two norms of 16 each
     assert size.rows[1].parameters == 3 * 2 * (9 * 16 * 16 + 2 * 16)
     assert size.rows[1].macs == 3 * 2 * 9 * 16 * 16 * 32 * 32
@@ -58,7 +60,8 @@ def test_rows_add_up_and_give_the_shapes_of_the_paper():
 def test_memory_counts_what_the_backward_pass_keeps():
     linear = nn.Sequential(nn.Linear(7, 5, bias=False), nn.ReLU(), nn.Linear(5, 3, bias=False))
     size = measure_size(linear, (7,))
-    assert [row.memory_bytes for row in size.rows] == [7 * 4, 5 * 4, 0]  # the input; ReLU's output, which the next reads
+    kept = [7 * 4, 5 * 4, 0]  # the input; ReLU's output, which the next reads
+    assert [row.memory_bytes for row in size.rows] == kept
     assert size.macs == 7 * 5 + 5 * 3
 
 

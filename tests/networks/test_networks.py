@@ -10,12 +10,24 @@ from torch.nn.functional import conv2d, linear
 
 from skipwise import Residual
 from skipwise.connections import Hyper, Padded, Plain
-from skipwise.networks import Outermost, build_network, plain20, preresnet20, residual_linear, resnet20
+from skipwise.networks import (
+    Outermost,
+    build_network,
+    plain20,
+    preresnet20,
+    residual_linear,
+    resnet20,
+)
 from skipwise.shapes import Ends, Place
 from tests.references import SMALL, close, randomised
 
 CIFAR = Ends(inputs=(3, 32, 32), outputs=(10,))
-OUR_NAMES = {"conv1": "branch.conv1", "conv2": "branch.conv2", "bn1": "branch.norm1", "bn2": "branch.norm2"}
+OUR_NAMES = {
+    "conv1": "branch.conv1",
+    "conv2": "branch.conv2",
+    "bn1": "branch.norm1",
+    "bn2": "branch.norm2",
+}
 
 
 def our_name(theirs: str, blocks: int) -> str:
@@ -32,10 +44,13 @@ def our_name(theirs: str, blocks: int) -> str:
 def test_weights_trained_by_others_give_the_logits_of_others(shared, file: str, blocks: int):
     folder = shared / "resnet_cifar10_weights"
     theirs = torch.load(folder / f"{file}.th", map_location="cpu", weights_only=True)["state_dict"]
-    model = replace(resnet20(), blocks=(blocks,) * 3, shortcut=Padded(side="both")).build(CIFAR).eval()
-    missing = model.load_state_dict({our_name(k, blocks): v for k, v in theirs.items()}, strict=False)
+    description = replace(resnet20(), blocks=(blocks,) * 3, shortcut=Padded(side="both"))
+    model = description.build(CIFAR).eval()
+    renamed = {our_name(name, blocks): value for name, value in theirs.items()}
+    missing = model.load_state_dict(renamed, strict=False)
     assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys)
-    pictures = torch.from_numpy(np.load(folder / "cifar10_png20.npz")["x"]).permute(0, 3, 1, 2) / 255
+    pixels = torch.from_numpy(np.load(folder / "cifar10_png20.npz")["x"])
+    pictures = pixels.permute(0, 3, 1, 2) / 255
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     wanted = np.load(folder / "reference_logits.npz")[f"{file.partition('-')[0]}_png20"]
     with torch.no_grad():
@@ -51,6 +66,11 @@ def norm(x, module, suffix=""):
     return (x - mean.view(shape)) / (var + 1e-5).sqrt().view(shape) * w.view(shape) + b.view(shape)
 
 
+def halved(x):
+    """Write the padded shortcut: every second pixel, and zeros in the new channels."""
+    return torch.cat([x[:, :, ::2, ::2], 0 * x[:, :, ::2, ::2]], 1)
+
+
 @pytest.mark.parametrize("kind", ["residual", "plain", "preactivated"])
 def test_a_whole_network_equals_a_pass_written_by_hand(kind: str):
     description = {"residual": resnet20(), "plain": plain20(), "preactivated": preresnet20()}[kind]
@@ -61,16 +81,17 @@ def test_a_whole_network_equals_a_pass_written_by_hand(kind: str):
     h = h if pre else norm(h, p, "stem.norm.norm.").relu()
     for n, stride in ((0, 1), (1, 2)):
         at = f"trunk.blocks.{n}."
-        skip = torch.cat([h[:, :, ::2, ::2], 0 * h[:, :, ::2, ::2]], 1) if stride == 2 else h
+        w1, w2 = p[f"{at}branch.conv1.weight"], p[f"{at}branch.conv2.weight"]
+        skip = halved(h) if stride == 2 else h
         if pre:
             read = norm(h, p, f"{at}connection.skip.norm.norm.").relu()
-            skip = read if n == 0 else torch.cat([read[:, :, ::2, ::2], 0 * read[:, :, ::2, ::2]], 1)
-            f = conv2d(read, p[f"{at}branch.conv1.weight"], stride=stride, padding=1)
-            f = conv2d(norm(f, p, f"{at}branch.norm2.norm.").relu(), p[f"{at}branch.conv2.weight"], padding=1)
+            skip = read if n == 0 else halved(read)
+            f = conv2d(read, w1, stride=stride, padding=1)
+            f = conv2d(norm(f, p, f"{at}branch.norm2.norm.").relu(), w2, padding=1)
             h = skip + f
         else:
-            f = norm(conv2d(h, p[f"{at}branch.conv1.weight"], stride=stride, padding=1), p, f"{at}branch.norm1.")
-            f = norm(conv2d(f.relu(), p[f"{at}branch.conv2.weight"], padding=1), p, f"{at}branch.norm2.")
+            f = norm(conv2d(h, w1, stride=stride, padding=1), p, f"{at}branch.norm1.")
+            f = norm(conv2d(f.relu(), w2, padding=1), p, f"{at}branch.norm2.")
             h = (f if kind == "plain" else skip + f).relu()
     h = norm(h, p, "trunk.norm.norm.").relu() if pre else h
     close(model(x), linear(h.mean((2, 3)), p["head.linear.weight"], p["head.linear.bias"]))

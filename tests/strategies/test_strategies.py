@@ -10,10 +10,21 @@ from torch import nn
 from skipwise import strategies
 from skipwise.connections import Highway, Hyper, Projected
 from skipwise.networks import resnet20
-from skipwise.strategies import SGD, Constant, Cosine, Schedule, Strategy, WarmupLinear, decay_groups, decays
+from skipwise.strategies import (
+    SGD,
+    Constant,
+    Cosine,
+    Schedule,
+    Strategy,
+    WarmupLinear,
+    decay_groups,
+    decays,
+)
 from tests.references import SMALL, close
 
-NAMED = {name: vars(strategies)[name]() for name in ("sgd", "momentum", "nesterov", "adam", "adamw")}
+NAMED = {
+    name: vars(strategies)[name]() for name in ("sgd", "momentum", "nesterov", "adam", "adamw")
+}
 
 
 def factors(schedule: Schedule, steps: int) -> list[float]:
@@ -21,8 +32,9 @@ def factors(schedule: Schedule, steps: int) -> list[float]:
 
 
 def test_cosine_rises_and_falls_as_its_formula():
-    wanted = [(n + 1) / 10 for n in range(10)] + [0.5 * (1 + math.cos(math.pi * n / 90)) for n in range(90)]
-    assert factors(Cosine(warmup=0.1), 100) == pytest.approx(wanted, rel=1e-12)
+    rise = [(n + 1) / 10 for n in range(10)]
+    fall = [0.5 * (1 + math.cos(math.pi * n / 90)) for n in range(90)]
+    assert factors(Cosine(warmup=0.1), 100) == pytest.approx(rise + fall, rel=1e-12)
 
 
 def test_the_triangle_rises_and_falls_as_its_formula():
@@ -37,7 +49,9 @@ def test_constant_is_one_and_no_schedule_leaves_zero_to_one():
             assert all(0 < f <= 1 for f in factors(schedule, steps))
 
 
-def formula(strategy: Strategy, w: torch.Tensor, gradients: list[torch.Tensor], decay: float) -> torch.Tensor:
+def formula(
+    strategy: Strategy, w: torch.Tensor, gradients: list[torch.Tensor], decay: float
+) -> torch.Tensor:
     """Apply the update rule of the papers, one number at a time, for constant rate."""
     rule, eta = strategy.optimiser, strategy.peak_lr
     v, m = torch.zeros_like(w), torch.zeros_like(w)
@@ -76,8 +90,15 @@ def test_updates_equal_the_papers_formula(name: str, decay: float):
 def test_only_weights_of_maps_decay():
     network = replace(resnet20(), connection=Highway(), shortcut=Projected()).build(SMALL)
     named = {name for name, p in network.named_parameters() if decays(name, p)}
-    owners = {name: network.get_submodule(name.rpartition(".")[0]) for name, _ in network.named_parameters()}
-    assert named == {n for n, m in owners.items() if isinstance(m, nn.Conv2d | nn.Linear) and n.endswith("weight")}
+    owners = {
+        name: network.get_submodule(name.rpartition(".")[0])
+        for name, _ in network.named_parameters()
+    }
+    assert named == {
+        n
+        for n, m in owners.items()
+        if isinstance(m, nn.Conv2d | nn.Linear) and n.endswith("weight")
+    }
 
 
 def test_the_mixing_of_streams_never_decays():
@@ -104,8 +125,14 @@ def test_the_rate_is_the_peak_times_the_factor():
     [
         (lambda: replace(NAMED["sgd"], peak_lr=0.0), "peak_lr must be positive, got 0.0"),
         (lambda: replace(NAMED["sgd"], weight_decay=-1.0), "weight_decay must not be negative"),
-        (lambda: replace(NAMED["sgd"], clip_norm=0.0), "clip_norm must be positive, got 0.0; leave it out"),
-        (lambda: replace(NAMED["sgd"], label_smoothing=1.0), r"label_smoothing must lie in \[0, 1\)"),
+        (
+            lambda: replace(NAMED["sgd"], clip_norm=0.0),
+            "clip_norm must be positive, got 0.0; leave it out",
+        ),
+        (
+            lambda: replace(NAMED["sgd"], label_smoothing=1.0),
+            r"label_smoothing must lie in \[0, 1\)",
+        ),
         (lambda: SGD(nesterov=True), "nesterov has no effect without momentum"),
         (lambda: SGD(momentum=1.0), r"momentum must lie in \[0, 1\), got 1.0"),
         (lambda: Cosine(warmup=1.0), "warmup is a share of the run"),

@@ -30,7 +30,8 @@ def test_cross_entropy_is_its_formula(smoothing: float):
 def test_accuracy_and_loss_of_a_part_are_exact():
     task = Classification(classes=4, label_smoothing=0.3)
     metrics = task.metrics(task.tally(OUTPUT, batch(LABELS)))
-    assert metrics["accuracy"] == sum(int(r.argmax() == y) for r, y in zip(OUTPUT, LABELS, strict=True)) / 6
+    right = sum(int(r.argmax() == y) for r, y in zip(OUTPUT, LABELS, strict=True))
+    assert metrics["accuracy"] == right / 6
     nats = [-torch.log_softmax(r, 0)[y] for r, y in zip(OUTPUT, LABELS, strict=True)]
     assert metrics["loss"] == pytest.approx(float(sum(nats)) / 6, rel=1e-12)
 
@@ -52,7 +53,9 @@ def test_regression_metrics_are_those_of_scikit_learn():
 
 
 @pytest.mark.parametrize(
-    ("task", "targets"), [(Classification(classes=4), LABELS), (Regression(), NUMBERS)], ids=["classes", "numbers"]
+    ("task", "targets"),
+    [(Classification(classes=4), LABELS), (Regression(), NUMBERS)],
+    ids=["classes", "numbers"],
 )
 def test_sums_add_up_over_batches(task: Task, targets: torch.Tensor):
     whole = task.tally(OUTPUT, batch(targets))

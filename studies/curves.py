@@ -1,0 +1,58 @@
+"""A chart of smoothed curves as one SVG, for the README: no dependency, readable on light and dark pages."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 340, 56, 44, 34, 110
+COLOURS = ("#d1495b", "#8c2f39", "#5aa9e6", "#1d6fb8")
+
+
+def smoothed(values: Sequence[float], memory: float = 0.95) -> list[float]:
+    """Give the exponential mean, corrected for its start."""
+    found, mean, weight = [], 0.0, 0.0
+    for value in values:
+        mean, weight = memory * mean + (1 - memory) * value, memory * weight + (1 - memory)
+        found.append(mean / weight)
+    return found
+
+
+def write_chart(path: Path, curves: Mapping[str, Sequence[float]], *, title: str, across: str) -> None:
+    """Draw curves over the step, each named at its end.
+
+    Args:
+        path: The file.
+        curves: Values at steps 1, 2, … by name.
+        title: What is drawn, above the chart.
+        across: Name of the horizontal axis.
+    """
+    lines = {name: smoothed(values) for name, values in curves.items()}
+    steps = max(len(v) for v in lines.values())
+    top = max(v for values in lines.values() for v in values)
+    inner_width, inner_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+    def place(step: int, value: float) -> tuple[float, float]:
+        return LEFT + inner_width * step / steps, TOP + inner_height * (1 - value / top)
+
+    parts = [f'<text x="{LEFT}" y="18" font-weight="bold">{title}</text>']
+    for tick in range(5):
+        y = place(0, top * tick / 4)[1]
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{LEFT + inner_width}" stroke="#888" stroke-opacity=".25"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{top * tick / 4:.1f}</text>')
+        x = place(steps * tick // 4, 0)[0]
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 24}" text-anchor="middle">{steps * tick // 4}</text>')
+    parts.append(f'<text x="{LEFT + inner_width / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{across}</text>')
+    ends: list[float] = []
+    for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
+        points = " ".join("{:.1f},{:.1f}".format(*place(n + 1, v)) for n, v in enumerate(values) if n % 3 == 0)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        y = place(0, values[-1])[1]
+        while any(abs(y - other) < 14 for other in ends):
+            y -= 2
+        ends.append(y)
+        parts.append(f'<text x="{LEFT + inner_width + 8}" y="{y + 4:.1f}" fill="{colour}">{name} {values[-1]:.2f}</text>')
+    style = "<style>text{font:12px sans-serif}text:not([fill]){fill:#777}</style>"
+    body = "\n".join(parts)
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
+        f"<title>{title}</title>{style}\n{body}\n</svg>\n"
+    )
