@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,9 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
     def likeness(other: str) -> tuple[float, int]:
         ratio = difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
-        return ratio, len(commonprefix([word, other]))
+        return ratio, sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(word, other, strict=False))
+        )
 
     best = max(known, key=likeness, default="")
     if best and likeness(best)[0] >= 0.6:

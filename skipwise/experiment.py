@@ -47,7 +47,8 @@ class Experiment:
         parts: A batch is computed in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one; 0 never stops.
         augmentation: Of training pictures; None takes what suits the data.
-        precision: ``"auto"`` (bfloat16 where the hardware has it, float32 for regression), ``"float32"`` or ``"bfloat16"``.
+        precision: ``"auto"`` (bfloat16 where the hardware has it, float32 for regression),
+            ``"float32"`` or ``"bfloat16"``.
         save_seconds: Longest time between two saves.
     """
 

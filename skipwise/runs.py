@@ -50,7 +50,7 @@ def go_on(
         The session, and what was refused on the way to it.
 
     Raises:
-        ValueError: If it is no run, its checkpoints are damaged, or it has taken more steps already.
+        ValueError: If it is no run, its saves are damaged, or it has taken more steps already.
     """
     experiment = experiment_of(folder, allow=allow)
     state, refused = newest_checkpoint(folder)

@@ -1,4 +1,4 @@
-"""A chart of smoothed curves as one SVG, for the README: no dependency, readable on light and dark pages."""
+"""A chart of smoothed curves as one SVG, readable on light and dark pages."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,9 @@ def smoothed(values: Sequence[float], memory: float = 0.95) -> list[float]:
     return found
 
 
-def write_chart(path: Path, curves: Mapping[str, Sequence[float]], *, title: str, across: str) -> None:
+def write_chart(
+    path: Path, curves: Mapping[str, Sequence[float]], *, title: str, across: str
+) -> None:
     """Draw curves over the step, each named at its end.
 
     Args:
@@ -36,20 +38,31 @@ def write_chart(path: Path, curves: Mapping[str, Sequence[float]], *, title: str
     parts = [f'<text x="{LEFT}" y="18" font-weight="bold">{title}</text>']
     for tick in range(5):
         y = place(0, top * tick / 4)[1]
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{LEFT + inner_width}" stroke="#888" stroke-opacity=".25"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{top * tick / 4:.1f}</text>')
+        parts.append(
+            f'<path d="M{LEFT} {y:.1f}H{LEFT + inner_width}" stroke="#888" stroke-opacity=".25"/>'
+        )
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{top * tick / 4:.1f}</text>'
+        )
         x = place(steps * tick // 4, 0)[0]
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 24}" text-anchor="middle">{steps * tick // 4}</text>')
-    parts.append(f'<text x="{LEFT + inner_width / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{across}</text>')
+        parts.append(
+            f'<text x="{x:.1f}" y="{HEIGHT - 24}" text-anchor="middle">{steps * tick // 4}</text>'
+        )
+    middle = LEFT + inner_width // 2
+    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{across}</text>')
     ends: list[float] = []
     for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
-        points = " ".join("{:.1f},{:.1f}".format(*place(n + 1, v)) for n, v in enumerate(values) if n % 3 == 0)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        at = (place(n, v) for n, v in enumerate(values, start=1) if n % 3 == 1)
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+        parts.append(
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        )
         y = place(0, values[-1])[1]
         while any(abs(y - other) < 14 for other in ends):
             y -= 2
         ends.append(y)
-        parts.append(f'<text x="{LEFT + inner_width + 8}" y="{y + 4:.1f}" fill="{colour}">{name} {values[-1]:.2f}</text>')
+        where = f'x="{LEFT + inner_width + 8}" y="{y + 4:.1f}"'
+        parts.append(f'<text {where} fill="{colour}">{name} {values[-1]:.2f}</text>')
     style = "<style>text{font:12px sans-serif}text:not([fill]){fill:#777}</style>"
     body = "\n".join(parts)
     path.write_text(

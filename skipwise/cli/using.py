@@ -8,9 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from torch import Tensor
 
 from skipwise.cli.progress import in_words
-from skipwise.data import CLASSES, Dataset, Examples, find_data
+from skipwise.data import (
+    CLASSES,
+    Arrays,
+    Data,
+    Dataset,
+    Examples,
+    Folder,
+    Own,
+    Shares,
+    find_data,
+    read_inputs,
+)
 from skipwise.prediction import Prediction, Predictor, load, picture_files, skipping_bad
 from skipwise.records import EvaluationRecord, finite
 from skipwise.runs import experiment_of
@@ -27,7 +39,7 @@ def evaluate(
     data: str | None = None,
     /,
     *,
-    part: str = "test",
+    part: str | None = None,
     allow: Words = (),
     json: Flag = False,
 ) -> None:
@@ -35,9 +47,9 @@ def evaluate(
 
     Args:
         run: The run's folder, or a file of weights (which needs DATA).
-        data: Other data: a name, a folder or a file, as for train; all of its examples if
-            it has no parts.
-        part: train, validation or test.
+        data: Other data: a name, a folder or a file, as for train; pictures are brought to
+            the network's size. All of its examples count if it has no parts of its own.
+        part: train, validation or test; test if left out.
         allow: A package of yours that the run names.
         json: Print the result as one JSON object.
 
@@ -46,7 +58,7 @@ def evaluate(
     """
     predictor = load(run, allow=allow)
     if data is not None:
-        dataset = find_data(data).load()
+        dataset = _fitted(find_data(data), predictor).load()
     elif run.is_dir():
         dataset = experiment_of(run, allow=allow).data.load()
     else:
@@ -54,6 +66,7 @@ def evaluate(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
     _check(predictor, dataset)
+    part = part or ("train" if data is not None and dataset.test is None else "test")
     record = _score(predictor, _part(dataset, part), part, precision=_precision(run, allow))
     if json:
         print(_json({**record.metrics, "examples": record.examples, "part": part, "run": str(run)}))
@@ -70,13 +83,13 @@ def predict(
     allow: Words = (),
     json: Flag = False,
 ) -> None:
-    """Predict the classes of picture files, with the preprocessing of the training.
+    """Predict picture files, or the rows of a file .npz, with the preprocessing of the training.
 
     Args:
         run: The run's folder, or a file of weights.
-        files: Pictures, or folders of them.
-        csv: Write file, class, probability and the probability of every class to this
-            table.
+        files: Pictures, folders of them, or one file .npz with x.
+        csv: Write a table: file, class, probability and the probability of every class; of a
+            regression, the row and its numbers.
         skip_bad: Leave out files that cannot be read, and say how many.
         allow: A package of yours that the run names.
         json: Print the result as one JSON object.
@@ -86,46 +99,71 @@ def predict(
     """
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
-    predictor = load(run, allow=allow)
-    paths, skipped = picture_files(files), []
-    found = list(
-        skipping_bad(predictor, paths, skipped) if skip_bad else predictor.predict_files(paths)
-    )
+    predictor, skipped = load(run, allow=allow), []
+    if files[0].endswith(".npz") and len(files) == 1:
+        rows = read_inputs(Path(files[0]))
+        if predictor.card.task != CLASSES:
+            _tell(_numbers(predictor.outputs(rows).flatten(1)), run, csv, as_json=json)
+            return
+        found = predictor.predict(rows)
+    elif skip_bad:
+        found = list(skipping_bad(predictor, picture_files(files), skipped))
+    else:
+        found = list(predictor.predict_files(picture_files(files)))
     for error in skipped:
         print(f"skipwise: skipped: {error}", file=sys.stderr)
-    if csv is not None:
-        _write_csv(csv, found, predictor.classes)
-    if json:
-        print(
-            _json({
-                "run": str(run),
-                "predictions": [dataclasses.asdict(p) for p in found],
-                "skipped": len(skipped),
-            })
-        )
-    elif csv is None:
-        width = max((len(p.source) for p in found), default=0)
-        for p in found:
-            print(f"{p.source:<{width}}  {p.label}  {p.probability:.4f}")
+    _tell([_row(p) for p in found], run, csv, as_json=json, skipped=len(skipped))
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    likeliest = {"class": prediction.label, "probability": prediction.probability}
+    return {"file": prediction.source, **likeliest, "probabilities": prediction.probabilities}
+
+
+def _numbers(outputs: Tensor) -> list[dict[str, Any]]:
+    return [
+        {"row": n, **{f"output_{k}": value for k, value in enumerate(row)}}
+        for n, row in enumerate(outputs.tolist())
+    ]
+
+
+def _tell(
+    rows: list[dict[str, Any]], run: Path, table: Path | None, *, as_json: bool, skipped: int = 0
+) -> None:
+    """Write the table if one is wanted, and print the rows or where they are."""
+    if table is not None:
+        with table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)  # by column, not by name: a class may be called "file"
+            for n, row in enumerate(rows):
+                own = {k: v for k, v in row.items() if k != "probabilities"}
+                each = row.get("probabilities", {})
+                if n == 0:
+                    writer.writerow([*own, *each])
+                writer.writerow([*own.values(), *each.values()])
+    if as_json:
+        print(_json({"run": str(run), "predictions": rows, "skipped": skipped}))
+    elif table is not None:
+        print(f"{len(rows)} predictions in {table}")
     else:
-        print(f"{len(found)} predictions in {csv}")
+        width = max((len(str(row.get("file", row.get("row")))) for row in rows), default=0)
+        for row in rows:
+            first, *values = (v for k, v in row.items() if k != "probabilities")
+            words = (f"{v:.4f}" if isinstance(v, float) else v for v in values)
+            print(f"{first!s:<{width}}  {'  '.join(words)}")
 
 
 def _json(value: Any) -> str:
     return json.dumps(finite(value), ensure_ascii=False)
 
 
-def _write_csv(path: Path, found: list[Prediction], classes: tuple[str, ...]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "class", "probability", *classes])
-        for p in found:
-            writer.writerow([
-                p.source,
-                p.label,
-                f"{p.probability:.6f}",
-                *(f"{v:.6f}" for v in p.probabilities.values()),
-            ])
+def _fitted(data: Data, predictor: Predictor) -> Data:
+    """Hold nothing out of data that are only looked at; bring pictures to the network's size."""
+    if isinstance(data, Folder | Arrays | Own):
+        data = dataclasses.replace(data, shares=Shares(validation=0.0, test=0.0))
+    if isinstance(data, Folder):
+        wanted = predictor.preprocessing
+        data = dataclasses.replace(data, size=wanted.size, channels=wanted.channels)
+    return data
 
 
 def _check(predictor: Predictor, dataset: Dataset) -> None:

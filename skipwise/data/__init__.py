@@ -13,7 +13,7 @@ from skipwise.data.find import NAMED, digits, fashion_mnist, find_data
 from skipwise.data.order import batch_index
 from skipwise.data.pictures import SUFFIXES, UnreadablePicture, read_picture
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing
-from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own
+from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own, read_inputs
 from skipwise.data.split import held_out
 
 __all__ = [
@@ -47,5 +47,6 @@ __all__ = [
     "fit_preprocessing",
     "held_out",
     "in_order",
+    "read_inputs",
     "read_picture",
 ]

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import skipwise
 from skipwise.cli import main
 from skipwise.records import read_journal
 from tests.references import rings_file
@@ -121,7 +122,7 @@ def test_predict_prints_a_table_writes_csv_and_needs_no_training_data(
     assert code == 0
     found = json.loads(out)["predictions"]
     assert len(found) == 21
-    assert [p["label"] for p in found] == ["dog"] + ["cat"] * 20
+    assert [p["class"] for p in found] == ["dog"] + ["cat"] * 20
     assert all(sum(p["probabilities"].values()) == pytest.approx(1) for p in found)
     call(capsys, "predict", str(weights), f"{pictures}/dog", "--csv", "table.csv")
     rows = list(csv.DictReader(Path("table.csv").read_text().splitlines()))
@@ -359,4 +360,18 @@ def test_regression_from_arrays_reports_the_objective(capsys, tmp_path: Path):
     assert code == 0, err
     assert "regression, targets of shape (3,)" in err
     assert json.loads(out)["test"]["metrics"]["r2"] > 0.99
-    assert "reads examples of shape (3,), not picture" in fails(capsys, "predict", "line", line)
+    found = json.loads(call(capsys, "predict", "line", line, "--json")[1])["predictions"]
+    numbers = torch.tensor([list(row.values())[1:] for row in found])
+    torch.testing.assert_close(numbers, skipwise.load("line").outputs(x), rtol=1e-6, atol=1e-6)
+    assert "reads examples of shape (3,), not picture" in fails(
+        capsys, "predict", "line", line, line
+    )
+
+
+def test_a_folder_of_other_sizes_is_evaluated_whole_at_the_networks_size(capsys, pictures: str):
+    call(capsys, "train", pictures, "--epochs", "15", "--out", "pets-run", *SMALL)
+    for path in Path(pictures).rglob("*.png"):
+        Image.open(path).resize((30, 40)).save(path)
+    code, out, err = call(capsys, "evaluate", "pets-run", pictures, "--json")
+    assert code == 0, err
+    assert json.loads(out).items() >= {"examples": 40, "part": "train", "accuracy": 1.0}.items()

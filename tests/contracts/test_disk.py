@@ -1,4 +1,4 @@
-"""A full or read-only disk: one sentence, exit code 2, the save before stays, and the run can go on."""
+"""A full or read-only disk: one sentence, exit code 2, the save before stays, the run can go on."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("processes")]
 
 
 def call(*words: str, largest_file: int | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command, perhaps on a machine where no file may grow beyond a size, as on a full disk."""
+    """Run a command, perhaps where no file may grow beyond a size, as on a full disk."""
 
     def limit() -> None:
         if largest_file is not None:
@@ -46,7 +46,8 @@ def test_a_full_disk_loses_nothing(tmp_path: Path):
 
 def test_a_full_disk_leaves_the_save_before(tmp_path: Path):
     rings = str(rings_file(tmp_path / "rings.npz"))
-    assert call("train", rings, "--set", "network.width=8", "--epochs", "1", "--out", "run").returncode == 0
+    words = ("train", rings, "--set", "network.width=8", "--epochs", "1", "--out", "run")
+    assert call(*words).returncode == 0
     before = Path("run/last.ckpt").read_bytes()
     assert call("resume", "run", "--epochs", "3", largest_file=100_000).returncode == 2
     assert Path("run/last.ckpt").read_bytes() == before
@@ -58,10 +59,11 @@ def test_a_read_only_disk_is_one_sentence(tmp_path: Path):
     rings = str(rings_file(tmp_path / "rings.npz"))
     assert call("train", rings, "--steps", "1", "--out", "here/run").returncode == 0
     mount = 'mount --bind here here && mount -o remount,ro,bind here && exec "$@"'
-    for words in (("resume", "here/run", "--steps", "3"), ("train", rings, "--steps", "1", "--out", "here/new")):
-        done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", mount, "sh", *PROGRAM, *words], capture_output=True, text=True
-        )
+    program = ["unshare", "--mount", "sh", "-c", mount, "sh", *PROGRAM]
+    again = ("resume", "here/run", "--steps", "3")
+    anew = ("train", rings, "--steps", "1", "--out", "here/new")
+    for words in (again, anew):
+        done = subprocess.run([*program, *words], capture_output=True, text=True)
         if "mount" in done.stderr:
             pytest.skip(f"this machine does not let root mount: {done.stderr.strip()}")
         assert done.returncode == 2

@@ -4,10 +4,10 @@ Takes a description, gives a Dataset.
 Imports the contracts of data.
 """
 
-from skipwise.data.sources.arrays import Arrays
+from skipwise.data.sources.arrays import Arrays, read_inputs
 from skipwise.data.sources.digits import Digits
 from skipwise.data.sources.fashion_mnist import FashionMNIST
 from skipwise.data.sources.folder import Folder
 from skipwise.data.sources.own import Own
 
-__all__ = ["Arrays", "Digits", "FashionMNIST", "Folder", "Own"]
+__all__ = ["Arrays", "Digits", "FashionMNIST", "Folder", "Own", "read_inputs"]

@@ -61,6 +61,19 @@ class Arrays(Data):
         return assemble(self.name, parts, self.shares, classes=names, flip=self.flip)
 
 
+def read_inputs(path: Path) -> Tensor:
+    """Read the inputs of a file without its targets, for a prediction.
+
+    Raises:
+        ValueError: If the file cannot be read or has no inputs.
+    """
+    arrays = _open(path)
+    found = next((arrays[name] for name in INPUTS if name in arrays), None)
+    if found is None:
+        raise ValueError(f"{path} has {', '.join(sorted(arrays)) or 'no arrays'}; it needs x")
+    return _inputs(found)
+
+
 def _open(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise ValueError(f"{path} does not exist or is no file")

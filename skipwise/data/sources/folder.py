@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,24 +30,25 @@ class Folder(Data):
     Args:
         path: The folder; below it class folders, or ``train``, ``val`` and ``test`` with class
             folders below.
-        size: Side of the square that pictures are brought to; 0 keeps the commonest size, at most
-            224.
+        size: Height and width that pictures are brought to; empty takes the commonest, at most 224.
+        channels: 1 for grey, 3 for colour; 0 is grey where all pictures are.
         shares: What is held out where parts are missing.
         flip: Whether the mirror image is as good an example.
         skip_bad: Leave out files that cannot be read, and say how many; else stop at the first.
     """
 
     path: str
-    size: int = 0
+    size: tuple[int, ...] = ()
+    channels: int = 0
     shares: Shares = field(default_factory=Shares)
     flip: bool = True
     skip_bad: bool = False
 
     def __post_init__(self):
-        if self.size < 0:
-            raise ValueError(
-                f"size must be a number of pixels, or 0 for the commonest, got {self.size}"
-            )
+        if len(self.size) not in (0, 2) or any(side < 1 for side in self.size):
+            raise ValueError(f"size must be [height, width] in pixels, got {list(self.size)}")
+        if self.channels not in (0, 1, 3):
+            raise ValueError(f"channels must be 1 or 3, or 0 to choose, got {self.channels}")
 
     @property
     def name(self) -> str:
@@ -64,27 +66,20 @@ class Folder(Data):
             raise ValueError(f"{root} does not exist or is no folder")
         files, classes = _find(root)
         paths = [path for part in files.values() for path, _ in part]
-        headers, bad = _each(header, paths, self.skip_bad)
+        headers = _each(header, paths, self.skip_bad)
         if not headers:
             raise ValueError(f"{root} holds no picture that can be read")
-        size, channels, notes = _choose(headers, self.size)
-        parts, decoding = {}, Counter[str]()
+        size, channels, notes = _choose(list(headers.values()), self.size, self.channels)
+        read = partial(read_picture, channels=channels, size=size)
+        pictures = _each(read, list(headers), self.skip_bad)
+        if skipped := len(paths) - len(pictures):
+            notes += (f"{skipped} files that cannot be read were skipped",)
+        parts = {}
         for part, listed in files.items():
-            good = [(path, label) for path, label in listed if str(path) not in bad]
-            pictures, broken = _each(
-                lambda path: read_picture(path, channels=channels, size=size),
-                [p for p, _ in good],
-                self.skip_bad,
-            )
-            decoding.update(broken)
-            labels = [label for path, label in good if str(path) not in broken]
-            empty = torch.empty((0, channels, *size), dtype=torch.uint8)
-            parts[part] = (
-                torch.stack(pictures) if pictures else empty,
-                torch.tensor(labels, dtype=torch.long),
-            )
-        skipped = len(bad) + len(decoding)
-        notes += (f"{skipped} files that cannot be read were skipped",) if skipped else ()
+            good = [(pictures[path], label) for path, label in listed if path in pictures]
+            stack = torch.stack if good else lambda _: torch.empty((0, channels, *size))
+            inputs = stack([picture for picture, _ in good]).to(torch.uint8)
+            parts[part] = (inputs, torch.tensor([label for _, label in good], dtype=torch.long))
         return assemble(self.name, parts, self.shares, classes=classes, flip=self.flip, notes=notes)
 
 
@@ -126,39 +121,34 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _choose(
-    headers: Sequence[tuple[tuple[int, int], bool]], side: int
-) -> tuple[tuple[int, int], int, tuple[str, ...]]:
+    headers: Sequence[tuple[tuple[int, int], bool]], wanted: tuple[int, ...], channels: int
+) -> tuple[tuple[int, ...], int, tuple[str, ...]]:
     sizes = Counter(size for size, _ in headers)
-    size = (side, side) if side else sizes.most_common(1)[0][0]
-    if max(size) > LARGEST and not side:
+    size = wanted or sizes.most_common(1)[0][0]
+    if max(size) > LARGEST and not wanted:
         size = (LARGEST, LARGEST)
-    channels = 1 if all(grey for _, grey in headers) else 3
+    channels = channels or (1 if all(grey for _, grey in headers) else 3)
     if set(sizes) == {size}:
         return size, channels, ()
     text = (
-        f"pictures of {len(sizes)} sizes are resized and cropped in the middle"
-        f" to {size[0]}×{size[1]} pixels"
+        f"pictures of {len(sizes)} size{'s' if len(sizes) > 1 else ''} are resized and cropped"
+        f" in the middle to {size[0]}×{size[1]} pixels"
     )
     return size, channels, (text,)
 
 
-def _each(
-    work: Callable[[Path], T], paths: list[Path], skip_bad: bool
-) -> tuple[list[T], dict[str, int]]:
+def _each(work: Callable[[Path], T], paths: list[Path], skip_bad: bool) -> dict[Path, T]:
     def attempt(path: Path) -> T | UnreadablePicture:
         try:
             return work(path)
         except UnreadablePicture as error:
             return error
 
-    good: list[T] = []
-    bad: dict[str, int] = {}
+    good: dict[Path, T] = {}
     with ThreadPoolExecutor(max(torch.get_num_threads(), 1)) as pool:
         for path, result in zip(paths, pool.map(attempt, paths), strict=True):
             if not isinstance(result, UnreadablePicture):
-                good.append(result)
-            elif skip_bad:
-                bad[str(path)] = 1
-            else:
+                good[path] = result
+            elif not skip_bad:
                 raise UnreadablePicture(f"{result}; mend or remove it, or add --skip-bad")
-    return good, bad
+    return good
