@@ -28,6 +28,8 @@ from skipwise.strategies import Strategy, nesterov
 from skipwise.tasks import Classification, Regression, Task
 from skipwise.training import PRECISIONS, Run, autocast_type, choose_device, place_model
 
+EPOCHS, STEPS = 10, 400  # the default length: so many epochs, and at least so many updates
+BATCH_SIZE = 128
 UNFITTED_STEPS = 10_000  # of a run whose length is a time, until its first steps are measured
 
 
@@ -59,7 +61,7 @@ class Experiment:
     steps: int | None = None
     seconds: float | None = None
     seed: int = 0
-    batch_size: int = 128
+    batch_size: int = BATCH_SIZE
     parts: int = 1
     patience: int = 0
     augmentation: tuple[Augmentation, ...] | None = None
@@ -200,7 +202,8 @@ def compose(
             own.
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: Nesterov's momentum if None.
-        **settings: Other fields of :class:`Experiment`; 10 epochs if no length is given.
+        **settings: Other fields of :class:`Experiment`. If no length is given: 10 epochs, or more
+            on small data, so that there are at least 400 updates.
 
     Raises:
         TypeError: If ``network`` is neither.
@@ -223,7 +226,8 @@ def compose(
     elif not isinstance(network, NetworkDescription | Call):
         network = Call(target=f"{network.__module__}:{network.__qualname__}")
     if all(settings.get(name) is None for name in ("epochs", "steps", "seconds")):
-        settings["epochs"] = 10.0
+        size = min(settings.get("batch_size") or BATCH_SIZE, len(dataset.train))
+        settings["epochs"] = float(max(EPOCHS, math.ceil(STEPS * size / len(dataset.train))))
     chosen = nesterov() if strategy is None else strategy
     experiment = Experiment(data=described, network=network, strategy=chosen, **settings)
     return experiment, dataset

@@ -113,6 +113,7 @@ class Session:
                 if self._ends_epoch(step.step) or step.step == self.run.steps:
                     yield from self._evaluate()
                 if signals or time.perf_counter() - self._saved > self.experiment.save_seconds:
+                    yield from self.journal.read()
                     self.save()
                 if signals:
                     raise Interrupted(signals[0], str(self.folder))

@@ -50,7 +50,8 @@ def train(
         network: A name (skipwise list networks), or package.module:function of your own;
             chosen by the data if left out.
         strategy: A name (skipwise list strategies); nesterov if left out.
-        epochs: Length in passes over the training part; 10 if no length is given.
+        epochs: Length in passes over the training part; if no length is given 10, more on
+            small data.
         steps: Length in updates.
         time: Length in time, 90s, 10m or 1h30m: the first steps are measured and the
             schedule is fitted to it.

@@ -58,7 +58,7 @@ class TimeBudget:
         if now >= self.seconds:
             return step
         first = self.last_fit == 0.0
-        if len(self._steps) < FIRST_STEPS and now < 0.1 * self.seconds:
+        if len(self._steps) < FIRST_STEPS and elapsed < 0.1 * self.seconds:
             return steps
         if not first and now - self.last_fit < REFIT_SHARE * self.seconds:
             return steps
