@@ -42,13 +42,18 @@ class Call:
         """The function's own name."""
         return self.target.rpartition(":")[2]
 
+    @property
+    def package(self) -> str:
+        """The package that holds it, which ``--allow`` names."""
+        return _package(self.target)
+
     def __call__(self, **context: Any) -> Any:
         """Call the function with its arguments and the parts of the context that it names.
 
         Raises:
             ValueError: If there is no such function, or its signature asks for anything else.
         """
-        function = _import(self.target, allow=(self.target.partition(":")[0].partition(".")[0],))
+        function = _import(self.target, allow=(self.package,))
         names = inspect.signature(function).parameters
         takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
         given = {k: v for k, v in context.items() if takes_all or k in names}
@@ -119,10 +124,14 @@ def to_plain(value: Any) -> Any:
     )
 
 
+def _package(name: str) -> str:
+    return name.partition(":")[0].partition(".")[0]
+
+
 def _import(name: str, allow: Iterable[str]) -> Any:
     module, _, attribute = name.partition(":") if ":" in name else name.rpartition(".")
-    package = module.partition(".")[0]
-    if package != HOME and package not in {a.partition(".")[0] for a in allow}:
+    package = _package(module)
+    if package != HOME and package not in {_package(allowed) for allowed in allow}:
         raise ValueError(
             f"{name!r} lies outside {HOME} and is not imported;"
             f" if you trust it, add --allow {package or name}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ def begin(
         ValueError: If the folder holds something already.
     """
     if folder is None:
-        folder = free_folder(Path("runs"), experiment)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        return _begin_below(Path("runs"), experiment, dataset, **options)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
             f"{folder} is not empty; resume the run in it, or name another folder with --out"
         )
@@ -143,10 +144,27 @@ def resume(
     return record_of(session)
 
 
+def _begin_below(above: Path, experiment: Experiment, dataset: Dataset, **options: Any) -> Session:
+    folder = free_folder(above, experiment)
+    try:
+        return Session(experiment, dataset, folder, **options)
+    except BaseException:
+        for made in (folder, above):  # what never began leaves no empty folder
+            with suppress(OSError):
+                made.rmdir()
+        raise
+
+
 def free_folder(above: Path, experiment: Experiment) -> Path:
-    """Give the next free folder name below ``above``: data, network, strategy and a number."""
+    """Make the next free folder below ``above``: data, network, strategy and a number.
+
+    Of several processes that ask at once each gets its own.
+    """
     stem = f"{experiment.data.name}-{experiment.network.name}-{experiment.strategy.name}"
     number = 1
-    while (above / f"{stem}-{number}").exists():
+    while True:
+        folder = above / f"{stem}-{number}"
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
         number += 1
-    return above / f"{stem}-{number}"

@@ -50,18 +50,16 @@ def write_chart(
         )
     middle = LEFT + inner_width // 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{across}</text>')
-    ends: list[float] = []
-    for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
+    for values, colour in zip(lines.values(), COLOURS, strict=False):
         at = (place(n, v) for n, v in enumerate(values, start=1) if n % 3 == 1)
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
-        y = place(0, values[-1])[1]
-        while any(abs(y - other) < 14 for other in ends):
-            y -= 2
-        ends.append(y)
-        where = f'x="{LEFT + inner_width + 8}" y="{y + 4:.1f}"'
+    floor = float(HEIGHT)
+    for values, name, colour in sorted(zip(lines.values(), lines, COLOURS, strict=False), key=_end):
+        floor = min(place(0, values[-1])[1], floor - 14)  # names stand in the order of the ends
+        where = f'x="{LEFT + inner_width + 8}" y="{floor + 4:.1f}"'
         parts.append(f'<text {where} fill="{colour}">{name} {values[-1]:.2f}</text>')
     style = "<style>text{font:12px sans-serif}text:not([fill]){fill:#777}</style>"
     body = "\n".join(parts)
@@ -69,3 +67,7 @@ def write_chart(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         f"<title>{title}</title>{style}\n{body}\n</svg>\n"
     )
+
+
+def _end(curve: tuple[Sequence[float], str, str]) -> float:
+    return curve[0][-1]

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 
 # The clock of --time begins with the program, not with the first step.
 STARTED = time.perf_counter()
+TRACEBACK = "SKIPWISE_TRACEBACK"
 ASSIGNMENT = re.compile(r"[A-Za-z][\w.-]*=")
 
 app = App(
@@ -50,34 +51,32 @@ app.command(
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command that the words name, and leave with its exit code.
-
-    Raises:
-        RuntimeError: If torch fails for another reason than a lack of memory.
-    """
+    """Run the command that the words name, and leave with its exit code."""
     sys.path.insert(0, os.getcwd())  # package.module:function names what lies in the user's folder
+    given = normalised(list(sys.argv[1:] if words is None else words))
     try:
-        app(
-            normalised(list(sys.argv[1:] if words is None else words)),
-            exit_on_error=False,
-            print_error=False,
-        )
-    except CycloptsError as error:
-        leave(" ".join(str(error).split()))
+        app(given, exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
         leave("stopped before there was anything to save", code=130)
     except BrokenPipeError:
         # A reader such as head had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        leave(f"{error.strerror or error}{where}; what was saved before is as it was")
-    except (ValueError, TypeError) as error:
-        leave(str(error))
-    except RuntimeError as error:
-        if "out of memory" not in str(error) and "can't allocate memory" not in str(error):
+    except Exception as error:
+        if TRACEBACK in os.environ:
             raise
-        leave("there is not enough memory; set a smaller --batch-size, or more --parts")
+        leave(sentence_of(error))
+
+
+def sentence_of(error: Exception) -> str:
+    """Say what is wrong; of an error that no check foresaw, how to see where it comes from."""
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}; what was saved before is as it was"
+    if isinstance(error, CycloptsError | ValueError | TypeError):
+        return str(error)
+    if isinstance(error, MemoryError) or re.search("out of memory|t allocate memory", str(error)):
+        return "there is not enough memory; set a smaller --batch-size, or more --parts"
+    return f"{type(error).__name__}: {error}; set {TRACEBACK}=1 to see where it comes from"
 
 
 def normalised(words: list[str]) -> list[str]:
@@ -104,5 +103,5 @@ def leave(sentence: str, *, code: int = 2) -> None:
     Raises:
         SystemExit: Always.
     """
-    print(f"skipwise: {sentence}", file=sys.stderr)
+    print(f"skipwise: {' '.join(sentence.split())}", file=sys.stderr)
     raise SystemExit(code)

@@ -12,6 +12,7 @@ from skipwise.cli.app import STARTED, leave
 from skipwise.cli.progress import watch
 from skipwise.cli.words import apply_settings, find_network, find_strategy, parse_time
 from skipwise.data import Data, Folder, Own, find_data
+from skipwise.description import Call
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.records import RunRecord, finite
 from skipwise.runs import begin, go_on, record_of
@@ -159,13 +160,12 @@ def _introduce(session: Session) -> None:
         if dataset.classes
         else f"targets of shape {dataset.ends.outputs}"
     )
-    parts = {"validation": dataset.validation, "test": dataset.test}
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items() if part is not None)
     parameters = sum(p.numel() for p in session.run.model.parameters())
     numbers = "bfloat16" if session.run.autocast else "float32"
     lines = [
-        f"{dataset.name}: {dataset.task}, {kinds}, examples {shape},"
-        f" {len(dataset.train)} train, {sizes}",
+        f"{dataset.name}: {dataset.task}, {kinds}, examples {shape}, {sizes}",
         *dataset.notes,
         f"{experiment.network.name} ({parameters:,} parameters), {experiment.strategy.name},"
         f" seed {experiment.seed}, batches of {session.run.batches.size},"
@@ -194,13 +194,8 @@ def _finish(session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, .
 
 
 def _packages(experiment: Experiment, allow: tuple[str, ...]) -> list[str]:
-    calls = [
-        experiment.network,
-        experiment.data.dataset if isinstance(experiment.data, Own) else None,
-    ]
-    named = [
-        word.target.partition(":")[0].partition(".")[0] for word in calls if hasattr(word, "target")
-    ]
+    own = experiment.data.dataset if isinstance(experiment.data, Own) else None
+    named = [thing.package for thing in (experiment.network, own) if isinstance(thing, Call)]
     return list(dict.fromkeys([*allow, *named]))
 
 

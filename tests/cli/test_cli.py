@@ -2,6 +2,7 @@
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from safetensors.torch import save_file
 
 import skipwise
 from skipwise.cli import main
+from skipwise.experiment import compose
 from skipwise.records import read_journal
+from skipwise.runs import free_folder
 from tests.references import rings_file
 
 SMALL = "--set network.width=4 --set network.blocks=[1,1] --batch-size 32 --quiet".split()
@@ -375,3 +378,28 @@ def test_a_folder_of_other_sizes_is_evaluated_whole_at_the_networks_size(capsys,
     code, out, err = call(capsys, "evaluate", "pets-run", pictures, "--json")
     assert code == 0, err
     assert json.loads(out).items() >= {"examples": 40, "part": "train", "accuracy": 1.0}.items()
+
+
+def test_a_fault_in_a_users_code_is_a_sentence_that_says_how_to_see_more(capsys, monkeypatch):
+    Path("faulty_here.py").write_text(
+        "from torch import nn\ndef net(classes): return nn.Linear(3, classes)\n"
+    )
+    told = fails(capsys, "train", "digits", "--network", "faulty_here:net", "--quiet")
+    assert told.startswith("skipwise: RuntimeError: mat1 and mat2 shapes cannot be multiplied")
+    assert "set SKIPWISE_TRACEBACK=1 to see where it comes from" in told
+    monkeypatch.setenv("SKIPWISE_TRACEBACK", "1")
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        main(["train", "digits", "--network", "faulty_here:net", "--quiet"])
+
+
+def test_runs_that_begin_at_once_get_folders_of_their_own(tmp_path: Path):
+    experiment = compose("digits", epochs=1)[0]
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: free_folder(tmp_path / "runs", experiment), range(24)))
+    assert len(set(folders)) == 24
+
+
+def test_what_never_began_leaves_no_folder(capsys, rings: str):
+    told = fails(capsys, "train", rings, "--network", "residual_linear", "--steps", "1")
+    assert "must have the input's shape" in told
+    assert not Path("runs").exists()

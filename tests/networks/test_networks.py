@@ -181,3 +181,12 @@ def test_a_users_function_that_makes_no_module_is_refused():
 
 def no_module(classes: int) -> int:
     return classes
+
+
+def test_the_plain_twin_starts_with_the_same_weights():
+    twins = []
+    for description in (resnet20(), plain20()):
+        torch.manual_seed(0)
+        twins.append(description.build(CIFAR).state_dict())
+    assert twins[0].keys() == twins[1].keys()
+    assert all(torch.equal(value, twins[1][name]) for name, value in twins[0].items())
