@@ -9,10 +9,10 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
-from skipwise.cli.progress import watch
 from skipwise.connections import Plain
 from skipwise.experiment import compose
 from skipwise.networks import resnet20
+from skipwise.progress import watch
 from skipwise.runs import begin, record_of
 
 EPOCHS = 30

@@ -8,6 +8,7 @@ from typing import Any
 
 from skipwise.data import Data, Dataset, Own
 from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.progress import watch
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, read_journal
 from skipwise.session import EXPERIMENT, METRICS, Session
 from skipwise.training import newest_checkpoint
@@ -107,7 +108,13 @@ def experiment_of(folder: Path, *, allow: Iterable[str] = ()) -> Experiment:
 
 
 def train(
-    data: Any, network: Any = None, strategy: Any = None, *, out: str | None = None, **settings: Any
+    data: Any,
+    network: Any = None,
+    strategy: Any = None,
+    *,
+    out: str | None = None,
+    quiet: bool = False,
+    **settings: Any,
 ) -> RunRecord:
     """Train a network and give the record of the run; the Python form of ``skipwise train``.
 
@@ -116,17 +123,22 @@ def train(
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: How; Nesterov's momentum if None.
         out: The run's folder; the next free one below ``runs`` if None.
+        quiet: Show no progress.
         **settings: Other fields of :class:`skipwise.Experiment`, ``epochs`` for example.
     """
     experiment, dataset = compose(data, network, strategy, **settings)
     session = begin(experiment, dataset, None if out is None else Path(out))
-    for _ in session.events():
-        pass
+    watch(session, quiet=quiet)
     return record_of(session)
 
 
 def resume(
-    run: str | RunRecord, *, data: Any = None, allow: Iterable[str] = (), **length: Any
+    run: str | RunRecord,
+    *,
+    data: Any = None,
+    allow: Iterable[str] = (),
+    quiet: bool = False,
+    **length: Any,
 ) -> RunRecord:
     """Take up a run and bring it to its end; the Python form of ``skipwise resume``.
 
@@ -134,13 +146,13 @@ def resume(
         run: The folder, or the record that :func:`train` gave.
         data: The data set, if it was made in Python.
         allow: Packages outside ``skipwise`` that its description may name.
+        quiet: Show no progress.
         **length: ``epochs``, ``steps`` or ``seconds``, to extend it.
     """
     folder = Path(run.path if isinstance(run, RunRecord) else run)
     described = data if data is None or isinstance(data, Data) else Own(dataset=data)
     session, _ = go_on(folder, allow=allow, data=described, **length)
-    for _ in session.events():
-        pass
+    watch(session, quiet=quiet)
     return record_of(session)
 
 

@@ -36,9 +36,11 @@ MAY_IMPORT = {
         "description",
     },
     "session": {"experiment", "data", "training", "weights", "records", "description", "files"},
-    "runs": {"session", "experiment", "data", "training", "records"},
+    "progress": {"session", "training", "records"},
+    "runs": {"progress", "session", "experiment", "data", "training", "records"},
     "prediction": {"weights", "data", "records", "description"},
     "cli": {
+        "progress",
         "runs",
         "session",
         "experiment",

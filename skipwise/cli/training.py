@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from skipwise.cli.app import STARTED, leave
-from skipwise.cli.progress import watch
 from skipwise.cli.words import apply_settings, find_network, find_strategy, parse_time
 from skipwise.data import Data, Folder, Own, find_data
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.progress import watch
 from skipwise.records import RunRecord, finite
 from skipwise.runs import begin, go_on, record_of
 from skipwise.session import Session

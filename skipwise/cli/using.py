@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from torch import Tensor
 
-from skipwise.cli.progress import in_words
 from skipwise.data import (
     CLASSES,
     Arrays,
@@ -24,6 +23,7 @@ from skipwise.data import (
     read_inputs,
 )
 from skipwise.prediction import Prediction, Predictor, load, picture_files, skipping_bad
+from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord, finite
 from skipwise.runs import experiment_of
 from skipwise.tasks import Classification, Regression
