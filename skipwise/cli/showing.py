@@ -102,12 +102,7 @@ def describe(
         size = measure_size(build_network(chosen, Ends(inputs=shape, outputs=outputs)), shape)
     rows = [vars(row) for row in size.rows]
     if json:
-        total = {
-            "parameters": size.parameters,
-            "macs": size.macs,
-            "memory_bytes": size.memory_bytes,
-        }
-        print(_json({"network": network, "input": shape, **total, "rows": rows}))
+        print(_json({"network": network, "input": shape, **_sums(size), "rows": rows}))
     else:
         _print_rows([*rows, {"name": "all", "shape": (), **_sums(size)}])
 
