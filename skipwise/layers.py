@@ -5,15 +5,35 @@ from torch import nn
 from skipwise.shapes import Place
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def convolution(
-    width_in: int, width_out: int, *, size: int = 3, stride: int = 1, dimensions: int = 2
+    width_in: int,
+    width_out: int,
+    *,
+    size: int = 3,
+    stride: int = 1,
+    dimensions: int = 2,
+    groups: int = 1,
 ) -> nn.Module:
     """Make a convolution without bias that keeps the resolution at stride 1 (odd ``size``)."""
     make = CONVOLUTIONS[dimensions - 1]
-    return make(width_in, width_out, size, stride=stride, padding=size // 2, bias=False)
+    around = size // 2
+    return make(width_in, width_out, size, stride, around, groups=groups, bias=False)
+
+
+def max_pool(dimensions: int = 2) -> nn.Module:
+    """Make the 3-wide max-pooling of stride 2 that ends the ImageNet stem."""
+    return POOLS[dimensions - 1](3, stride=2, padding=1)
+
+
+def average_pool(stride: int, dimensions: int = 2) -> nn.Module:
+    """Make the mean over ``stride`` positions in each direction, fewer at the edge."""
+    make = AVERAGES[dimensions - 1]
+    return make(stride, stride, ceil_mode=True, count_include_pad=False)
 
 
 def pointwise(place: Place, *, bias: bool) -> nn.Module:

@@ -4,6 +4,12 @@ Takes x, gives F(x); a description also says what stands before the branch and a
 Imports shapes and layers.
 """
 
+from skipwise.branches.bottleneck import (
+    Bottleneck,
+    BottleneckBranch,
+    PreActivationBottleneck,
+    PreActivationBottleneckBranch,
+)
 from skipwise.branches.branch import Branch, Zero
 from skipwise.branches.convolution import Basic, BasicBranch, PreActivation, PreActivationBranch
 from skipwise.branches.perceptron import Perceptron, PerceptronBranch
@@ -11,10 +17,14 @@ from skipwise.branches.perceptron import Perceptron, PerceptronBranch
 __all__ = [
     "Basic",
     "BasicBranch",
+    "Bottleneck",
+    "BottleneckBranch",
     "Branch",
     "Perceptron",
     "PerceptronBranch",
     "PreActivation",
+    "PreActivationBottleneck",
+    "PreActivationBottleneckBranch",
     "PreActivationBranch",
     "Zero",
 ]

@@ -13,7 +13,9 @@ from skipwise.shapes import Place, Stream
 
 
 class Branch(ABC):
-    """The frozen choice of a branch."""
+    """The frozen choice of a branch; its block is ``expansion`` times as wide as its stage."""
+
+    expansion: int = 1
 
     @abstractmethod
     def build(self, place: Place) -> nn.Module:

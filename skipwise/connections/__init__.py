@@ -12,10 +12,12 @@ from skipwise.connections.plain import Plain, PlainConnection
 from skipwise.connections.shortcut import (
     Padded,
     PaddedShortcut,
+    Pooled,
     Projected,
     ProjectedShortcut,
     Shortcut,
 )
+from skipwise.connections.shortcut_gate import ShortcutGate, ShortcutGateConnection
 from skipwise.connections.stochastic import (
     StochasticDepth,
     StochasticDepthConnection,
@@ -35,9 +37,12 @@ __all__ = [
     "PaddedShortcut",
     "Plain",
     "PlainConnection",
+    "Pooled",
     "Projected",
     "ProjectedShortcut",
     "Shortcut",
+    "ShortcutGate",
+    "ShortcutGateConnection",
     "Skip",
     "StochasticDepth",
     "StochasticDepthConnection",

@@ -20,15 +20,23 @@ class Additive(ConnectionDescription):
 
     Args:
         scale: α, or where it starts if it is learned.
-        learned: Whether α is a parameter, one scalar a block.
+        learned: Whether α is a parameter: one scalar a block, SkipInit and ReZero where it starts
+            at 0.
+        per_channel: Whether it is one number a channel, LayerScale; needs ``learned``.
     """
 
     scale: float = 1.0
     learned: bool = False
+    per_channel: bool = False
+
+    def __post_init__(self):
+        if self.per_channel and not self.learned:
+            raise ValueError("per_channel has no effect on a fixed scale; set learned=True too")
 
     def build(self, place: Place, skip: Skip) -> Connection:
         """Make the sum for one place."""
-        return AdditiveConnection(skip, scale=self.scale, learned=self.learned)
+        shape = (place.width_out,) + (1,) * place.dimensions if self.per_channel else ()
+        return AdditiveConnection(skip, scale=self.scale, learned=self.learned, shape=shape)
 
 
 @final
@@ -38,16 +46,26 @@ class AdditiveConnection(Connection):
     Args:
         skip: A, and what the branch reads.
         scale: α.
-        learned: Whether α is a parameter of shape ``()``.
+        learned: Whether α is a parameter.
+        shape: Its shape: ``()`` for one scalar, ``(width, 1, …)`` for one number a channel.
 
-    Source: He et al. (2015), eq. 1 and 2 (α = 1); Bachlechner et al. (2020), ReZero, eq. 1
-    (learned, starting at 0).
+    Source: He et al. (2015), eq. 1 and 2 (α = 1); De, Smith (2020), SkipInit, and Bachlechner et
+    al. (2020), ReZero, eq. 1 (scalar, starting at 0); Touvron et al. (2021), LayerScale, eq. 5
+    (per channel).
     """
 
-    def __init__(self, skip: Skip, *, scale: float = 1.0, learned: bool = False):
+    def __init__(
+        self,
+        skip: Skip,
+        *,
+        scale: float = 1.0,
+        learned: bool = False,
+        shape: tuple[int, ...] = (),
+    ):
         super().__init__()
         self.skip = skip
-        self.scale = nn.Parameter(torch.tensor(float(scale))) if learned else float(scale)
+        start = torch.full(shape, float(scale))
+        self.scale = nn.Parameter(start) if learned else float(scale)
 
     def forward(self, stream: Stream, branch: nn.Module) -> Stream:
         """Add the branch to what is carried."""

@@ -5,13 +5,13 @@ A, no parameters) or projected by a 1×1 convolution (option B). Neither cuts th
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from torch import nn
 from torch.nn.functional import pad
 
-from skipwise.layers import batch_norm, pointwise
+from skipwise.layers import average_pool, batch_norm, pointwise
 from skipwise.shapes import Place, Stream
 
 
@@ -81,35 +81,53 @@ class PaddedShortcut(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Projected(Shortcut):
-    """Option B: a 1×1 convolution, and a norm, where the shape changes.
+    """Option B: a 1×1 convolution, and a norm, where the shape changes; option C: everywhere.
 
     Args:
         norm: Whether BatchNorm follows; pre-activation networks leave it out.
+        everywhere: Whether blocks that keep the shape are projected too (C).
     """
 
     norm: bool = True
+    everywhere: bool = False
+
+    def build(self, place: Place) -> nn.Module | None:
+        """Make it where it is due."""
+        if self.everywhere or place.changes_shape:
+            return ProjectedShortcut(place, norm=self.norm)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooled(Shortcut):
+    """Option D: an average over the positions that a stride would drop, then the projection."""
 
     def build(self, place: Place) -> nn.Module | None:
         """Make it where the shape changes."""
-        return ProjectedShortcut(place, norm=self.norm) if place.changes_shape else None
+        return ProjectedShortcut(place, pooled=True) if place.changes_shape else None
 
 
 @final
 class ProjectedShortcut(nn.Module):
-    """``N(W·x)``, W a 1×1 convolution with the block's stride.
+    """``N(W·x)``, W a 1×1 convolution with the block's stride; pooled: ``N(W·mean(x))``.
 
     Args:
         place: Widths, stride and dimensions.
         norm: Whether N is BatchNorm or nothing.
+        pooled: Whether a mean over ``stride`` positions stands in for the stride; at the edge the
+            mean is over the positions that are there.
 
-    Source: He et al. (2015), section 3.3, option (B), eq. 2.
+    Source: He et al. (2015), section 3.3, options (B) and (C), eq. 2; pooled: He et al. (2019),
+    "Bag of tricks", figure 2 (c).
     """
 
-    def __init__(self, place: Place, *, norm: bool = True):
+    def __init__(self, place: Place, *, norm: bool = True, pooled: bool = False):
         super().__init__()
-        self.conv = pointwise(place, bias=False)
+        pools = pooled and place.stride > 1
+        self.pool = average_pool(place.stride, place.dimensions) if pools else nn.Identity()
+        self.conv = pointwise(replace(place, stride=1) if pooled else place, bias=False)
         self.norm = batch_norm(place.width_out, place.dimensions) if norm else nn.Identity()
 
     def forward(self, x: Stream) -> Stream:
         """Project."""
-        return self.norm(self.conv(x))
+        return self.norm(self.conv(self.pool(x)))

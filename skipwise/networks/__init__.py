@@ -13,12 +13,31 @@ from skipwise.networks.image import (
     plain1202,
     preresnet20,
     preresnet110,
+    preresnet164,
+    preresnet1001,
     resnet20,
     resnet32,
     resnet44,
     resnet56,
     resnet110,
     resnet1202,
+    wide16_8,
+    wide28_10,
+)
+from skipwise.networks.imagenet import (
+    plain_twin,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet50_d,
+    resnet50_v1,
+    resnet101,
+    resnet101_v1,
+    resnet152,
+    resnet152_v1,
+    resnetv2_50,
+    resnext50_32x4d,
+    wide_resnet50_2,
 )
 from skipwise.networks.network import Network, NetworkDescription, build_network
 from skipwise.networks.objective import (
@@ -34,11 +53,14 @@ from skipwise.networks.objective import (
 from skipwise.networks.residual import Residual
 from skipwise.networks.resnet import ResNet, initialise_he
 from skipwise.networks.size import Row, Size, measure_size
+from skipwise.networks.stem import AutoStem, LargeStem, SmallStem, StemDescription
 from skipwise.networks.trunk import Block, Trunk, build_block, build_trunk
 
 __all__ = [
+    "AutoStem",
     "Block",
     "FullyConvolutional",
+    "LargeStem",
     "Linear",
     "Network",
     "NetworkDescription",
@@ -48,6 +70,8 @@ __all__ = [
     "ResidualMLP",
     "Row",
     "Size",
+    "SmallStem",
+    "StemDescription",
     "Trunk",
     "build_block",
     "build_network",
@@ -61,15 +85,32 @@ __all__ = [
     "plain56",
     "plain110",
     "plain1202",
+    "plain_twin",
     "preresnet20",
     "preresnet110",
+    "preresnet164",
+    "preresnet1001",
     "residual_convolutional",
     "residual_linear",
     "residual_mlp",
+    "resnet18",
     "resnet20",
     "resnet32",
+    "resnet34",
     "resnet44",
+    "resnet50",
+    "resnet50_d",
+    "resnet50_v1",
     "resnet56",
+    "resnet101",
+    "resnet101_v1",
     "resnet110",
+    "resnet152",
+    "resnet152_v1",
     "resnet1202",
+    "resnetv2_50",
+    "resnext50_32x4d",
+    "wide16_8",
+    "wide28_10",
+    "wide_resnet50_2",
 ]

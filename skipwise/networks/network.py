@@ -23,6 +23,10 @@ class NetworkDescription(ABC):
             ValueError: If the network cannot read such inputs or give such outputs.
         """
 
+    def notes(self, ends: Ends) -> tuple[str, ...]:
+        """Say what was chosen for these ends, one sentence each."""
+        return ()
+
 
 @final
 class Network(nn.Module):

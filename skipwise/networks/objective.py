@@ -14,7 +14,8 @@ from skipwise.connections import Additive, Padded
 from skipwise.layers import CONVOLUTIONS
 from skipwise.networks.network import Network, NetworkDescription
 from skipwise.networks.residual import Residual
-from skipwise.networks.resnet import Stem, initialise_he
+from skipwise.networks.resnet import initialise_he
+from skipwise.networks.stem import SmallStem
 from skipwise.networks.trunk import build_trunk
 from skipwise.shapes import Ends, Place
 
@@ -94,7 +95,7 @@ class FullyConvolutional(NetworkDescription):
             raise ValueError(
                 f"{self.name} needs images of equal size, got {ends.inputs} and {ends.outputs}"
             )
-        stem = Stem(ends.inputs[0], self.width, dimensions=space, activated=True)
+        stem = SmallStem().build(ends, self.width, activated=True)
         head = CONVOLUTIONS[space - 1](self.width, ends.outputs[0], 3, padding=1)
         trunk = build_trunk(_flat(self.width, self.blocks, space), Basic(), Additive(), Padded())
         network = Network(stem, trunk, head)

@@ -12,10 +12,13 @@ from torch import nn
 
 from skipwise.branches import Basic, Branch
 from skipwise.connections import Additive, ConnectionDescription, Padded, Shortcut
-from skipwise.layers import CONVOLUTIONS, NormActivation, convolution
+from skipwise.layers import CONVOLUTIONS, NORMS
 from skipwise.networks.network import Network, NetworkDescription
-from skipwise.networks.trunk import build_trunk
+from skipwise.networks.stem import SmallStem, StemDescription
+from skipwise.networks.trunk import Trunk, build_trunk
 from skipwise.shapes import Ends, Outputs, Place, Stream
+
+LAYERS = (*CONVOLUTIONS, *NORMS, nn.Linear)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,22 +27,29 @@ class ResNet(NetworkDescription):
 
     Args:
         name: What tables and folders call it.
-        blocks: Blocks in each stage; stage s has width ``width · 2^s`` and, after the first, starts
-            with stride 2.
-        width: Width of the stem and the first stage.
+        blocks: Blocks in each stage; stage s has width ``width · 2^s`` times the branch's
+            expansion and, after the first, starts with stride 2.
+        width: Of the first stage, before the expansion.
+        stem_width: Of the stem; that of the first stage if None.
+        stem: From the input to the stream.
         branch: What is computed off the stream.
         connection: How it joins.
         shortcut: The identity where the shape changes.
+        zero_last: Whether the last layer of every branch (its norm's γ, or the convolution of a
+            pre-activation branch) starts at zero, so that every block starts as its skip.
 
-    Source: He et al. (2015), section 4.2 (three stages, 16 channels, 3×3 stem).
+    Source: He et al. (2015), table 1 and section 4.2; zero_last: Goyal et al. (2017), section 5.1.
     """
 
     name: str
     blocks: tuple[int, ...]
     width: int = 16
+    stem_width: int | None = None
+    stem: StemDescription = field(default_factory=SmallStem)
     branch: Branch = field(default_factory=Basic)
     connection: ConnectionDescription = field(default_factory=Additive)
     shortcut: Shortcut = field(default_factory=Padded)
+    zero_last: bool = False
 
     def __post_init__(self):
         if not self.blocks or min(self.blocks) < 1:
@@ -55,7 +65,7 @@ class ResNet(NetworkDescription):
         Raises:
             ValueError: If examples have no axes of space, or more than three.
         """
-        channels, *space = ends.inputs
+        space = ends.inputs[1:]
         if not 1 <= len(space) <= 3:
             raise ValueError(
                 f"{self.name} convolves and needs images or signals;"
@@ -63,48 +73,38 @@ class ResNet(NetworkDescription):
             )
         places = self.places(len(space))
         preactivated = self.branch.before(places[0]) is not None
-        stem = Stem(channels, self.width, dimensions=len(space), activated=not preactivated)
+        stem = self.stem.build(ends, places[0].width_in, activated=not preactivated)
         trunk = build_trunk(places, self.branch, self.connection, self.shortcut)
         network = Network(stem, trunk, Head(places[-1].width_out, math.prod(ends.outputs)))
         initialise_he(network)
+        if self.zero_last:
+            zero_last_layers(trunk)
         return network
+
+    def notes(self, ends: Ends) -> tuple[str, ...]:
+        """Say which stem was chosen, where there was a choice."""
+        chosen = self.stem.chosen(ends)
+        if chosen is self.stem:
+            return ()
+        side = min(ends.inputs[1:], default=0)
+        return (f"{chosen.words}, since the shorter side of the input is {side}",)
 
     def places(self, dimensions: int = 2) -> list[Place]:
         """Say where each block stands."""
         stages = [stage for stage, blocks in enumerate(self.blocks) for _ in range(blocks)]
-        steps = list(pairwise([0, *stages]))
+        widths = [self.width * self.branch.expansion * 2**stage for stage in stages]
+        stem = self.stem_width or self.width
         return [
             Place(
-                width_in=self.width * 2**before,
-                width_out=self.width * 2**stage,
-                stride=2 if stage > before else 1,
+                width_in=before,
+                width_out=after,
+                stride=2 if index and stages[index] > stages[index - 1] else 1,
                 index=index,
                 depth=len(stages),
                 dimensions=dimensions,
             )
-            for index, (before, stage) in enumerate(steps)
+            for index, (before, after) in enumerate(pairwise([stem, *widths]))
         ]
-
-
-@final
-class Stem(nn.Module):
-    """A 3×3 convolution, and norm and ReLU unless the blocks begin with their own.
-
-    Args:
-        channels: Of the input.
-        width: Of the stream.
-        dimensions: Of space.
-        activated: Whether norm and ReLU follow.
-    """
-
-    def __init__(self, channels: int, width: int, *, dimensions: int, activated: bool):
-        super().__init__()
-        self.conv = convolution(channels, width, dimensions=dimensions)
-        self.norm = NormActivation(width, dimensions) if activated else nn.Identity()
-
-    def forward(self, x: Stream) -> Stream:
-        """Give the stream."""
-        return self.norm(self.conv(x))
 
 
 @final
@@ -133,3 +133,17 @@ def initialise_he(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, CONVOLUTIONS):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def zero_last_layers(trunk: Trunk) -> None:
+    """Let the last layer of every branch start at zero: every block is then its skip.
+
+    Raises:
+        ValueError: If a branch ends in neither a norm nor a convolution nor a linear map.
+    """
+    for block in trunk.blocks:
+        layers = [m for m in block.get_submodule("branch").modules() if not list(m.children())]
+        last = next((m for m in reversed(layers) if isinstance(m, LAYERS)), None)
+        if last is None:
+            raise ValueError("zero_last found no layer with a weight in a branch; leave it out")
+        nn.init.zeros_(last.get_parameter("weight"))

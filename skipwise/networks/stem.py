@@ -1,0 +1,146 @@
+"""Stems: from the input to the stream; a small picture keeps its resolution."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import final
+
+from torch import nn
+
+from skipwise.layers import NormActivation, convolution, max_pool
+from skipwise.shapes import Ends, Stream
+
+LARGE = 96  # a side from which the ImageNet stem is the better choice
+
+
+class StemDescription(ABC):
+    """The frozen choice of a stem."""
+
+    @abstractmethod
+    def build(self, ends: Ends, width: int, *, activated: bool) -> nn.Module:
+        """Make the stem; norm and ReLU end it unless the blocks begin with their own."""
+
+    def chosen(self, ends: Ends) -> "StemDescription":
+        """Give the stem that is built for these ends."""
+        return self
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """Say what it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallStem(StemDescription):
+    """One 3×3 convolution: for pictures of about 32 pixels.
+
+    Source: He et al. (2015), section 4.2.
+    """
+
+    def build(self, ends: Ends, width: int, *, activated: bool) -> nn.Module:
+        """Make it."""
+        dimensions = len(ends.inputs) - 1
+        return Stem(ends.inputs[0], (width,), dimensions=dimensions, activated=activated)
+
+    @property
+    def words(self) -> str:
+        """Say what it is."""
+        return "small-image stem (3×3, full resolution)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargeStem(StemDescription):
+    """A 7×7 convolution and a 3×3 max-pooling, both of stride 2: for pictures of about 224 pixels.
+
+    Args:
+        deep: Three 3×3 convolutions, half as wide at first, in place of the 7×7 (ResNet-C).
+
+    Source: He et al. (2015), table 1; deep: He et al. (2019), "Bag of tricks", figure 2 (b).
+    """
+
+    deep: bool = False
+
+    def build(self, ends: Ends, width: int, *, activated: bool) -> nn.Module:
+        """Make it."""
+        dimensions = len(ends.inputs) - 1
+        widths, size = ((width // 2, width // 2, width), 3) if self.deep else ((width,), 7)
+        return Stem(
+            ends.inputs[0],
+            widths,
+            size=size,
+            shrinks=True,
+            dimensions=dimensions,
+            activated=activated,
+        )
+
+    @property
+    def words(self) -> str:
+        """Say what it is."""
+        return f"ImageNet stem ({'three 3×3' if self.deep else '7×7'}, a quarter of the resolution)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoStem(StemDescription):
+    """The ImageNet stem where the shorter side has at least 96 positions, else the small one.
+
+    Args:
+        large: Which ImageNet stem.
+    """
+
+    large: LargeStem = field(default_factory=LargeStem)
+
+    def chosen(self, ends: Ends) -> StemDescription:
+        """Choose by the shorter side."""
+        return self.large if min(ends.inputs[1:], default=0) >= LARGE else SmallStem()
+
+    def build(self, ends: Ends, width: int, *, activated: bool) -> nn.Module:
+        """Make the chosen one."""
+        return self.chosen(ends).build(ends, width, activated=activated)
+
+    @property
+    def words(self) -> str:
+        """Say what it is."""
+        return "a stem chosen by the size of the input"
+
+
+@final
+class Stem(nn.Module):
+    """Convolutions, the first with stride 2 if it shrinks, then a max-pooling if it shrinks.
+
+    Args:
+        channels: Of the input.
+        widths: Of each convolution; between two stand norm and ReLU.
+        size: Kernel.
+        shrinks: Whether the resolution is divided by four.
+        dimensions: Of space.
+        activated: Whether norm and ReLU end it.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        widths: tuple[int, ...],
+        *,
+        size: int = 3,
+        shrinks: bool = False,
+        dimensions: int = 2,
+        activated: bool = True,
+    ):
+        super().__init__()
+        inner: list[nn.Module] = []
+        before = channels
+        for n, width in enumerate(widths[:-1]):
+            stride = 2 if shrinks and n == 0 else 1
+            inner += [
+                convolution(before, width, size=size, stride=stride, dimensions=dimensions),
+                NormActivation(width, dimensions),
+            ]
+            before = width
+        self.deep = nn.Sequential(*inner)
+        last = 2 if shrinks and len(widths) == 1 else 1
+        self.conv = convolution(before, widths[-1], size=size, stride=last, dimensions=dimensions)
+        self.norm = NormActivation(widths[-1], dimensions) if activated else nn.Identity()
+        self.pool = max_pool(dimensions) if shrinks else nn.Identity()
+
+    def forward(self, x: Stream) -> Stream:
+        """Give the stream."""
+        return self.pool(self.norm(self.conv(self.deep(x))))
