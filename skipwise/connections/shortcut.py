@@ -123,6 +123,7 @@ class ProjectedShortcut(nn.Module):
 
     def __init__(self, place: Place, *, norm: bool = True, pooled: bool = False):
         super().__init__()
+        self.pooled = pooled
         pools = pooled and place.stride > 1
         self.pool = average_pool(place.stride, place.dimensions) if pools else nn.Identity()
         self.conv = pointwise(replace(place, stride=1) if pooled else place, bias=False)

@@ -1,0 +1,122 @@
+"""Names: what torchvision and timm call the tensors of a network, and the exchange both ways.
+
+The dotted names of our tensors say what they are (``trunk.blocks.3.branch.conv1.weight``); theirs
+say where they stand (``layer2.1.conv1.weight``). A map is made from the network itself, so it holds
+for every depth, width and branch.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+from torch import Tensor
+
+from skipwise.connections import ProjectedShortcut
+from skipwise.networks import Block, Network
+
+
+def blocks_by_stage(network: Network) -> Iterator[tuple[int, int, int, Block]]:
+    """Yield (index in the trunk, stage, index in the stage, block), stages counted from 1."""
+    blocks = [(n, b) for n, b in enumerate(network.trunk.blocks) if isinstance(b, Block)]
+    stages = groupby(blocks, key=lambda pair: pair[1].place.width_out)
+    for stage, (_, members) in enumerate(stages, start=1):
+        for position, (index, block) in enumerate(members):
+            yield index, stage, position, block
+
+
+def names_of_torchvision(network: Network) -> dict[str, str]:
+    """Map our prefixes to those of torchvision's ResNets, and of timm's ``resnet`` family.
+
+    Args:
+        network: A network with additive connections in the order of ResNet v1.
+
+    Returns:
+        Our prefix of a layer → theirs.
+    """
+    names = dict(_stem(network))
+    for index, stage, position, block in blocks_by_stage(network):
+        ours, theirs = f"trunk.blocks.{index}", f"layer{stage}.{position}"
+        for layer, _ in block.branch.named_children():
+            if layer != "activation":
+                names[f"{ours}.branch.{layer}"] = f"{theirs}.{layer.replace('norm', 'bn')}"
+        # A pooled shortcut has its pool at index 0, also where the pool does nothing.
+        pooled = _has_pool(block)
+        names[f"{ours}.connection.skip.shortcut.conv"] = f"{theirs}.downsample.{int(pooled)}"
+        names[f"{ours}.connection.skip.shortcut.norm"] = f"{theirs}.downsample.{int(pooled) + 1}"
+    return {**names, "head.linear": "fc"}
+
+
+def names_of_timm_v2(network: Network) -> dict[str, str]:
+    """Map our prefixes to those of timm's ``resnetv2`` family (pre-activation bottlenecks)."""
+    names = {"stem.conv": "stem.conv", "trunk.norm.norm": "norm", "head.linear": "head.fc"}
+    for index, stage, position, _ in blocks_by_stage(network):
+        ours, theirs = f"trunk.blocks.{index}", f"stages.{stage - 1}.blocks.{position}"
+        names[f"{ours}.connection.skip.norm.norm"] = f"{theirs}.norm1"
+        names[f"{ours}.connection.skip.shortcut.conv"] = f"{theirs}.downsample.conv"
+        for layer in ("conv1", "conv2", "conv3"):
+            names[f"{ours}.branch.{layer}"] = f"{theirs}.{layer}"
+        for layer in ("norm2", "norm3"):
+            names[f"{ours}.branch.{layer}.norm"] = f"{theirs}.{layer}"
+    return names
+
+
+def _stem(network: Network) -> Iterator[tuple[str, str]]:
+    deep = list(network.stem.get_submodule("deep").children())
+    for n in range(0, len(deep), 2):  # theirs counts conv, norm, ReLU; ours conv, norm with ReLU
+        yield f"stem.deep.{n}", f"conv1.{n // 2 * 3}"
+        yield f"stem.deep.{n + 1}.norm", f"conv1.{n // 2 * 3 + 1}"
+    yield "stem.conv", f"conv1.{len(deep) // 2 * 3}" if deep else "conv1"
+    yield "stem.norm.norm", "bn1"
+
+
+def _has_pool(block: Block) -> bool:
+    return any(isinstance(m, ProjectedShortcut) and m.pooled for m in block.modules())
+
+
+def _translated(name: str, prefixes: Mapping[str, str]) -> str | None:
+    prefix, _, last = name.rpartition(".")
+    return f"{prefixes[prefix]}.{last}" if prefix in prefixes else None
+
+
+def to_theirs(network: Network, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Give a network's tensors under another library's names.
+
+    Args:
+        network: Ours.
+        names: Our prefix → theirs.
+
+    Raises:
+        ValueError: If a tensor has no name there: the network is not of their family.
+    """
+    found = {}
+    for name, value in network.state_dict().items():
+        theirs = _translated(name, names)
+        if theirs is None:
+            raise ValueError(f"{name} has no counterpart there; the network is of another family")
+        found[theirs] = value
+    return found
+
+
+def from_theirs(network: Network, tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
+    """Fill a network with another library's tensors.
+
+    Args:
+        network: Ours; it is changed only if all of its tensors are found and fit.
+        tensors: Theirs, by their names; counters of batches may be missing.
+        names: Our prefix → theirs.
+
+    Raises:
+        ValueError: If a tensor is missing or has another shape; the first is named.
+    """
+    chosen = {}
+    for name, own in network.state_dict().items():
+        theirs = _translated(name, names)
+        if theirs in tensors:
+            if tensors[theirs].shape != own.shape:
+                raise ValueError(
+                    f"{theirs} has shape {tuple(tensors[theirs].shape)},"
+                    f" the network needs {tuple(own.shape)} for {name}"
+                )
+            chosen[name] = tensors[theirs]
+        elif not name.endswith("num_batches_tracked"):
+            raise ValueError(f"the file has no {theirs or name}; it is of another network")
+    network.load_state_dict(chosen, strict=False)
