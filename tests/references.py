@@ -12,6 +12,7 @@ from skipwise.connections import (
     Highway,
     Hyper,
     Plain,
+    ShortcutGate,
     StochasticDepth,
 )
 from skipwise.data import Dataset, Shares, assemble
@@ -21,6 +22,8 @@ CONNECTIONS: tuple[ConnectionDescription, ...] = (
     Additive(),
     Additive(scale=0.5),
     Additive(scale=0.3, learned=True),
+    Additive(scale=0.3, learned=True, per_channel=True),
+    ShortcutGate(bias=-1.0),
     Plain(),
     Highway(),
     Hyper(),

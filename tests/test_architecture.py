@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "tasks": {"data", "shapes"},
     "strategies": {"shapes", "description"},
     "training": {"data", "strategies", "randomness", "records", "files"},
-    "weights": {"networks", "shapes", "description", "files"},
+    "weights": {"connections", "networks", "shapes", "description", "files"},
     "experiment": {
         "networks",
         "data",

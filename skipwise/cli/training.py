@@ -164,9 +164,12 @@ def _introduce(session: Session) -> None:
     sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items() if part is not None)
     parameters = sum(p.numel() for p in session.run.model.parameters())
     numbers = "bfloat16" if session.run.autocast else "float32"
+    network = experiment.network
+    notes = () if isinstance(network, Call) else network.notes(dataset.ends)
     lines = [
         f"{dataset.name}: {dataset.task}, {kinds}, examples {shape}, {sizes}",
         *dataset.notes,
+        *notes,
         f"{experiment.network.name} ({parameters:,} parameters), {experiment.strategy.name},"
         f" seed {experiment.seed}, batches of {session.run.batches.size},"
         f" {numbers} on {session.run.batches.device.type}",

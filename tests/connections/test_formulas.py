@@ -12,7 +12,9 @@ from skipwise.connections import (
     HyperConnection,
     Padded,
     Plain,
+    Pooled,
     Projected,
+    ShortcutGate,
     Skip,
     StochasticDepth,
     StochasticDepthConnection,
@@ -74,6 +76,47 @@ def test_a_closed_gate_carries_and_an_open_one_gives_the_branch(bias: float, wan
     connection, f = Highway(bias=bias).build(SAME, Skip()).double(), branch()
     nn.init.zeros_(connection.get_parameter("gate.weight"))
     close(connection(X, f), X if wanted == "carry" else f(X))
+
+
+def test_a_scale_per_channel_multiplies_each_channel_of_the_branch():
+    connection = Additive(learned=True, per_channel=True).build(SAME, Skip())
+    connection, f = randomised(connection), branch()
+    scale = connection.get_parameter("scale")
+    assert scale.shape == (4, 1, 1)
+    wanted = [X[:, c] + scale[c, 0, 0] * f(X)[:, c] for c in range(4)]
+    close(connection(X, f), torch.stack(wanted, 1))
+
+
+def test_a_gate_on_the_shortcut_alone_is_its_formula():
+    connection, f = randomised(ShortcutGate().build(SAME, Skip())), branch()
+    weight, bias = connection.get_parameter("gate.weight"), connection.get_parameter("gate.bias")
+    gate = torch.sigmoid(
+        torch.einsum("oc,bcij->boij", weight[:, :, 0, 0], X) + bias.view(1, -1, 1, 1)
+    )
+    close(connection(X, f), f(X) + (1 - gate) * X)
+
+
+def test_a_pooled_shortcut_maps_the_mean_of_the_positions_that_are_there():
+    shortcut = Pooled().build(Place(width_in=4, width_out=8, stride=2))
+    assert shortcut is not None
+    shortcut = randomised(shortcut).eval()
+    pooled = torch.stack(
+        [
+            torch.stack([X[:, :, r : r + 2, c : c + 2].mean((2, 3)) for c in (0, 2, 4)], -1)
+            for r in (0, 2, 4)
+        ],
+        -2,
+    )  # the last row and column have one position only
+    mapped = torch.einsum(
+        "oc,bcij->boij", shortcut.get_parameter("conv.weight")[:, :, 0, 0], pooled
+    )
+    close(shortcut(X), shortcut.get_submodule("norm")(mapped))
+
+
+def test_projections_stand_everywhere_if_asked():
+    assert Projected(everywhere=True).build(SAME) is not None
+    with pytest.raises(ValueError, match="per_channel has no effect on a fixed scale"):
+        Additive(per_channel=True)
 
 
 def test_hyper_connection_is_its_formula():

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, linear
 
-from skipwise import Residual
+from skipwise import Residual, networks
 from skipwise.connections import Hyper, Padded, Plain
 from skipwise.networks import (
     Outermost,
+    Trunk,
     build_network,
     plain20,
     preresnet20,
@@ -190,3 +191,13 @@ def test_the_plain_twin_starts_with_the_same_weights():
         twins.append(description.build(CIFAR).state_dict())
     assert twins[0].keys() == twins[1].keys()
     assert all(torch.equal(value, twins[1][name]) for name, value in twins[0].items())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "preresnet164", "wide16_8"])
+def test_branches_that_start_at_zero_leave_the_skip(name: str):
+    torch.manual_seed(0)
+    description = replace(vars(networks)[name](), zero_last=True)
+    trunk = description.build(CIFAR).eval().get_submodule("trunk")
+    assert isinstance(trunk, Trunk)
+    x = torch.rand(2, trunk.blocks[0].place.width_in, 8, 8)
+    assert torch.equal(trunk(x), trunk.without(range(len(trunk.blocks)))(x))
