@@ -110,7 +110,7 @@ def from_theirs(network: Network, tensors: Mapping[str, Tensor], names: Mapping[
     chosen = {}
     for name, own in network.state_dict().items():
         theirs = _translated(name, names)
-        if theirs in tensors:
+        if theirs is not None and theirs in tensors:
             if tensors[theirs].shape != own.shape:
                 raise ValueError(
                     f"{theirs} has shape {tuple(tensors[theirs].shape)},"

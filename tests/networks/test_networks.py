@@ -11,6 +11,7 @@ from torch.nn.functional import conv2d, linear
 from skipwise import Residual, networks
 from skipwise.connections import Hyper, Padded, Plain
 from skipwise.networks import (
+    Block,
     Outermost,
     Trunk,
     build_network,
@@ -199,5 +200,7 @@ def test_branches_that_start_at_zero_leave_the_skip(name: str):
     description = replace(vars(networks)[name](), zero_last=True)
     trunk = description.build(CIFAR).eval().get_submodule("trunk")
     assert isinstance(trunk, Trunk)
-    x = torch.rand(2, trunk.blocks[0].place.width_in, 8, 8)
+    first = trunk.blocks[0]
+    assert isinstance(first, Block)
+    x = torch.rand(2, first.place.width_in, 8, 8)
     assert torch.equal(trunk(x), trunk.without(range(len(trunk.blocks)))(x))
