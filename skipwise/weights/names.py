@@ -111,12 +111,19 @@ def from_theirs(network: Network, tensors: Mapping[str, Tensor], names: Mapping[
     for name, own in network.state_dict().items():
         theirs = _translated(name, names)
         if theirs is not None and theirs in tensors:
-            if tensors[theirs].shape != own.shape:
+            chosen[name] = _without_space(tensors[theirs], own.dim())
+            if chosen[name].shape != own.shape:
                 raise ValueError(
                     f"{theirs} has shape {tuple(tensors[theirs].shape)},"
                     f" the network needs {tuple(own.shape)} for {name}"
                 )
-            chosen[name] = tensors[theirs]
         elif not name.endswith("num_batches_tracked"):
             raise ValueError(f"the file has no {theirs or name}; it is of another network")
     network.load_state_dict(chosen, strict=False)
+
+
+def _without_space(tensor: Tensor, dimensions: int) -> Tensor:
+    """Turn a 1×1 convolution into the linear map that it is, where a linear map is wanted."""
+    while tensor.dim() > dimensions and tensor.shape[-1] == 1:
+        tensor = tensor.squeeze(-1)
+    return tensor

@@ -154,3 +154,25 @@ def test_bfloat16_gives_nearly_the_gradient_of_float32():
     a, b = next(train(exact)), next(train(fast))
     assert abs(a.gradient_norm / b.gradient_norm - 1) < 0.02
     assert torch.cosine_similarity(gradient(exact), gradient(fast), dim=0) > 0.999
+
+
+class Listening(nn.Module):
+    """A layer that remembers the random numbers it drew."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.heard = nn.Linear(192, 5), list[float]()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.heard.append(torch.rand(()).item())
+        return self.linear(x.flatten(1))
+
+
+def test_the_noise_of_layers_differs_from_step_to_step_and_repeats_from_run_to_run():
+    heard = []
+    for _ in range(2):
+        layer = Listening()
+        list(train(a_run(sgd(), model=layer)))
+        heard.append(layer.heard)
+    assert heard[0] == heard[1]
+    assert len(set(heard[0])) == 4

@@ -1,6 +1,7 @@
-"""Weights exchanged with torchvision: the same logits, with every tensor random."""
+"""Weights exchanged with torchvision and timm: the same logits, with every tensor random."""
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
@@ -8,7 +9,7 @@ from torch import nn
 from skipwise import networks
 from skipwise.networks import Network
 from skipwise.shapes import Ends
-from skipwise.weights import from_theirs, names_of_torchvision, to_theirs
+from skipwise.weights import from_theirs, names_of_timm_v2, names_of_torchvision, to_theirs
 
 ENDS = Ends(inputs=(3, 96, 96), outputs=(17,))
 NAMES = (
@@ -58,6 +59,23 @@ def test_our_weights_give_our_logits_in_torchvision(name: str):
     theirs = vars(torchvision.models)[name](weights=None, num_classes=17).eval()
     theirs.load_state_dict(to_theirs(ours, names_of_torchvision(ours)))
     assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "names"),
+    [
+        ("resnet50", "resnet50", names_of_torchvision),
+        ("resnet50_d", "resnet50d", names_of_torchvision),
+        ("resnext50_32x4d", "resnext50_32x4d", names_of_torchvision),
+        ("resnetv2_50", "resnetv2_50", names_of_timm_v2),
+    ],
+)
+def test_timms_weights_give_timms_logits(name: str, theirs: str, names):
+    model = disturbed(timm.create_model(theirs, num_classes=17))
+    ours = vars(networks)[name]().build(ENDS).eval()
+    assert isinstance(ours, Network)
+    from_theirs(ours, model.state_dict(), names(ours))
+    assert_same(ours, model)
 
 
 def test_a_file_of_another_network_is_refused_with_its_first_tensor():
