@@ -14,7 +14,8 @@ def named(folder: str, kind: type) -> dict[str, Callable[[], Any]]:
 
     def gives(function: Callable[..., Any]) -> bool:
         returned = function.__annotations__.get("return")
-        return isinstance(returned, type) and issubclass(returned, kind)
+        makes = isinstance(returned, type) and issubclass(returned, kind)
+        return makes and not function.__code__.co_argcount
 
     return {name: f for name, f in exported(folder).items() if gives(f)}
 
