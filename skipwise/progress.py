@@ -68,4 +68,5 @@ def in_words(event: EvaluationRecord | NoteRecord) -> str:
     if isinstance(event, NoteRecord):
         return f"step {event.step}: {event.text}"
     values = ", ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
-    return f"step {event.step} {event.part}: {values} ({event.examples} examples)"
+    where = f"step {event.step} " if event.step else ""
+    return f"{where}{event.part}: {values} ({event.examples} examples)"

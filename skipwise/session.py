@@ -79,6 +79,7 @@ class Session:
         self._began = time.perf_counter() if started is None else started
         self._opened = self._saved = time.perf_counter()
         self._spent, self._example_seconds = 0.0, 0.0
+        self._is_new = state is None
         folder.mkdir(parents=True, exist_ok=True)
         if state is not None:
             self._restore(state, longer=longer)
@@ -106,6 +107,8 @@ class Session:
             Diverged: If the loss is not finite; the last good save stays.
         """
         with caught_signals() as signals, closing(self.journal):
+            if self._is_new:
+                self.save()  # a full disk shows before the work; a journal never lacks its save
             for step in steps_of(self.run):
                 yield step
                 yield from self.journal.step(step)

@@ -87,6 +87,8 @@ def parse_time(text: str) -> float:
     Raises:
         ValueError: If it is no time, or not positive.
     """
+    if text.startswith("-"):
+        raise ValueError(f"a time must be positive, got {text!r}")
     pieces = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     if not pieces or "".join(a + b for a, b in pieces) != text:
         raise ValueError(f"{text!r} is no time; write 90s, 10m or 1h30m")

@@ -159,14 +159,28 @@ def test_an_early_stopped_run_stays_stopped_and_can_be_extended(tmp_path: Path):
 def test_a_run_killed_before_its_first_save_begins_again(tmp_path: Path):
     experiment = an_experiment(tmp_path)
     whole = finished(experiment, tmp_path / "a")
-    session = begin(experiment, experiment.data.load(), tmp_path / "b")
-    for event in session.events():
-        if isinstance(event, Step) and event.step == 3:
-            break
+    begin(experiment, experiment.data.load(), tmp_path / "b").journal.close()
     assert not (tmp_path / "b" / "last.ckpt").exists()
     for _ in go_on(tmp_path / "b")[0].events():
         pass
     assert_equal(whole, load_checkpoint(tmp_path / "b" / "last.ckpt"))
+
+
+def test_a_run_whose_checkpoints_are_gone_is_refused_and_stays_as_it_is(tmp_path: Path):
+    finished(an_experiment(tmp_path), tmp_path / "a")
+    for path in (tmp_path / "a").glob("*.ckpt"):
+        path.unlink()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    with pytest.raises(ValueError, match="has a history but no checkpoint"):
+        go_on(tmp_path / "a", steps=30)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
+
+
+def test_a_run_is_saved_before_its_first_step(tmp_path: Path):
+    experiment = an_experiment(tmp_path)
+    for _ in begin(experiment, experiment.data.load(), tmp_path / "a").events():
+        break
+    assert load_checkpoint(tmp_path / "a" / "last.ckpt")["run"]["step"] == 0
 
 
 def test_data_that_changed_are_noticed(tmp_path: Path):
