@@ -62,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> None:
         # A reader such as head had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if TRACEBACK in os.environ:
+        if os.environ.get(TRACEBACK, "0") != "0":
             raise
         leave(sentence_of(error))
 

@@ -170,6 +170,17 @@ def test_stochastic_depth_keeps_the_expectation_and_evaluates_exactly():
     assert torch.equal(connection.eval()(X, f), X + X)
 
 
+def test_blocks_drop_independently_of_each_other():
+    one, kept = torch.ones(20_000, 1), []
+    for index in (0, 1):
+        place = Place(width_in=1, width_out=1, index=index, depth=2)
+        connection = StochasticDepth(survival=0.5).build(place, Skip()).train()
+        with examples(example_keys(0, 0, torch.arange(len(one)))):
+            kept.append((connection(one, nn.Identity()) > 1).flatten().float())
+    correlation = torch.corrcoef(torch.stack(kept))[0, 1]
+    assert abs(correlation) < 5 / len(one) ** 0.5
+
+
 def test_the_expected_depth_of_resnet110_is_that_of_the_paper():
     assert sum(linear_survival(0.5, index, 54) for index in range(54)) == pytest.approx(40.25)
     last = Place(width_in=4, width_out=4, index=53, depth=54)

@@ -185,6 +185,14 @@ def no_module(classes: int) -> int:
     return classes
 
 
+def test_the_variance_counts_the_outputs_where_a_convolution_widens():
+    torch.manual_seed(0)
+    weight = resnet20().build(CIFAR).get_parameter("trunk.blocks.6.branch.conv1.weight")
+    assert weight.shape[:2] == (64, 32)
+    variance = 2 / (9 * 64)  # fan-out; fan-in would double it
+    assert abs(weight.var().item() / variance - 1) < 5 * (2 / weight.numel()) ** 0.5
+
+
 def test_the_plain_twin_starts_with_the_same_weights():
     twins = []
     for description in (resnet20(), plain20()):

@@ -187,6 +187,16 @@ def test_the_best_is_the_highest_then_the_lowest_loss_then_the_earliest():
     assert (best.step, best.gives_up) == (3, True)
 
 
+def test_what_is_known_of_the_best_survives_a_resume():
+    best, again = (Best(metric="accuracy", higher=True, patience=2) for _ in range(2))
+    for record in (evaluation(1, 0.5), evaluation(2, 0.4)):
+        best.improves(record)
+    again.restore(best.state())
+    assert again == best
+    again.improves(evaluation(3, 0.4))
+    assert again.gives_up
+
+
 def simulate(
     budget: float, step_seconds: float, drift: float = 1.0, evaluation_seconds: float = 3.0
 ) -> float:
