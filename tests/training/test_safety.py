@@ -189,11 +189,11 @@ def test_the_best_is_the_highest_then_the_lowest_loss_then_the_earliest():
 
 def test_what_is_known_of_the_best_survives_a_resume():
     best, again = (Best(metric="accuracy", higher=True, patience=2) for _ in range(2))
-    for record in (evaluation(1, 0.5), evaluation(2, 0.4)):
+    for record in (evaluation(1, 0.5, 1.0), evaluation(2, 0.4, 1.0)):
         best.improves(record)
     again.restore(best.state())
     assert again == best
-    again.improves(evaluation(3, 0.4))
+    again.improves(evaluation(3, 0.4, 1.0))
     assert again.gives_up
 
 
