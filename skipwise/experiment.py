@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from skipwise.data import CLASSES, Augmentation, Batches, Data, Dataset, Own, find_data
-from skipwise.description import Call, from_plain, read_yaml
+from skipwise.description import Call, from_plain, nearest, read_yaml
 from skipwise.networks import (
     NetworkDescription,
     build_network,
@@ -206,7 +206,7 @@ def compose(
             on small data, so that there are at least 400 updates.
 
     Raises:
-        TypeError: If ``network`` is neither.
+        TypeError: If ``network`` is neither, or there is no such setting.
     """
     described = (
         data
@@ -216,10 +216,14 @@ def compose(
         else Own(dataset=data)
     )
     dataset = described.load()
-    if isinstance(network, nn.Module):
+    known = [entry.name for entry in dataclasses.fields(Experiment)]
+    for name in settings:
+        if name not in known:
+            raise TypeError(f"an experiment has no setting {name!r}{nearest(name, known)}")
+    if isinstance(network, nn.Module | str):
         raise TypeError(
-            "network must be a description or a function that makes the module,"
-            " so that it can be rebuilt"
+            "network must be a description, skipwise.resnet20() for example, or a function that"
+            f" makes the module, so that it can be rebuilt; got {type(network).__name__}"
         )
     if network is None:
         network = default_network(dataset)

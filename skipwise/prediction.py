@@ -71,12 +71,16 @@ class Predictor:
         with torch.inference_mode():
             return self.model(self.preprocessing(raw)).float() * self.preprocessing.target_scale
 
-    def predict(self, inputs: Tensor | np.ndarray | Sequence[str | Path]) -> list[Prediction]:
+    def predict(
+        self, inputs: Tensor | np.ndarray | str | Path | Sequence[str | Path]
+    ) -> list[Prediction]:
         """Predict the classes of arrays, or of picture files.
 
         Raises:
             ValueError: If the network does not give classes, or an input does not fit.
         """
+        if isinstance(inputs, str | Path):
+            inputs = [inputs]
         if not isinstance(inputs, Tensor | np.ndarray):
             return list(self.predict_files([Path(p) for p in inputs]))
         return self._named(self.outputs(inputs), [str(n) for n in range(len(inputs))])

@@ -153,7 +153,7 @@ def test_arrays_of_numbers_are_regression_and_equal_shapes_share_a_scale(tmp_pat
         ),
         (
             {"x": np.zeros((4, 2)), "y": np.array([0, 1, 2, -1])},
-            "labels of the .* part run from -1",
+            "label -1 of example 3 is no class number; classes are numbered from 0",
         ),
         (
             {"x": np.zeros((4, 2)), "y": np.array([0, 1, 1, 5]), "classes": np.array(["a", "b"])},

@@ -57,8 +57,24 @@ class Arrays(Data):
         names = tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else ()
         whole = torch.cat([targets for _, targets in parts.values()])
         if not names and not whole.is_floating_point() and whole.dim() == 1:
-            names = tuple(str(c) for c in range(int(whole.max()) + 1))
+            names = _numbered(whole, self.path)
         return assemble(self.name, parts, self.shares, classes=names, flip=self.flip)
+
+
+def _numbered(labels: Tensor, path: str) -> tuple[str, ...]:
+    """Name the classes by their numbers, where the file names none.
+
+    Raises:
+        ValueError: If a label is negative, or greater than any numbering of so few examples.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= len(labels):
+        row = int((labels == (low if low < 0 else high)).nonzero()[0])
+        raise ValueError(
+            f"{path}: label {low if low < 0 else high} of example {row} is no class number; classes"
+            " are numbered from 0 without gaps; to regress numbers, give y as floating point"
+        )
+    return tuple(str(number) for number in range(high + 1))
 
 
 def read_inputs(path: Path) -> Tensor:
@@ -81,7 +97,11 @@ def _open(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, BadZipFile, EOFError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read as .npz: {error}") from None
+        # numpy's own words on objects advise to unpickle them; ours must not.
+        reason = "it is no archive of plain arrays" if "pickle" in str(error) else error
+        raise ValueError(
+            f"{path} cannot be read as .npz: {reason}; write it with numpy.savez(path, x=…, y=…)"
+        ) from None
 
 
 def _part(arrays: dict[str, np.ndarray], part: str, path: str) -> Part | None:

@@ -84,6 +84,8 @@ def _targets(dataset: Any, name: str) -> tuple[Tensor, Tensor]:
         with seeded("the first look"):
             targets = [torch.as_tensor(dataset[n][1]) for n in range(len(dataset))]
             first = torch.as_tensor(dataset[0][0])
+        if first.dim() == 0:
+            raise ValueError("an input has no axes; give each input the shape (features,) or more")
         stacked = as_column(torch.stack(targets))
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise ValueError(
