@@ -53,6 +53,13 @@ def pointwise(place: Place, *, bias: bool) -> nn.Module:
     return make(place.width_in, place.width_out, 1, stride=place.stride, bias=bias)
 
 
+def gate_map(place: Place, bias: float) -> nn.Module:
+    """Make the 1×1 convolution under a gate, whose bias starts at ``bias``."""
+    gate = pointwise(place, bias=True)
+    nn.init.constant_(gate.get_parameter("bias"), bias)
+    return gate
+
+
 def batch_norm(width: int, dimensions: int = 2) -> nn.Module:
     """Make BatchNorm over ``width`` channels."""
     return NORMS[max(dimensions, 1) - 1](width)

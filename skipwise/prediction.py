@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from skipwise.data import CLASSES, SUFFIXES, Preprocessing, UnreadablePicture, read_picture
 from skipwise.description import from_plain
 from skipwise.records import RunRecord
-from skipwise.weights import Card, load_weights
-
-BEST = "best.safetensors"
+from skipwise.weights import BEST, Card, load_weights
 
 
 @dataclass(frozen=True, kw_only=True)

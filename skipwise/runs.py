@@ -10,7 +10,7 @@ from skipwise.data import Data, Dataset, Own
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.progress import watch
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, read_journal
-from skipwise.session import BEST, EXPERIMENT, METRICS, Session
+from skipwise.session import EXPERIMENT, METRICS, Session, has_history
 from skipwise.training import newest_checkpoint
 
 
@@ -56,7 +56,7 @@ def go_on(
     """
     experiment = experiment_of(folder, allow=allow)
     state, refused = newest_checkpoint(folder)
-    if state is None and _has_history(folder):
+    if state is None and has_history(folder):
         raise ValueError(
             f"{folder} has a history but no checkpoint, so going on would begin anew over it;"
             " give back last.ckpt, or train experiment.yaml in another folder"
@@ -73,11 +73,6 @@ def go_on(
             " ask for more"
         )
     return Session(given, dataset, folder, state, longer=longer, started=started), refused
-
-
-def _has_history(folder: Path) -> bool:
-    journal = folder / METRICS
-    return (folder / BEST).exists() or (journal.exists() and journal.stat().st_size > 0)
 
 
 def record_of(session: Session) -> RunRecord:

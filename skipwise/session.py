@@ -40,9 +40,9 @@ from skipwise.training import (
 from skipwise.training import (
     train as steps_of,
 )
-from skipwise.weights import card_of, read_tensors, save_weights
+from skipwise.weights import BEST, card_of, read_tensors, save_weights
 
-EXPERIMENT, METRICS, BEST, LOG = "experiment.yaml", "metrics.jsonl", "best.safetensors", "log.txt"
+EXPERIMENT, METRICS, LOG = "experiment.yaml", "metrics.jsonl", "log.txt"
 Event: TypeAlias = Step | StepRecord | EvaluationRecord | NoteRecord
 
 
@@ -249,6 +249,12 @@ class Session:
         note = NoteRecord(step=self.run.step, text=text)
         self.journal.write(note)
         yield note
+
+
+def has_history(folder: Path) -> bool:
+    """Whether a run left weights or a journal in its folder."""
+    journal = folder / METRICS
+    return (folder / BEST).exists() or (journal.exists() and journal.stat().st_size > 0)
 
 
 def _writable(experiment: Experiment) -> Experiment:

@@ -19,35 +19,17 @@ app = App(
     help_epilogue="key=value works like --key value. More: skipwise COMMAND --help",
     version_flags=["--version"],
 )
-app.command(
-    "skipwise.cli.training:train", name="train", help="Train a network on data and leave a run."
+COMMANDS = (
+    ("train", "training:train", "Train a network on data and leave a run."),
+    ("resume", "training:resume", "Go on with a run, or make it longer."),
+    ("evaluate", "using:evaluate", "Score a run on its test part or on other data."),
+    ("predict", "using:predict", "Predict the classes of picture files."),
+    ("list", "showing:list_names", "List networks, strategies, connections or data."),
+    ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
+    ("doctor", "showing:doctor", "Show versions, devices, precision and what is missing."),
 )
-app.command(
-    "skipwise.cli.training:resume", name="resume", help="Go on with a run, or make it longer."
-)
-app.command(
-    "skipwise.cli.using:evaluate",
-    name="evaluate",
-    help="Score a run on its test part or on other data.",
-)
-app.command(
-    "skipwise.cli.using:predict", name="predict", help="Predict the classes of picture files."
-)
-app.command(
-    "skipwise.cli.showing:list_names",
-    name="list",
-    help="List networks, strategies, connections or data.",
-)
-app.command(
-    "skipwise.cli.showing:describe",
-    name="describe",
-    help="Show stages, shapes and sizes of a network.",
-)
-app.command(
-    "skipwise.cli.showing:doctor",
-    name="doctor",
-    help="Show versions, devices, precision and what is missing.",
-)
+for _name, _place, _help in COMMANDS:
+    app.command(f"skipwise.cli.{_place}", name=_name, help=_help)
 
 
 def main(words: Sequence[str] | None = None) -> None:

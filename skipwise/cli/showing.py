@@ -1,15 +1,12 @@
 """``list``, ``describe`` and ``doctor``."""
 
-import json
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
+from skipwise.cli.words import Flag, Words, apply_settings, find_network, named, print_json
 
-Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
-Flag = Annotated[bool, Parameter(negative="")]
 PACKAGES = (
     "torch",
     "torchvision",
@@ -32,7 +29,7 @@ def list_names(what: str, /, *, json: Flag = False) -> None:
     """
     found = _names(what)
     if json:
-        print(_json(found))
+        print_json(found)
         return
     width = max(map(len, found))
     print("\n".join(f"{name:<{width}}  {sentence}" for name, sentence in found.items()))
@@ -40,7 +37,6 @@ def list_names(what: str, /, *, json: Flag = False) -> None:
 
 def _names(what: str) -> dict[str, str]:
     from skipwise import connections
-    from skipwise.cli.words import named
     from skipwise.data import NAMED
     from skipwise.description import nearest
     from skipwise.networks import NetworkDescription
@@ -89,7 +85,6 @@ def describe(
     """
     import torch
 
-    from skipwise.cli.words import apply_settings, find_network
     from skipwise.networks import FullyConvolutional, Outermost, build_network, measure_size
     from skipwise.shapes import Ends
 
@@ -102,7 +97,7 @@ def describe(
         size = measure_size(build_network(chosen, Ends(inputs=shape, outputs=outputs)), shape)
     rows = [vars(row) for row in size.rows]
     if json:
-        print(_json({"network": network, "input": shape, **_sums(size), "rows": rows}))
+        print_json({"network": network, "input": shape, **_sums(size), "rows": rows})
     else:
         _print_rows([*rows, {"name": "all", "shape": (), **_sums(size)}])
 
@@ -165,7 +160,7 @@ def doctor(*, json: Flag = False) -> None:
         "gpus": "none: runs use the processor",
     }
     if json:
-        print(_json(found))
+        print_json(found)
         return
     for name, value in found.items():
         print(f"{name:<14} {value if value else hints.get(name, 'missing: pip install ' + name)}")
@@ -176,7 +171,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

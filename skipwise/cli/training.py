@@ -1,26 +1,28 @@
 """``train`` and ``resume``."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from skipwise.cli.app import STARTED, leave
-from skipwise.cli.words import apply_settings, find_network, find_strategy, parse_time
+from skipwise.cli.words import (
+    Flag,
+    Words,
+    apply_settings,
+    find_network,
+    find_strategy,
+    parse_time,
+    print_json,
+)
 from skipwise.data import Data, Folder, Own, find_data
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.progress import watch
-from skipwise.records import RunRecord, finite
+from skipwise.records import RunRecord
 from skipwise.runs import begin, go_on, record_of
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted
-
-Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
-Flag = Annotated[bool, Parameter(negative="")]
 
 
 def train(
@@ -193,7 +195,10 @@ def _finish(session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, .
             f" make room or rights, then: {again}"
         )
     record = record_of(session)
-    print(json.dumps(as_object(record), ensure_ascii=False) if as_json else in_words(record))
+    if as_json:
+        print_json(as_object(record))
+    else:
+        print(in_words(record))
 
 
 def _packages(experiment: Experiment, allow: tuple[str, ...]) -> list[str]:
@@ -205,7 +210,7 @@ def _packages(experiment: Experiment, allow: tuple[str, ...]) -> list[str]:
 def as_object(record: RunRecord) -> dict[str, Any]:
     """Give what ``--json`` prints of a run: ``run`` is its folder, ``test`` its score or null."""
     plain = dataclasses.asdict(record)
-    return finite({"run": plain.pop("path"), "finished": record.finished, **plain})
+    return {"run": plain.pop("path"), "finished": record.finished, **plain}
 
 
 def in_words(record: RunRecord) -> str:

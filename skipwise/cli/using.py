@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from torch import Tensor
 
+from skipwise.cli.words import Flag, Words, print_json
 from skipwise.data import (
     CLASSES,
     Arrays,
@@ -24,14 +24,11 @@ from skipwise.data import (
 )
 from skipwise.prediction import Prediction, Predictor, load, picture_files, skipping_bad
 from skipwise.progress import in_words
-from skipwise.records import EvaluationRecord, finite
+from skipwise.records import EvaluationRecord
 from skipwise.runs import experiment_of
 from skipwise.tasks import Classification, Regression
 from skipwise.training import autocast_type, choose_device, place_model
 from skipwise.training import evaluate as measure
-
-Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
-Flag = Annotated[bool, Parameter(negative="")]
 
 
 def evaluate(
@@ -57,19 +54,21 @@ def evaluate(
         ValueError: If the run cannot be read, or there are no data that fit it.
     """
     predictor = load(run, allow=allow)
+    experiment = experiment_of(run, allow=allow) if run.is_dir() else None
     if data is not None:
         dataset = _fitted(find_data(data), predictor).load()
-    elif run.is_dir():
-        dataset = experiment_of(run, allow=allow).data.load()
+    elif experiment is not None:
+        dataset = experiment.data.load()
     else:
         raise ValueError(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
     _check(predictor, dataset)
     part = part or ("train" if data is not None and dataset.test is None else "test")
-    record = _score(predictor, _part(dataset, part), part, precision=_precision(run, allow))
+    precision = "auto" if experiment is None else experiment.precision
+    record = _score(predictor, _part(dataset, part), part, precision=precision)
     if json:
-        print(_json({**record.metrics, "examples": record.examples, "part": part, "run": str(run)}))
+        print_json({**record.metrics, "examples": record.examples, "part": part, "run": str(run)})
     else:
         print(in_words(record))
 
@@ -141,7 +140,7 @@ def _tell(
                     writer.writerow([*own, *each])
                 writer.writerow([*own.values(), *each.values()])
     if as_json:
-        print(_json({"run": str(run), "predictions": rows, "skipped": skipped}))
+        print_json({"run": str(run), "predictions": rows, "skipped": skipped})
     elif table is not None:
         print(f"{len(rows)} predictions in {table}")
     else:
@@ -150,10 +149,6 @@ def _tell(
             first, *values = (v for k, v in row.items() if k != "probabilities")
             words = (f"{v:.4f}" if isinstance(v, float) else v for v in values)
             print(f"{first!s:<{width}}  {'  '.join(words)}")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(finite(value), ensure_ascii=False)
 
 
 def _fitted(data: Data, predictor: Predictor) -> Data:
@@ -193,10 +188,6 @@ def _part(dataset: Dataset, part: str) -> Examples:
     if found is None:
         raise ValueError(f"{dataset.name} has no {part} part; choose another with --part")
     return found
-
-
-def _precision(run: Path, allow: tuple[str, ...]) -> str:
-    return experiment_of(run, allow=allow).precision if run.is_dir() else "auto"
 
 
 def _score(

@@ -1,12 +1,23 @@
 """From the words of the command line to descriptions: bare names, ``--set path=value``, times."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from skipwise.description import Call, exported, nearest, read_yaml, replace_at
+from skipwise.records import finite
 
+Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
+Flag = Annotated[bool, Parameter(negative="")]
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on a line; a number that JSON cannot write becomes null."""
+    print(json.dumps(finite(value), ensure_ascii=False))
 
 
 def named(folder: str, kind: type) -> dict[str, Callable[[], Any]]:

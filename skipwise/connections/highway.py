@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skipwise.connections.connection import Connection, ConnectionDescription, Skip
-from skipwise.layers import pointwise
+from skipwise.layers import gate_map
 from skipwise.shapes import Place, Stream
 
 
@@ -45,8 +45,7 @@ class HighwayConnection(Connection):
     def __init__(self, place: Place, skip: Skip, *, bias: float = -2.0):
         super().__init__()
         self.skip = skip
-        self.gate = pointwise(place, bias=True)
-        nn.init.constant_(self.gate.get_parameter("bias"), bias)
+        self.gate = gate_map(place, bias)
 
     def forward(self, stream: Stream, branch: nn.Module) -> Stream:
         """Mix the branch and what is carried by the gate."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skipwise.connections.connection import Connection, ConnectionDescription, Skip
-from skipwise.layers import pointwise
+from skipwise.layers import gate_map
 from skipwise.shapes import Place, Stream
 
 
@@ -41,8 +41,7 @@ class ShortcutGateConnection(Connection):
     def __init__(self, place: Place, skip: Skip, *, bias: float = -6.0):
         super().__init__()
         self.skip = skip
-        self.gate = pointwise(place, bias=True)
-        nn.init.constant_(self.gate.get_parameter("bias"), bias)
+        self.gate = gate_map(place, bias)
 
     def forward(self, stream: Stream, branch: nn.Module) -> Stream:
         """Add the branch to what the gate lets through."""

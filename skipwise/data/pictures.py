@@ -1,5 +1,7 @@
 """Picture files: reading one, and bringing it to the channels and the size that a network needs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ SUFFIXES = frozenset({
     ".pbm",
 })
 GREY = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"})
+BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 class UnreadablePicture(ValueError):
@@ -33,20 +36,11 @@ def header(path: Path) -> tuple[tuple[int, int], bool]:
     Raises:
         UnreadablePicture: If the file cannot be opened as a picture.
     """
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
-            width, height = image.size
-            size = (width, height) if turned else (height, width)
-            return size, image.mode in GREY
-    except (
-        OSError,
-        UnidentifiedImageError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise UnreadablePicture(_sentence(path, error)) from None
+    with _opened(path) as image:
+        turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
+        width, height = image.size
+        size = (width, height) if turned else (height, width)
+        return size, image.mode in GREY
 
 
 def read_picture(path: Path, *, channels: int, size: tuple[int, ...]) -> Tensor:
@@ -63,19 +57,10 @@ def read_picture(path: Path, *, channels: int, size: tuple[int, ...]) -> Tensor:
     Raises:
         UnreadablePicture: If the file is broken or cut short.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            picture = _in_mode(upright, "L" if channels == 1 else "RGB")
-    except (
-        OSError,
-        UnidentifiedImageError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise UnreadablePicture(_sentence(path, error)) from None
+    with _opened(path) as image:
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        picture = _in_mode(upright, "L" if channels == 1 else "RGB")
     if picture.size != (size[1], size[0]):
         picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BILINEAR)
     array = np.asarray(picture)
@@ -99,6 +84,11 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def _sentence(path: Path, error: Exception) -> str:
-    reason = "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
-    return f"{path} cannot be read as a picture: {reason}"
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except BROKEN as error:
+        reason = "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise UnreadablePicture(f"{path} cannot be read as a picture: {reason}") from None

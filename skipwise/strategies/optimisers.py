@@ -54,65 +54,54 @@ class SGD(Optimiser):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam(Optimiser):
-    """w ← w − η m̂/(√v̂ + ε), with the decay λw as part of the gradient.
+class MomentEstimating(Optimiser):
+    """What Adam and AdamW have in common.
 
     Args:
         beta1: Memory of the mean gradient.
         beta2: Memory of the mean square.
         epsilon: ε.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self):
+        for name, beta in (("beta1", self.beta1), ("beta2", self.beta2)):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {beta}")
+        if self.epsilon <= 0:
+            raise ValueError(f"epsilon must be positive, got {self.epsilon}")
+
+    def options(self, groups: Groups) -> dict[str, Any]:
+        """Give torch's arguments."""
+        betas = (self.beta1, self.beta2)
+        return {"betas": betas, "eps": self.epsilon, "fused": _can_fuse(groups)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(MomentEstimating):
+    """w ← w − η m̂/(√v̂ + ε), with the decay λw as part of the gradient.
 
     Source: Kingma, Ba (2015), algorithm 1.
     """
 
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-
-    def __post_init__(self):
-        _check_adam(self.beta1, self.beta2, self.epsilon)
-
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make torch.optim.Adam."""
-        betas = (self.beta1, self.beta2)
-        return torch.optim.Adam(
-            groups, lr=rate, betas=betas, eps=self.epsilon, fused=_can_fuse(groups)
-        )
+        return torch.optim.Adam(groups, lr=rate, **self.options(groups))
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamW(Optimiser):
+class AdamW(MomentEstimating):
     """Adam whose decay is taken from the weights: w ← w − ηλw − η m̂/(√v̂ + ε).
-
-    Args:
-        beta1: Memory of the mean gradient.
-        beta2: Memory of the mean square.
-        epsilon: ε.
 
     Source: Loshchilov, Hutter (2019), algorithm 2. Differs: torch multiplies λ by the rate η.
     """
 
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-
-    def __post_init__(self):
-        _check_adam(self.beta1, self.beta2, self.epsilon)
-
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make torch.optim.AdamW."""
-        betas = (self.beta1, self.beta2)
-        return torch.optim.AdamW(
-            groups, lr=rate, betas=betas, eps=self.epsilon, fused=_can_fuse(groups)
-        )
-
-
-def _check_adam(beta1: float, beta2: float, epsilon: float) -> None:
-    for name, beta in (("beta1", beta1), ("beta2", beta2)):
-        if not 0 <= beta < 1:
-            raise ValueError(f"{name} must lie in [0, 1), got {beta}")
-    if epsilon <= 0:
-        raise ValueError(f"epsilon must be positive, got {epsilon}")
+        return torch.optim.AdamW(groups, lr=rate, **self.options(groups))
 
 
 def _can_fuse(groups: Groups) -> bool:

@@ -4,10 +4,11 @@ Takes a network, gives a file with its card, or tensors under the names of torch
 Imports networks, shapes, description and files.
 """
 
-from skipwise.weights.file import Card, card_of, load_weights, read_tensors, save_weights
+from skipwise.weights.file import BEST, Card, card_of, load_weights, read_tensors, save_weights
 from skipwise.weights.names import from_theirs, names_of_timm_v2, names_of_torchvision, to_theirs
 
 __all__ = [
+    "BEST",
     "Card",
     "card_of",
     "from_theirs",

@@ -21,6 +21,7 @@ from skipwise.networks import NetworkDescription, build_network
 from skipwise.shapes import Ends
 
 FORMAT = 1
+BEST = "best.safetensors"  # what a run calls its best weights
 
 
 @dataclass(frozen=True, kw_only=True)
