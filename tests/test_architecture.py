@@ -122,7 +122,7 @@ def test_files_functions_and_constructors_are_short(path: Path):
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
-            limit = 85 if path.parent.name == "cli" else 50  # a command's docstring is its help
+            limit = 120 if path.parent.name == "cli" else 50  # a command's docstring is its help
             assert length <= limit, f"{node.name} has {length} lines"
             if node.name == "__init__":
                 count = len(node.args.args) + len(node.args.kwonlyargs) - 1
