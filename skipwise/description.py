@@ -238,6 +238,8 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
         ValueError: If there is no such field or the value does not fit; the nearest field is named.
     """
     name, _, rest = path.partition(".")
+    if isinstance(description, tuple):
+        return _replace_in(description, name, rest, value)
     if isinstance(description, Call):
         return dataclasses.replace(description, arguments={**description.arguments, path: value})
     if not dataclasses.is_dataclass(description) or isinstance(description, type):
@@ -250,13 +252,30 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     if rest:
         return dataclasses.replace(description, **{name: replace_at(old, rest, value)})
     hint = typing.get_type_hints(kind)[name]
-    new = _member(old, value) if isinstance(value, str) and dataclasses.is_dataclass(old) else value
-    new = tuple(new) if isinstance(new, list) else new
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    ours = [k for k in kinds if isinstance(k, type) and k.__module__.startswith(f"{HOME}.")]
+    new = _member(ours[0], value) if isinstance(value, str) and ours else value
+    new = from_plain(new, where=f"the value of {path}") if isinstance(new, list | dict) else new
     return dataclasses.replace(description, **{name: _fitted(new, hint, name)})
 
 
-def _member(old: Any, word: str) -> Any:
-    folder = public_name(type(old)).rpartition(".")[0]
+def _replace_in(members: tuple[Any, ...], name: str, rest: str, value: Any) -> tuple[Any, ...]:
+    """Replace a field of one member, which its number or the name of its kind picks out.
+
+    Raises:
+        ValueError: If there is no such member, or no field is named.
+    """
+    kinds = [type(member).__name__ for member in members]
+    named = [n for n, kind in enumerate(kinds) if name.lower() in (kind.lower(), str(n))]
+    if not named or not rest:
+        raise ValueError(f"there is nothing to set at {name!r}{nearest(name, kinds)}")
+    number = named[0]
+    changed = replace_at(members[number], rest, value)
+    return (*members[:number], changed, *members[number + 1 :])
+
+
+def _member(kind: type, word: str) -> Any:
+    folder = public_name(kind).rpartition(".")[0]
     members = {
         n.lower(): v for n, v in vars(importlib.import_module(folder)).items() if _is_description(v)
     }

@@ -13,7 +13,17 @@ from typing import Any
 
 from torch import nn
 
-from skipwise.data import CLASSES, Augmentation, Batches, Data, Dataset, Own, find_data
+from skipwise.data import (
+    CLASSES,
+    Augmentation,
+    Batches,
+    Data,
+    Dataset,
+    Mixing,
+    Own,
+    Views,
+    find_data,
+)
 from skipwise.description import Call, from_plain, nearest, read_yaml
 from skipwise.networks import (
     NetworkDescription,
@@ -25,8 +35,8 @@ from skipwise.networks import (
 )
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, nesterov
-from skipwise.tasks import Classification, Regression, Task
-from skipwise.training import PRECISIONS, Run, autocast_type, choose_device, place_model
+from skipwise.tasks import Classification, Regression, Task, balanced
+from skipwise.training import PRECISIONS, Average, Run, autocast_type, choose_device, place_model
 
 EPOCHS, STEPS = 10, 400  # the default length: so many epochs, and at least so many updates
 BATCH_SIZE = 128
@@ -49,6 +59,8 @@ class Experiment:
         parts: A batch is computed in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one; 0 never stops.
         augmentation: Of training pictures; None takes what suits the data.
+        class_weights: Whether rare classes weigh more in the loss, so that all have the same share.
+        views: Over which views of a picture the outputs are averaged when the network is used.
         precision: ``"auto"`` (bfloat16 where the hardware has it, float32 for regression),
             ``"float32"`` or ``"bfloat16"``.
         save_seconds: Longest time between two saves.
@@ -64,7 +76,9 @@ class Experiment:
     batch_size: int = BATCH_SIZE
     parts: int = 1
     patience: int = 0
-    augmentation: tuple[Augmentation, ...] | None = None
+    augmentation: tuple[Augmentation | Mixing, ...] | None = None
+    class_weights: bool = False
+    views: Views | None = None
     precision: str = "auto"
     save_seconds: float = 60.0
 
@@ -104,18 +118,22 @@ class Experiment:
         return max(math.ceil(self.epochs * examples / min(self.batch_size, examples)), 1)
 
 
-def task_of(dataset: Dataset, strategy: Strategy) -> Task:
+def task_of(dataset: Dataset, experiment: Experiment) -> Task:
     """Read the task off the data.
 
     Raises:
-        ValueError: If the strategy smooths labels where there are none.
+        ValueError: If labels are to be smoothed or weighed where there are none.
     """
+    smoothing = experiment.strategy.label_smoothing
     if dataset.task == CLASSES:
+        weights = balanced(dataset.counts) if experiment.class_weights else ()
         return Classification(
-            classes=len(dataset.classes), label_smoothing=strategy.label_smoothing
+            classes=len(dataset.classes), label_smoothing=smoothing, weights=weights
         )
-    if strategy.label_smoothing:
+    if smoothing:
         raise ValueError("label_smoothing has no effect on numbers; set strategy.label_smoothing=0")
+    if experiment.class_weights:
+        raise ValueError("class weights have no effect on numbers; leave --class-weights out")
     return Regression()
 
 
@@ -134,22 +152,20 @@ def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
         ValueError: If the parts do not go together; the message says which.
     """
     device = choose_device()
-    task = task_of(dataset, experiment.strategy)
+    task = task_of(dataset, experiment)
     with seeded(experiment.seed, "initialise"):
         model = place_model(build_network(experiment.network, dataset.ends), device)
     augmentation = (
         dataset.augmentation if experiment.augmentation is None else experiment.augmentation
     )
-    if augmentation and len(dataset.ends.inputs) != 3:
-        raise ValueError(
-            f"augmentation changes pictures, but examples have shape {dataset.ends.inputs}"
-        )
+    _check_pictures(augmentation, experiment.views, dataset)
     batches = Batches(
         dataset.train,
         dataset.preprocessing,
         size=experiment.batch_size,
         seed=experiment.seed,
         augmentation=augmentation,
+        classes=len(dataset.classes),
         device=device,
     )
     run = Run(
@@ -162,8 +178,24 @@ def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
         seed=experiment.seed,
         parts=experiment.parts,
         autocast=autocast_type(experiment.precision, device, exact=dataset.task != CLASSES),
+        average=Average(model) if experiment.strategy.averaging is not None else None,
     )
     return run, task
+
+
+def _check_pictures(
+    augmentation: tuple[Augmentation | Mixing, ...], views: Views | None, dataset: Dataset
+) -> None:
+    if len(dataset.ends.inputs) == 3:
+        return
+    shape = dataset.ends.inputs
+    of_pictures = [a for a in augmentation if isinstance(a, Augmentation) or a.needs_pictures]
+    if of_pictures:
+        raise ValueError(
+            f"{type(of_pictures[0]).__name__} changes pictures, but examples have shape {shape}"
+        )
+    if views is not None:
+        raise ValueError(f"views are of pictures, but examples have shape {shape}")
 
 
 def read_experiment(path: Path, *, allow: Iterable[str] = ()) -> Experiment:

@@ -9,7 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skipwise.data import CLASSES, SUFFIXES, Preprocessing, UnreadablePicture, read_picture
+from skipwise.data import (
+    CLASSES,
+    SUFFIXES,
+    Preprocessing,
+    UnreadablePicture,
+    Views,
+    mean_over_views,
+    read_picture,
+)
 from skipwise.description import from_plain
 from skipwise.records import RunRecord
 from skipwise.weights import BEST, Card, load_weights
@@ -39,13 +47,17 @@ class Predictor:
     Args:
         model: In evaluation mode.
         card: What it is for.
+
+    ``views``, over which outputs are averaged, are those of the card unless they are changed.
     """
 
     def __init__(self, model: nn.Module, card: Card):
         self.model, self.card = model, card
-        self.preprocessing: Preprocessing = from_plain(
-            card.preprocessing, where="the weights' card"
-        )
+        where = "the weights' card"
+        self.preprocessing: Preprocessing = from_plain(card.preprocessing, where=where)
+        self.views: Views | None = None
+        if card.views is not None:
+            self.views = from_plain(card.views, where=where)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -67,7 +79,8 @@ class Predictor:
                 f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])}"
             )
         with torch.inference_mode():
-            return self.model(self.preprocessing(raw)).float() * self.preprocessing.target_scale
+            outputs = mean_over_views(self.model, self.preprocessing(raw), self.views)
+            return outputs.float() * self.preprocessing.target_scale
 
     def predict(
         self, inputs: Tensor | np.ndarray | str | Path | Sequence[str | Path]

@@ -82,6 +82,21 @@ def uniform_per_example(lane: int, batch: int, device: torch.device) -> Uniforms
     return uniform(keys.to(device), lane)
 
 
+def seeded_each(keys: Index) -> Iterator[int]:
+    """Yield the number of each example, with torch's generator seeded by its key meanwhile.
+
+    For operations of other libraries, which draw from the global generator; its state is given back
+    at the end.
+    """
+    state = torch.default_generator.get_state()
+    try:
+        for number, seed in enumerate(keys.tolist()):
+            torch.default_generator.manual_seed(seed & (2**63 - 1))
+            yield number
+    finally:
+        torch.default_generator.set_state(state)
+
+
 @contextmanager
 def seeded(*parts: int | str) -> Iterator[None]:
     """Seed torch, numpy and random by the key of the parts; give the old states back at the end.

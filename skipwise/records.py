@@ -8,8 +8,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,7 +35,8 @@ class StepRecord:
 class EvaluationRecord:
     """What a part of the data says of the network after ``step`` updates.
 
-    ``part`` is train, validation or test.
+    ``part`` is train, validation or test. ``per_class`` holds metrics by class, in the order of the
+    classes.
     """
 
     step: int
@@ -43,6 +44,7 @@ class EvaluationRecord:
     examples: int
     metrics: Mapping[str, float]
     seconds: float
+    per_class: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -190,8 +190,8 @@ class Session:
         yield from self.journal.read()
         part = self.dataset.validation
         if part is not None:
-            record = self._measure(self.run.model, "validation")
-            self.journal.write(record)
+            record = self._measure(self.run.evaluated(), "validation")
+            self.journal.write(dataclasses.replace(record, per_class={}))
             yield record
             if not math.isfinite(record.metrics["loss"]):
                 raise Diverged(self.run.step, record.metrics["loss"])
@@ -207,15 +207,15 @@ class Session:
     def _measure(self, model: torch.nn.Module, part: str) -> EvaluationRecord:
         examples = {"validation": self.dataset.validation, "test": self.dataset.test}[part]
         assert examples is not None
-        measure = (self.task.tally, self.task.metrics)
         record = evaluate(
             model,
             examples,
             self.dataset.preprocessing,
-            measure,
+            self.task,
             part=part,
             step=self.run.step if part == "validation" else self.best.step or self.run.step,
             autocast=self.run.autocast,
+            views=self.experiment.views,
         )
         self._example_seconds = record.seconds / record.examples
         return record
@@ -229,11 +229,13 @@ class Session:
             classes=dataset.classes,
             preprocessing=dataset.preprocessing,
             data=dataset.name,
+            views=self.experiment.views,
         )
-        save_weights(self.folder / BEST, self.run.model, card)
+        save_weights(self.folder / BEST, self.run.chosen, card)
 
     def _finish(self) -> Iterator[Event]:
         if self.dataset.validation is None:
+            self.run.evaluated()
             self._save_best()
         if self.dataset.test is not None:
             chosen = copy.deepcopy(self.run.model)

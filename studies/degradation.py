@@ -38,13 +38,12 @@ def training_error(experiment: Experiment, dataset: Dataset) -> tuple[float, flo
     with tempfile.TemporaryDirectory() as folder:
         session = begin(experiment, dataset, Path(folder) / "run")
         losses = [e.loss for e in session.events() if isinstance(e, StepRecord)]
-    measure = (session.task.tally, session.task.metrics)
     autocast = session.run.autocast
     record = evaluate(
         session.run.model,
         dataset.train,
         dataset.preprocessing,
-        measure,
+        session.task,
         part="train",
         autocast=autocast,
     )

@@ -24,7 +24,11 @@ COMMANDS = (
     ("resume", "training:resume", "Go on with a run, or make it longer."),
     ("evaluate", "using:evaluate", "Score a run on its test part or on other data."),
     ("predict", "using:predict", "Predict the classes of picture files."),
-    ("list", "showing:list_names", "List networks, strategies, connections or data."),
+    (
+        "list",
+        "showing:list_names",
+        "List networks, strategies, connections, augmentations or data.",
+    ),
     ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
     ("doctor", "showing:doctor", "Show versions, devices, precision and what is missing."),
 )

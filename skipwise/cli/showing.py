@@ -5,12 +5,21 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from skipwise.cli.words import Flag, Words, apply_settings, find_network, named, print_json
+from skipwise.cli.words import (
+    Flag,
+    Words,
+    apply_settings,
+    find_network,
+    known_augmentations,
+    named,
+    print_json,
+)
 
 PACKAGES = (
     "torch",
     "torchvision",
     "numpy",
+    "scipy",
     "scikit-learn",
     "pillow",
     "safetensors",
@@ -24,7 +33,7 @@ def list_names(what: str, /, *, json: Flag = False) -> None:
     """List what can be named.
 
     Args:
-        what: networks, strategies, connections or data.
+        what: networks, strategies, connections, augmentations or data.
         json: Print names and first sentences as one JSON object.
     """
     found = _names(what)
@@ -53,6 +62,7 @@ def _names(what: str) -> dict[str, str]:
             and member is not connections.ConnectionDescription
         },
         "data": lambda: NAMED,
+        "augmentations": known_augmentations,
     }
     if what not in kinds:
         raise ValueError(f"there is no list of {what!r}{nearest(what, kinds)}")

@@ -10,8 +10,10 @@ from skipwise.cli.words import (
     Flag,
     Words,
     apply_settings,
+    find_augmentation,
     find_network,
     find_strategy,
+    find_views,
     parse_time,
     print_json,
 )
@@ -38,6 +40,9 @@ def train(
     batch_size: int | None = None,
     parts: int | None = None,
     patience: int | None = None,
+    augment: str | None = None,
+    class_weights: Flag = False,
+    views: str | None = None,
     set: Words = (),
     out: Path | None = None,
     allow: Words = (),
@@ -62,6 +67,11 @@ def train(
         batch_size: Examples an update.
         parts: Compute each batch in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one.
+        augment: Changes of training pictures, in their order: pad-crop,flip,cutout,mixup (skipwise
+            list augmentations), or none; what suits the data if left out.
+        class_weights: Weigh rare classes more, so that all have the same share in the loss.
+        views: Average the outputs over views of a picture when the network is used: flip, or
+            crops (moved and mirrored).
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
@@ -75,8 +85,19 @@ def train(
         "steps": steps,
         "seconds": None if time is None else parse_time(time),
     }
-    others = {"seed": seed, "batch_size": batch_size, "parts": parts, "patience": patience}
+    others: dict[str, Any] = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "parts": parts,
+        "patience": patience,
+    }
     others = {name: value for name, value in others.items() if value is not None}
+    if augment is not None:
+        others["augmentation"] = find_augmentation(augment)
+    if class_weights:
+        others["class_weights"] = True
+    if views is not None:
+        others["views"] = find_views(views)
     chosen_network = None if network is None else find_network(network)
     chosen_strategy = None if strategy is None else find_strategy(strategy)
     if data.endswith((".yaml", ".yml")):

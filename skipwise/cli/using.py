@@ -3,13 +3,14 @@
 import csv
 import dataclasses
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from torch import Tensor
 
-from skipwise.cli.words import Flag, Words, print_json
+from skipwise.cli.words import Flag, Words, find_views, print_json
 from skipwise.data import (
     CLASSES,
     Arrays,
@@ -37,6 +38,7 @@ def evaluate(
     /,
     *,
     part: str | None = None,
+    views: str | None = None,
     allow: Words = (),
     json: Flag = False,
 ) -> None:
@@ -47,13 +49,15 @@ def evaluate(
         data: Other data: a name, a folder or a file, as for train; pictures are brought to
             the network's size. All of its examples count if it has no parts of its own.
         part: train, validation or test; test if left out.
+        views: Average the outputs over views of a picture: flip, crops or none; as in the
+            training if left out.
         allow: A package of yours that the run names.
         json: Print the result as one JSON object.
 
     Raises:
         ValueError: If the run cannot be read, or there are no data that fit it.
     """
-    predictor = load(run, allow=allow)
+    predictor = _seeing(load(run, allow=allow), views)
     experiment = experiment_of(run, allow=allow) if run.is_dir() else None
     if data is not None:
         dataset = _fitted(find_data(data), predictor).load()
@@ -68,9 +72,10 @@ def evaluate(
     precision = "auto" if experiment is None else experiment.precision
     record = _score(predictor, _part(dataset, part), part, precision=precision)
     if json:
-        print_json({**record.metrics, "examples": record.examples, "part": part, "run": str(run)})
+        named = {"examples": record.examples, "part": part, "run": str(run)}
+        print_json({**record.metrics, **named, "per_class": _by_class(record, dataset.classes)})
     else:
-        print(in_words(record))
+        print("\n".join([in_words(record), *_table(_by_class(record, dataset.classes))]))
 
 
 def predict(
@@ -79,6 +84,7 @@ def predict(
     *files: str,
     csv: Annotated[Path | None, Parameter(name="--csv")] = None,
     skip_bad: Flag = False,
+    views: str | None = None,
     allow: Words = (),
     json: Flag = False,
 ) -> None:
@@ -90,6 +96,8 @@ def predict(
         csv: Write a table: file, class, probability and the probability of every class; of a
             regression, the row and its numbers.
         skip_bad: Leave out files that cannot be read, and say how many.
+        views: Average the outputs over views of a picture: flip, crops or none; as in the
+            training if left out.
         allow: A package of yours that the run names.
         json: Print the result as one JSON object.
 
@@ -98,7 +106,7 @@ def predict(
     """
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
-    predictor, skipped = load(run, allow=allow), []
+    predictor, skipped = _seeing(load(run, allow=allow), views), []
     if files[0].endswith(".npz") and len(files) == 1:
         rows = read_inputs(Path(files[0]))
         if predictor.card.task != CLASSES:
@@ -112,6 +120,30 @@ def predict(
     for error in skipped:
         print(f"skipwise: skipped: {error}", file=sys.stderr)
     _tell([_row(p) for p in found], run, csv, as_json=json, skipped=len(skipped))
+
+
+def _seeing(predictor: Predictor, views: str | None) -> Predictor:
+    if views is not None:
+        predictor.views = find_views(views)
+    return predictor
+
+
+def _by_class(record: EvaluationRecord, classes: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    columns = record.per_class
+    return {
+        name: {column: values[n] for column, values in columns.items()}
+        for n, name in enumerate(classes if columns else ())
+    }
+
+
+def _table(rows: dict[str, dict[str, float]]) -> Iterator[str]:
+    """Write precision, recall, F1 and the number of examples, class by class."""
+    width = max((len(name) for name in rows), default=0)
+    for n, (name, values) in enumerate(rows.items()):
+        if n == 0:
+            yield "  ".join([" " * width, *(f"{column:>9}" for column in values)])
+        cells = (f"{v:>9.4f}" if isinstance(v, float) else f"{v:>9}" for v in values.values())
+        yield "  ".join([f"{name:<{width}}", *cells])
 
 
 def _row(prediction: Prediction) -> dict[str, Any]:
@@ -201,7 +233,8 @@ def _score(
         model,
         examples,
         predictor.preprocessing,
-        (task.tally, task.metrics),
+        task,
         part=part,
         autocast=autocast,
+        views=predictor.views,
     )

@@ -57,6 +57,56 @@ def find_strategy(word: str) -> Any:
     return _found(word, "strategy", named("strategies", Strategy))
 
 
+def find_augmentation(words: str) -> tuple[Any, ...]:
+    """Turn ``pad-crop,flip,mixup`` into augmentations with their defaults; ``none`` is none.
+
+    Raises:
+        ValueError: If there is no such augmentation; the nearest is offered.
+    """
+    if words == "none":
+        return ()
+    known = known_augmentations()
+    return tuple(_found(spelled(word), "augmentation", known) for word in words.split(","))
+
+
+def known_augmentations() -> dict[str, Any]:
+    """Give the augmentations as the command line spells them."""
+    from skipwise.data import Augmentation, Mixing, augmentations
+
+    kinds = (v for v in vars(augmentations).values() if isinstance(v, type))
+    contracts = (Augmentation, Mixing)
+    return {
+        spelled(kind.__name__): kind
+        for kind in kinds
+        if issubclass(kind, contracts) and kind not in contracts
+    }
+
+
+def spelled(name: str) -> str:
+    """Spell a class as the command line does: ``PadCrop`` is ``pad-crop``.
+
+    >>> spelled("PadCrop"), spelled("pad-crop"), spelled("CutMix")
+    ('pad-crop', 'pad-crop', 'cut-mix')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name.strip()).lower()
+
+
+VIEWS = {"none": {}, "flip": {"flip": True}, "crops": {"flip": True, "shift": 2}}
+
+
+def find_views(word: str) -> Any:
+    """Turn ``flip``, ``crops`` or ``none`` into the views that are shown at test time.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    from skipwise.data import Views
+
+    if word not in VIEWS:
+        raise ValueError(f"there are no views {word!r}{nearest(word, VIEWS)}")
+    return Views(**VIEWS[word]) if word != "none" else None
+
+
 def _found(word: str, what: str, known: Mapping[str, Callable[[], Any]]) -> Any:
     if word not in known:
         raise ValueError(f"there is no {what} {word!r}{nearest(word, known)}")

@@ -5,7 +5,23 @@ Imports randomness, shapes and description.
 """
 
 from skipwise.data.assemble import Shares, assemble
-from skipwise.data.augment import Augmentation, Flip, PadCrop
+from skipwise.data.augmentations import (
+    AlternatingFlip,
+    Augmentation,
+    CutMix,
+    Cutout,
+    Draw,
+    Flip,
+    Mixing,
+    Mixup,
+    PadCrop,
+    ProgressiveResize,
+    QuarterTurn,
+    RandAugment,
+    RandomErasing,
+    RandomResizedCrop,
+    TrivialAugment,
+)
 from skipwise.data.batch import Batch
 from skipwise.data.batches import Batches, in_order
 from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, Examples, InMemory, MapStyle
@@ -15,30 +31,44 @@ from skipwise.data.pictures import SUFFIXES, UnreadablePicture, read_picture
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing
 from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own, read_inputs
 from skipwise.data.split import held_out
+from skipwise.data.views import Views, mean_over_views
 
 __all__ = [
     "CLASSES",
     "NAMED",
     "NUMBERS",
     "SUFFIXES",
+    "AlternatingFlip",
     "Arrays",
     "Augmentation",
     "Batch",
     "Batches",
+    "CutMix",
+    "Cutout",
     "Data",
     "Dataset",
     "Digits",
+    "Draw",
     "Examples",
     "FashionMNIST",
     "Flip",
     "Folder",
     "InMemory",
     "MapStyle",
+    "Mixing",
+    "Mixup",
     "Own",
     "PadCrop",
     "Preprocessing",
+    "ProgressiveResize",
+    "QuarterTurn",
+    "RandAugment",
+    "RandomErasing",
+    "RandomResizedCrop",
     "Shares",
+    "TrivialAugment",
     "UnreadablePicture",
+    "Views",
     "assemble",
     "batch_index",
     "digits",
@@ -47,6 +77,7 @@ __all__ = [
     "fit_preprocessing",
     "held_out",
     "in_order",
+    "mean_over_views",
     "read_inputs",
     "read_picture",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skipwise.data.augment import Augmentation, Flip, PadCrop
+from skipwise.data.augmentations import Augmentation, Flip, PadCrop
 from skipwise.data.dataset import CLASSES, NUMBERS, Dataset, Examples, InMemory, digest_of
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing
 from skipwise.data.split import are_classes, held_out
@@ -85,6 +85,7 @@ def assemble(
         augmentation=_augmentation(size, flip) if is_class else (),
         notes=(*notes, *held),
         digest=digest,
+        counts=tuple(torch.bincount(targets).tolist()) if is_class else (),
     )
 
 

@@ -1,15 +1,18 @@
-"""Batches[t]: gather, augment, normalise, move; a pure function of the seed and the step."""
+"""Batches: gather, augment, mix, normalise, move; a pure function of the seed and the step."""
 
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
 
-from skipwise.data.augment import Augmentation
+from skipwise.data.augmentations import Augmentation, Draw, Mixing
 from skipwise.data.batch import Batch
 from skipwise.data.dataset import Examples
 from skipwise.data.order import batch_index
 from skipwise.data.preprocess import Preprocessing
 from skipwise.randomness import example_keys
+from skipwise.shapes import Index
 
 
 class Batches:
@@ -20,8 +23,12 @@ class Batches:
         preprocessing: What the network needs.
         size: Examples a batch.
         seed: The run's seed.
-        augmentation: Applied in this order.
+        augmentation: Applied in this order; what mixes examples comes last.
+        classes: Number of classes, which mixed targets need; 0 where targets are numbers.
         device: Where the batches go.
+
+    Raises:
+        ValueError: If an augmentation follows one that mixes examples.
     """
 
     def __init__(
@@ -31,22 +38,52 @@ class Batches:
         *,
         size: int,
         seed: int,
-        augmentation: tuple[Augmentation, ...] = (),
+        augmentation: tuple[Augmentation | Mixing, ...] = (),
+        classes: int = 0,
         device: torch.device,
     ):
         self.examples = examples
         self.preprocessing = preprocessing
         self.size, self.seed = min(size, len(examples)), seed
-        self.augmentation = augmentation
-        self.device = device
+        self.single = [a for a in augmentation if isinstance(a, Augmentation)]
+        self.mixing = [a for a in augmentation if isinstance(a, Mixing)]
+        if tuple(self.single + self.mixing) != tuple(augmentation):
+            raise ValueError("what mixes examples comes after every other augmentation")
+        self.classes, self.device = classes, device
 
     def __getitem__(self, step: int) -> Batch:
+        return self.at(step)
+
+    def at(self, step: int, *, progress: float = 1.0, mixed: bool = True) -> Batch:
+        """Make the batch of a step.
+
+        Args:
+            step: Counted from 0.
+            progress: Share of the run that is over, which progressive resizing follows.
+            mixed: Whether examples are mixed, where the augmentation mixes them.
+        """
         index = batch_index(self.seed, step, self.size, len(self.examples))
-        keys = example_keys(self.seed, step, torch.arange(len(index)))
+        draw = self._draw(step, index, progress)
         inputs, targets = self.examples.gather(index)
-        for augmentation in self.augmentation:
-            inputs = augmentation.apply(inputs, keys)
-        return _ready(inputs, targets, index, keys, self.preprocessing).to(self.device)
+        for augmentation in self.single:
+            inputs = augmentation.apply(inputs, draw)
+        for mixing in self.mixing if mixed else ():
+            inputs, targets = mixing.mix(inputs, self._vectors(targets), draw)
+        return _ready(inputs, targets, index, draw.keys, self.preprocessing).to(self.device)
+
+    def _draw(self, step: int, index: Index, progress: float) -> Draw:
+        position = torch.arange(len(index))
+        return Draw(
+            keys=example_keys(self.seed, step, position),
+            own=example_keys(self.seed, -1, index),
+            passes=(step * self.size + position) // len(self.examples),
+            progress=progress,
+        )
+
+    def _vectors(self, targets: Tensor) -> Tensor:
+        if targets.is_floating_point():
+            return targets
+        return one_hot(targets, self.classes).float() if self.classes else targets.float()
 
 
 def in_order(

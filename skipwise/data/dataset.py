@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from skipwise.data.augment import Augmentation
+from skipwise.data.augmentations import Augmentation, Mixing
 from skipwise.data.preprocess import Preprocessing
 from skipwise.shapes import Ends, Index
 
@@ -98,6 +98,7 @@ class Dataset:
         augmentation: What suits these data in training.
         notes: What a reader should know, one sentence each.
         digest: Hash of all examples.
+        counts: Training examples of each class; empty for regression.
     """
 
     name: str
@@ -108,9 +109,10 @@ class Dataset:
     classes: tuple[str, ...]
     ends: Ends
     preprocessing: Preprocessing
-    augmentation: tuple[Augmentation, ...] = ()
+    augmentation: tuple[Augmentation | Mixing, ...] = ()
     notes: tuple[str, ...] = ()
     digest: str = ""
+    counts: tuple[int, ...] = ()
 
 
 class Data(ABC):

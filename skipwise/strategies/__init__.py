@@ -4,20 +4,25 @@ Takes (module, plan), gives optimiser and schedule.
 Imports shapes and description.
 """
 
+from skipwise.strategies.averaging import EMA, Averaging
 from skipwise.strategies.groups import decay_groups, decays
 from skipwise.strategies.named import adam, adamw, momentum, nesterov, sgd
 from skipwise.strategies.optimisers import SGD, Adam, AdamW, Optimiser
-from skipwise.strategies.schedules import Constant, Cosine, Schedule, WarmupLinear
+from skipwise.strategies.schedules import Constant, Cosine, OneCycle, Schedule, Steps, WarmupLinear
 from skipwise.strategies.strategy import Strategy
 
 __all__ = [
+    "EMA",
     "SGD",
     "Adam",
     "AdamW",
+    "Averaging",
     "Constant",
     "Cosine",
+    "OneCycle",
     "Optimiser",
     "Schedule",
+    "Steps",
     "Strategy",
     "WarmupLinear",
     "adam",

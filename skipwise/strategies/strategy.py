@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from torch import nn
 from torch.optim import Optimizer
 
+from skipwise.strategies.averaging import Averaging
 from skipwise.strategies.groups import decay_groups
 from skipwise.strategies.optimisers import Optimiser
 from skipwise.strategies.schedules import Cosine, Schedule
@@ -23,6 +24,8 @@ class Strategy:
         clip_norm: Largest Euclidean norm of the whole gradient; a longer one is scaled down. None:
             never.
         label_smoothing: ε of the cross-entropy; for classes only.
+        averaging: How the weights of the steps are averaged; evaluations, and the weights that are
+            kept, are then those of the average. None keeps the newest.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Strategy:
     weight_decay: float = 0.0
     clip_norm: float | None = None
     label_smoothing: float = 0.0
+    averaging: Averaging | None = None
 
     def __post_init__(self):
         if self.peak_lr <= 0:

@@ -4,8 +4,8 @@ Takes (output, batch), gives the loss as (sum, count), and metrics.
 Imports data (the type Batch) and shapes.
 """
 
-from skipwise.tasks.classification import Classification
+from skipwise.tasks.classification import Classification, balanced
 from skipwise.tasks.regression import Regression
 from skipwise.tasks.task import Task
 
-__all__ = ["Classification", "Regression", "Task"]
+__all__ = ["Classification", "Regression", "Task", "balanced"]

@@ -1,14 +1,17 @@
-"""One class out of several: cross-entropy, and accuracy."""
+"""One class out of several: cross-entropy, accuracy, and what else is asked of a classifier."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from skipwise.data import Batch
 from skipwise.shapes import Outputs, Scalar
 from skipwise.tasks.task import Task, same_shape
+
+BINS = 15  # of the calibration error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,40 +22,112 @@ class Classification(Task):
         classes: Their number.
         label_smoothing: ε: the target is 1 − ε on the class and ε spread over all classes; in
             training only.
+        weights: Weight of each class in the training loss; all one if empty.
 
     Source: Szegedy et al. (2016), "Rethinking the Inception architecture", section 7 (label
-    smoothing).
+    smoothing); Guo et al. (2017), "On calibration of modern neural networks", eq. 3.
     """
 
     classes: int
     label_smoothing: float = 0.0
+    weights: tuple[float, ...] = ()
     best_metric = "accuracy"
     higher = True
 
     def __post_init__(self):
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        if self.weights and len(self.weights) != self.classes:
+            raise ValueError(f"{self.classes} classes need as many weights, got {self.weights}")
 
     def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float]:
-        """Sum the cross-entropy, in nats."""
-        same_shape(
-            output, (len(batch), self.classes), f"{len(batch)} examples of {self.classes} classes"
+        """Sum the cross-entropy, in nats; targets are class numbers, or shares of the classes."""
+        self._check(output, batch)
+        weights = output.new_tensor(self.weights, dtype=torch.float32) if self.weights else None
+        total = cross_entropy(
+            output.float(),
+            batch.targets,
+            weight=weights,
+            reduction="sum",
+            label_smoothing=self.label_smoothing,
         )
-        smoothing = self.label_smoothing
-        return cross_entropy(
-            output.float(), batch.targets, reduction="sum", label_smoothing=smoothing
-        ), len(batch)
+        if weights is None:
+            return total, len(batch)
+        mixed = batch.targets.is_floating_point()
+        return total, float((batch.targets @ weights if mixed else weights[batch.targets]).sum())
 
     def tally(self, output: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Sum cross-entropy (without smoothing) and right answers."""
-        same_shape(
-            output, (len(batch), self.classes), f"{len(batch)} examples of {self.classes} classes"
-        )
-        right = (output.argmax(1) == batch.targets).double().sum()
-        nats = cross_entropy(output.double(), batch.targets, reduction="sum")
-        return {"loss": nats, "right": right, "count": right.new_tensor(len(batch))}
+        """Sum cross-entropy (without smoothing or weights), right answers and what goes with them.
+
+        ``right``, ``said`` and ``are`` count by class; ``bin_*`` by the answer's probability.
+        """
+        self._check(output, batch)
+        targets, logits = batch.targets, output.double()
+        nats = cross_entropy(logits, targets, reduction="sum")
+        probability, answer = logits.softmax(1).max(1)
+        hit = (answer == targets).double()
+        # Bins are open at their lower end, as in Guo et al.: (m − 1)/M < p ≤ m/M.
+        bins = ((probability * BINS).ceil().long() - 1).clamp(0, BINS - 1)
+        empty = logits.new_zeros(self.classes)
+        per_bin = logits.new_zeros(BINS)
+        return {
+            "loss": nats,
+            "count": hit.new_tensor(len(batch)),
+            "top5": _among_first(logits, targets, 5),
+            "right": empty.index_add(0, targets, hit),
+            "said": empty.index_add(0, answer, torch.ones_like(hit)),
+            "are": empty.index_add(0, targets, torch.ones_like(hit)),
+            "bin_probability": per_bin.index_add(0, bins, probability),
+            "bin_right": per_bin.index_add(0, bins, hit),
+        }
 
     def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
-        """Give accuracy and mean cross-entropy."""
+        """Give accuracy, mean cross-entropy, top-5 accuracy, macro F1 and calibration error."""
         count = float(tally["count"])
-        return {"accuracy": float(tally["right"]) / count, "loss": float(tally["loss"]) / count}
+        found = {
+            "accuracy": float(tally["right"].sum()) / count,
+            "loss": float(tally["loss"]) / count,
+        }
+        if self.classes > 5:
+            found["top5"] = float(tally["top5"]) / count
+        gaps = (tally["bin_probability"] - tally["bin_right"]).abs()
+        found["f1"] = float(torch.tensor(self.per_class(tally)["f1"]).double().mean())
+        found["calibration_error"] = float(gaps.sum()) / count
+        return found
+
+    def per_class(self, tally: Mapping[str, Tensor]) -> dict[str, Sequence[float]]:
+        """Give precision, recall, F1 and the number of examples of each class, in their order.
+
+        A ratio whose denominator is zero is zero, as in scikit-learn.
+        """
+        right, said, are = tally["right"], tally["said"], tally["are"]
+        ratios = {
+            "precision": right / said.clamp(min=1),
+            "recall": right / are.clamp(min=1),
+            "f1": 2 * right / (said + are).clamp(min=1),
+        }
+        counts = [int(n) for n in are.tolist()]
+        return {**{name: ratio.tolist() for name, ratio in ratios.items()}, "examples": counts}
+
+    def _check(self, output: Outputs, batch: Batch) -> None:
+        what = f"{len(batch)} examples of {self.classes} classes"
+        same_shape(output, (len(batch), self.classes), what)
+
+
+def balanced(counts: Sequence[int]) -> tuple[float, ...]:
+    """Weigh classes so that each has the same share in the loss: n / (classes · n_c).
+
+    Raises:
+        ValueError: If a class has no example.
+    """
+    if min(counts) < 1:
+        raise ValueError(
+            f"class {list(counts).index(min(counts))} has no training example, so no weight"
+            " balances it; add some, or remove the class"
+        )
+    return tuple(sum(counts) / (len(counts) * count) for count in counts)
+
+
+def _among_first(logits: Tensor, targets: Tensor, first: int) -> Tensor:
+    places = min(first, logits.shape[1])
+    return (logits.topk(places, dim=1).indices == targets[:, None]).any(1).double().sum()

@@ -4,7 +4,7 @@ Sums, because batches may differ in size and lie on different processes: a mean 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -32,6 +32,10 @@ class Task(ABC):
     @abstractmethod
     def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
         """Turn the sums over a whole part into metrics, ``loss`` among them."""
+
+    def per_class(self, tally: Mapping[str, Tensor]) -> Mapping[str, Sequence[float]]:
+        """Turn them into metrics class by class; nothing where there are no classes."""
+        return {}
 
 
 def same_shape(output: Tensor, wanted: tuple[int, ...], what: str) -> None:

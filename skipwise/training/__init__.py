@@ -4,6 +4,7 @@ Takes a Run, gives Step, Step, …; trains any module.
 Imports data, strategies, randomness, records and files.
 """
 
+from skipwise.training.average import Average, with_own_statistics
 from skipwise.training.best import Best
 from skipwise.training.budget import Cost, TimeBudget
 from skipwise.training.checkpoint import LAST, load_checkpoint, newest_checkpoint, save_checkpoint
@@ -24,6 +25,7 @@ from skipwise.training.signals import Interrupted, caught_signals
 __all__ = [
     "LAST",
     "PRECISIONS",
+    "Average",
     "Best",
     "Cost",
     "Diverged",
@@ -44,4 +46,5 @@ __all__ = [
     "place_model",
     "save_checkpoint",
     "train",
+    "with_own_statistics",
 ]

@@ -1,29 +1,44 @@
 """What a part of the data says of a network: exact sums over all its examples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from skipwise.data import Batch, Examples, Preprocessing, in_order
+from skipwise.data import Batch, Examples, Preprocessing, Views, in_order, mean_over_views
 from skipwise.randomness import seeded
 from skipwise.records import EvaluationRecord
 
-Tally = Callable[[Tensor, Batch], dict[str, Tensor]]
-Metrics = Callable[[Mapping[str, Tensor]], dict[str, float]]
+
+class Measure(Protocol):
+    """What is measured: sums over batches, and what follows from them; a task, for example."""
+
+    def tally(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Give sums over the batch that add up."""
+        ...
+
+    def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
+        """Turn the sums over a whole part into metrics."""
+        ...
+
+    def per_class(self, tally: Mapping[str, Tensor]) -> Mapping[str, Sequence[float]]:
+        """Turn them into metrics class by class, if there are classes."""
+        ...
 
 
 def evaluate(
     model: nn.Module,
     examples: Examples,
     preprocessing: Preprocessing,
-    measure: tuple[Tally, Metrics],
+    measure: Measure,
     *,
     part: str,
     step: int = 0,
     batch_size: int = 256,
     autocast: torch.dtype | None = None,
+    views: Views | None = None,
 ) -> EvaluationRecord:
     """Evaluate a module in evaluation mode; its mode and the caller's random numbers stay.
 
@@ -31,25 +46,30 @@ def evaluate(
         model: Any module.
         examples: The part.
         preprocessing: What the network needs.
-        measure: (output, batch) → sums that add up, and sums → metrics.
+        measure: The task.
         part: ``"train"``, ``"validation"`` or ``"test"``.
         step: After how many updates.
         batch_size: Does not change the result beyond rounding.
         autocast: As in training.
+        views: Over which views of the inputs the outputs are averaged.
     """
     started = perf_counter()
-    tally, metrics = measure
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     was_training, sums = model.training, dict[str, Tensor]()
     model.eval()
     with seeded("evaluate", part), torch.inference_mode():
         for batch in in_order(examples, preprocessing, size=batch_size, device=device):
             with torch.autocast(device.type, autocast, enabled=autocast is not None):
-                output = model(batch.inputs)
-            for name, value in tally(output, batch).items():
+                output = mean_over_views(model, batch.inputs, views)
+            for name, value in measure.tally(output, batch).items():
                 sums[name] = sums[name] + value if name in sums else value
     model.train(was_training)
     seconds = perf_counter() - started
     return EvaluationRecord(
-        step=step, part=part, examples=len(examples), metrics=metrics(sums), seconds=seconds
+        step=step,
+        part=part,
+        examples=len(examples),
+        metrics=measure.metrics(sums),
+        seconds=seconds,
+        per_class=measure.per_class(sums),
     )

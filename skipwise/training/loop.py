@@ -55,12 +55,12 @@ def train(run: Run) -> Iterator[Step]:
         for group in run.optimiser.param_groups:
             group["lr"] = rate
         with seeded(run.seed, "batch", run.step, run.rank):
-            batch = run.batches[run.step]
+            batch = run.batches.at(run.step, progress=run.step / run.steps)
         gradient = Gradient(run, batch)
         loss = run.optimiser.step(cast(Any, gradient))  # torch annotates the loss as a float
         assert isinstance(loss, Tensor)
         assert gradient.norm is not None
-        run.step += 1
+        run.advance()
         yield Step(
             step=run.step,
             loss=loss,

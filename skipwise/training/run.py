@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from skipwise.data import Batch, Batches
 from skipwise.strategies import Strategy
+from skipwise.training.average import Average, with_own_statistics
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, float]]
 
@@ -51,6 +52,7 @@ class Run:
         rank: Of this process.
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
+        average: The averaged weights, if the strategy averages.
     """
 
     model: nn.Module
@@ -64,10 +66,13 @@ class Run:
     step: int = 0
     rank: int = 0
     autocast: torch.dtype | None = None
+    average: Average | None = None
 
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold."""
-        own = {"step": self.step, "steps": self.steps}
+        own: dict[str, Any] = {"step": self.step, "steps": self.steps}
+        if self.average is not None:
+            own["average"] = self.average.model.state_dict()
         return {**own, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -79,9 +84,29 @@ class Run:
         try:
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
+            if self.average is not None:
+                self.average.model.load_state_dict(state["average"])
         except (RuntimeError, ValueError) as error:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(
                 f"the checkpoint belongs to another network or strategy: {first}"
             ) from None
         self.step, self.steps = state["step"], state["steps"]
+
+    def advance(self) -> None:
+        """Count an update that was taken, and take its weights into the average."""
+        self.step += 1
+        if self.average is not None and self.strategy.averaging is not None:
+            share = self.strategy.averaging.share(self.step, self.steps)
+            self.average.update(self.model, share)
+
+    @property
+    def chosen(self) -> nn.Module:
+        """The model that evaluations are about: the average, if there is one."""
+        return self.model if self.average is None else self.average.model
+
+    def evaluated(self) -> nn.Module:
+        """Give that model, with BatchNorm statistics of its own if it is an average."""
+        if self.average is not None:
+            with_own_statistics(self.average.model, self.batches, autocast=self.autocast)
+        return self.chosen

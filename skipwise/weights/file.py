@@ -36,6 +36,7 @@ class Card:
         classes: Names, in the order of the outputs.
         preprocessing: Its plain description.
         data: Name of the data set.
+        views: Plain description of the views over which outputs are averaged, or None.
     """
 
     network: Mapping[str, Any]
@@ -45,6 +46,7 @@ class Card:
     classes: tuple[str, ...]
     preprocessing: Mapping[str, Any]
     data: str
+    views: Mapping[str, Any] | None = None
 
 
 def card_of(
@@ -55,6 +57,7 @@ def card_of(
     classes: tuple[str, ...],
     preprocessing: Any,
     data: str,
+    views: Any = None,
 ) -> Card:
     """Make the card of a network that was trained on some data."""
     return Card(
@@ -65,6 +68,7 @@ def card_of(
         classes=classes,
         preprocessing=to_plain(preprocessing),
         data=data,
+        views=to_plain(views),
     )
 
 

@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 
 import skipwise
+from skipwise.data import Views
 from skipwise.experiment import compose
+from skipwise.prediction import load
 from skipwise.records import read_journal
 from skipwise.runs import free_folder
 from tests.cli.commands import SMALL, call, fails
@@ -184,3 +186,28 @@ def test_runs_that_begin_at_once_get_folders_of_their_own(tmp_path: Path):
     with ThreadPoolExecutor(8) as pool:
         folders = list(pool.map(lambda _: free_folder(tmp_path / "runs", experiment), range(24)))
     assert len(set(folders)) == 24
+
+
+def test_augmentations_views_and_class_weights_by_name(capsys, rings: str):
+    words = ("--augment", "pad-crop,flip,cutout,cut-mix", "--views", "crops", "--class-weights")
+    more = ("--set", "augmentation.cutout.side=2", "strategy.averaging=EMA")
+    code, _, err = call(capsys, "train", rings, *SMALL, "--steps", "6", *words, *more)
+    assert code == 0, err
+    run = next(Path("runs").iterdir())
+    written = (run / "experiment.yaml").read_text()
+    for text in (
+        "skipwise.data.CutMix",
+        "side: 2",
+        "class_weights: true",
+        "shift: 2",
+        "decay: 0.998",
+    ):
+        assert text in written
+    assert load(run).views == Views(flip=True, shift=2)
+    scores = {}
+    for views in ((), ("--views", "none")):
+        code, out, err = call(capsys, "evaluate", str(run), "--json", *views)
+        assert code == 0, err
+        scores[views] = json.loads(out)
+    assert scores[()]["loss"] != scores["--views", "none"]["loss"]
+    assert sum(row["examples"] for row in scores[()]["per_class"].values()) == 48

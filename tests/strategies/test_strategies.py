@@ -11,10 +11,13 @@ from skipwise import strategies
 from skipwise.connections import Highway, Hyper, Projected
 from skipwise.networks import resnet20
 from skipwise.strategies import (
+    EMA,
     SGD,
     Constant,
     Cosine,
+    OneCycle,
     Schedule,
+    Steps,
     Strategy,
     WarmupLinear,
     decay_groups,
@@ -42,9 +45,51 @@ def test_the_triangle_rises_and_falls_as_its_formula():
     assert factors(WarmupLinear(warmup=0.2), 100) == pytest.approx(wanted, rel=1e-12)
 
 
+def test_steps_divide_by_ten_at_the_papers_milestones():
+    found = factors(Steps(), 64)
+    assert found == pytest.approx([1.0] * 32 + [0.1] * 16 + [0.01] * 16, rel=1e-12)
+    warm = factors(Steps(milestones=(0.5,), decay=0.2, warmup=0.25), 8)
+    assert warm == pytest.approx([0.5, 1, 1, 1, 0.2, 0.2, 0.2, 0.2], rel=1e-12)
+
+
+def test_one_cycle_is_torchs_between_its_ends():
+    from torch.optim.lr_scheduler import OneCycleLR
+
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    theirs = OneCycleLR(
+        optimiser, 1.0, total_steps=101, pct_start=31 / 101, div_factor=25, final_div_factor=1e4
+    )
+    wanted = []
+    for _ in range(100):
+        wanted.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        theirs.step()
+    ours = OneCycle(rise=0.3, start=0.04, end=4e-6)
+    assert factors(ours, 100) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_settings_of_schedules_without_a_meaning_are_refused():
+    for make, told in (
+        (lambda: Steps(milestones=(0.7, 0.5)), "rising shares"),
+        (lambda: Steps(decay=1.0), r"decay must lie in \(0, 1\)"),
+        (lambda: OneCycle(rise=0.0), "rise is a share"),
+        (lambda: OneCycle(end=0.0), "end is a factor"),
+        (lambda: EMA(decay=1.0), r"decay must lie in \(0, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            make()
+
+
 def test_constant_is_one_and_no_schedule_leaves_zero_to_one():
     assert factors(Constant(), 7) == [1.0] * 7
-    for schedule in (Cosine(), Cosine(warmup=0.0), WarmupLinear(), WarmupLinear(warmup=0.9)):
+    for schedule in (
+        Cosine(),
+        Cosine(warmup=0.0),
+        WarmupLinear(),
+        WarmupLinear(warmup=0.9),
+        OneCycle(),
+        Steps(warmup=0.1),
+    ):
         for steps in (1, 2, 3, 50):
             assert all(0 < f <= 1 for f in factors(schedule, steps))
 

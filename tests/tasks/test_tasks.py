@@ -1,10 +1,13 @@
 """Losses and metrics against their formulas; sums that add up over batches."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
 from skipwise.data import Batch
-from skipwise.tasks import Classification, Regression, Task
+from skipwise.tasks import Classification, Regression, Task, balanced
 from tests.references import close
 
 OUTPUT = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -69,3 +72,70 @@ def test_an_output_of_another_shape_is_refused_not_broadcast():
         Regression().loss(OUTPUT[:, :1], batch(NUMBERS))
     with pytest.raises(ValueError, match="6 examples of 5 classes need"):
         Classification(classes=5).loss(OUTPUT, batch(LABELS))
+
+
+MANY = torch.randn(500, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+TRUE = torch.randint(0, 7, (500,), generator=torch.Generator().manual_seed(3))  # class 7 is absent
+
+
+def test_top5_f1_and_the_table_are_those_of_scikit_learn():
+    from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
+
+    task = Classification(classes=8)
+    tally = task.tally(MANY, batch(TRUE))
+    metrics, table = task.metrics(tally), task.per_class(tally)
+    options: Any = {"labels": list(range(8)), "zero_division": 0}
+    wanted: Any = precision_recall_fscore_support(TRUE, MANY.argmax(1), **options)
+    for name, column in zip(("precision", "recall", "f1", "examples"), wanted, strict=True):
+        assert list(table[name]) == pytest.approx(list(column), rel=1e-12)
+    assert metrics["f1"] == pytest.approx(float(wanted[2].mean()), rel=1e-12)
+    top5 = top_k_accuracy_score(TRUE, MANY, k=5, labels=range(8))
+    assert metrics["top5"] == pytest.approx(top5, rel=1e-12)
+
+
+def test_the_calibration_error_is_its_formula_bin_by_bin():
+    task = Classification(classes=8)
+    found = task.metrics(task.tally(MANY, batch(TRUE)))["calibration_error"]
+    p, answer = (MANY.exp() / MANY.exp().sum(1, keepdim=True)).max(1)
+    wanted = 0.0
+    for m in range(1, 16):
+        inside = (p > (m - 1) / 15) & (p <= m / 15)
+        if inside.any():
+            gap = (answer == TRUE)[inside].double().mean() - p[inside].mean()
+            wanted += float(gap.abs() * inside.sum() / 500)
+    assert found == pytest.approx(wanted, rel=1e-10)
+
+
+def test_targets_that_are_shares_give_the_mean_of_the_two_losses():
+    task = Classification(classes=4, label_smoothing=0.1)
+    first, second = (task.loss(OUTPUT, batch(y))[0] for y in (LABELS, LABELS.flip(0)))
+    vectors = [torch.nn.functional.one_hot(y, 4).float() for y in (LABELS, LABELS.flip(0))]
+    mixed, count = task.loss(OUTPUT, batch(0.3 * vectors[0] + 0.7 * vectors[1]))
+    close(mixed, 0.3 * first + 0.7 * second)
+    assert count == 6
+
+
+def test_weighted_classes_weigh_in_sum_and_in_count():
+    weights = (0.5, 1.0, 2.0, 3.0)
+    task = Classification(classes=4, weights=weights)
+    loss, count = task.loss(OUTPUT, batch(LABELS))
+    terms = [
+        -torch.log_softmax(row, 0)[y] * weights[y]
+        for row, y in zip(OUTPUT.float(), LABELS.tolist(), strict=True)
+    ]
+    close(loss, torch.stack(terms).sum())
+    assert count == sum(weights[y] for y in LABELS.tolist())
+    vectors = torch.nn.functional.one_hot(LABELS, 4).float()
+    mixed, same = task.loss(OUTPUT, batch(vectors))
+    close(mixed, loss)
+    assert same == count
+
+
+def test_balanced_weights_give_each_class_the_same_share():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = [0] * 7 + [1] * 2 + [2] * 11
+    wanted = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    assert balanced((7, 2, 11)) == pytest.approx(list(wanted), rel=1e-12)
+    with pytest.raises(ValueError, match="class 1 has no training example"):
+        balanced((3, 0, 1))

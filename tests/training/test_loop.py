@@ -103,7 +103,7 @@ def test_the_callers_random_numbers_are_left_alone():
     torch.manual_seed(5)
     for _ in train(run):
         pass
-    evaluate(run.model, DATA.train, DATA.preprocessing, (TASK.tally, TASK.metrics), part="train")
+    evaluate(run.model, DATA.train, DATA.preprocessing, TASK, part="train")
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == numpy_state()
     assert before[2] == random.getstate()
@@ -126,9 +126,8 @@ def test_what_the_caller_does_between_steps_changes_nothing():
 
 def test_evaluation_is_exact_and_does_not_depend_on_the_batch_size():
     model = a_run(sgd()).model
-    measure = (TASK.tally, TASK.metrics)
     found = [
-        evaluate(model, DATA.train, DATA.preprocessing, measure, part="train", batch_size=size)
+        evaluate(model, DATA.train, DATA.preprocessing, TASK, part="train", batch_size=size)
         for size in (7, 1000)
     ]
     whole = next(in_order(DATA.train, DATA.preprocessing, size=1000, device=CPU))
@@ -143,7 +142,7 @@ def test_evaluation_is_exact_and_does_not_depend_on_the_batch_size():
 def test_evaluation_leaves_mode_and_statistics():
     model = replace(resnet20(), width=4).build(DATA.ends).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate(model, DATA.train, DATA.preprocessing, (TASK.tally, TASK.metrics), part="train")
+    evaluate(model, DATA.train, DATA.preprocessing, TASK, part="train")
     assert model.training
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
 

@@ -75,6 +75,9 @@ class Own(Data):
             ),
             preprocessing=_nothing(first),
             digest=digest_of(targets, first),
+            counts=tuple(torch.bincount(targets[rest[stay]], minlength=len(classes)).tolist())
+            if is_class
+            else (),
         )
 
 

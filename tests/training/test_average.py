@@ -1,0 +1,83 @@
+"""Averaged weights against a loop over numbers; statistics of their own; exact resume."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from skipwise.experiment import build, compose
+from skipwise.networks import resnet20
+from skipwise.strategies import EMA, nesterov
+from skipwise.training import train, with_own_statistics
+from skipwise.weights import read_tensors
+from tests.contracts.test_resume import assert_equal, cut_and_resumed, finished
+from tests.references import close, rings, rings_file
+
+AVERAGING = replace(nesterov(), averaging=EMA(decay=0.9))
+SMALL = replace(resnet20(), width=4, blocks=(1, 1))
+
+
+def experiment(folder: Path, **changes):
+    path = rings_file(folder / "rings.npz")
+    settings = {"steps": 14, "batch_size": 32, **changes}
+    return compose(str(path), SMALL, AVERAGING, **settings)
+
+
+def test_the_average_is_its_recursion(tmp_path: Path):
+    run = build(*experiment(tmp_path))[0]
+    assert run.average is not None
+    wanted = [p.detach().clone() for p in run.model.parameters()]
+    for step in train(run):
+        decay = min(0.9, (1 + step.step) / (10 + step.step))
+        wanted = [decay * a + (1 - decay) * w.detach()
+                  for a, w in zip(wanted, run.model.parameters(), strict=True)]  # fmt: skip
+    for found, own in zip(run.average.model.parameters(), wanted, strict=True):
+        close(found, own)
+
+
+def test_statistics_are_those_of_the_averaged_network_on_the_training_examples():
+    data = rings()
+    run = build(compose("digits", SMALL, steps=1)[0], data)[0]
+    norm = next(m for m in run.model.modules() if isinstance(m, nn.BatchNorm2d))
+    wanted_model = copy.deepcopy(run.model).train()
+    means = []
+    wanted_norm = dict(wanted_model.named_modules())["stem.norm.norm"]
+    wanted_norm.register_forward_pre_hook(
+        lambda _, inputs: means.append(inputs[0].double().mean((0, 2, 3)))
+    )
+    batches = [run.batches.at(step, mixed=False) for step in range(2)]
+    for batch in batches:
+        wanted_model(batch.inputs)
+    with_own_statistics(run.model, run.batches, autocast=None)
+    found = norm.get_buffer("running_mean")
+    close(found, torch.stack(means).mean(0).float())
+
+
+def test_what_is_kept_and_scored_is_the_average(tmp_path: Path):
+    made, _ = experiment(tmp_path)
+    state = finished(made, tmp_path / "a")
+    kept = read_tensors(tmp_path / "a" / "best.safetensors")[0]
+    average, newest = state["run"]["average"], state["run"]["model"]
+    if state["best"]["step"] == 14:
+        assert torch.equal(kept["head.linear.weight"], average["head.linear.weight"])
+    assert not torch.equal(average["head.linear.weight"], newest["head.linear.weight"])
+    assert not torch.equal(kept["head.linear.weight"], newest["head.linear.weight"])
+
+
+def test_an_averaged_run_resumes_exactly(tmp_path: Path):
+    made, _ = experiment(tmp_path)
+    whole, cut = finished(made, tmp_path / "a"), cut_and_resumed(made, tmp_path / "b", 6)
+    assert_equal(whole, cut)
+    for name, value in whole["run"]["average"].items():
+        assert torch.equal(value, cut["run"]["average"][name]), name
+
+
+@pytest.mark.parametrize("words", ["mixup,cut-mix", "cutout,random-erasing,trivial-augment"])
+def test_augmented_runs_resume_exactly(words: str, tmp_path: Path):
+    from skipwise.cli.words import find_augmentation
+
+    made, _ = experiment(tmp_path, augmentation=find_augmentation(f"alternating-flip,{words}"))
+    assert_equal(finished(made, tmp_path / "a"), cut_and_resumed(made, tmp_path / "b", 6))
