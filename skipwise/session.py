@@ -166,16 +166,16 @@ class Session:
     def _fit(self, step: Step) -> Iterator[NoteRecord]:
         if self.budget is None:
             return
-        # Until an evaluation was timed: a forward pass is a third of a step.
-        each = self._example_seconds or step.seconds / 3 / step.examples
         validation, test = (
-            len(part) * each if part is not None else 0.0
+            len(part) if part is not None else 0
             for part in (self.dataset.validation, self.dataset.test)
         )
         cost = Cost(
             step=step.seconds,
+            examples=step.examples,
             between=validation * step.examples / len(self.dataset.train),
             end=validation + test,
+            example_seconds=self._example_seconds,
         )
         elapsed = time.perf_counter() - self._began
         fitted = self.budget.fit(step.step, self.run.steps, elapsed=elapsed, cost=cost)
@@ -190,7 +190,9 @@ class Session:
         yield from self.journal.read()
         part = self.dataset.validation
         if part is not None:
+            started = time.perf_counter()
             record = self._measure(self.run.evaluated(), "validation")
+            self._example_seconds = (time.perf_counter() - started) / len(part)
             self.journal.write(dataclasses.replace(record, per_class={}))
             yield record
             if not math.isfinite(record.metrics["loss"]):
@@ -207,7 +209,7 @@ class Session:
     def _measure(self, model: torch.nn.Module, part: str) -> EvaluationRecord:
         examples = {"validation": self.dataset.validation, "test": self.dataset.test}[part]
         assert examples is not None
-        record = evaluate(
+        return evaluate(
             model,
             examples,
             self.dataset.preprocessing,
@@ -217,8 +219,6 @@ class Session:
             autocast=self.run.autocast,
             views=self.experiment.views,
         )
-        self._example_seconds = record.seconds / record.examples
-        return record
 
     def _save_best(self) -> None:
         dataset = self.dataset

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -91,7 +92,7 @@ class Classification(Task):
         if self.classes > 5:
             found["top5"] = float(tally["top5"]) / count
         gaps = (tally["bin_probability"] - tally["bin_right"]).abs()
-        found["f1"] = float(torch.tensor(self.per_class(tally)["f1"]).double().mean())
+        found["f1"] = fmean(self.per_class(tally)["f1"])
         found["calibration_error"] = float(gaps.sum()) / count
         return found
 

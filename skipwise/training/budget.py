@@ -15,17 +15,21 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds that a run takes.
+    """What a run takes, beside its updates.
 
     Args:
-        step: Of one update.
-        between: Of evaluations, spread over the updates between them.
-        end: Of what follows the last update.
+        step: Seconds of the last update.
+        examples: Examples of an update.
+        between: Examples to evaluate, spread over the updates between two evaluations.
+        end: Examples to evaluate after the last update.
+        example_seconds: Of evaluating one; 0 until an evaluation was timed.
     """
 
     step: float
+    examples: int
     between: float
     end: float
+    example_seconds: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -63,8 +67,12 @@ class TimeBudget:
         if not first and now - self.last_fit < REFIT_SHARE * self.seconds:
             return steps
         self.last_fit = now
-        left = max(self.seconds - now - cost.end, 0.0)
-        fitted = step + max(int(left / (median(self._steps[-50:]) + cost.between)), 1)
+        # One slow step must not pass for the cost of all: a run that stops early is not mended.
+        typical = median(self._steps[-50:])
+        # Until an evaluation was timed: a forward pass is a third of a step.
+        each = cost.example_seconds or typical / 3 / cost.examples
+        left = max(self.seconds - now - cost.end * each, 0.0)
+        fitted = step + max(int(left / (typical + cost.between * each)), 1)
         return steps if abs(fitted - steps) <= TOLERANCE * (fitted - step) else fitted
 
     def state(self, elapsed: float) -> dict[str, Any]:

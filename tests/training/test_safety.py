@@ -207,7 +207,9 @@ def simulate(
         taken += 1
         now = step_seconds * (drift if clock > budget / 2 else 1.0)
         clock += now
-        cost = Cost(step=now, between=evaluation_seconds / 100, end=evaluation_seconds)
+        cost = Cost(
+            step=now, examples=1, between=1 / 100, end=1, example_seconds=evaluation_seconds
+        )
         steps = plan.fit(taken, steps, elapsed=clock, cost=cost)
         if taken % 100 == 0 or taken == steps:
             clock += evaluation_seconds
@@ -222,4 +224,14 @@ def test_a_run_ends_within_five_percent_of_its_budget(step_seconds: float, drift
 
 def test_a_spent_budget_ends_the_run_at_once():
     budget = TimeBudget(seconds=10, spent=11)
-    assert budget.fit(5, 1000, elapsed=0, cost=Cost(step=1, between=0, end=0)) == 5
+    assert budget.fit(5, 1000, elapsed=0, cost=Cost(step=1, examples=1, between=0, end=0)) == 5
+
+
+def test_one_slow_step_at_the_start_does_not_end_the_run():
+    """An evaluation of 15,000 examples is not timed yet; a step took 0.15 s, then one took 8 s."""
+    budget, steps = TimeBudget(seconds=240), 0
+    for step, seconds in enumerate([0.15] * 9 + [8.0], start=1):
+        cost = Cost(step=seconds, examples=128, between=11.6, end=15_000)
+        steps = budget.fit(step, 10_000, elapsed=0.15 * step + seconds, cost=cost)
+    # 15,000 examples cost 5.9 s at a third of a step, and 11.6 of them 4.5 ms a step.
+    assert steps == pytest.approx((240 - 1.5 - 8 - 5.9) / 0.1545, rel=0.05)
