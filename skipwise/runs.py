@@ -1,7 +1,7 @@
 """Runs and their folders: begin one, go on with one, read what one left behind."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ def go_on(
     *,
     allow: Iterable[str] = (),
     data: Data | None = None,
+    change: Callable[[Experiment], Experiment] | None = None,
     started: float | None = None,
     **length: Any,
 ) -> tuple[Session, tuple[str, ...]]:
@@ -45,6 +46,7 @@ def go_on(
         folder: The run's folder.
         allow: Packages outside ``skipwise`` that its description may name.
         data: Its data, if they were made in Python.
+        change: What else becomes of its experiment.
         started: See :class:`Session`.
         **length: ``epochs``, ``steps`` or ``seconds``.
 
@@ -62,6 +64,7 @@ def go_on(
             " give back last.ckpt, or train experiment.yaml in another folder"
         )
     planned = extended(experiment, **length)
+    planned = planned if change is None else change(planned)
     given = planned if data is None else dataclasses.replace(planned, data=data)
     dataset = given.data.load()
     taken = state["run"]["step"] if state else 0  # killed before its first save: begin again

@@ -73,7 +73,9 @@ def normalised(words: list[str]) -> list[str]:
     """
     found: list[str] = []
     for word in words:
-        if not ASSIGNMENT.match(word) or os.path.exists(word) or found[-1:] == ["--set"]:
+        if re.match(r"-\d", word) and found and found[-1].startswith("--"):
+            found[-1] += f"={word}"  # a negative value is no option
+        elif not ASSIGNMENT.match(word) or os.path.exists(word) or found[-1:] == ["--set"]:
             found.append(word)
         elif "." in word.partition("=")[0]:
             found += ["--set", word]

@@ -29,11 +29,11 @@ PACKAGES = (
 )
 
 
-def list_names(what: str, /, *, json: Flag = False) -> None:
+def list_names(what: str | None = None, /, *, json: Flag = False) -> None:
     """List what can be named.
 
     Args:
-        what: networks, strategies, connections, augmentations or data.
+        what: networks, strategies, connections, augmentations or data; if left out, these.
         json: Print names and first sentences as one JSON object.
     """
     found = _names(what)
@@ -44,7 +44,7 @@ def list_names(what: str, /, *, json: Flag = False) -> None:
     print("\n".join(f"{name:<{width}}  {sentence}" for name, sentence in found.items()))
 
 
-def _names(what: str) -> dict[str, str]:
+def _names(what: str | None) -> dict[str, str]:
     from skipwise import connections
     from skipwise.data import NAMED
     from skipwise.description import nearest
@@ -64,6 +64,8 @@ def _names(what: str) -> dict[str, str]:
         "data": lambda: NAMED,
         "augmentations": known_augmentations,
     }
+    if what is None:
+        return {kind: f"skipwise list {kind}" for kind in kinds}
     if what not in kinds:
         raise ValueError(f"there is no list of {what!r}{nearest(what, kinds)}")
     return {

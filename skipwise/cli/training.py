@@ -8,6 +8,7 @@ from typing import Any
 from skipwise.cli.app import STARTED, leave
 from skipwise.cli.words import (
     Flag,
+    Whole,
     Words,
     apply_settings,
     find_augmentation,
@@ -26,6 +27,8 @@ from skipwise.runs import begin, go_on, record_of
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted
 
+CHANGEABLE = ("strategy", "patience", "precision", "save_seconds")
+
 
 def train(
     data: str,
@@ -34,12 +37,12 @@ def train(
     network: str | None = None,
     strategy: str | None = None,
     epochs: float | None = None,
-    steps: int | None = None,
+    steps: Whole | None = None,
     time: str | None = None,
-    seed: int | None = None,
-    batch_size: int | None = None,
-    parts: int | None = None,
-    patience: int | None = None,
+    seed: Whole | None = None,
+    batch_size: Whole | None = None,
+    parts: Whole | None = None,
+    patience: Whole | None = None,
     augment: str | None = None,
     class_weights: Flag = False,
     views: str | None = None,
@@ -130,8 +133,9 @@ def resume(
     /,
     *,
     epochs: float | None = None,
-    steps: int | None = None,
+    steps: Whole | None = None,
     time: str | None = None,
+    set: Words = (),
     allow: Words = (),
     quiet: Flag = False,
     json: Flag = False,
@@ -143,13 +147,21 @@ def resume(
         epochs: New length in passes over the training part, all in all.
         steps: New length in updates, all in all.
         time: New length in time, all in all.
+        set: path=value, a field of the strategy, patience, precision or save_seconds:
+            strategy.peak_lr=0.01 after a run that diverged.
         allow: A package of yours that the run names.
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
     seconds = None if time is None else parse_time(time)
     session, refused = go_on(
-        run, allow=allow, epochs=epochs, steps=steps, seconds=seconds, started=STARTED
+        run,
+        allow=allow,
+        change=lambda experiment: _changed(experiment, set),
+        started=STARTED,
+        epochs=epochs,
+        steps=steps,
+        seconds=seconds,
     )
     for sentence in refused:
         print(f"skipwise: {sentence}; going on from the save before it", file=sys.stderr)
@@ -173,6 +185,21 @@ def _with_data_settings(data: Data, skip_bad: bool, settings: tuple[str, ...]) -
     return apply_settings(
         data, [word.removeprefix("data.") for word in settings if word.startswith("data.")]
     )
+
+
+def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
+    """Apply settings to a run that has begun.
+
+    Raises:
+        ValueError: If one of them would change what is learned, or by which network.
+    """
+    for word in settings:
+        if word.partition("=")[0].partition(".")[0] not in CHANGEABLE:
+            raise ValueError(
+                f"a run that has begun can change {', '.join(CHANGEABLE)}; {word!r} would make it"
+                " another run, so train anew with it"
+            )
+    return apply_settings(experiment, settings)
 
 
 def _introduce(session: Session) -> None:

@@ -12,12 +12,24 @@ from skipwise.records import finite
 
 Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
 Flag = Annotated[bool, Parameter(negative="")]
+Whole = Annotated[int, Parameter(converter=lambda _, tokens: whole(tokens[0].value))]
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object on a line; a number that JSON cannot write becomes null."""
     print(json.dumps(finite(value), ensure_ascii=False))
+
+
+def whole(text: str) -> int:
+    """Read a whole number; a fraction is not rounded silently.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not re.fullmatch(r"-?\d+", text):
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
 
 
 def named(folder: str, kind: type) -> dict[str, Callable[[], Any]]:

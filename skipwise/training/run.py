@@ -83,9 +83,12 @@ class Run:
         """
         try:
             self.model.load_state_dict(state["model"])
+            options = [_options(group) for group in self.optimiser.param_groups]
             self.optimiser.load_state_dict(state["optimiser"])
+            for group, own in zip(self.optimiser.param_groups, options, strict=True):
+                group.update(own)  # they belong to the strategy, which may have been changed
             if self.average is not None:
-                self.average.model.load_state_dict(state["average"])
+                self.average.model.load_state_dict(state.get("average", state["model"]))
         except (RuntimeError, ValueError) as error:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(
@@ -110,3 +113,7 @@ class Run:
         if self.average is not None:
             with_own_statistics(self.average.model, self.batches, autocast=self.autocast)
         return self.chosen
+
+
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}

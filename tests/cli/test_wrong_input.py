@@ -52,6 +52,16 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (("digits", "--steps", "5", "--epochs", "2"), "give one length"),
         (("digits", "--time", "soon"), "'soon' is no time; write 90s, 10m or 1h30m"),
         (("digits", "--epochs", "many"), "epochs"),
+        (("digits", "--steps", "1.5"), "'1.5' is no whole number"),
+        (("digits", "--time", "-5m"), "a time must be positive, got '-5m'"),
+        (
+            ("digits", "--augment", "flipp"),
+            "there is no augmentation 'flipp'; did you mean 'flip'?",
+        ),
+        (("digits", "--augment", "mixup,flip"), "what mixes examples comes after every other"),
+        (("digits", "--augment", "flip", "--set", "augmentation.crop.padding=1"), "'crop'"),
+        (("digits", "--views", "mirror"), "there are no views 'mirror'"),
+        (("digits", "--set", "strategy.averaging=EMO"), "did you mean 'EMA'?"),
         (("digits", "--batch-size", "0"), "batch_size must be positive, got 0"),
         (("digits", "--parts", "200"), "cannot be cut into 200 parts"),
         (("digits", "--patience", "-1"), "patience must not be negative"),
@@ -183,6 +193,14 @@ def test_a_fault_in_a_users_code_is_a_sentence_that_says_how_to_see_more(capsys,
     monkeypatch.setenv("SKIPWISE_TRACEBACK", "1")
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         main(["train", "digits", "--network", "faulty_here:net", "--quiet"])
+
+
+def test_a_run_that_has_begun_keeps_its_data_and_network(capsys, rings: str):
+    call(capsys, "train", rings, *SMALL, "--steps", "2", "--out", "run")
+    for setting in ("data.shares.test=0.1", "network.width=8", "seed=3"):
+        err = fails(capsys, "resume", "run", "--set", setting, "--steps", "4")
+        assert "would make it another run, so train anew with it" in err
+    assert call(capsys, "resume", "run", "--steps", "4", "strategy.peak_lr=0.01", "--quiet")[0] == 0
 
 
 def test_what_never_began_leaves_no_folder(capsys, rings: str):

@@ -128,6 +128,23 @@ def test_a_finished_run_can_be_extended_and_goes_on_as_if_it_had_not_ended(tmp_p
     assert steps_in(tmp_path / "a") == list(range(1, 21))
 
 
+def test_a_run_goes_on_with_a_changed_strategy(tmp_path: Path):
+    """Options belong to the strategy, not to the checkpoint: decay of a resumed run is the new."""
+    made = an_experiment(tmp_path, strategy=strategies.sgd())
+    finished(made, tmp_path / "a")
+    still = dataclasses.replace(strategies.sgd(), peak_lr=1e-9, weight_decay=0.25)
+    session, _ = go_on(
+        tmp_path / "a", change=lambda e: dataclasses.replace(e, strategy=still), steps=20
+    )
+    assert {g["weight_decay"] for g in session.run.optimiser.param_groups} == {0.0, 0.25}
+    before = [p.detach().clone() for p in session.run.model.parameters()]
+    for _ in session.events():
+        pass
+    for old, new in zip(before, session.run.model.parameters(), strict=True):
+        torch.testing.assert_close(old, new, rtol=0, atol=1e-6)
+    assert experiment_of(tmp_path / "a").strategy == still
+
+
 def test_a_finished_run_resumed_without_a_length_stays_as_it_is(tmp_path: Path):
     before = finished(an_experiment(tmp_path), tmp_path / "a")
     journal = (tmp_path / "a" / "metrics.jsonl").read_text()
