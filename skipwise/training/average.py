@@ -2,11 +2,11 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Collection
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as NORMS
 
 from skipwise.data import Batches
 from skipwise.randomness import seeded
@@ -34,7 +34,11 @@ class Average:
 
 
 def with_own_statistics(
-    model: nn.Module, batches: Batches, *, autocast: torch.dtype | None
+    model: nn.Module,
+    batches: Batches,
+    *,
+    autocast: torch.dtype | None,
+    frozen: Collection[str] = (),
 ) -> nn.Module:
     """Estimate a model's BatchNorm statistics from training examples; they are of no older weights.
 
@@ -42,18 +46,28 @@ def with_own_statistics(
         model: Changed in place, and given back.
         batches: The training batches; as in training, but at full size and unmixed.
         autocast: As in training.
+        frozen: Names of the modules whose statistics stay.
 
     Source: Izmailov et al. (2018), "Averaging weights leads to wider optima", section 3.2.
     """
-    count = math.ceil(min(EXAMPLES, len(batches.examples)) / batches.size)
-
-    def inputs() -> Iterator[Tensor]:
-        for step in range(count):
-            yield batches.at(step, mixed=False).inputs
-
+    kept = [part for name in frozen for part in model.get_submodule(name).modules()]
+    norms = [m for m in model.modules() if isinstance(m, NORMS) and m not in kept]
+    norms = [norm for norm in norms if norm.track_running_stats]
+    momenta, was_training = [norm.momentum for norm in norms], model.training
+    model.train()
+    for part in kept:
+        part.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's word for the mean over all batches
+    count = math.ceil(min(EXAMPLES, len(batches.examples)) / batches.size) if norms else 0
     with (
         seeded("statistics"),
+        torch.no_grad(),
         torch.autocast(batches.device.type, autocast, enabled=autocast is not None),
     ):
-        update_bn(inputs(), model)
-    return model
+        for step in range(count):
+            model(batches.at(step, mixed=False).inputs)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return model.train(was_training)

@@ -1,0 +1,101 @@
+"""Fine-tuning against training from scratch: ResNet-20's CIFAR-10 weights on satellite pictures.
+
+The weights are those of github.com/akamaster/pytorch_resnet_cifar10. The data are five classes of
+EuroSAT at 32 pixels, of which a given number of examples a class are for training. Both arms have
+the same network, updates, batches and augmentation; the rate of each arm was chosen on validation.
+
+    python studies/fine_tuning.py EUROSAT WEIGHTS [--seeds 3] [--steps 300]
+
+writes studies/fine_tuning/table.md.
+"""
+
+import argparse
+import statistics
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from skipwise.data import InMemory, Parquet
+from skipwise.runs import train
+from skipwise.strategies import nesterov
+from skipwise.weights import read_source
+
+CLASSES = ("AnnualCrop", "Forest", "Highway", "Residential", "River")
+RATES = {"from scratch": (0.1, 0.03), "fine-tuned": (0.1, 0.03, 0.01)}
+SIZES = (20, 200, 1600)  # training examples a class
+HERE = Path(__file__).parent / "fine_tuning"
+
+
+def subset(path: str, size: int, file: Path) -> Path:
+    """Write the five classes, at 32 pixels, with so many training examples of each, as .npz."""
+    data = Parquet(path=path, size=(32, 32)).load()
+    numbers = [data.classes.index(name) for name in CLASSES]
+    parts = {"": data.train, "_val": data.validation, "_test": data.test}
+    arrays: dict[str, np.ndarray] = {"classes": np.array(CLASSES)}
+    for suffix, part in parts.items():
+        assert isinstance(part, InMemory)
+        most = size if suffix == "" else len(part)
+        rows = [(part.targets == number).nonzero().flatten()[:most] for number in numbers]
+        labels = [torch.full_like(found, n) for n, found in enumerate(rows)]
+        arrays[f"x{suffix}"] = part.inputs[torch.cat(rows)].numpy()
+        arrays[f"y{suffix}"] = torch.cat(labels).numpy()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file
+
+
+def scores(arm: str, rate: float, data: Path, weights: str, words: argparse.Namespace):
+    """Train an arm at one rate with every seed; give validation and test accuracy of each, in %."""
+    found = []
+    for seed in range(words.seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            record = train(
+                str(data),
+                read_source(weights).network(),
+                replace(nesterov(), peak_lr=rate),
+                weights=weights if arm == "fine-tuned" else None,
+                steps=words.steps,
+                seed=seed,
+                out=f"{folder}/run",
+                quiet=True,
+            )
+        assert record.validation is not None
+        assert record.test is not None
+        both = record.validation, record.test
+        found.append(tuple(100 * score.metrics["accuracy"] for score in both))
+    return found
+
+
+def main() -> None:
+    """Run all, print a table, write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", help="EuroSAT's folder with train.parquet and test.parquet")
+    parser.add_argument("weights", help="ResNet-20's file of weights")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=300)
+    words = parser.parse_args()
+    lines = [
+        f"ResNet-20 on five classes of EuroSAT at 32 pixels, {words.steps} updates of 128 examples"
+        f" (or all, where there are fewer), {words.seeds} seeds.",
+        "",
+        "| training examples a class | arm | rate, chosen on validation | test accuracy, %: mean ± sd |",
+        "|---:|---|---:|---:|",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            file = subset(words.data, size, Path(folder) / f"{size}.npz")
+            for arm, rates in RATES.items():
+                of_rate = {rate: scores(arm, rate, file, words.weights, words) for rate in rates}
+                rate = max(rates, key=lambda r: statistics.fmean(v for v, _ in of_rate[r]))
+                tests = [test for _, test in of_rate[rate]]
+                mean, spread = statistics.fmean(tests), statistics.stdev(tests)
+                lines.append(f"| {size} | {arm} | {rate} | {mean:.2f} ± {spread:.2f} |")
+                print(lines[-1], flush=True)
+    HERE.mkdir(exist_ok=True)
+    (HERE / "table.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
