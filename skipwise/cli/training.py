@@ -12,12 +12,14 @@ from skipwise.cli.words import (
     apply_settings,
     find_network,
     find_strategy,
+    parse_freeze,
     parse_time,
     print_json,
 )
 from skipwise.data import Data, Folder, Own, find_data
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.finetuning import settle
 from skipwise.progress import watch
 from skipwise.records import RunRecord
 from skipwise.runs import begin, go_on, record_of
@@ -38,6 +40,8 @@ def train(
     batch_size: int | None = None,
     parts: int | None = None,
     patience: int | None = None,
+    weights: str | None = None,
+    freeze: str | None = None,
     set: Words = (),
     out: Path | None = None,
     allow: Words = (),
@@ -62,6 +66,10 @@ def train(
         batch_size: Examples an update.
         parts: Compute each batch in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one.
+        weights: Begin from a file, .safetensors, .pth or .npz, of ours, torchvision, timm or
+            akamaster, or from a run's folder; it decides the network, unless one is named.
+        freeze: Keep the stem and so many blocks as they are, or trunk: all but the head.
+            Lower rates by depth: --set strategy.layer_decay=0.8.
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
@@ -75,7 +83,14 @@ def train(
         "steps": steps,
         "seconds": None if time is None else parse_time(time),
     }
-    others = {"seed": seed, "batch_size": batch_size, "parts": parts, "patience": patience}
+    others = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "parts": parts,
+        "patience": patience,
+        "weights": weights,
+        "freeze": None if freeze is None else parse_freeze(freeze),
+    }
     others = {name: value for name, value in others.items() if value is not None}
     chosen_network = None if network is None else find_network(network)
     chosen_strategy = None if strategy is None else find_strategy(strategy)
@@ -92,11 +107,16 @@ def train(
     rest = [word for word in set if not word.startswith("data.")]
     if read is None:
         experiment, dataset = compose(
-            described, chosen_network, chosen_strategy, **settings, **others
+            described, chosen_network, chosen_strategy, allow=allow, **settings, **others
         )
     else:
         experiment = dataclasses.replace(read, data=described)
         dataset = described.load()
+        if weights is not None:
+            network_, preprocessing = settle(weights, dataset, chosen_network, allow=allow)
+            experiment = dataclasses.replace(
+                experiment, network=network_, preprocessing=preprocessing
+            )
     experiment = apply_settings(experiment, rest)
     session = begin(experiment, dataset, out, started=STARTED)
     if not quiet:

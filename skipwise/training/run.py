@@ -51,6 +51,8 @@ class Run:
         rank: Of this process.
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
+        frozen: Parts that stay in evaluation mode, so that their statistics do not move.
+        notes: What a reader should know of how the model began, one sentence each.
     """
 
     model: nn.Module
@@ -64,6 +66,14 @@ class Run:
     step: int = 0
     rank: int = 0
     autocast: torch.dtype | None = None
+    frozen: tuple[nn.Module, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def begin_training(self) -> None:
+        """Put the model into training mode, all but the frozen parts."""
+        self.model.train()
+        for part in self.frozen:
+            part.eval()
 
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold."""
