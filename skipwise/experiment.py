@@ -172,6 +172,9 @@ def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) ->
     model, notes = _model(experiment, dataset, resumed=resumed)
     model = place_model(model, device)
     frozen = freeze_parts(model, experiment.freeze)
+    if frozen and not resumed:
+        learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        notes = (*notes, f"frozen parts stay as they are: {learning:,} numbers learn")
     decays = experiment.strategy.layer_decay != 1.0
     dataset = prepared(dataset, experiment.preprocessing)
     augmentation = (

@@ -5,9 +5,11 @@ is the one that its weights were trained with. All this is settled before the ru
 in its experiment; the tensors are read once, at step 0.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from torch import nn
@@ -20,6 +22,7 @@ from skipwise.weights import Source, adapted, fill, read_source
 
 TRUNK = "trunk"  # to freeze all but the head
 GREY, COLOUR = 1, 3
+MOST_ALIKE = 10.0  # a ratio of spreads beyond which units are likely to differ
 
 
 def settle(
@@ -49,23 +52,41 @@ def settle(
             " (of a folder: --set data.channels=1), or begin from other weights"
         )
     found = source.network(allow=allow) if network is None else adapted(network, source)
-    return found, _preprocessing(source, dataset)
+    return found, _preprocessing(source, dataset)[0]
 
 
-def _preprocessing(source: Source, dataset: Dataset) -> Preprocessing:
+def _preprocessing(source: Source, dataset: Dataset) -> tuple[Preprocessing, str]:
+    """Choose how inputs are normalised, and say so."""
     own = dataset.preprocessing
-    repeats = _are_pictures(dataset) and own.channels == GREY and source.channels == COLOUR
-    if repeats:
+    if _are_pictures(dataset) and own.channels == GREY and source.channels == COLOUR:
         own = replace(own, channels=COLOUR, mean=own.mean * COLOUR, std=own.std * COLOUR)
-    if set(own.mean) == {0.0} and set(own.std) == {1.0}:
-        return own  # the data are normalised by their owner
+    if _does_nothing(own):
+        return own, "the data come normalised, and stay so"
     if source.card is not None:
         theirs = from_plain(source.card.preprocessing, where=f"the card of {source.path}")
-        return replace(theirs, size=own.size, target_scale=own.target_scale)
-    raw = dataset.train.gather(torch.tensor([0]))[0]
-    if _are_pictures(dataset) and raw.dtype == torch.uint8 and own.channels == COLOUR:
-        return imagenet_preprocessing(own.size)
-    return own
+        if not _does_nothing(theirs):
+            used = replace(theirs, size=own.size, target_scale=own.target_scale)
+            return used, "inputs are normalised as the file's were in its training" + _units(
+                own, used
+            )
+    elif _are_pictures(dataset) and own.channels == COLOUR:
+        raw = dataset.train.gather(torch.tensor([0]))[0]
+        if raw.dtype == torch.uint8:
+            said = "pictures are normalised with the mean and deviation of ImageNet"
+            return imagenet_preprocessing(own.size), said
+    said = "inputs are normalised by their own mean and deviation: the file does not say how its"
+    return own, f"{said} were"
+
+
+def _does_nothing(preprocessing: Preprocessing) -> bool:
+    return set(preprocessing.mean) == {0.0} and set(preprocessing.std) == {1.0}
+
+
+def _units(own: Preprocessing, used: Preprocessing) -> str:
+    ratio = math.exp(fmean(map(math.log, own.std)) - fmean(map(math.log, used.std)))
+    if 1 / MOST_ALIKE < ratio < MOST_ALIKE:
+        return ""
+    return f"; these spread {ratio:.3g} times as far: are they in the same units?"
 
 
 def prepared(dataset: Dataset, preprocessing: Preprocessing | None) -> Dataset:
@@ -94,7 +115,12 @@ def begin_from(path: str | Path, model: nn.Module, dataset: Dataset) -> tuple[st
     """
     source = read_source(path)
     said = fill(model, source, keep_head=_same_outputs(source, dataset))
-    return (*said, *_said_of_inputs(source, dataset))
+    used, of_inputs = _preprocessing(source, dataset)
+    said = (*said, of_inputs)
+    if source.stem is not None:
+        said = (*said, f"the file's stem: {source.stem.words}")
+    grey = used.channels == COLOUR and dataset.preprocessing.channels == GREY
+    return (*said, "grey pictures are repeated to three channels") if grey else said
 
 
 def _same_outputs(source: Source, dataset: Dataset) -> bool:
@@ -103,17 +129,6 @@ def _same_outputs(source: Source, dataset: Dataset) -> bool:
         return len(ends.outputs) == 1 and source.outputs == ends.outputs[0]
     same = card.classes == dataset.classes if dataset.task == CLASSES else True
     return same and card.task == dataset.task and card.outputs == ends.outputs
-
-
-def _said_of_inputs(source: Source, dataset: Dataset) -> tuple[str, ...]:
-    used, data = _preprocessing(source, dataset), dataset.preprocessing
-    said = "inputs are normalised as the file's were in its training"
-    if source.card is None:
-        said = "inputs are normalised as the data suggest, for the file does not say how its were"
-        if used == imagenet_preprocessing(used.size):
-            said = "pictures are normalised with the mean and deviation of ImageNet"
-    grey = used.channels == COLOUR and data.channels == GREY
-    return (said, "grey pictures are repeated to three channels") if grey else (said,)
 
 
 def freeze_parts(model: nn.Module, freeze: int | str | None) -> tuple[nn.Module, ...]:

@@ -112,11 +112,9 @@ def train(
     else:
         experiment = dataclasses.replace(read, data=described)
         dataset = described.load()
-        if weights is not None:
-            network_, preprocessing = settle(weights, dataset, chosen_network, allow=allow)
-            experiment = dataclasses.replace(
-                experiment, network=network_, preprocessing=preprocessing
-            )
+        if experiment.weights is not None and (weights or chosen_network):
+            taken, preprocessing = settle(experiment.weights, dataset, chosen_network, allow=allow)
+            experiment = dataclasses.replace(experiment, network=taken, preprocessing=preprocessing)
     experiment = apply_settings(experiment, rest)
     session = begin(experiment, dataset, out, started=STARTED)
     if not quiet:

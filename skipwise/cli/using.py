@@ -30,6 +30,11 @@ from skipwise.tasks import Classification, Regression
 from skipwise.training import autocast_type, choose_device, place_model
 from skipwise.training import evaluate as measure
 
+FOREIGN = (
+    "{path} has no card: pictures are normalised with the mean and deviation of ImageNet, and its"
+    " outputs are the classes in their order"
+)
+
 
 def evaluate(
     run: Path,
@@ -43,7 +48,7 @@ def evaluate(
     """Score a run's best weights on its test part, or on other data of the same kind.
 
     Args:
-        run: The run's folder, or a file of weights (which needs DATA).
+        run: The run's folder, or a file of weights, ours or others' (which needs DATA).
         data: Other data: a name, a folder or a file, as for train; pictures are brought to
             the network's size. All of its examples count if it has no parts of its own.
         part: train, validation or test; test if left out.
@@ -63,6 +68,9 @@ def evaluate(
         raise ValueError(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
+    if predictor.is_foreign:
+        predictor = predictor.used_on(dataset)
+        print(FOREIGN.format(path=run), file=sys.stderr)
     _check(predictor, dataset)
     part = part or ("train" if data is not None and dataset.test is None else "test")
     precision = "auto" if experiment is None else experiment.precision
@@ -85,7 +93,7 @@ def predict(
     """Predict picture files, or the rows of a file .npz, with the preprocessing of the training.
 
     Args:
-        run: The run's folder, or a file of weights.
+        run: The run's folder, or a file of weights, ours or others'.
         files: Pictures, folders of them, or one file .npz with x.
         csv: Write a table: file, class, probability and the probability of every class; of a
             regression, the row and its numbers.
@@ -99,6 +107,8 @@ def predict(
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
     predictor, skipped = load(run, allow=allow), []
+    if predictor.is_foreign:
+        print(FOREIGN.format(path=run), file=sys.stderr)
     if files[0].endswith(".npz") and len(files) == 1:
         rows = read_inputs(Path(files[0]))
         if predictor.card.task != CLASSES:
@@ -168,7 +178,7 @@ def _check(predictor: Predictor, dataset: Dataset) -> None:
             f"the network was trained for {card.task} with outputs {card.outputs},"
             f" {dataset.name} is {dataset.task} with outputs {dataset.ends.outputs}"
         )
-    if tuple(dataset.ends.inputs) != tuple(card.inputs):
+    if not predictor.reads(dataset.ends.inputs):
         raise ValueError(
             f"the network reads examples of shape {card.inputs},"
             f" {dataset.name} has {dataset.ends.inputs}"

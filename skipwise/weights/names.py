@@ -179,12 +179,16 @@ def matched(
         if theirs is not None and theirs in tensors:
             chosen[name] = _without_space(tensors[theirs], own.dim())
             if chosen[name].shape != own.shape:
+                place = "" if theirs == name else f" for {name}"
                 raise ValueError(
                     f"{theirs} has shape {tuple(tensors[theirs].shape)},"
-                    f" the network needs {tuple(own.shape)} for {name}"
+                    f" the network needs {tuple(own.shape)}{place}"
                 )
         elif not name.endswith(COUNTER):
-            raise ValueError(f"the file has no {theirs or name}; it is of another network")
+            raise ValueError(
+                f"the file has no {theirs or name}, which the network needs in shape"
+                f" {tuple(own.shape)}; it is of another network"
+            )
     return chosen
 
 

@@ -57,9 +57,9 @@ class Source:
         if self.family is UNKNOWN:
             name, value = next(iter(self.tensors.items()))
             raise ValueError(
-                f"{self.path} has no card, and its names ({name!r}, {tuple(value.shape)}, is the"
-                " first) are those of no network that Skipwise knows; say which it is of with"
-                " --network"
+                f"{self.path} has no card, and its names, {name!r} of shape {tuple(value.shape)}"
+                " for example, are those of no network that Skipwise knows; say which it is of:"
+                f" skipwise train DATA --weights {self.path} --network NAME"
             )
         return infer_network(self.tensors, self.family)
 
@@ -147,7 +147,9 @@ def fill(model: nn.Module, source: Source, *, keep_head: bool) -> tuple[str, ...
         before = f"the file's of {source.outputs}" if source.outputs else "none in the file"
         said.append(f"a new head of {own[new[0]].shape[0]} outputs replaces {before}")
     elif heads:
-        said.append(f"the file's head of {own[heads[0]].shape[0]} outputs is kept")
+        said.append(
+            f"the file's head is kept, for its {own[heads[0]].shape[0]} outputs are the same"
+        )
     return (*said, f"left out of the file: {', '.join(left)}") if left else tuple(said)
 
 
