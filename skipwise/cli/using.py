@@ -70,11 +70,12 @@ def evaluate(
         )
     if predictor.is_foreign:
         predictor = predictor.used_on(dataset)
-        print(FOREIGN.format(path=run), file=sys.stderr)
     _check(predictor, dataset)
     part = part or ("train" if data is not None and dataset.test is None else "test")
     precision = "auto" if experiment is None else experiment.precision
     record = _score(predictor, _part(dataset, part), part, precision=precision)
+    if predictor.is_foreign:
+        print(FOREIGN.format(path=run), file=sys.stderr)
     if json:
         print_json({**record.metrics, "examples": record.examples, "part": part, "run": str(run)})
     else:

@@ -5,9 +5,9 @@ nothing else. What programs wrap around the tensors is taken off: a dictionary t
 ``state_dict``, the prefixes of parallel and compiled modules.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -60,23 +60,21 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, UnpicklingError) as e:
         # torch's own words advise to unpickle with less care; ours must not.
-        if "nsupported" in str(error) or "GLOBAL" in str(error):
+        if "GLOBAL" in str(e) or "nsupported" in str(e):
             raise ValueError(
                 f"{path} holds objects beside its tensors, and reading them could run code, so it"
                 " is refused; ask for a file of the state_dict() alone, or a .safetensors"
             ) from None
-        raise ValueError(f"{path} cannot be read as weights: it is no file of PyTorch") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} cannot be read as weights: it is cut short or damaged") from None
+    raise ValueError(f"{path} cannot be read as weights: it is no file of PyTorch, or damaged")
 
 
 def _read_numpy(path: Path) -> dict[str, Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, BadZipFile, EOFError, AttributeError):
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, BadZipFile, EOFError, TypeError):
         raise ValueError(
             f"{path} cannot be read as weights: it is no archive of plain arrays, or damaged"
         ) from None

@@ -87,9 +87,10 @@ TIMM = {
 @pytest.mark.parametrize("name", TIMM)
 def test_timms_weights_give_timms_logits(name: str, tmp_path: Path):
     theirs = disturbed(timm.create_model(TIMM[name], num_classes=17))
-    source = read_source(saved(theirs, tmp_path / "theirs.pth"))
+    found = read_source(saved(theirs, tmp_path / "theirs.pth")).network()
     named = vars(networks)[name]()
-    assert replace(source.network(), name=name) == replace(named, stem=named.stem.chosen(ENDS))
+    assert isinstance(found, networks.ResNet)
+    assert replace(found, name=name) == replace(named, stem=named.stem.chosen(ENDS))
     assert_same(load_network(tmp_path / "theirs.pth"), theirs)
 
 
