@@ -52,11 +52,19 @@ def settle(
             " (of a folder: --set data.channels=1), or begin from other weights"
         )
     found = source.network(allow=allow) if network is None else adapted(network, source)
-    return found, _preprocessing(source, dataset)[0]
+    return found, normalisation(source, dataset)[0]
 
 
-def _preprocessing(source: Source, dataset: Dataset) -> tuple[Preprocessing, str]:
-    """Choose how inputs are normalised, and say so."""
+def normalisation(source: Source, dataset: Dataset) -> tuple[Preprocessing, str]:
+    """Choose how inputs are normalised, and say so in a sentence.
+
+    Our card says how it was done in training. Of others' files it is known for pictures in uint8:
+    with ImageNet's mean and deviation. Anything else keeps the data's own.
+
+    Args:
+        source: The file of weights.
+        dataset: The data that its network is to read.
+    """
     own = dataset.preprocessing
     if _are_pictures(dataset) and own.channels == GREY and source.channels == COLOUR:
         own = replace(own, channels=COLOUR, mean=own.mean * COLOUR, std=own.std * COLOUR)
@@ -115,7 +123,7 @@ def begin_from(path: str | Path, model: nn.Module, dataset: Dataset) -> tuple[st
     """
     source = read_source(path)
     said = fill(model, source, keep_head=_same_outputs(source, dataset))
-    used, of_inputs = _preprocessing(source, dataset)
+    used, of_inputs = normalisation(source, dataset)
     said = (*said, of_inputs)
     if source.stem is not None:
         said = (*said, f"the file's stem: {source.stem.words}")

@@ -18,7 +18,8 @@ from skipwise.data import (
     imagenet_preprocessing,
     read_picture,
 )
-from skipwise.description import from_plain
+from skipwise.description import from_plain, to_plain
+from skipwise.finetuning import normalisation
 from skipwise.records import RunRecord
 from skipwise.weights import (
     BEST,
@@ -78,19 +79,6 @@ class Predictor:
         channels, *space = self.card.inputs
         grey = (1, *space) if channels == 3 and len(space) == 2 else None
         return tuple(shape) in (tuple(self.card.inputs), grey)
-
-    def used_on(self, dataset: Dataset) -> "Predictor":
-        """Give the predictor of foreign weights for a data set: its size and its class names.
-
-        Raises:
-            ValueError: If the network has another number of outputs than there are classes.
-        """
-        source = f"outputs {self.card.outputs}, {dataset.name} is {dataset.task}"
-        if dataset.task != CLASSES or dataset.ends.outputs != self.card.outputs:
-            raise ValueError(f"the network has {source} with outputs {dataset.ends.outputs}")
-        inputs = (self.card.inputs[0], *dataset.ends.inputs[1:])
-        card = replace(self.card, inputs=inputs, classes=dataset.classes)
-        return Predictor(self.model, card)
 
     def outputs(self, inputs: Tensor | np.ndarray) -> Tensor:
         """Give raw outputs for raw inputs: logits for classes, numbers in the target's units else.
@@ -196,6 +184,37 @@ def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor
         data="",
     )
     return Predictor(load_network(path), card)
+
+
+def fit_to(predictor: Predictor, path: Path, dataset: Dataset) -> tuple[Predictor, str]:
+    """Give the predictor of others' weights for a data set: its size, classes and normalisation.
+
+    Args:
+        predictor: What :func:`load` gave.
+        path: The file.
+        dataset: The data.
+
+    Returns:
+        The predictor, and a sentence on what was taken.
+
+    Raises:
+        ValueError: If the network has another number of outputs than there are classes.
+    """
+    card = predictor.card
+    if dataset.task != CLASSES or dataset.ends.outputs != card.outputs:
+        raise ValueError(
+            f"{path} is of a network with outputs {card.outputs},"
+            f" {dataset.name} is {dataset.task} with outputs {dataset.ends.outputs}"
+        )
+    preprocessing, said = normalisation(read_source(path), dataset)
+    fitted = replace(
+        card,
+        inputs=(card.inputs[0], *dataset.ends.inputs[1:]),
+        classes=dataset.classes,
+        preprocessing=to_plain(preprocessing),
+    )
+    taken = f"{path} has no card: its outputs are taken for the classes in their order; {said}"
+    return Predictor(predictor.model, fitted), taken
 
 
 def picture_files(words: Iterable[str]) -> list[Path]:

@@ -57,7 +57,7 @@ MAY_IMPORT = {
     },
     "progress": {"session", "training", "records"},
     "runs": {"progress", "session", "experiment", "data", "training", "records"},
-    "prediction": {"weights", "data", "records", "description"},
+    "prediction": {"finetuning", "weights", "data", "records", "description"},
     "cli": {
         "progress",
         "runs",

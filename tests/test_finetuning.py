@@ -270,5 +270,16 @@ def test_wrong_settings_of_fine_tuning_are_one_sentence(trained, high):
     assert not Path("runs").exists()
 
 
+def test_the_last_linear_map_of_a_users_own_network_is_its_head(high):
+    base = skipwise.train("digits", own_convolution, steps=3, quiet=True)
+    tuned = skipwise.train(high, own_convolution, weights=base.path, steps=1, quiet=True)
+    assert "a new head of 5 outputs replaces the file's of 10" in tuned.notes
+
+
+def own_convolution(channels: int, classes: int) -> torch.nn.Module:
+    first = torch.nn.Conv2d(channels, 8, 3)
+    return torch.nn.Sequential(first, torch.nn.Flatten(), torch.nn.Linear(288, classes))
+
+
 def own_network(inputs: tuple[int, ...], classes: int) -> torch.nn.Module:
     return torch.nn.Linear(inputs[-1], classes)

@@ -22,18 +22,13 @@ from skipwise.data import (
     find_data,
     read_inputs,
 )
-from skipwise.prediction import Prediction, Predictor, load, picture_files, skipping_bad
+from skipwise.prediction import Prediction, Predictor, fit_to, load, picture_files, skipping_bad
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
 from skipwise.runs import experiment_of
 from skipwise.tasks import Classification, Regression
 from skipwise.training import autocast_type, choose_device, place_model
 from skipwise.training import evaluate as measure
-
-FOREIGN = (
-    "{path} has no card: pictures are normalised with the mean and deviation of ImageNet, and its"
-    " outputs are the classes in their order"
-)
 
 
 def evaluate(
@@ -68,14 +63,15 @@ def evaluate(
         raise ValueError(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
+    said = ""
     if predictor.is_foreign:
-        predictor = predictor.used_on(dataset)
+        predictor, said = fit_to(predictor, run, dataset)
     _check(predictor, dataset)
     part = part or ("train" if data is not None and dataset.test is None else "test")
     precision = "auto" if experiment is None else experiment.precision
     record = _score(predictor, _part(dataset, part), part, precision=precision)
-    if predictor.is_foreign:
-        print(FOREIGN.format(path=run), file=sys.stderr)
+    if said:
+        print(said, file=sys.stderr)
     if json:
         print_json({**record.metrics, "examples": record.examples, "part": part, "run": str(run)})
     else:
@@ -109,7 +105,11 @@ def predict(
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
     predictor, skipped = load(run, allow=allow), []
     if predictor.is_foreign:
-        print(FOREIGN.format(path=run), file=sys.stderr)
+        print(
+            f"{run} has no card: its classes are numbered, and pictures are normalised with the"
+            " mean and deviation of ImageNet",
+            file=sys.stderr,
+        )
     if files[0].endswith(".npz") and len(files) == 1:
         rows = read_inputs(Path(files[0]))
         if predictor.card.task != CLASSES:

@@ -100,19 +100,26 @@ def read_card(metadata: Mapping[str, str], path: Path) -> Card | None:
     """Read the card off a file's metadata; None if it has none.
 
     Raises:
-        ValueError: If another version of Skipwise wrote it.
+        ValueError: If it is damaged, or another version of Skipwise wrote it.
     """
     if "skipwise" not in metadata:
         return None
-    fields = json.loads(metadata["skipwise"])
-    if fields.pop("format", None) != FORMAT:
+    try:
+        fields = json.loads(metadata["skipwise"])
+        version = fields.pop("format", None)
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(f"{path} has a card that is damaged: it is no JSON object") from None
+    if version != FORMAT:
         raise ValueError(
             f"{path} was written by another version of Skipwise, in a format this one does not read"
         )
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }
-    return Card(**values)
+    try:
+        return Card(**values)
+    except TypeError as error:
+        raise ValueError(f"{path} has a card that is damaged: {error}") from None
 
 
 def load_weights(path: Path, *, allow: Iterable[str] = ()) -> tuple[nn.Module, Card]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from skipwise.connections import Padded
-from skipwise.description import Call, from_plain
+from skipwise.description import Call, from_plain, public_name
 from skipwise.networks import (
     LargeStem,
     Network,
@@ -67,9 +67,10 @@ class Source:
     def stem(self) -> StemDescription | None:
         """The stem that the file was trained with; None if it has none that is known."""
         if self.card is not None:
-            found = self.card.network.get("stem")
+            ours = self.card.network.get("is") == public_name(ResNet)
+            stem = from_plain(self.card.network["stem"], where=str(self.path)) if ours else None
             ends = Ends(inputs=self.card.inputs, outputs=self.card.outputs)
-            return from_plain(found, where=str(self.path)).chosen(ends) if found else None
+            return None if stem is None else stem.chosen(ends)
         return None if self.family is UNKNOWN else infer_stem(self.tensors, self.family)
 
     @property
@@ -129,7 +130,7 @@ def fill(model: nn.Module, source: Source, *, keep_head: bool) -> tuple[str, ...
     try:
         names = source.family.names(model)
         own = dict(model.state_dict())
-        heads = [name for name in own if isinstance(model, Network) and name.startswith("head.")]
+        heads = _head(model)
         has_head = all(translated(name, names) in source.tensors for name in heads)
         new = [] if keep_head and has_head else heads
         chosen = matched(model, source.tensors, names, without=new)
@@ -151,6 +152,16 @@ def fill(model: nn.Module, source: Source, *, keep_head: bool) -> tuple[str, ...
             f"the file's head is kept, for its {own[heads[0]].shape[0]} outputs are the same"
         )
     return (*said, f"left out of the file: {', '.join(left)}") if left else tuple(said)
+
+
+def _head(model: nn.Module) -> list[str]:
+    """Name the tensors of the head; of a module of the user's own that is its last linear map."""
+    if isinstance(model, Network):
+        return [name for name in model.state_dict() if name.startswith("head.")]
+    linear = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
+    last = f"{linear[-1]}." if linear else ""
+    found = [name for name in model.state_dict() if last and name.startswith(last)]
+    return found if len(found) < len(model.state_dict()) else []
 
 
 def _left_out(source: Source, known: set[str | None]) -> list[str]:

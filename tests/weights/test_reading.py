@@ -136,3 +136,18 @@ def test_the_size_that_a_file_of_others_reads_follows_its_stem():
     source = read_source("large.pth")
     assert source.stem == LargeStem()
     assert ends_of(source) == Ends(inputs=(3, 224, 224), outputs=(6,))
+
+
+@pytest.mark.parametrize(
+    ("card", "told"),
+    [
+        ("{", "it is no JSON object"),
+        ("[1]", "it is no JSON object"),
+        ('{"format": 1, "network": {}}', "a card that is damaged: .*missing"),
+        ('{"format": 99}', "written by another version of Skipwise"),
+    ],
+)
+def test_a_damaged_card_is_refused(card: str, told: str):
+    save_file(some_tensors(), "card.safetensors", metadata={"skipwise": card})
+    with pytest.raises(ValueError, match=told):
+        read_source("card.safetensors")
