@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from skipwise.connections import Padded
@@ -151,6 +152,8 @@ def fill(model: nn.Module, source: Source, *, keep_head: bool) -> tuple[str, ...
         said.append(
             f"the file's head is kept, for its {own[heads[0]].shape[0]} outputs are the same"
         )
+    elif not keep_head:
+        said.append("no layer is known as the head, so none is new")
     return (*said, f"left out of the file: {', '.join(left)}") if left else tuple(said)
 
 
@@ -193,7 +196,7 @@ def load_network(
         path: A file ``.safetensors``, ``.pth`` or ``.npz``, or a run's folder.
         network: Which network it is of; read off the file if None.
         ends: What it is built for; the file's own if None. A head of another number of outputs is
-            new, drawn from torch's generator.
+            new, drawn from torch's generator, whose state stays.
         allow: Packages outside ``skipwise`` that the file's card may name.
 
     Raises:
@@ -202,7 +205,8 @@ def load_network(
     source = read_source(path)
     described = source.network(allow=allow) if network is None else adapted(network, source)
     ends = ends_of(source) if ends is None else ends
-    model = build_network(described, ends)
+    with torch.random.fork_rng(devices=[]):
+        model = build_network(described, ends)
     fill(model, source, keep_head=source.outputs in (None, ends.outputs[0]))
     return model.eval()
 

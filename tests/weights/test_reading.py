@@ -1,6 +1,7 @@
 """Files of every kind give the same tensors; whatever is no file of weights is refused."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from skipwise.connections import Projected
 from skipwise.networks import LargeStem, preresnet20, resnet18, resnet20
 from skipwise.shapes import Ends
-from skipwise.weights import fill, load_network, read_source, read_weights
+from skipwise.weights import ends_of, fill, load_network, read_source, read_weights, save_as
 
 ENDS = Ends(inputs=(3, 8, 8), outputs=(4,))
 
@@ -62,6 +64,17 @@ def test_our_own_tensors_without_a_card_tell_their_network():
         x = torch.randn(2, 3, 8, 8)
         with torch.no_grad():
             assert torch.equal(loaded(x), model.eval()(x))
+
+
+def test_a_cifar_network_with_projections_tells_itself_and_the_callers_generator_stays():
+    description = replace(resnet20(), width=4, blocks=(2, 1), shortcut=Projected())
+    model = description.build(ENDS).eval()
+    save_as("projected.pth", model, "cifar")
+    assert "layer2.0.shortcut.1.running_mean" in read_source("projected.pth").tensors
+    before, x = torch.get_rng_state(), torch.zeros(1, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(load_network("projected.pth")(x), model(x))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_whole_batch_of_wrong_files_is_refused_without_advice_to_unpickle():
@@ -129,8 +142,6 @@ def test_a_file_with_a_number_that_is_not_finite_leaves_the_network_as_it_was():
 
 
 def test_the_size_that_a_file_of_others_reads_follows_its_stem():
-    from skipwise.weights import ends_of, save_as
-
     large = resnet18().build(Ends(inputs=(3, 224, 224), outputs=(6,)))
     save_as("large.pth", large, "torchvision")
     source = read_source("large.pth")
