@@ -21,10 +21,19 @@ from skipwise.data import (
     Dataset,
     Mixing,
     Own,
+    Preprocessing,
     Views,
     find_data,
 )
 from skipwise.description import Call, from_plain, nearest, read_yaml
+from skipwise.finetuning import (
+    TRUNK,
+    begin_from,
+    distances_from_head,
+    freeze_parts,
+    prepared,
+    settle,
+)
 from skipwise.networks import (
     NetworkDescription,
     build_network,
@@ -64,6 +73,9 @@ class Experiment:
         precision: ``"auto"`` (bfloat16 where the hardware has it, float32 for regression),
             ``"float32"`` or ``"bfloat16"``.
         save_seconds: Longest time between two saves.
+        weights: A file, or a run's folder, that the network begins from; None begins anew.
+        freeze: What stays as it is: the stem and so many blocks, or ``"trunk"``, all but the head.
+        preprocessing: From a raw input to what the network reads; None is fitted to the data.
     """
 
     data: Data
@@ -81,6 +93,9 @@ class Experiment:
     views: Views | None = None
     precision: str = "auto"
     save_seconds: float = 60.0
+    weights: str | None = None
+    freeze: int | str | None = None
+    preprocessing: Preprocessing | None = None
 
     def __post_init__(self):
         lengths = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
@@ -104,6 +119,12 @@ class Experiment:
             )
         if self.parts > self.batch_size:
             raise ValueError(f"a batch of {self.batch_size} cannot be cut into {self.parts} parts")
+        if self.freeze is not None and self.freeze != TRUNK:
+            if not isinstance(self.freeze, int) or self.freeze < 0:
+                raise ValueError(
+                    "freeze must be a number of blocks, counted from the stem, or"
+                    f" {TRUNK!r} for all but the head; got {self.freeze!r}"
+                )
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
@@ -145,16 +166,27 @@ def default_network(dataset: Dataset) -> NetworkDescription:
     return mlp() if flat else resnet20()
 
 
-def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
+def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) -> tuple[Run, Task]:
     """Make the Run, at step 0.
+
+    Args:
+        experiment: What is run.
+        dataset: Its data, loaded.
+        resumed: Whether a checkpoint is to follow: a file of weights is then not read again.
 
     Raises:
         ValueError: If the parts do not go together; the message says which.
     """
     device = choose_device()
     task = task_of(dataset, experiment)
-    with seeded(experiment.seed, "initialise"):
-        model = place_model(build_network(experiment.network, dataset.ends), device)
+    model, notes = _model(experiment, dataset, resumed=resumed)
+    model = place_model(model, device)
+    frozen = freeze_parts(model, experiment.freeze)
+    if frozen and not resumed:
+        learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        notes = (*notes, f"frozen parts stay as they are: {learning:,} numbers learn")
+    decays = experiment.strategy.layer_decay != 1.0
+    dataset = prepared(dataset, experiment.preprocessing)
     augmentation = (
         dataset.augmentation if experiment.augmentation is None else experiment.augmentation
     )
@@ -170,7 +202,7 @@ def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
     )
     run = Run(
         model=model,
-        optimiser=experiment.strategy.build(model),
+        optimiser=experiment.strategy.build(model, distances_from_head(model) if decays else None),
         batches=batches,
         loss=task.loss,
         strategy=experiment.strategy,
@@ -179,6 +211,8 @@ def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
         parts=experiment.parts,
         autocast=autocast_type(experiment.precision, device, exact=dataset.task != CLASSES),
         average=Average(model) if experiment.strategy.averaging is not None else None,
+        frozen=frozen,
+        notes=notes,
     )
     return run, task
 
@@ -196,6 +230,17 @@ def _check_pictures(
         )
     if views is not None:
         raise ValueError(f"views are of pictures, but examples have shape {shape}")
+
+
+def _model(
+    experiment: Experiment, dataset: Dataset, *, resumed: bool
+) -> tuple[nn.Module, tuple[str, ...]]:
+    ends = prepared(dataset, experiment.preprocessing).ends
+    with seeded(experiment.seed, "initialise"):
+        model = build_network(experiment.network, ends)
+    if experiment.weights is None or resumed:
+        return model, ()
+    return model, begin_from(experiment.weights, model, dataset)
 
 
 def read_experiment(path: Path, *, allow: Iterable[str] = ()) -> Experiment:
@@ -225,6 +270,8 @@ def compose(
     data: Data | str | Any,
     network: NetworkDescription | Call | Callable[..., nn.Module] | None = None,
     strategy: Strategy | None = None,
+    *,
+    allow: Iterable[str] = (),
     **settings: Any,
 ) -> tuple[Experiment, Dataset]:
     """Make an experiment from what a user gives, with defaults for the rest, and load its data.
@@ -234,19 +281,15 @@ def compose(
             own.
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: Nesterov's momentum if None.
+        allow: Packages outside ``skipwise`` that the card of a file of weights may name.
         **settings: Other fields of :class:`Experiment`. If no length is given: 10 epochs, or more
-            on small data, so that there are at least 400 updates.
+            on small data, so that there are at least 400 updates. With ``weights`` the file decides
+            the network, if none is given, and the preprocessing.
 
     Raises:
         TypeError: If ``network`` is neither, or there is no such setting.
     """
-    described = (
-        data
-        if isinstance(data, Data)
-        else find_data(data)
-        if isinstance(data, str)
-        else Own(dataset=data)
-    )
+    described = _described(data)
     dataset = described.load()
     known = [entry.name for entry in dataclasses.fields(Experiment)]
     for name in settings:
@@ -257,16 +300,24 @@ def compose(
             "network must be a description, skipwise.resnet20() for example, or a function that"
             f" makes the module, so that it can be rebuilt; got {type(network).__name__}"
         )
-    if network is None:
-        network = default_network(dataset)
-    elif not isinstance(network, NetworkDescription | Call):
+    if network is not None and not isinstance(network, NetworkDescription | Call):
         network = Call(target=f"{network.__module__}:{network.__qualname__}")
+    if (path := settings.get("weights")) is not None:
+        network, settings["preprocessing"] = settle(path, dataset, network, allow=allow)
+        settings["weights"] = str(path)
+    network = default_network(dataset) if network is None else network
     if all(settings.get(name) is None for name in ("epochs", "steps", "seconds")):
         size = min(settings.get("batch_size") or BATCH_SIZE, len(dataset.train))
         settings["epochs"] = float(max(EPOCHS, math.ceil(STEPS * size / len(dataset.train))))
     chosen = nesterov() if strategy is None else strategy
     experiment = Experiment(data=described, network=network, strategy=chosen, **settings)
     return experiment, dataset
+
+
+def _described(data: Data | str | Any) -> Data:
+    if isinstance(data, Data):
+        return data
+    return find_data(data) if isinstance(data, str) else Own(dataset=data)
 
 
 def extended(experiment: Experiment, **length: float | None) -> Experiment:

@@ -1,7 +1,7 @@
 """Using what was trained: load weights with their card, predict files or arrays."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -12,15 +12,26 @@ from torch import Tensor, nn
 from skipwise.data import (
     CLASSES,
     SUFFIXES,
+    Dataset,
     Preprocessing,
     UnreadablePicture,
     Views,
+    imagenet_preprocessing,
     mean_over_views,
     read_picture,
 )
-from skipwise.description import from_plain
+from skipwise.description import from_plain, to_plain
+from skipwise.finetuning import normalisation
 from skipwise.records import RunRecord
-from skipwise.weights import BEST, Card, load_weights
+from skipwise.weights import (
+    BEST,
+    Card,
+    card_of,
+    ends_of,
+    load_network,
+    load_weights,
+    read_source,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +75,29 @@ class Predictor:
         """Names of the classes, in the order of the outputs."""
         return self.card.classes
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the weights are of others: their classes have numbers, no names."""
+        return not self.card.data
+
+    def reads(self, shape: Iterable[int]) -> bool:
+        """Whether it reads raw examples of this shape: its own, or grey in place of colours."""
+        channels, *space = self.card.inputs
+        grey = (1, *space) if channels == 3 and len(space) == 2 else None
+        return tuple(shape) in (tuple(self.card.inputs), grey)
+
     def outputs(self, inputs: Tensor | np.ndarray) -> Tensor:
         """Give raw outputs for raw inputs: logits for classes, numbers in the target's units else.
 
         Args:
-            inputs: Shape ``(batch, *example)``, pictures as uint8 with channels first.
+            inputs: Shape ``(batch, *example)``, pictures as uint8 with channels first; grey ones
+                go into a network that reads colours.
 
         Raises:
             ValueError: If the examples have another shape than those of the training.
         """
         raw = torch.as_tensor(inputs)
-        if tuple(raw.shape[1:]) != tuple(self.card.inputs):
+        if not self.reads(raw.shape[1:]):
             raise ValueError(
                 f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])}"
             )
@@ -134,20 +157,71 @@ class Predictor:
 
 
 def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor:
-    """Load the best weights of a run, or a file of weights.
+    """Load the best weights of a run, or a file of weights, ours or others'.
+
+    Weights of others are taken to read pictures normalised with ImageNet's mean and deviation, of
+    224 pixels, or 32 where the stem is that for small images; their classes are numbered.
 
     Args:
-        run: The run's folder, its record, or a file ``.safetensors``.
+        run: The run's folder, its record, or a file ``.safetensors``, ``.pth`` or ``.npz``.
         allow: Packages outside ``skipwise`` that may be imported to build the network.
 
     Raises:
-        ValueError: If there are no weights.
+        ValueError: If there are no weights, or they do not tell their network.
     """
     path = Path(run.path if isinstance(run, RunRecord) else run)
     path = path / BEST if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"{path} does not exist; a run has weights after its first evaluation")
-    return Predictor(*load_weights(path, allow=allow))
+    source = read_source(path)
+    if source.card is not None:
+        return Predictor(*load_weights(path, allow=allow))
+    network, ends = source.network(), ends_of(source)
+    if ends.inputs[0] != 3:
+        raise ValueError(
+            f"{path} reads pictures of {ends.inputs[0]} channels and does not say how they are"
+            " normalised; fine-tune it on data first: skipwise train DATA --weights"
+        )
+    card = card_of(
+        network,
+        ends,
+        task=CLASSES,
+        classes=tuple(str(number) for number in range(ends.outputs[0])),
+        preprocessing=imagenet_preprocessing(ends.inputs[1:]),
+        data="",
+    )
+    return Predictor(load_network(path), card)
+
+
+def fit_to(predictor: Predictor, path: Path, dataset: Dataset) -> tuple[Predictor, str]:
+    """Give the predictor of others' weights for a data set: its size, classes and normalisation.
+
+    Args:
+        predictor: What :func:`load` gave.
+        path: The file.
+        dataset: The data.
+
+    Returns:
+        The predictor, and a sentence on what was taken.
+
+    Raises:
+        ValueError: If the network has another number of outputs than there are classes.
+    """
+    card = predictor.card
+    if dataset.task != CLASSES or dataset.ends.outputs != card.outputs:
+        raise ValueError(
+            f"{path} is of a network with outputs {card.outputs},"
+            f" {dataset.name} is {dataset.task} with outputs {dataset.ends.outputs}"
+        )
+    preprocessing, said = normalisation(read_source(path), dataset)
+    fitted = replace(
+        card,
+        inputs=(card.inputs[0], *dataset.ends.inputs[1:]),
+        classes=dataset.classes,
+        preprocessing=to_plain(preprocessing),
+    )
+    taken = f"{path} has no card: its outputs are taken for the classes in their order; {said}"
+    return Predictor(predictor.model, fitted), taken
 
 
 def picture_files(words: Iterable[str]) -> list[Path]:

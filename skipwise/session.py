@@ -24,6 +24,7 @@ from skipwise.data import Dataset, Own
 from skipwise.description import Call, write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import write_atomic
+from skipwise.finetuning import prepared
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
 from skipwise.training import (
     Best,
@@ -68,8 +69,9 @@ class Session:
         longer: bool = False,
         started: float | None = None,
     ):
-        self.experiment, self.dataset, self.folder = experiment, dataset, folder
-        self.run, self.task = build(experiment, dataset)
+        self.experiment, self.folder = experiment, folder
+        self.run, self.task = build(experiment, dataset, resumed=state is not None)
+        self.dataset = prepared(dataset, experiment.preprocessing)
         self.best = Best(
             metric=self.task.best_metric, higher=self.task.higher, patience=experiment.patience
         )
@@ -88,7 +90,7 @@ class Session:
         self.journal = Journal(
             folder / METRICS, size=state["journal_bytes"] if state else 0, epoch=self.epoch
         )
-        _log(folder / LOG, self.run.step, dataset.notes)
+        _log(folder / LOG, self.run.step, (*dataset.notes, *self.run.notes))
 
     def epoch(self, step: int) -> float:
         """Give the passes over the training part after so many updates."""
@@ -108,6 +110,8 @@ class Session:
         """
         with caught_signals() as signals, closing(self.journal):
             if self._is_new:
+                for text in self.run.notes:
+                    yield from self._note(text)
                 self.save()  # a full disk shows before the work; a journal never lacks its save
             for step in steps_of(self.run):
                 yield step

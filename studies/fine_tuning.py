@@ -70,7 +70,7 @@ def scores(arm: str, rate: float, data: Path, weights: str, words: argparse.Name
 
 def main() -> None:
     """Run all, print a table, write it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Fine-tuning against from scratch.")
     parser.add_argument("data", help="EuroSAT's folder with train.parquet and test.parquet")
     parser.add_argument("weights", help="ResNet-20's file of weights")
     parser.add_argument("--seeds", type=int, default=3)
@@ -78,9 +78,9 @@ def main() -> None:
     words = parser.parse_args()
     lines = [
         f"ResNet-20 on five classes of EuroSAT at 32 pixels, {words.steps} updates of 128 examples"
-        f" (or all, where there are fewer), {words.seeds} seeds.",
+        f" (or all, where there are fewer), {words.seeds} seeds: mean ± sd.",
         "",
-        "| training examples a class | arm | rate, chosen on validation | test accuracy, %: mean ± sd |",
+        "| training examples a class | arm | rate (by validation) | test accuracy, % |",
         "|---:|---|---:|---:|",
     ]
     with tempfile.TemporaryDirectory() as folder:

@@ -15,12 +15,14 @@ from skipwise.cli.words import (
     find_network,
     find_strategy,
     find_views,
+    parse_freeze,
     parse_time,
     print_json,
 )
 from skipwise.data import Data, Folder, Own, find_data
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.finetuning import settle
 from skipwise.progress import watch
 from skipwise.records import RunRecord
 from skipwise.runs import begin, go_on, record_of
@@ -46,6 +48,8 @@ def train(
     augment: str | None = None,
     class_weights: Flag = False,
     views: str | None = None,
+    weights: str | None = None,
+    freeze: str | None = None,
     set: Words = (),
     out: Path | None = None,
     allow: Words = (),
@@ -75,6 +79,10 @@ def train(
         class_weights: Weigh rare classes more, so that all have the same share in the loss.
         views: Average the outputs over views of a picture when the network is used: flip, or
             crops (moved and mirrored).
+        weights: Begin from a file, .safetensors, .pth or .npz, of ours, torchvision, timm or
+            akamaster, or from a run's folder; it decides the network, unless one is named.
+        freeze: Keep the stem and so many blocks as they are, or trunk: all but the head.
+            Lower rates by depth: --set strategy.layer_decay=0.8.
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
@@ -93,6 +101,8 @@ def train(
         "batch_size": batch_size,
         "parts": parts,
         "patience": patience,
+        "weights": weights,
+        "freeze": None if freeze is None else parse_freeze(freeze),
     }
     others = {name: value for name, value in others.items() if value is not None}
     if augment is not None:
@@ -116,11 +126,14 @@ def train(
     rest = [word for word in set if not word.startswith("data.")]
     if read is None:
         experiment, dataset = compose(
-            described, chosen_network, chosen_strategy, **settings, **others
+            described, chosen_network, chosen_strategy, allow=allow, **settings, **others
         )
     else:
         experiment = dataclasses.replace(read, data=described)
         dataset = described.load()
+        if experiment.weights is not None and (weights or chosen_network):
+            taken, preprocessing = settle(experiment.weights, dataset, chosen_network, allow=allow)
+            experiment = dataclasses.replace(experiment, network=taken, preprocessing=preprocessing)
     experiment = apply_settings(experiment, rest)
     session = begin(experiment, dataset, out, started=STARTED)
     if not quiet:

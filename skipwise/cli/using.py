@@ -23,7 +23,7 @@ from skipwise.data import (
     find_data,
     read_inputs,
 )
-from skipwise.prediction import Prediction, Predictor, load, picture_files, skipping_bad
+from skipwise.prediction import Prediction, Predictor, fit_to, load, picture_files, skipping_bad
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
 from skipwise.runs import experiment_of
@@ -45,7 +45,7 @@ def evaluate(
     """Score a run's best weights on its test part, or on other data of the same kind.
 
     Args:
-        run: The run's folder, or a file of weights (which needs DATA).
+        run: The run's folder, or a file of weights, ours or others' (which needs DATA).
         data: Other data: a name, a folder or a file, as for train; pictures are brought to
             the network's size. All of its examples count if it has no parts of its own.
         part: train, validation or test; test if left out.
@@ -67,10 +67,15 @@ def evaluate(
         raise ValueError(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
+    said = ""
+    if predictor.is_foreign:
+        predictor, said = fit_to(predictor, run, dataset)
     _check(predictor, dataset)
     part = part or ("train" if data is not None and dataset.test is None else "test")
     precision = "auto" if experiment is None else experiment.precision
     record = _score(predictor, _part(dataset, part), part, precision=precision)
+    if said:
+        print(said, file=sys.stderr)
     if json:
         named = {"examples": record.examples, "part": part, "run": str(run)}
         print_json({**record.metrics, **named, "per_class": _by_class(record, dataset.classes)})
@@ -91,7 +96,7 @@ def predict(
     """Predict picture files, or the rows of a file .npz, with the preprocessing of the training.
 
     Args:
-        run: The run's folder, or a file of weights.
+        run: The run's folder, or a file of weights, ours or others'.
         files: Pictures, folders of them, or one file .npz with x.
         csv: Write a table: file, class, probability and the probability of every class; of a
             regression, the row and its numbers.
@@ -107,6 +112,12 @@ def predict(
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
     predictor, skipped = _seeing(load(run, allow=allow), views), []
+    if predictor.is_foreign:
+        print(
+            f"{run} has no card: its classes are numbered, and pictures are normalised with the"
+            " mean and deviation of ImageNet",
+            file=sys.stderr,
+        )
     if files[0].endswith(".npz") and len(files) == 1:
         rows = read_inputs(Path(files[0]))
         if predictor.card.task != CLASSES:
@@ -200,7 +211,7 @@ def _check(predictor: Predictor, dataset: Dataset) -> None:
             f"the network was trained for {card.task} with outputs {card.outputs},"
             f" {dataset.name} is {dataset.task} with outputs {dataset.ends.outputs}"
         )
-    if tuple(dataset.ends.inputs) != tuple(card.inputs):
+    if not predictor.reads(dataset.ends.inputs):
         raise ValueError(
             f"the network reads examples of shape {card.inputs},"
             f" {dataset.name} has {dataset.ends.inputs}"

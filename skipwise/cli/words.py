@@ -169,3 +169,12 @@ def parse_time(text: str) -> float:
     if seconds <= 0:
         raise ValueError(f"a time must be positive, got {text!r}")
     return seconds
+
+
+def parse_freeze(text: str) -> int | str:
+    """Turn a number of blocks into a number; a word stays one.
+
+    >>> parse_freeze("6"), parse_freeze("trunk")
+    (6, 'trunk')
+    """
+    return int(text) if re.fullmatch(r"-?\d+", text) else text

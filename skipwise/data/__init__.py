@@ -28,7 +28,7 @@ from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, Examples, InM
 from skipwise.data.find import NAMED, digits, fashion_mnist, find_data
 from skipwise.data.order import batch_index
 from skipwise.data.pictures import SUFFIXES, UnreadablePicture, read_picture
-from skipwise.data.preprocess import Preprocessing, fit_preprocessing
+from skipwise.data.preprocess import Preprocessing, fit_preprocessing, imagenet_preprocessing
 from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own, read_inputs
 from skipwise.data.split import held_out
 from skipwise.data.views import Views, mean_over_views
@@ -76,6 +76,7 @@ __all__ = [
     "find_data",
     "fit_preprocessing",
     "held_out",
+    "imagenet_preprocessing",
     "in_order",
     "mean_over_views",
     "read_inputs",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -25,11 +27,33 @@ class Preprocessing:
     target_scale: float = 1.0
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Normalise a batch, shape ``(batch, channels, *space)``, to float32."""
+        """Normalise a batch, shape ``(batch, channels, *space)``, to float32.
+
+        Grey pictures are repeated to the channels that the network reads.
+        """
+        if inputs.dim() == 4 and inputs.shape[1] == 1:
+            inputs = inputs.expand(-1, self.channels, -1, -1)
         shape = (1, -1) + (1,) * (inputs.dim() - 2)
         scale = 1 / torch.tensor(self.std)
         offset = torch.tensor(self.mean) * scale
         return inputs.float() * scale.view(shape) - offset.view(shape)
+
+
+def imagenet_preprocessing(size: tuple[int, ...]) -> Preprocessing:
+    """Give what the networks of torchvision, timm and akamaster read, from pictures in uint8.
+
+    Args:
+        size: Height and width that pictures are brought to.
+
+    Source: mean and standard deviation of ImageNet's channels, as torchvision's recipes give them
+    for pictures in 0 … 1; here times 255.
+    """
+    return Preprocessing(
+        channels=3,
+        size=size,
+        mean=tuple(255 * value for value in IMAGENET_MEAN),
+        std=tuple(255 * value for value in IMAGENET_STD),
+    )
 
 
 def fit_preprocessing(inputs: Tensor, *, size: tuple[int, ...] = ()) -> Preprocessing:

@@ -1,5 +1,6 @@
-"""Which parameters decay: the weights of convolutions and linear maps, and nothing else."""
+"""Groups of parameters: which decay, and which have a lower rate because they lie deeper."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -17,19 +18,39 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.dim() >= 2 and owner not in OWN_OF_CONNECTION
 
 
-def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the trainable parameters into those that decay and those that do not.
+def decay_groups(
+    module: nn.Module,
+    weight_decay: float,
+    *,
+    layer_decay: float = 1.0,
+    distances: Mapping[str, int] | None = None,
+) -> list[dict[str, Any]]:
+    """Split the trainable parameters by whether they decay, and by their distance from the head.
 
     Empty groups are left out.
+
+    Args:
+        module: Any module.
+        weight_decay: Of those that decay.
+        layer_decay: d; the group at distance k has ``factor`` d^k, which multiplies the rate.
+        distances: Blocks between a parameter and the head, by name; 0 where it is not named.
 
     Raises:
         ValueError: If there is nothing to train.
     """
-    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    if not named:
+    far = distances or {}
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            kind = (far.get(name, 0), not decays(name, parameter))
+            groups.setdefault(kind, []).append(parameter)
+    if not groups:
         raise ValueError("the network has no trainable parameter")
-    split = [
-        {"params": [p for name, p in named if decays(name, p)], "weight_decay": weight_decay},
-        {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0},
+    return [
+        {
+            "params": groups[distance, spared],
+            "weight_decay": 0.0 if spared else weight_decay,
+            "factor": layer_decay**distance,
+        }
+        for distance, spared in sorted(groups)
     ]
-    return [group for group in split if group["params"]]

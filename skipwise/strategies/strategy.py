@@ -1,5 +1,6 @@
 """The contract: (module, plan) → optimiser and schedule, with what goes with them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -26,6 +27,9 @@ class Strategy:
         label_smoothing: ε of the cross-entropy; for classes only.
         averaging: How the weights of the steps are averaged; evaluations, and the weights that are
             kept, are then those of the average. None keeps the newest.
+        layer_decay: d: a block that is the k-th before the head learns at d^k times the rate.
+
+    Source: layer_decay: Clark et al. (2020), ELECTRA; Bao et al. (2021), BEiT (fine-tuning).
     """
 
     name: str
@@ -36,6 +40,7 @@ class Strategy:
     clip_norm: float | None = None
     label_smoothing: float = 0.0
     averaging: Averaging | None = None
+    layer_decay: float = 1.0
 
     def __post_init__(self):
         if self.peak_lr <= 0:
@@ -48,10 +53,23 @@ class Strategy:
             )
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(
+                f"layer_decay must lie in (0, 1], got {self.layer_decay}; 1 gives every block"
+                " the same rate"
+            )
 
-    def build(self, module: nn.Module) -> Optimizer:
-        """Make the optimiser over the module's parameters."""
-        return self.optimiser.build(decay_groups(module, self.weight_decay), rate=self.peak_lr)
+    def build(self, module: nn.Module, distances: Mapping[str, int] | None = None) -> Optimizer:
+        """Make the optimiser over the module's trainable parameters.
+
+        Args:
+            module: Any module.
+            distances: Blocks between a parameter and the head, by name; for ``layer_decay``.
+        """
+        groups = decay_groups(
+            module, self.weight_decay, layer_decay=self.layer_decay, distances=distances
+        )
+        return self.optimiser.build(groups, rate=self.peak_lr)
 
     def rate(self, step: int, steps: int) -> float:
         """Give the learning rate of the update after ``step`` of ``steps``."""

@@ -22,7 +22,7 @@ class Step:
         step: Counted from 1.
         loss: Mean loss of the batch before the update, shape ``()``.
         gradient_norm: Euclidean norm over all parameters, before clipping, shape ``()``.
-        rate: Learning rate.
+        rate: Learning rate; a group with a factor has that much of it.
         examples: Size of the batch.
         seconds: From the start of this step to its last command; on a GPU not to its end.
     """
@@ -50,10 +50,10 @@ def train(run: Run) -> Iterator[Step]:
     """
     while run.step < run.steps:
         started = perf_counter()
-        run.model.train()
+        run.begin_training()
         rate = run.strategy.rate(run.step, run.steps)
         for group in run.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)  # a caller's own groups have none
         with seeded(run.seed, "batch", run.step, run.rank):
             batch = run.batches.at(run.step, progress=run.step / run.steps)
         gradient = Gradient(run, batch)

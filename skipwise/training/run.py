@@ -53,6 +53,8 @@ class Run:
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
         average: The averaged weights, if the strategy averages.
+        frozen: Parts that stay in evaluation mode, so that their statistics do not move.
+        notes: What a reader should know of how the model began, one sentence each.
     """
 
     model: nn.Module
@@ -67,6 +69,14 @@ class Run:
     rank: int = 0
     autocast: torch.dtype | None = None
     average: Average | None = None
+    frozen: tuple[nn.Module, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def begin_training(self) -> None:
+        """Put the model into training mode, all but the frozen parts."""
+        self.model.train()
+        for part in self.frozen:
+            part.eval()
 
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold."""
@@ -111,7 +121,10 @@ class Run:
     def evaluated(self) -> nn.Module:
         """Give that model, with BatchNorm statistics of its own if it is an average."""
         if self.average is not None:
-            with_own_statistics(self.average.model, self.batches, autocast=self.autocast)
+            frozen = [n for n, m in self.model.named_modules() if any(m is f for f in self.frozen)]
+            with_own_statistics(
+                self.average.model, self.batches, autocast=self.autocast, frozen=frozen
+            )
         return self.chosen
 
 

@@ -1,21 +1,53 @@
 """Weights: network ⇄ files, ours and other libraries'.
 
-Takes a network, gives a file with its card, or tensors under the names of torchvision or timm.
-Imports networks, shapes, description and files.
+Takes a network, gives a file with its card, or one under the names of torchvision or timm; takes
+a file of anybody's, gives the network it is of.
+Imports connections, branches, networks, layers, shapes, description and files.
 """
 
-from skipwise.weights.file import BEST, Card, card_of, load_weights, read_tensors, save_weights
-from skipwise.weights.names import from_theirs, names_of_timm_v2, names_of_torchvision, to_theirs
+from skipwise.weights.families import Family, infer_network, recognise
+from skipwise.weights.file import (
+    BEST,
+    Card,
+    card_of,
+    load_weights,
+    read_card,
+    read_tensors,
+    save_weights,
+)
+from skipwise.weights.names import (
+    from_theirs,
+    names_of_cifar,
+    names_of_timm_v2,
+    names_of_torchvision,
+    to_theirs,
+)
+from skipwise.weights.reading import read_weights
+from skipwise.weights.source import Source, adapted, ends_of, fill, load_network, read_source
+from skipwise.weights.writing import save_as
 
 __all__ = [
     "BEST",
     "Card",
+    "Family",
+    "Source",
+    "adapted",
     "card_of",
+    "ends_of",
+    "fill",
     "from_theirs",
+    "infer_network",
+    "load_network",
     "load_weights",
+    "names_of_cifar",
     "names_of_timm_v2",
     "names_of_torchvision",
+    "read_card",
+    "read_source",
     "read_tensors",
+    "read_weights",
+    "recognise",
+    "save_as",
     "save_weights",
     "to_theirs",
 ]

@@ -100,6 +100,32 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"{path} cannot be read as weights: {error}") from None
 
 
+def read_card(metadata: Mapping[str, str], path: Path) -> Card | None:
+    """Read the card off a file's metadata; None if it has none.
+
+    Raises:
+        ValueError: If it is damaged, or another version of Skipwise wrote it.
+    """
+    if "skipwise" not in metadata:
+        return None
+    try:
+        fields = json.loads(metadata["skipwise"])
+        version = fields.pop("format", None)
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(f"{path} has a card that is damaged: it is no JSON object") from None
+    if version != FORMAT:
+        raise ValueError(
+            f"{path} was written by another version of Skipwise, in a format this one does not read"
+        )
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    try:
+        return Card(**values)
+    except TypeError as error:
+        raise ValueError(f"{path} has a card that is damaged: {error}") from None
+
+
 def load_weights(path: Path, *, allow: Iterable[str] = ()) -> tuple[nn.Module, Card]:
     """Rebuild a network from its file, in evaluation mode.
 
@@ -111,19 +137,11 @@ def load_weights(path: Path, *, allow: Iterable[str] = ()) -> tuple[nn.Module, C
         ValueError: If the file is not of ours, is damaged, or its network cannot be built.
     """
     tensors, metadata = read_tensors(path)
-    if "skipwise" not in metadata:
+    card = read_card(metadata, path)
+    if card is None:
         raise ValueError(
             f"{path} holds tensors but not the card that Skipwise writes; it cannot be used alone"
         )
-    fields = json.loads(metadata["skipwise"])
-    if fields.pop("format", None) != FORMAT:
-        raise ValueError(
-            f"{path} was written by another version of Skipwise, in a format this one does not read"
-        )
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-    }
-    card = Card(**values)
     network = from_plain(card.network, allow=allow, where=str(path))
     with torch.random.fork_rng(devices=[]):
         model = build_network(network, Ends(inputs=card.inputs, outputs=card.outputs))

@@ -141,7 +141,7 @@ def test_wrong_runs_and_weights_are_one_sentence(capsys, rings: str):
         capsys, "evaluate", "run", "--part", "tests"
     )
     save_file({"w": torch.zeros(2)}, "foreign.safetensors")
-    assert "not the card that Skipwise writes" in fails(
+    assert "'w' of shape (2,) for example, are those of no network that Skipwise knows" in fails(
         capsys, "evaluate", "foreign.safetensors", rings
     )
     Path("cut.safetensors").write_bytes(Path("run/best.safetensors").read_bytes()[:3000])

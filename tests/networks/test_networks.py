@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d, linear
 
 from skipwise import Residual, networks
-from skipwise.connections import Hyper, Padded, Plain
+from skipwise.connections import Hyper, Plain
 from skipwise.networks import (
     Block,
     Outermost,
@@ -24,40 +23,6 @@ from skipwise.shapes import Ends, Place
 from tests.references import SMALL, close, randomised
 
 CIFAR = Ends(inputs=(3, 32, 32), outputs=(10,))
-OUR_NAMES = {
-    "conv1": "branch.conv1",
-    "conv2": "branch.conv2",
-    "bn1": "branch.norm1",
-    "bn2": "branch.norm2",
-}
-
-
-def our_name(theirs: str, blocks: int) -> str:
-    """Translate a name of the akamaster CIFAR ResNets."""
-    parts = theirs.removeprefix("module.").split(".")
-    if parts[0].startswith("layer"):
-        index = (int(parts[0][5:]) - 1) * blocks + int(parts[1])
-        return f"trunk.blocks.{index}.{OUR_NAMES[parts[2]]}.{parts[3]}"
-    place = {"conv1": "stem.conv", "bn1": "stem.norm.norm", "linear": "head.linear"}[parts[0]]
-    return f"{place}.{parts[1]}"
-
-
-@pytest.mark.parametrize(("file", "blocks"), [("resnet20-12fca82f", 3), ("resnet56-4bfd9763", 9)])
-def test_weights_trained_by_others_give_the_logits_of_others(shared, file: str, blocks: int):
-    folder = shared / "resnet_cifar10_weights"
-    theirs = torch.load(folder / f"{file}.th", map_location="cpu", weights_only=True)["state_dict"]
-    description = replace(resnet20(), blocks=(blocks,) * 3, shortcut=Padded(side="both"))
-    model = description.build(CIFAR).eval()
-    renamed = {our_name(name, blocks): value for name, value in theirs.items()}
-    missing = model.load_state_dict(renamed, strict=False)
-    assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys)
-    pixels = torch.from_numpy(np.load(folder / "cifar10_png20.npz")["x"])
-    pictures = pixels.permute(0, 3, 1, 2) / 255
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    wanted = np.load(folder / "reference_logits.npz")[f"{file.partition('-')[0]}_png20"]
-    with torch.no_grad():
-        logits = model((pictures - mean.view(3, 1, 1)) / std.view(3, 1, 1))
-    assert (logits - torch.from_numpy(wanted)).abs().max() < 1e-3
 
 
 def norm(x, module, suffix=""):

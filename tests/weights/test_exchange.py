@@ -1,15 +1,25 @@
 """Weights exchanged with torchvision and timm: the same logits, with every tensor random."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 import torchvision
+from safetensors.torch import load_file
 from torch import nn
 
 from skipwise import networks
-from skipwise.networks import Network
+from skipwise.connections import Additive
 from skipwise.shapes import Ends
-from skipwise.weights import from_theirs, names_of_timm_v2, names_of_torchvision, to_theirs
+from skipwise.weights import (
+    from_theirs,
+    load_network,
+    names_of_torchvision,
+    read_source,
+    save_as,
+)
 
 ENDS = Ends(inputs=(3, 96, 96), outputs=(17,))
 NAMES = (
@@ -43,44 +53,77 @@ def assert_same(ours: nn.Module, theirs: nn.Module) -> None:
     assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
+def saved(model: nn.Module, path: Path) -> Path:
+    torch.save(model.state_dict(), path)
+    return path
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_torchvisions_weights_give_torchvisions_logits(name: str):
+def test_torchvisions_weights_give_torchvisions_logits(name: str, tmp_path: Path):
     theirs = disturbed(vars(torchvision.models)[name](weights=None, num_classes=17))
-    ours = vars(networks)[name]().build(ENDS).eval()
-    assert isinstance(ours, Network)
-    from_theirs(ours, theirs.state_dict(), names_of_torchvision(ours))
+    source = read_source(saved(theirs, tmp_path / "theirs.pth"))
+    named = replace(vars(networks)[name](), stem=networks.LargeStem())
+    assert source.network() == named
+    assert_same(load_network(tmp_path / "theirs.pth"), theirs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_our_weights_give_our_logits_in_torchvision(name: str, tmp_path: Path):
+    ours = disturbed(vars(networks)[name]().build(ENDS))
+    save_as(tmp_path / "ours.pth", ours, "torchvision")
+    theirs = vars(torchvision.models)[name](weights=None, num_classes=17).eval()
+    theirs.load_state_dict(torch.load(tmp_path / "ours.pth", weights_only=True))
     assert_same(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_our_weights_give_our_logits_in_torchvision(name: str):
+TIMM = {
+    "resnet50": "resnet50",
+    "resnet50_d": "resnet50d",
+    "resnext50_32x4d": "resnext50_32x4d",
+    "resnetv2_50": "resnetv2_50",
+}
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_timms_weights_give_timms_logits(name: str, tmp_path: Path):
+    theirs = disturbed(timm.create_model(TIMM[name], num_classes=17))
+    found = read_source(saved(theirs, tmp_path / "theirs.pth")).network()
+    named = vars(networks)[name]()
+    assert isinstance(found, networks.ResNet)
+    assert replace(found, name=name) == replace(named, stem=named.stem.chosen(ENDS))
+    assert_same(load_network(tmp_path / "theirs.pth"), theirs)
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_our_weights_give_our_logits_in_timm(name: str, tmp_path: Path):
     ours = disturbed(vars(networks)[name]().build(ENDS))
-    assert isinstance(ours, Network)
-    theirs = vars(torchvision.models)[name](weights=None, num_classes=17).eval()
-    theirs.load_state_dict(to_theirs(ours, names_of_torchvision(ours)))
+    save_as(tmp_path / "ours.safetensors", ours, "timm")
+    theirs = timm.create_model(TIMM[name], num_classes=17).eval()
+    theirs.load_state_dict(load_file(tmp_path / "ours.safetensors"))
     assert_same(ours, theirs)
 
 
 @pytest.mark.parametrize(
-    ("name", "theirs", "names"),
+    ("network", "library", "told"),
     [
-        ("resnet50", "resnet50", names_of_torchvision),
-        ("resnet50_d", "resnet50d", names_of_torchvision),
-        ("resnext50_32x4d", "resnext50_32x4d", names_of_torchvision),
-        ("resnetv2_50", "resnetv2_50", names_of_timm_v2),
+        (networks.resnet50_v1(), "torchvision", "blocks.3.branch has its stride on the first 1×1"),
+        (networks.resnet20(), "timm", "blocks.3.*pads with zeros, where that library projects"),
+        (networks.resnet20(), "cifar", "pads at the end, where that library pads on both sides"),
+        (networks.plain_twin(networks.resnet18()), "timm", "otherwise than by the sum"),
+        (replace(networks.resnet18(), connection=Additive(scale=0.5)), "timm", "than by the sum"),
+        (networks.mlp(), "timm", "this Network is none"),
+        (networks.resnet18(), "keras", "must be one of torchvision, timm, cifar, got 'keras'"),
     ],
 )
-def test_timms_weights_give_timms_logits(name: str, theirs: str, names):
-    model = disturbed(timm.create_model(theirs, num_classes=17))
-    ours = vars(networks)[name]().build(ENDS).eval()
-    assert isinstance(ours, Network)
-    from_theirs(ours, model.state_dict(), names(ours))
-    assert_same(ours, model)
+def test_a_network_that_would_compute_something_else_there_is_not_written(network, library, told):
+    ends = Ends(inputs=(8,), outputs=(3,)) if network == networks.mlp() else ENDS
+    with pytest.raises(ValueError, match=told):
+        save_as("there.pth", network.build(ends), library)
+    assert not Path("there.pth").exists()
 
 
 def test_a_file_of_another_network_is_refused_with_its_first_tensor():
     ours = networks.resnet18().build(ENDS)
-    assert isinstance(ours, Network)
     names = names_of_torchvision(ours)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
     other = torchvision.models.resnet50(weights=None, num_classes=17).state_dict()

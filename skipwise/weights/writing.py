@@ -1,0 +1,88 @@
+"""Writing for other libraries: a file that torchvision or timm loads, and computes the same with.
+
+Names and shapes are not enough: a network whose formula differs where no tensor shows it (the
+stride of a bottleneck, zeros beside a shortcut, a missing sum) is refused.
+"""
+
+import io
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from skipwise.branches import BottleneckBranch, PreActivationBottleneckBranch
+from skipwise.connections import AdditiveConnection, PaddedShortcut
+from skipwise.files import write_atomic
+from skipwise.layers import NormActivation
+from skipwise.networks import Network
+from skipwise.weights.names import (
+    names_of_cifar,
+    names_of_timm_v2,
+    names_of_torchvision,
+    to_theirs,
+)
+
+LIBRARIES = ("torchvision", "timm", "cifar")
+
+
+def save_as(path: str | Path, network: nn.Module, library: str) -> None:
+    """Write a network's tensors under another library's names, whole or not at all.
+
+    Args:
+        path: The file, ``.pth`` or ``.safetensors``.
+        network: Ours.
+        library: ``"torchvision"``, ``"timm"`` or ``"cifar"`` (akamaster's networks).
+
+    Raises:
+        ValueError: If the library has no such network, or the file is of another kind.
+    """
+    path = Path(path)
+    if library not in LIBRARIES:
+        raise ValueError(f"library must be one of {', '.join(LIBRARIES)}, got {library!r}")
+    if path.suffix not in (".pth", ".safetensors"):
+        raise ValueError(f"{path} must end in .pth or .safetensors")
+    names = {
+        "torchvision": names_of_torchvision,
+        "timm": names_of_timm_v2 if _is_preactivated(network) else names_of_torchvision,
+        "cifar": names_of_cifar,
+    }[library](network)
+    _check_formula(network, library)
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in to_theirs(network, names).items()
+    }
+    if path.suffix == ".safetensors":
+        write_atomic(path, save(tensors))
+        return
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def _is_preactivated(network: nn.Module) -> bool:
+    return isinstance(network, Network) and isinstance(network.trunk.norm, NormActivation)
+
+
+def _check_formula(network: nn.Module, library: str) -> None:
+    """Refuse what would compute something else there.
+
+    Raises:
+        ValueError: With what differs.
+    """
+    for name, module in network.named_modules():
+        what = ""
+        if name.endswith(".connection"):
+            is_sum = isinstance(module, AdditiveConnection) and module.scale == 1.0
+            what = "" if is_sum else "joins its branch otherwise than by the sum"
+        elif isinstance(module, PaddedShortcut) and library != "cifar":
+            what = "pads with zeros, where that library projects"
+        elif isinstance(module, PaddedShortcut) and module.before != module.after:
+            what = "pads at the end, where that library pads on both sides"
+        elif isinstance(module, BottleneckBranch | PreActivationBottleneckBranch):
+            first = module.get_submodule("conv1")
+            strides = isinstance(first, nn.Conv2d) and max(first.stride) > 1
+            what = "has its stride on the first 1×1, where that library has it on the 3×3"
+            what = what if strides else ""
+        if what:
+            raise ValueError(f"{library} has no such network: {name} {what}")
