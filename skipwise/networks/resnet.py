@@ -120,7 +120,8 @@ class ResNet(NetworkDescription):
         remedy = f"set network.stem=SmallStem, which needs {halved}"
         if halved > side:
             fewer = ",".join(map(str, self.blocks[: side.bit_length()]))
-            remedy = f"choose fewer stages, network.blocks=[{fewer}] network.stem=SmallStem"
+            remedy = f"set network.blocks=[{fewer}] for fewer stages"
+            remedy += ", and network.stem=SmallStem" if needs > halved else ""
         raise ValueError(
             f"the shorter side of the input is {side}, but {self.name} needs at least {needs},"
             f" since its strides divide the resolution by {needs}; take larger inputs, or {remedy}"
@@ -174,10 +175,12 @@ def plain_twin(network: ResNet) -> ResNet:
     """Give the same network without skips; shortcuts are left out with them.
 
     Raises:
-        ValueError: If its branches start at zero, so that nothing would pass them.
+        ValueError: If it has no skips, or its branches start at zero, so that nothing would pass.
 
     Source: He et al. (2015), section 3.3, "Plain Network".
     """
+    if isinstance(network.connection, Plain):
+        raise ValueError(f"{network.name} is plain already")
     return replace(network, name=f"plain_{network.name}", connection=Plain())
 
 
