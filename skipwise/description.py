@@ -66,10 +66,11 @@ class Call:
         return function(**given, **self.arguments)
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
+def nearest(word: str, words: Iterable[str], unlisted: Iterable[str] = ()) -> str:
     """Say which known word is meant: ``"; did you mean 'resnet20'?"``, or list the words there are.
 
-    Of two that are equally near, the one that begins alike is meant.
+    Of two that are equally near, the one that begins alike is meant. Those that are ``unlisted``
+    may be meant too.
     """
     known = sorted(words)
 
@@ -79,7 +80,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
             1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(word, other, strict=False))
         )
 
-    best = max(known, key=likeness, default="")
+    best = max([*known, *sorted(unlisted)], key=likeness, default="")
     if best and likeness(best)[0] >= 0.6:
         return f"; did you mean {best!r}?"
     return f"; there are {', '.join(known)}"

@@ -1,5 +1,6 @@
 """The layers of connections and branches, for any number of space dimensions (0: vectors)."""
 
+import torch
 from torch import nn
 
 from skipwise.shapes import Place
@@ -81,3 +82,28 @@ class NormActivation(nn.Module):
     def forward(self, x):
         """Normalise, then cut off below zero."""
         return self.activation(self.norm(x))
+
+
+class Bias(nn.Module):
+    """``x + b`` with one number b for all of x; it starts at zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        """Add it."""
+        return x + self.bias
+
+
+class BiasActivation(nn.Module):
+    """``ReLU(x + b)``: what stands for norm and ReLU where there are no norms."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.activation = nn.ReLU()
+
+    def forward(self, x):
+        """Add the bias, then cut off below zero."""
+        return self.activation(x + self.bias)

@@ -12,6 +12,7 @@ from skipwise.branches.bottleneck import (
 )
 from skipwise.branches.branch import Branch, Zero
 from skipwise.branches.convolution import Basic, BasicBranch, PreActivation, PreActivationBranch
+from skipwise.branches.fixup import Fixup, FixupBottleneck, FixupBranch
 from skipwise.branches.perceptron import Perceptron, PerceptronBranch
 
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "Bottleneck",
     "BottleneckBranch",
     "Branch",
+    "Fixup",
+    "FixupBottleneck",
+    "FixupBranch",
     "Perceptron",
     "PerceptronBranch",
     "PreActivation",

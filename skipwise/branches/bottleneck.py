@@ -98,6 +98,7 @@ class PreActivationBottleneck(Branch):
 
     stride_first: bool = True
     expansion = EXPANSION
+    preactivated = True
 
     def build(self, place: Place) -> nn.Module:
         """Make what follows the first activation."""

@@ -1,7 +1,8 @@
 """The contract: what is computed off the stream, ``x → F(x)``.
 
-A branch is any module. Its description also says what must stand before it (pre-activation) and
-after the sum (the original order), because the two orders differ in nothing else.
+A branch is any module. Its description also says what must stand before it (pre-activation), after
+the sum (the original order) and at the two ends of the trunk, because the orders differ in nothing
+else.
 """
 
 from abc import ABC, abstractmethod
@@ -9,13 +10,21 @@ from typing import final
 
 from torch import nn
 
+from skipwise.layers import NormActivation
 from skipwise.shapes import Place, Stream
 
 
 class Branch(ABC):
-    """The frozen choice of a branch; its block is ``expansion`` times as wide as its stage."""
+    """The frozen choice of a branch; its block is ``expansion`` times as wide as its stage.
+
+    ``preactivated`` branches have their activation before them, so that none ends the stem and one
+    ends the trunk. Where ``starts_at_zero`` holds, the last layer of F starts at zero, and the
+    classifier with it.
+    """
 
     expansion: int = 1
+    preactivated: bool = False
+    starts_at_zero: bool = False
 
     @abstractmethod
     def build(self, place: Place) -> nn.Module:
@@ -28,6 +37,18 @@ class Branch(ABC):
     @abstractmethod
     def after(self) -> nn.Module | None:
         """Make the activation after the sum, or None."""
+
+    def activation(self, width: int, dimensions: int) -> nn.Module:
+        """Make what follows a convolution of the stem: norm and ReLU by default."""
+        return NormActivation(width, dimensions)
+
+    def end(self, place: Place) -> nn.Module | None:
+        """Make what stands between the last block and the head, or None."""
+        return self.activation(place.width_out, place.dimensions) if self.preactivated else None
+
+    def gain(self, place: Place) -> float:
+        """Give the factor on He's law for the layers of F before its last: 1 by default."""
+        return 1.0
 
 
 @final

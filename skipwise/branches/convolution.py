@@ -58,6 +58,8 @@ class PreActivation(Branch):
     The connection owns the first norm–ReLU.
     """
 
+    preactivated = True
+
     def build(self, place: Place) -> nn.Module:
         """Make what follows the first activation."""
         return PreActivationBranch(place)

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from skipwise.cli.words import (
+    PLAIN,
     Flag,
     Words,
     apply_settings,
@@ -13,6 +14,7 @@ from skipwise.cli.words import (
     known_augmentations,
     named,
     print_json,
+    twins,
 )
 
 PACKAGES = (
@@ -36,12 +38,15 @@ def list_names(what: str | None = None, /, *, json: Flag = False) -> None:
         what: networks, strategies, connections, augmentations or data; if left out, these.
         json: Print names and first sentences as one JSON object.
     """
-    found = _names(what)
+    found, plain = _names(what), twins() if what == "networks" else []
     if json:
-        print_json(found)
+        twin = "The network {} without its skips."
+        print_json({**found, **{name: twin.format(name.removeprefix(PLAIN)) for name in plain}})
         return
     width = max(map(len, found))
     print("\n".join(f"{name:<{width}}  {sentence}" for name, sentence in found.items()))
+    if plain:
+        print(f"{PLAIN}… before the name of a ResNet: without its skips, {plain[-1]} for example")
 
 
 def _names(what: str | None) -> dict[str, str]:
@@ -86,7 +91,7 @@ def describe(
     """Show a network stage by stage: output shape, parameters, multiply-adds, memory.
 
     Args:
-        network: A name, or package.module:function of your own.
+        network: A name, plain_ and a name, or package.module:function of your own.
         input: Shape of one example, channels first: 3x224x224, 1x28x28, or 8 for vectors.
         classes: Number of outputs.
         set: path=value, any field of the network: width=8, connection=Highway.

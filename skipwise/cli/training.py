@@ -62,8 +62,8 @@ def train(
     Args:
         data: A name (skipwise list data), a folder of class folders, a file .npz,
             package.module:dataset of your own, or an experiment.yaml that a run left.
-        network: A name (skipwise list networks), or package.module:function of your own;
-            chosen by the data if left out.
+        network: A name (skipwise list networks; plain_resnet50 is resnet50 without its skips),
+            or package.module:function of your own; chosen by the data if left out.
         strategy: A name (skipwise list strategies); nesterov if left out.
         epochs: Length in passes over the training part; if no length is given 10, more on
             small data.

@@ -13,6 +13,7 @@ from skipwise.records import finite
 Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
 Flag = Annotated[bool, Parameter(negative="")]
 Whole = Annotated[int, Parameter(converter=lambda _, tokens: whole(tokens[0].value))]
+PLAIN = "plain_"
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -46,16 +47,36 @@ def named(folder: str, kind: type) -> dict[str, Callable[[], Any]]:
 def find_network(word: str) -> Any:
     """Turn ``resnet20`` into the network of that name, ``module:function`` into a call.
 
+    ``plain_`` before the name of a ResNet gives its twin without skips.
+
     Raises:
         ValueError: If there is no such network; the nearest is offered.
     """
-    from skipwise.networks import NetworkDescription
+    from skipwise.networks import NetworkDescription, ResNet, plain_twin
 
-    return (
-        Call(target=word)
-        if ":" in word
-        else _found(word, "network", named("networks", NetworkDescription))
-    )
+    if ":" in word:
+        return Call(target=word)
+    known = named("networks", NetworkDescription)
+    base = word.removeprefix(PLAIN)
+    if base == word or base not in known:
+        return _found(word, "network", known, twins())
+    network = known[base]()
+    if not isinstance(network, ResNet):
+        raise ValueError(f"{base} is no ResNet, and only these have a plain twin")
+    return plain_twin(network)
+
+
+def twins() -> list[str]:
+    """Name the plain twins that there are: of ResNets with skips whose branches carry at once."""
+    from skipwise.connections import Plain
+    from skipwise.networks import ResNet
+
+    networks = {name: make() for name, make in named("networks", ResNet).items()}
+    return [
+        f"{PLAIN}{name}"
+        for name, network in networks.items()
+        if not isinstance(network.connection, Plain) and not network.branch.starts_at_zero
+    ]
 
 
 def find_strategy(word: str) -> Any:
@@ -119,9 +140,11 @@ def find_views(word: str) -> Any:
     return Views(**VIEWS[word]) if word != "none" else None
 
 
-def _found(word: str, what: str, known: Mapping[str, Callable[[], Any]]) -> Any:
+def _found(
+    word: str, what: str, known: Mapping[str, Callable[[], Any]], unlisted: Iterable[str] = ()
+) -> Any:
     if word not in known:
-        raise ValueError(f"there is no {what} {word!r}{nearest(word, known)}")
+        raise ValueError(f"there is no {what} {word!r}{nearest(word, known, unlisted)}")
     return known[word]()
 
 

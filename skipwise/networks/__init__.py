@@ -5,6 +5,9 @@ Imports connections, branches, layers, shapes and description.
 """
 
 from skipwise.networks.image import (
+    fixup20,
+    fixup56,
+    fixup110,
     plain20,
     plain32,
     plain44,
@@ -25,7 +28,7 @@ from skipwise.networks.image import (
     wide28_10,
 )
 from skipwise.networks.imagenet import (
-    plain_twin,
+    fixup_resnet50,
     resnet18,
     resnet34,
     resnet50,
@@ -51,7 +54,7 @@ from skipwise.networks.objective import (
     residual_mlp,
 )
 from skipwise.networks.residual import Residual
-from skipwise.networks.resnet import ResNet, initialise_he
+from skipwise.networks.resnet import ResNet, initialise_he, plain_twin
 from skipwise.networks.size import Row, Size, measure_size
 from skipwise.networks.stem import AutoStem, LargeStem, SmallStem, StemDescription
 from skipwise.networks.trunk import Block, Trunk, build_block, build_trunk
@@ -76,6 +79,10 @@ __all__ = [
     "build_block",
     "build_network",
     "build_trunk",
+    "fixup20",
+    "fixup56",
+    "fixup110",
+    "fixup_resnet50",
     "initialise_he",
     "measure_size",
     "mlp",

@@ -4,7 +4,7 @@ Depth is 6n + 2 weighted layers for n blocks a stage. The twin has the same laye
 shortcut A, exactly the same parameters; it lacks the sum.
 """
 
-from skipwise.branches import PreActivation, PreActivationBottleneck
+from skipwise.branches import Fixup, PreActivation, PreActivationBottleneck
 from skipwise.connections import Plain, Projected
 from skipwise.networks.resnet import ResNet
 
@@ -19,6 +19,10 @@ def _plain(name: str, depth: int) -> ResNet:
 
 def _preactivated(name: str, depth: int) -> ResNet:
     return ResNet(name=name, blocks=((depth - 2) // 6,) * 3, branch=PreActivation())
+
+
+def _fixup(name: str, depth: int) -> ResNet:
+    return ResNet(name=name, blocks=((depth - 2) // 6,) * 3, branch=Fixup())
 
 
 def resnet20() -> ResNet:
@@ -109,6 +113,21 @@ def wide28_10() -> ResNet:
 def wide16_8() -> ResNet:
     """Wide ResNet 16-8: 11.0 million parameters; 4.27 % error on CIFAR-10 (authors)."""
     return _wide("wide16_8", 16, 8)
+
+
+def fixup20() -> ResNet:
+    """ResNet-20 without norms, started by Fixup: 0.27 million parameters (Zhang et al. 2019)."""
+    return _fixup("fixup20", 20)
+
+
+def fixup56() -> ResNet:
+    """ResNet-56 without norms, started by Fixup: 0.85 million parameters (Zhang et al. 2019)."""
+    return _fixup("fixup56", 56)
+
+
+def fixup110() -> ResNet:
+    """ResNet-110 without norms, started by Fixup: 1.7 million parameters (Zhang et al. 2019)."""
+    return _fixup("fixup110", 110)
 
 
 def _deep(name: str, depth: int) -> ResNet:

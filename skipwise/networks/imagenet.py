@@ -7,17 +7,12 @@ stride of the bottleneck), ``v1`` is the paper's.
 
 from dataclasses import replace
 
-from skipwise.branches import Bottleneck, PreActivationBottleneck
-from skipwise.connections import Plain, Pooled, Projected
+from skipwise.branches import Bottleneck, FixupBottleneck, PreActivationBottleneck
+from skipwise.connections import Pooled, Projected
 from skipwise.networks.resnet import ResNet
 from skipwise.networks.stem import AutoStem, LargeStem
 
 IMAGENET = ResNet(name="", blocks=(2, 2, 2, 2), width=64, stem=AutoStem(), shortcut=Projected())
-
-
-def plain_twin(network: ResNet) -> ResNet:
-    """Give the same network without skips; shortcuts are left out with them."""
-    return replace(network, name=f"plain_{network.name}", connection=Plain())
 
 
 def resnet18() -> ResNet:
@@ -87,5 +82,15 @@ def resnetv2_50() -> ResNet:
         resnet50(),
         name="resnetv2_50",
         branch=PreActivationBottleneck(stride_first=False),
+        shortcut=Projected(norm=False),
+    )
+
+
+def fixup_resnet50() -> ResNet:
+    """ResNet-50 without norms, started by Fixup: 25.5 million parameters (Zhang et al. 2019)."""
+    return replace(
+        resnet50(),
+        name="fixup_resnet50",
+        branch=FixupBottleneck(),
         shortcut=Projected(norm=False),
     )

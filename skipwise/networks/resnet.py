@@ -4,18 +4,19 @@ Every stage after the first doubles the width and halves the resolution.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import final
 
+import torch
 from torch import nn
 
 from skipwise.branches import Basic, Branch
-from skipwise.connections import Additive, ConnectionDescription, Padded, Shortcut
+from skipwise.connections import Additive, ConnectionDescription, Padded, Plain, Shortcut
 from skipwise.layers import CONVOLUTIONS, NORMS
 from skipwise.networks.network import Network, NetworkDescription
 from skipwise.networks.stem import SmallStem, StemDescription
-from skipwise.networks.trunk import Trunk, build_trunk
+from skipwise.networks.trunk import Block, Trunk, build_trunk
 from skipwise.shapes import Ends, Outputs, Place, Stream
 
 LAYERS = (*CONVOLUTIONS, *NORMS, nn.Linear)
@@ -58,12 +59,20 @@ class ResNet(NetworkDescription):
             )
         if self.width < 1:
             raise ValueError(f"width must be positive, got {self.width}")
+        zero = self.zero_last or self.branch.starts_at_zero
+        if zero and isinstance(self.connection, Plain):
+            raise ValueError(
+                f"{self.name} has branches that start at zero, and without the skip neither signal"
+                " nor gradient passes them; choose another connection than Plain, or branches"
+                " that do not start at zero"
+            )
 
     def build(self, ends: Ends) -> nn.Module:
         """Make the network, with He's initialisation.
 
         Raises:
-            ValueError: If examples have no axes of space, or more than three.
+            ValueError: If examples have no axes of space, or more than three, or are smaller than
+                the strides of the network allow.
         """
         space = ends.inputs[1:]
         if not 1 <= len(space) <= 3:
@@ -71,15 +80,52 @@ class ResNet(NetworkDescription):
                 f"{self.name} convolves and needs images or signals;"
                 f" examples of shape {ends.inputs} go to mlp"
             )
+        self._check_size(ends)
         places = self.places(len(space))
-        preactivated = self.branch.before(places[0]) is not None
-        stem = self.stem.build(ends, places[0].width_in, activated=not preactivated)
+        stem = self.stem.build(
+            ends,
+            places[0].width_in,
+            activated=not self.branch.preactivated,
+            activation=self.branch.activation,
+        )
         trunk = build_trunk(places, self.branch, self.connection, self.shortcut)
         network = Network(stem, trunk, Head(places[-1].width_out, math.prod(ends.outputs)))
-        initialise_he(network)
-        if self.zero_last:
-            zero_last_layers(trunk)
+        self._initialise(network)
         return network
+
+    def _initialise(self, network: Network) -> None:
+        initialise_he(network)
+        for block in network.trunk.blocks:
+            if isinstance(block, Block):
+                scale_inner_layers(block.branch, self.branch.gain(block.place))
+        if self.zero_last or self.branch.starts_at_zero:
+            zero_last_layers(network.trunk)
+        if self.branch.starts_at_zero:
+            for parameter in network.head.parameters():
+                nn.init.zeros_(parameter)
+
+    def _check_size(self, ends: Ends) -> None:
+        """Ask that one position of the last stage stand within the input.
+
+        It stands for as many positions a side as the strides multiply to. On less, none is free of
+        padding; on far less, strides find a single position and halve nothing.
+
+        Raises:
+            ValueError: If the input is smaller.
+        """
+        side, halved = min(ends.inputs[1:]), 2 ** (len(self.blocks) - 1)
+        needs = self.stem.stride(ends) * halved
+        if side >= needs:
+            return
+        remedy = f"set network.stem=SmallStem, which needs {halved}"
+        if halved > side:
+            fewer = ",".join(map(str, self.blocks[: side.bit_length()]))
+            remedy = f"set network.blocks=[{fewer}] for fewer stages"
+            remedy += ", and network.stem=SmallStem" if needs > halved else ""
+        raise ValueError(
+            f"the shorter side of the input is {side}, but {self.name} needs at least {needs},"
+            f" since its strides divide the resolution by {needs}; take larger inputs, or {remedy}"
+        )
 
     def notes(self, ends: Ends) -> tuple[str, ...]:
         """Say which stem was chosen, where there was a choice."""
@@ -125,6 +171,19 @@ class Head(nn.Module):
         return self.linear(x.flatten(2).mean(2))
 
 
+def plain_twin(network: ResNet) -> ResNet:
+    """Give the same network without skips; shortcuts are left out with them.
+
+    Raises:
+        ValueError: If it has no skips, or its branches start at zero, so that nothing would pass.
+
+    Source: He et al. (2015), section 3.3, "Plain Network".
+    """
+    if isinstance(network.connection, Plain):
+        raise ValueError(f"{network.name} is plain already")
+    return replace(network, name=f"plain_{network.name}", connection=Plain())
+
+
 def initialise_he(network: nn.Module) -> None:
     """Draw every convolution from He's N(0, 2 / (k·c_out)), fan-out, with k kernel positions.
 
@@ -133,6 +192,14 @@ def initialise_he(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, CONVOLUTIONS):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def scale_inner_layers(branch: nn.Module, gain: float) -> None:
+    """Multiply the weights of all convolutions of a branch but its last."""
+    layers = [module for module in branch.modules() if isinstance(module, CONVOLUTIONS)]
+    with torch.no_grad():
+        for layer in layers[:-1]:
+            layer.weight.mul_(gain)
 
 
 def zero_last_layers(trunk: Trunk) -> None:

@@ -1,8 +1,9 @@
 """Stems: from the input to the stream; a small picture keeps its resolution."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import final
+from typing import TypeAlias, final
 
 from torch import nn
 
@@ -10,14 +11,21 @@ from skipwise.layers import NormActivation, convolution, max_pool
 from skipwise.shapes import Ends, Stream
 
 LARGE = 96  # a side from which the ImageNet stem is the better choice
+Activation: TypeAlias = Callable[[int, int], nn.Module]  # of width and dimensions
 
 
 class StemDescription(ABC):
     """The frozen choice of a stem."""
 
     @abstractmethod
-    def build(self, ends: Ends, width: int, *, activated: bool) -> nn.Module:
-        """Make the stem; norm and ReLU end it unless the blocks begin with their own."""
+    def build(
+        self, ends: Ends, width: int, *, activated: bool, activation: Activation = NormActivation
+    ) -> nn.Module:
+        """Make the stem; an activation ends it unless the blocks begin with their own."""
+
+    @abstractmethod
+    def stride(self, ends: Ends) -> int:
+        """Say by what it divides the resolution."""
 
     def chosen(self, ends: Ends) -> "StemDescription":
         """Give the stem that is built for these ends."""
@@ -36,10 +44,21 @@ class SmallStem(StemDescription):
     Source: He et al. (2015), section 4.2.
     """
 
-    def build(self, ends: Ends, width: int, *, activated: bool) -> nn.Module:
+    def build(
+        self, ends: Ends, width: int, *, activated: bool, activation: Activation = NormActivation
+    ) -> nn.Module:
         """Make it."""
-        dimensions = len(ends.inputs) - 1
-        return Stem(ends.inputs[0], (width,), dimensions=dimensions, activated=activated)
+        return Stem(
+            ends.inputs[0],
+            (width,),
+            dimensions=len(ends.inputs) - 1,
+            activated=activated,
+            activation=activation,
+        )
+
+    def stride(self, ends: Ends) -> int:
+        """Keep the resolution."""
+        return 1
 
     @property
     def words(self) -> str:
@@ -59,18 +78,24 @@ class LargeStem(StemDescription):
 
     deep: bool = False
 
-    def build(self, ends: Ends, width: int, *, activated: bool) -> nn.Module:
+    def build(
+        self, ends: Ends, width: int, *, activated: bool, activation: Activation = NormActivation
+    ) -> nn.Module:
         """Make it."""
-        dimensions = len(ends.inputs) - 1
         widths, size = ((width // 2, width // 2, width), 3) if self.deep else ((width,), 7)
         return Stem(
             ends.inputs[0],
             widths,
             size=size,
             shrinks=True,
-            dimensions=dimensions,
+            dimensions=len(ends.inputs) - 1,
             activated=activated,
+            activation=activation,
         )
+
+    def stride(self, ends: Ends) -> int:
+        """Divide by four."""
+        return 4
 
     @property
     def words(self) -> str:
@@ -92,9 +117,15 @@ class AutoStem(StemDescription):
         """Choose by the shorter side."""
         return self.large if min(ends.inputs[1:], default=0) >= LARGE else SmallStem()
 
-    def build(self, ends: Ends, width: int, *, activated: bool) -> nn.Module:
+    def build(
+        self, ends: Ends, width: int, *, activated: bool, activation: Activation = NormActivation
+    ) -> nn.Module:
         """Make the chosen one."""
-        return self.chosen(ends).build(ends, width, activated=activated)
+        return self.chosen(ends).build(ends, width, activated=activated, activation=activation)
+
+    def stride(self, ends: Ends) -> int:
+        """Say that of the chosen one."""
+        return self.chosen(ends).stride(ends)
 
     @property
     def words(self) -> str:
@@ -108,11 +139,12 @@ class Stem(nn.Module):
 
     Args:
         channels: Of the input.
-        widths: Of each convolution; between two stand norm and ReLU.
+        widths: Of each convolution; between two stands an activation.
         size: Kernel.
         shrinks: Whether the resolution is divided by four.
         dimensions: Of space.
-        activated: Whether norm and ReLU end it.
+        activated: Whether an activation ends it.
+        activation: Makes it: norm and ReLU by default.
     """
 
     def __init__(
@@ -124,6 +156,7 @@ class Stem(nn.Module):
         shrinks: bool = False,
         dimensions: int = 2,
         activated: bool = True,
+        activation: Activation = NormActivation,
     ):
         super().__init__()
         inner: list[nn.Module] = []
@@ -132,13 +165,13 @@ class Stem(nn.Module):
             stride = 2 if shrinks and n == 0 else 1
             inner += [
                 convolution(before, width, size=size, stride=stride, dimensions=dimensions),
-                NormActivation(width, dimensions),
+                activation(width, dimensions),
             ]
             before = width
         self.deep = nn.Sequential(*inner)
         last = 2 if shrinks and len(widths) == 1 else 1
         self.conv = convolution(before, widths[-1], size=size, stride=last, dimensions=dimensions)
-        self.norm = NormActivation(widths[-1], dimensions) if activated else nn.Identity()
+        self.norm = activation(widths[-1], dimensions) if activated else nn.Identity()
         self.pool = max_pool(dimensions) if shrinks else nn.Identity()
 
     def forward(self, x: Stream) -> Stream:

@@ -12,7 +12,6 @@ from torch import nn
 
 from skipwise.branches import Branch, Zero
 from skipwise.connections import ConnectionDescription, Shortcut, Skip
-from skipwise.layers import NormActivation
 from skipwise.shapes import AnyStream, Place, Stream
 
 
@@ -52,7 +51,7 @@ class Trunk(nn.Module):
     Args:
         blocks: The blocks.
         connection: The description whose ``expand`` and ``collapse`` stand at the ends.
-        norm: What follows the last block of a pre-activation network, or None.
+        norm: What follows the last block (the activation of a pre-activation network), or None.
     """
 
     def __init__(
@@ -99,21 +98,15 @@ def build_trunk(
 ) -> Trunk:
     """Join branches, connections and shortcuts at their places."""
     blocks = [build_block(place, branch, connection, shortcut) for place in places]
-    last = places[-1]
-    preactivated = branch.before(last) is not None
-    return Trunk(
-        blocks,
-        connection,
-        NormActivation(last.width_out, last.dimensions) if preactivated else None,
-    )
+    return Trunk(blocks, connection, branch.end(places[-1]))
 
 
 def build_block(
     place: Place, branch: Branch, connection: ConnectionDescription, shortcut: Shortcut
 ) -> Block:
     """Join one branch, one connection and one shortcut at one place."""
-    before = branch.before(place)
     # He et al. (2016): the first activation stands before the stream splits; the skip carries it.
-    skip = Skip(before, shortcut.build(place), carries_norm=before is not None and place.index == 0)
+    carries = branch.preactivated and place.index == 0
+    skip = Skip(branch.before(place), shortcut.build(place), carries_norm=carries)
     inner = branch.build(connection.branch_place(place))
     return Block(connection.build(place, skip), inner, branch.after(), place)

@@ -127,6 +127,23 @@ def test_list_describe_and_doctor(capsys):
     assert found["torch"] == torch.__version__.partition("+")[0]
 
 
+def test_plain_before_the_name_of_a_resnet_leaves_its_skips_out(capsys, rings: str):
+    words = "--network plain_resnet18 --set network.width=4 --steps 2 --out twin --json".split()
+    code, out, err = call(capsys, "train", rings, *words)
+    assert (code, json.loads(out)["network"]) == (0, "plain_resnet18"), err
+    text = Path("twin/experiment.yaml").read_text()
+    assert "name: plain_resnet18" in text
+    assert "is: skipwise.connections.Plain\n" in text
+    assert call(capsys, "resume", "twin", "--steps", "3", "--quiet")[0] == 0
+    described = json.loads(call(capsys, "describe", "plain_wide28_10", "--json")[1])
+    projections = 16 * 160 + 160 * 320 + 320 * 640
+    assert described["parameters"] == 36_479_194 - projections
+    listed = json.loads(call(capsys, "list", "networks", "--json")[1])
+    assert listed["plain_resnet50"] == "The network resnet50 without its skips."
+    assert not {"plain_plain20", "plain_fixup20", "plain_mlp"} & set(listed)
+    assert "plain_… before the name of a ResNet: " in call(capsys, "list", "networks")[1]
+
+
 def test_a_users_network_and_data_by_name_and_by_file(capsys, tmp_path: Path, monkeypatch):
     (tmp_path / "mine_here.py").write_text(
         "import torch\nfrom torch import nn\n"

@@ -41,6 +41,22 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
             "there is no network 'resnet21'; did you mean 'resnet20'?",
         ),
         (
+            ("digits", "--network", "plain_resnet51"),
+            "there is no network 'plain_resnet51'; did you mean 'plain_resnet50'?",
+        ),
+        (
+            ("digits", "--network", "plain_fixup20"),
+            "plain_fixup20 has branches that start at zero, and without the skip neither signal",
+        ),
+        (("digits", "--network", "plain_plain20"), "plain20 is plain already"),
+        (("digits", "--network", "plain_mlp"), "mlp is no ResNet, and only these have a plain"),
+        (("digits", "--network", "vit"), "there is no network 'vit'; there are fixup110, fixup20,"),
+        (
+            ("digits", "--network", "resnet18", "--set", "network.stem=LargeStem"),
+            "the shorter side of the input is 8, but resnet18 needs at least 32, since its strides"
+            " divide the resolution by 32; take larger inputs, or set network.stem=SmallStem,",
+        ),
+        (
             ("digits", "--strategy", "momentun"),
             "there is no strategy 'momentun'; did you mean 'momentum'?",
         ),

@@ -5,23 +5,27 @@ from dataclasses import replace
 import pytest
 from torch import nn
 
+from docs.networks import FILE, document, size_of
 from skipwise import networks
 from skipwise.connections import Projected
 from skipwise.networks import measure_size, resnet20
 from skipwise.shapes import Ends
+from tests.networks.published import PUBLISHED
 
 CIFAR = Ends(inputs=(3, 32, 32), outputs=(10,))
-PARAMETERS = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
-GIGA_MACS = {20: 0.041, 56: 0.125, 110: 0.253, 1202: 2.829}
 
 
-@pytest.mark.parametrize("kind", ["resnet", "plain"])
-@pytest.mark.parametrize("depth", PARAMETERS)
-def test_cifar_networks_and_their_plain_twins_have_the_published_sizes(kind: str, depth: int):
-    size = measure_size(vars(networks)[f"{kind}{depth}"]().build(CIFAR), CIFAR.inputs)
-    assert size.parameters == PARAMETERS[depth]
-    if depth in GIGA_MACS:
-        assert round(size.macs / 1e9, 3) == GIGA_MACS[depth]
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_networks_have_the_published_sizes(name: str):
+    size, published = size_of(vars(networks)[name]()), PUBLISHED[name]
+    assert size.parameters == published.parameters
+    if published.giga_macs is not None:
+        assert round(size.macs / 1e9, 3) == published.giga_macs
+
+
+def test_the_documents_table_is_what_its_command_writes():
+    assert FILE.read_text() == document()
+    assert "**no**" not in FILE.read_text()
 
 
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
@@ -29,12 +33,7 @@ def test_option_b_adds_the_two_projections(depth: int):
     network = replace(vars(networks)[f"resnet{depth}"](), shortcut=Projected())
     projections = (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64)
     size = measure_size(network.build(CIFAR), CIFAR.inputs)
-    assert size.parameters == PARAMETERS[depth] + projections
-
-
-def test_pre_activation_resnet110_has_the_published_size():
-    size = measure_size(networks.preresnet110().build(CIFAR), CIFAR.inputs)
-    assert size.parameters == 1_727_962
+    assert size.parameters == PUBLISHED[f"resnet{depth}"].parameters + projections
 
 
 def test_a_hundred_classes_change_the_last_layer_only():
