@@ -15,7 +15,7 @@ from skipwise.cli.words import (
     parse_time,
     print_json,
 )
-from skipwise.data import Data, Folder, Own, find_data
+from skipwise.data import Data, Gallery, Own, find_data
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.progress import watch
@@ -144,11 +144,10 @@ def resume(
 
 
 def _with_data_settings(data: Data, skip_bad: bool, settings: tuple[str, ...]) -> Data:
-    if skip_bad and not isinstance(data, Folder):
+    if skip_bad and not isinstance(data, Gallery):
         raise ValueError("--skip-bad is for folders of pictures; these data have no files to skip")
-    data = (
-        dataclasses.replace(data, skip_bad=True) if isinstance(data, Folder) and skip_bad else data
-    )
+    if isinstance(data, Gallery) and skip_bad:
+        data = dataclasses.replace(data, skip_bad=True)
     return apply_settings(
         data, [word.removeprefix("data.") for word in settings if word.startswith("data.")]
     )

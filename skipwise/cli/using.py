@@ -16,7 +16,7 @@ from skipwise.data import (
     Data,
     Dataset,
     Examples,
-    Folder,
+    Gallery,
     Own,
     Shares,
     find_data,
@@ -153,9 +153,9 @@ def _tell(
 
 def _fitted(data: Data, predictor: Predictor) -> Data:
     """Hold nothing out of data that are only looked at; bring pictures to the network's size."""
-    if isinstance(data, Folder | Arrays | Own):
+    if isinstance(data, Gallery | Arrays | Own):
         data = dataclasses.replace(data, shares=Shares(validation=0.0, test=0.0))
-    if isinstance(data, Folder):
+    if isinstance(data, Gallery):
         wanted = predictor.preprocessing
         data = dataclasses.replace(data, size=wanted.size, channels=wanted.channels)
     return data

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from skipwise.data.dataset import Data
-from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own
+from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own, Parquet, parquet_files
 from skipwise.description import Call, nearest
 
 
@@ -17,11 +17,12 @@ def fashion_mnist() -> Data:
     return FashionMNIST()
 
 
+FILES = {".npz": Arrays, ".parquet": Parquet}
 NAMED = {"digits": digits, "fashion-mnist": fashion_mnist}
 
 
 def find_data(word: str) -> Data:
-    """Turn a word into data: a name, a folder of class folders, a file .npz, or ``module:thing``.
+    """Turn a word into data: a name, a folder, a file, or ``module:thing``.
 
     Raises:
         ValueError: If it is none of these; the nearest name is offered.
@@ -30,19 +31,20 @@ def find_data(word: str) -> Data:
         return NAMED[word]()
     path = Path(word).expanduser()
     if path.is_dir():
-        return Folder(path=str(path))
-    if path.suffix == ".npz":
-        return Arrays(path=str(path))
+        return Parquet(path=str(path)) if parquet_files(path) else Folder(path=str(path))
+    if path.suffix in FILES:
+        return FILES[path.suffix](path=str(path))
     if path.is_file():
         raise ValueError(
-            f"{word} is a file of a kind that cannot be trained on; give a folder or a file .npz"
+            f"{word} is a file of a kind that cannot be trained on;"
+            f" give a folder, or a file {', '.join(FILES)}"
         )
     module, _, attribute = word.partition(":")
     if attribute.isidentifier() and all(part.isidentifier() for part in module.split(".")):
         return Own(dataset=Call(target=word))
     if path.parent != Path() or path.suffix:
         raise ValueError(
-            f"{word} does not exist; give a folder of class folders, a file .npz or a name"
+            f"{word} does not exist; give a folder, a file {', '.join(FILES)} or a name"
             f"{nearest(word, NAMED)}"
         )
     raise ValueError(

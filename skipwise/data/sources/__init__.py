@@ -9,5 +9,15 @@ from skipwise.data.sources.digits import Digits
 from skipwise.data.sources.fashion_mnist import FashionMNIST
 from skipwise.data.sources.folder import Folder
 from skipwise.data.sources.own import Own
+from skipwise.data.sources.parquet import Parquet, parquet_files
 
-__all__ = ["Arrays", "Digits", "FashionMNIST", "Folder", "Own", "read_inputs"]
+__all__ = [
+    "Arrays",
+    "Digits",
+    "FashionMNIST",
+    "Folder",
+    "Own",
+    "Parquet",
+    "parquet_files",
+    "read_inputs",
+]
