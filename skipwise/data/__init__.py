@@ -19,14 +19,25 @@ from skipwise.data.dataset import (
     MapStyle,
     Stored,
 )
-from skipwise.data.find import NAMED, digits, fashion_mnist, find_data
+from skipwise.data.find import NAMED, cifar10, cifar100, digits, fashion_mnist, find_data
 from skipwise.data.order import batch_index
 from skipwise.data.pictures import SUFFIXES, Gallery, UnreadablePicture, read_picture
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing
-from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own, Parquet, read_inputs
+from skipwise.data.sources import (
+    CIFAR,
+    Arrays,
+    Digits,
+    FashionMNIST,
+    Folder,
+    Own,
+    Parquet,
+    Table,
+    read_inputs,
+)
 from skipwise.data.split import held_out
 
 __all__ = [
+    "CIFAR",
     "CLASSES",
     "LABELS",
     "NAMED",
@@ -52,9 +63,12 @@ __all__ = [
     "Preprocessing",
     "Shares",
     "Stored",
+    "Table",
     "UnreadablePicture",
     "assemble",
     "batch_index",
+    "cifar10",
+    "cifar100",
     "digits",
     "fashion_mnist",
     "find_data",

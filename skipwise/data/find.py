@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from skipwise.data.dataset import Data
-from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own, Parquet, parquet_files
+from skipwise.data.sources import (
+    CIFAR,
+    Arrays,
+    Digits,
+    FashionMNIST,
+    Folder,
+    Own,
+    Parquet,
+    Table,
+    parquet_files,
+)
 from skipwise.description import Call, nearest
 
 
@@ -12,13 +22,23 @@ def digits() -> Data:
     return Digits()
 
 
+def cifar10() -> Data:
+    """CIFAR-10, 60,000 colour pictures of 32×32 pixels, 10 classes; downloaded if absent."""
+    return CIFAR(classes=10)
+
+
+def cifar100() -> Data:
+    """CIFAR-100, 60,000 colour pictures of 32×32 pixels, 100 classes; downloaded if absent."""
+    return CIFAR(classes=100)
+
+
 def fashion_mnist() -> Data:
     """Fashion-MNIST, 70,000 pictures of clothing, 28×28 pixels; Debian's package, or a download."""
     return FashionMNIST()
 
 
-FILES = {".npz": Arrays, ".parquet": Parquet}
-NAMED = {"digits": digits, "fashion-mnist": fashion_mnist}
+FILES = {".npz": Arrays, ".parquet": Parquet, ".csv": Table, ".tsv": Table}
+NAMED = {"digits": digits, "fashion-mnist": fashion_mnist, "cifar10": cifar10, "cifar100": cifar100}
 
 
 def find_data(word: str) -> Data:
