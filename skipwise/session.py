@@ -106,7 +106,7 @@ class Session:
             Interrupted: After a signal; the run is saved.
             Diverged: If the loss is not finite; the last good save stays.
         """
-        with caught_signals() as signals, closing(self.journal):
+        with caught_signals() as signals, closing(self.journal), closing(self.run.batches):
             if self._is_new:
                 self.save()  # a full disk shows before the work; a journal never lacks its save
             for step in steps_of(self.run):
