@@ -13,7 +13,17 @@ from typing import Any
 
 from torch import nn
 
-from skipwise.data import CLASSES, Augmentation, Batches, Data, Dataset, Own, find_data
+from skipwise.data import (
+    CLASSES,
+    LABELS,
+    NUMBERS,
+    Augmentation,
+    Batches,
+    Data,
+    Dataset,
+    Own,
+    find_data,
+)
 from skipwise.description import Call, from_plain, nearest, read_yaml
 from skipwise.networks import (
     NetworkDescription,
@@ -25,7 +35,7 @@ from skipwise.networks import (
 )
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, nesterov
-from skipwise.tasks import Classification, Regression, Task
+from skipwise.tasks import Classification, MultiLabel, Regression, Task
 from skipwise.training import PRECISIONS, Run, autocast_type, choose_device, place_model
 
 EPOCHS, STEPS = 10, 400  # the default length: so many epochs, and at least so many updates
@@ -115,14 +125,15 @@ def task_of(dataset: Dataset, strategy: Strategy) -> Task:
             classes=len(dataset.classes), label_smoothing=strategy.label_smoothing
         )
     if strategy.label_smoothing:
-        raise ValueError("label_smoothing has no effect on numbers; set strategy.label_smoothing=0")
-    return Regression()
+        what = "several labels" if dataset.task == LABELS else "numbers"
+        raise ValueError(f"label_smoothing has no effect on {what}; set strategy.label_smoothing=0")
+    return MultiLabel(classes=len(dataset.classes)) if dataset.task == LABELS else Regression()
 
 
 def default_network(dataset: Dataset) -> NetworkDescription:
     """Choose a network that suits the shapes of the data."""
     flat = len(dataset.ends.inputs) == 1
-    if dataset.task != CLASSES and dataset.ends.inputs == dataset.ends.outputs:
+    if dataset.task == NUMBERS and dataset.ends.inputs == dataset.ends.outputs:
         return residual_linear() if flat else residual_convolutional()
     return mlp() if flat else resnet20()
 
@@ -161,7 +172,7 @@ def build(experiment: Experiment, dataset: Dataset) -> tuple[Run, Task]:
         steps=experiment.planned_steps(len(dataset.train)),
         seed=experiment.seed,
         parts=experiment.parts,
-        autocast=autocast_type(experiment.precision, device, exact=dataset.task != CLASSES),
+        autocast=autocast_type(experiment.precision, device, exact=dataset.task == NUMBERS),
     )
     return run, task
 

@@ -119,7 +119,7 @@ def _unchanged(batch: Any) -> Any:
 
 
 def _leave_the_group(worker: int) -> None:
-    # Ctrl-C goes to the whole group; the run is saved by the parent, which then ends its workers.
+    # A signal to the whole group must not take the workers away before the parent has saved.
     os.setsid()
 
 
