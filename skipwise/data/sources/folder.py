@@ -67,7 +67,7 @@ class Folder(Gallery):
         for name in _folders(folder):
             if not set(self._labels(name)) <= set(classes):
                 raise ValueError(f"{folder / name} is a class that the training part does not have")
-            for path in pictures_below(folder / name):
+            for path in pictures_below(folder / name, (_identity(folder),)):
                 place = first.setdefault(_identity(path), path) if self.multi_label else path
                 found[place] = tuple(dict.fromkeys((*found.get(place, ()), *self._labels(name))))
         return found
