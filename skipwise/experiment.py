@@ -15,6 +15,8 @@ from torch import nn
 
 from skipwise.data import (
     CLASSES,
+    LABELS,
+    NUMBERS,
     Augmentation,
     Batches,
     Data,
@@ -44,7 +46,7 @@ from skipwise.networks import (
 )
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, nesterov
-from skipwise.tasks import Classification, Regression, Task, balanced
+from skipwise.tasks import Classification, MultiLabel, Regression, Task, balanced
 from skipwise.training import PRECISIONS, Average, Run, autocast_type, choose_device, place_model
 
 EPOCHS, STEPS = 10, 400  # the default length: so many epochs, and at least so many updates
@@ -151,17 +153,18 @@ def task_of(dataset: Dataset, experiment: Experiment) -> Task:
         return Classification(
             classes=len(dataset.classes), label_smoothing=smoothing, weights=weights
         )
+    what = "several labels" if dataset.task == LABELS else "numbers"
     if smoothing:
-        raise ValueError("label_smoothing has no effect on numbers; set strategy.label_smoothing=0")
+        raise ValueError(f"label_smoothing has no effect on {what}; set strategy.label_smoothing=0")
     if experiment.class_weights:
-        raise ValueError("class weights have no effect on numbers; leave --class-weights out")
-    return Regression()
+        raise ValueError(f"class weights have no effect on {what}; leave --class-weights out")
+    return MultiLabel(classes=len(dataset.classes)) if dataset.task == LABELS else Regression()
 
 
 def default_network(dataset: Dataset) -> NetworkDescription:
     """Choose a network that suits the shapes of the data."""
     flat = len(dataset.ends.inputs) == 1
-    if dataset.task != CLASSES and dataset.ends.inputs == dataset.ends.outputs:
+    if dataset.task == NUMBERS and dataset.ends.inputs == dataset.ends.outputs:
         return residual_linear() if flat else residual_convolutional()
     return mlp() if flat else resnet20()
 
@@ -209,7 +212,7 @@ def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) ->
         steps=experiment.planned_steps(len(dataset.train)),
         seed=experiment.seed,
         parts=experiment.parts,
-        autocast=autocast_type(experiment.precision, device, exact=dataset.task != CLASSES),
+        autocast=autocast_type(experiment.precision, device, exact=dataset.task == NUMBERS),
         average=Average(model) if experiment.strategy.averaging is not None else None,
         frozen=frozen,
         notes=notes,

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from skipwise.data import (
     CLASSES,
+    LABELS,
+    NUMBERS,
     SUFFIXES,
     Dataset,
     Preprocessing,
@@ -40,8 +42,9 @@ class Prediction:
 
     Args:
         source: The file, or the example's number.
-        label: The likeliest class.
-        probability: Its softmax.
+        label: The likeliest class; of several labels those whose probability is at least one half,
+            ``beach+sea``, or nothing.
+        probability: Of the likeliest class.
         probabilities: Of every class, by name.
     """
 
@@ -139,16 +142,19 @@ class Predictor:
             yield from self._named(self.outputs(torch.stack(list(read))), [str(p) for p in chunk])
 
     def _named(self, outputs: Tensor, sources: list[str]) -> list[Prediction]:
-        if self.card.task != CLASSES:
+        if self.card.task == NUMBERS:
             raise ValueError("this network gives numbers, not classes; use outputs()")
+        several = self.card.task == LABELS
         found = []
-        for source, row in zip(sources, outputs.double().softmax(1).tolist(), strict=True):
+        probabilities = outputs.double().sigmoid() if several else outputs.double().softmax(1)
+        for source, row in zip(sources, probabilities.tolist(), strict=True):
             best = max(range(len(row)), key=row.__getitem__)
             named = dict(zip(self.classes, row, strict=True))
+            given = "+".join(name for name, value in named.items() if value >= 0.5)
             found.append(
                 Prediction(
                     source=source,
-                    label=self.classes[best],
+                    label=given if several else self.classes[best],
                     probability=row[best],
                     probabilities=named,
                 )

@@ -108,7 +108,7 @@ class Session:
             Interrupted: After a signal; the run is saved.
             Diverged: If the loss is not finite; the last good save stays.
         """
-        with caught_signals() as signals, closing(self.journal):
+        with caught_signals() as signals, closing(self.journal), closing(self.run.batches):
             if self._is_new:
                 for text in self.run.notes:
                     yield from self._note(text)

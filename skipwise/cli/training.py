@@ -16,10 +16,12 @@ from skipwise.cli.words import (
     find_strategy,
     find_views,
     parse_freeze,
+    parse_memory,
+    parse_size,
     parse_time,
     print_json,
 )
-from skipwise.data import Data, Folder, Own, find_data
+from skipwise.data import Data, Gallery, Own, find_data
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.finetuning import settle
@@ -53,6 +55,9 @@ def train(
     set: Words = (),
     out: Path | None = None,
     allow: Words = (),
+    size: str | None = None,
+    memory: str | None = None,
+    multi_label: Flag = False,
     skip_bad: Flag = False,
     quiet: Flag = False,
     json: Flag = False,
@@ -60,8 +65,9 @@ def train(
     """Train a network on data and leave a run that can be resumed and used.
 
     Args:
-        data: A name (skipwise list data), a folder of class folders, a file .npz,
-            package.module:dataset of your own, or an experiment.yaml that a run left.
+        data: A name (skipwise list data), a folder of class folders, a file .npz, .parquet
+            or .csv (of paths and labels), package.module:dataset of your own, or an
+            experiment.yaml that a run left.
         network: A name (skipwise list networks; plain_resnet50 is resnet50 without its skips),
             or package.module:function of your own; chosen by the data if left out.
         strategy: A name (skipwise list strategies); nesterov if left out.
@@ -87,6 +93,12 @@ def train(
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
         allow: A package of yours that a YAML file may name.
+        size: Bring pictures to this size, 64 or 48x64 (height, width); the commonest size, at
+            most 224, if left out.
+        memory: Hold decoded pictures in memory up to so much, 4g if left out; a larger set is
+            decoded by worker processes as it is used.
+        multi_label: A picture has any number of labels: class folders like beach+sea, cells
+            like beach;sea.
         skip_bad: Leave out pictures that cannot be read, and say how many.
         quiet: Show no progress.
         json: Print the result as one JSON object.
@@ -122,7 +134,13 @@ def train(
         described: Data = read.data
     else:
         read, described = None, find_data(data)
-    described = _with_data_settings(described, skip_bad, set)
+    flags = {
+        "skip_bad": skip_bad or None,
+        "multi_label": multi_label or None,
+        "size": None if size is None else parse_size(size),
+        "memory_bytes": None if memory is None else parse_memory(memory),
+    }
+    described = _with_data_settings(described, flags, set)
     rest = [word for word in set if not word.startswith("data.")]
     if read is None:
         experiment, dataset = compose(
@@ -189,12 +207,15 @@ def resume(
     _finish(session, quiet=quiet, as_json=json, allow=allow)
 
 
-def _with_data_settings(data: Data, skip_bad: bool, settings: tuple[str, ...]) -> Data:
-    if skip_bad and not isinstance(data, Folder):
-        raise ValueError("--skip-bad is for folders of pictures; these data have no files to skip")
-    data = (
-        dataclasses.replace(data, skip_bad=True) if isinstance(data, Folder) and skip_bad else data
-    )
+def _with_data_settings(data: Data, flags: dict[str, Any], settings: tuple[str, ...]) -> Data:
+    given = {name: value for name, value in flags.items() if value is not None}
+    if given and not isinstance(data, Gallery):
+        flag = next(iter(given)).removesuffix("_bytes").replace("_", "-")
+        raise ValueError(
+            f"--{flag} is for folders of pictures and tables of them; these data have no files"
+        )
+    if isinstance(data, Gallery):
+        data = dataclasses.replace(data, **given)
     return apply_settings(
         data, [word.removeprefix("data.") for word in settings if word.startswith("data.")]
     )

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from skipwise.cli.words import Flag, Words, find_views, print_json
 from skipwise.data import (
-    CLASSES,
+    LABELS,
+    NUMBERS,
     Arrays,
     Data,
     Dataset,
     Examples,
-    Folder,
+    Gallery,
     Own,
     Shares,
     find_data,
@@ -27,7 +28,7 @@ from skipwise.prediction import Prediction, Predictor, fit_to, load, picture_fil
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
 from skipwise.runs import experiment_of
-from skipwise.tasks import Classification, Regression
+from skipwise.tasks import Classification, MultiLabel, Regression
 from skipwise.training import autocast_type, choose_device, place_model
 from skipwise.training import evaluate as measure
 
@@ -120,7 +121,7 @@ def predict(
         )
     if files[0].endswith(".npz") and len(files) == 1:
         rows = read_inputs(Path(files[0]))
-        if predictor.card.task != CLASSES:
+        if predictor.card.task == NUMBERS:
             _tell(_numbers(predictor.outputs(rows).flatten(1)), run, csv, as_json=json)
             return
         found = predictor.predict(rows)
@@ -196,11 +197,14 @@ def _tell(
 
 def _fitted(data: Data, predictor: Predictor) -> Data:
     """Hold nothing out of data that are only looked at; bring pictures to the network's size."""
-    if isinstance(data, Folder | Arrays | Own):
+    if isinstance(data, Gallery | Arrays | Own):
         data = dataclasses.replace(data, shares=Shares(validation=0.0, test=0.0))
-    if isinstance(data, Folder):
+    if isinstance(data, Gallery):
         wanted = predictor.preprocessing
-        data = dataclasses.replace(data, size=wanted.size, channels=wanted.channels)
+        several = predictor.card.task == LABELS
+        data = dataclasses.replace(
+            data, size=wanted.size, channels=wanted.channels, multi_label=several
+        )
     return data
 
 
@@ -216,7 +220,7 @@ def _check(predictor: Predictor, dataset: Dataset) -> None:
             f"the network reads examples of shape {card.inputs},"
             f" {dataset.name} has {dataset.ends.inputs}"
         )
-    if card.task == CLASSES and dataset.classes != tuple(card.classes):
+    if card.task != NUMBERS and dataset.classes != tuple(card.classes):
         raise ValueError(
             f"the classes differ: the network knows {card.classes},"
             f" {dataset.name} has {dataset.classes}"
@@ -237,9 +241,16 @@ def _score(
     predictor: Predictor, examples: Examples, part: str, *, precision: str
 ) -> EvaluationRecord:
     card, device = predictor.card, choose_device()
-    task = Classification(classes=len(card.classes)) if card.task == CLASSES else Regression()
+    classes = len(card.classes)
+    task = (
+        Regression()
+        if card.task == NUMBERS
+        else MultiLabel(classes=classes)
+        if card.task == LABELS
+        else Classification(classes=classes)
+    )
     model = place_model(predictor.model, device)
-    autocast = autocast_type(precision, device, exact=card.task != CLASSES)
+    autocast = autocast_type(precision, device, exact=card.task == NUMBERS)
     return measure(
         model,
         examples,

@@ -15,6 +15,7 @@ Flag = Annotated[bool, Parameter(negative="")]
 Whole = Annotated[int, Parameter(converter=lambda _, tokens: whole(tokens[0].value))]
 PLAIN = "plain_"
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 def print_json(value: Any) -> None:
@@ -201,3 +202,35 @@ def parse_freeze(text: str) -> int | str:
     (6, 'trunk')
     """
     return int(text) if re.fullmatch(r"-?\d+", text) else text
+
+
+def parse_memory(text: str) -> int:
+    """Turn ``4g``, ``500m`` or a number of bytes into bytes; 0 holds nothing in memory.
+
+    >>> parse_memory("4g"), parse_memory("1.5G"), parse_memory("0")
+    (4000000000, 1500000000, 0)
+
+    Raises:
+        ValueError: If it is no amount.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", text.strip().lower())
+    if found is None:
+        raise ValueError(f"{text!r} is no amount of memory; write 4g or 500m")
+    return int(float(found[1]) * BYTES[found[2]])
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Turn ``64`` or ``48x64`` into height and width.
+
+    >>> parse_size("64"), parse_size("48x64")
+    ((64, 64), (48, 64))
+
+    Raises:
+        ValueError: If it is no size.
+    """
+    words = text.lower().replace("×", "x").split("x")
+    if len(words) > 2 or not all(word.isdigit() and int(word) > 0 for word in words):
+        raise ValueError(
+            f"{text!r} is no size of pictures; write 64, or 48x64 for height and width"
+        )
+    return int(words[0]), int(words[-1])

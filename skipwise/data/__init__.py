@@ -24,17 +24,39 @@ from skipwise.data.augmentations import (
 )
 from skipwise.data.batch import Batch
 from skipwise.data.batches import Batches, in_order
-from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, Examples, InMemory, MapStyle
-from skipwise.data.find import NAMED, digits, fashion_mnist, find_data
+from skipwise.data.dataset import (
+    CLASSES,
+    LABELS,
+    NUMBERS,
+    Data,
+    Dataset,
+    Examples,
+    InMemory,
+    MapStyle,
+    Stored,
+)
+from skipwise.data.find import NAMED, cifar10, cifar100, digits, fashion_mnist, find_data
 from skipwise.data.order import batch_index
-from skipwise.data.pictures import SUFFIXES, UnreadablePicture, read_picture
+from skipwise.data.pictures import SUFFIXES, Gallery, UnreadablePicture, read_picture
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing, imagenet_preprocessing
-from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own, read_inputs
+from skipwise.data.sources import (
+    CIFAR,
+    Arrays,
+    Digits,
+    FashionMNIST,
+    Folder,
+    Own,
+    Parquet,
+    Table,
+    read_inputs,
+)
 from skipwise.data.split import held_out
 from skipwise.data.views import Views, mean_over_views
 
 __all__ = [
+    "CIFAR",
     "CLASSES",
+    "LABELS",
     "NAMED",
     "NUMBERS",
     "SUFFIXES",
@@ -53,12 +75,14 @@ __all__ = [
     "FashionMNIST",
     "Flip",
     "Folder",
+    "Gallery",
     "InMemory",
     "MapStyle",
     "Mixing",
     "Mixup",
     "Own",
     "PadCrop",
+    "Parquet",
     "Preprocessing",
     "ProgressiveResize",
     "QuarterTurn",
@@ -66,11 +90,15 @@ __all__ = [
     "RandomErasing",
     "RandomResizedCrop",
     "Shares",
+    "Stored",
+    "Table",
     "TrivialAugment",
     "UnreadablePicture",
     "Views",
     "assemble",
     "batch_index",
+    "cifar10",
+    "cifar100",
     "digits",
     "fashion_mnist",
     "find_data",

@@ -1,12 +1,21 @@
 """From one to three parts of tensors to a data set that is ready to be trained on, checked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from skipwise.data.augmentations import Augmentation, Flip, PadCrop
-from skipwise.data.dataset import CLASSES, NUMBERS, Dataset, Examples, InMemory, digest_of
+from skipwise.data.dataset import (
+    CLASSES,
+    LABELS,
+    NUMBERS,
+    Dataset,
+    InMemory,
+    Stored,
+    digest_of,
+)
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing
 from skipwise.data.split import are_classes, held_out
 from skipwise.shapes import Ends
@@ -39,10 +48,11 @@ Part = tuple[Tensor, Tensor]
 
 def assemble(
     name: str,
-    parts: dict[str, Part],
+    parts: Mapping[str, Part | Stored],
     shares: Shares,
     *,
     classes: tuple[str, ...] = (),
+    multi_label: bool = False,
     flip: bool = True,
     notes: tuple[str, ...] = (),
 ) -> Dataset:
@@ -50,46 +60,48 @@ def assemble(
 
     Args:
         name: What tables call it.
-        parts: ``train``, and ``validation`` and ``test`` where the data have them: raw inputs and
-            targets.
+        parts: ``train``, perhaps ``validation`` and ``test``: raw inputs and targets.
         shares: What to hold out of ``train`` for the parts that are missing.
-        classes: Names; their order is that of the class indices. Empty for numbers.
+        classes: Names in the order of the class indices; empty for numbers.
+        multi_label: Whether targets are rows of 0 and 1, one column per class.
         flip: Whether the mirror image of a picture is as good an example.
         notes: What a reader should know.
 
     Raises:
-        ValueError: If there is nothing to learn: no example, one class only.
+        ValueError: If there is nothing to learn: no example, one class only, pictures all alike.
     """
-    digest = digest_of(*(tensor for part in sorted(parts) for tensor in parts[part]))
-    parts, held = _hold_out(parts, shares)
-    inputs, targets = parts["train"]
-    if not len(targets):
+    stored = {part: f if isinstance(f, Stored) else InMemory(*f) for part, f in parts.items()}
+    digest = digest_of(*(array for part in sorted(stored) for array in stored[part].identity()))
+    if not len(stored["train"]):
         raise ValueError(f"{name} has no training example")
-    is_class = are_classes(targets)
-    if is_class:
-        _check_classes(name, parts, classes)
-    pictures = inputs.dim() == 4
-    size = tuple(inputs.shape[2:]) if pictures else ()
-    preprocessing = _preprocessing(inputs, targets, size, is_class=is_class)
-    outputs = (len(classes),) if is_class else tuple(targets.shape[1:])
-    examples: dict[str, Examples] = {part: InMemory(*found) for part, found in parts.items()}
+    task = LABELS if multi_label else CLASSES if are_classes(stored["train"].targets) else NUMBERS
+    if task == CLASSES:
+        _check_classes(name, stored, classes)
+    stored, held = _hold_out(stored, shares, task, classes)
+    train, numbers = stored["train"], task == NUMBERS
+    if not numbers:
+        _check_present(name, train.targets, classes)
+    size = train.shape[1:] if len(train.shape) == 3 else ()
+    outputs = tuple(train.targets.shape[1:]) if numbers else (len(classes),)
     return Dataset(
         name=name,
-        task=CLASSES if is_class else NUMBERS,
-        train=examples["train"],
-        validation=examples.get("validation"),
-        test=examples.get("test"),
-        classes=classes if is_class else (),
-        ends=Ends(inputs=tuple(inputs.shape[1:]), outputs=outputs),
-        preprocessing=preprocessing,
-        augmentation=_augmentation(size, flip) if is_class else (),
+        task=task,
+        train=train,
+        validation=stored.get("validation"),
+        test=stored.get("test"),
+        classes=() if numbers else classes,
+        ends=Ends(inputs=train.shape, outputs=outputs),
+        preprocessing=_preprocessing(name, train, size, numbers, shares.split_seed),
+        augmentation=() if numbers else _augmentation(size, flip),
         notes=(*notes, *held),
         digest=digest,
-        counts=tuple(torch.bincount(targets).tolist()) if is_class else (),
+        counts=tuple(torch.bincount(train.targets).tolist()) if task == CLASSES else (),
     )
 
 
-def _hold_out(parts: dict[str, Part], shares: Shares) -> tuple[dict[str, Part], tuple[str, ...]]:
+def _hold_out(
+    parts: dict[str, Stored], shares: Shares, task: str, classes: tuple[str, ...]
+) -> tuple[dict[str, Stored], tuple[str, ...]]:
     parts, notes = dict(parts), []
     # Who brings train and validation but no test part keeps it so: nothing is carved out unasked.
     wanted = {
@@ -97,16 +109,19 @@ def _hold_out(parts: dict[str, Part], shares: Shares) -> tuple[dict[str, Part], 
         "validation": shares.validation,
     }
     for part, share in wanted.items():
-        if part in parts and len(parts[part][1]):
+        if part in parts and len(parts[part]):
             continue
         parts.pop(part, None)
-        inputs, targets = parts["train"]
-        stay, out = held_out(targets, share, seed=shares.split_seed, purpose=part)
+        train = parts["train"]
+        strata = rarest(train.targets) if task == LABELS else train.targets
+        stay, out = held_out(strata, share, seed=shares.split_seed, purpose=part)
         if len(out):
-            parts["train"], parts[part] = (inputs[stay], targets[stay]), (inputs[out], targets[out])
+            parts["train"], parts[part] = train.subset(stay), train.subset(out)
             notes.append(
                 f"{len(out)} examples held out for {part} (split seed {shares.split_seed})"
             )
+            if task == CLASSES and (few := _absent(parts[part].targets, classes)):
+                notes.append(f"too few examples to hold one out for {part}: {', '.join(few)}")
         else:
             notes.append(
                 f"there is no {part} part"
@@ -115,30 +130,57 @@ def _hold_out(parts: dict[str, Part], shares: Shares) -> tuple[dict[str, Part], 
     return parts, tuple(notes)
 
 
-def _check_classes(name: str, parts: dict[str, Part], classes: tuple[str, ...]) -> None:
-    for part, (_, targets) in parts.items():
-        low, high = int(targets.min()), int(targets.max())
+def _absent(targets: Tensor, classes: tuple[str, ...]) -> list[str]:
+    """Name the classes without example, of class indices or of rows of labels."""
+    several = targets.dim() == 2
+    counts = targets.sum(0) if several else torch.bincount(targets, minlength=len(classes))
+    return [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
+
+
+def rarest(targets: Tensor) -> Tensor:
+    """Give each row of labels the class by which it is split: its rarest; one more for none.
+
+    >>> rarest(torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])).tolist()
+    [1, 0, 2]
+    """
+    counts = targets.sum(0).expand_as(targets)
+    sizes = torch.where(targets > 0, counts, torch.inf)
+    return torch.where(targets.any(1), sizes.argmin(1), targets.shape[1])
+
+
+def _check_classes(name: str, parts: dict[str, Stored], classes: tuple[str, ...]) -> None:
+    for part, examples in parts.items():
+        if not len(examples):
+            continue
+        low, high = int(examples.targets.min()), int(examples.targets.max())
         if low < 0 or high >= len(classes):
             raise ValueError(
                 f"{name}: labels of the {part} part run from {low} to {high}, but there are"
                 f" {len(classes)} classes, so they must lie in 0 … {len(classes) - 1}"
             )
-    counts = torch.bincount(parts["train"][1], minlength=len(classes)).tolist()
-    empty = [c for c, count in zip(classes, counts, strict=True) if count == 0]
-    if empty:
-        raise ValueError(
-            f"{name}: class {empty[0]!r} has no training example; add some, or remove the class"
-        )
     if len(classes) == 1:
         raise ValueError(
             f"{name} has one class only, {classes[0]!r}; there is nothing to tell apart"
         )
 
 
+def _check_present(name: str, targets: Tensor, classes: tuple[str, ...]) -> None:
+    if empty := _absent(targets, classes):
+        raise ValueError(
+            f"{name}: class {empty[0]!r} has no training example; add some, or remove the class"
+        )
+
+
 def _preprocessing(
-    inputs: Tensor, targets: Tensor, size: tuple[int, ...], *, is_class: bool
+    name: str, train: Stored, size: tuple[int, ...], numbers: bool, seed: int
 ) -> Preprocessing:
-    if is_class or targets.shape[1:] != inputs.shape[1:]:
+    inputs, targets = train.sample(seed), train.targets
+    if not numbers or targets.shape[1:] != inputs.shape[1:]:
+        if size and all(bool((part == inputs[:1, :, :1, :1]).all()) for part in inputs.split(256)):
+            raise ValueError(
+                f"{name}: all training pictures are of one and the same colour;"
+                " there is nothing to learn from"
+            )
         return fit_preprocessing(inputs, size=size)
     # Target and input share a scale: y − x must stay what it is, so nothing is centred.
     scale = 255.0 if inputs.dtype == torch.uint8 else 1.0

@@ -1,6 +1,7 @@
 """Batches: gather, augment, mix, normalise, move; a pure function of the seed and the step."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -50,6 +51,8 @@ class Batches:
         if tuple(self.single + self.mixing) != tuple(augmentation):
             raise ValueError("what mixes examples comes after every other augmentation")
         self.classes, self.device = classes, device
+        self._ahead: Iterator[tuple[Tensor, Tensor]] = iter(())
+        self._next = -1
 
     def __getitem__(self, step: int) -> Batch:
         return self.at(step)
@@ -64,7 +67,7 @@ class Batches:
         """
         index = batch_index(self.seed, step, self.size, len(self.examples))
         draw = self._draw(step, index, progress)
-        inputs, targets = self.examples.gather(index)
+        inputs, targets = self._gathered(step)
         for augmentation in self.single:
             inputs = augmentation.apply(inputs, draw)
         for mixing in self.mixing if mixed else ():
@@ -85,13 +88,31 @@ class Batches:
             return targets
         return one_hot(targets, self.classes).float() if self.classes else targets.float()
 
+    def close(self) -> None:
+        """End the processes that decode ahead, if there are any."""
+        self._next = -1
+        if isinstance(self._ahead, Generator):
+            self._ahead.close()
+
+    def _gathered(self, step: int) -> tuple[Tensor, Tensor]:
+        if step != self._next:
+            self.close()
+            size, examples = self.size, len(self.examples)
+            self._ahead = self.examples.stream(
+                batch_index(self.seed, later, size, examples) for later in count(step)
+            )
+        self._next = -1  # what fails is begun anew
+        found = next(self._ahead)
+        self._next = step + 1
+        return found
+
 
 def in_order(
     examples: Examples, preprocessing: Preprocessing, *, size: int, device: torch.device
 ) -> Iterator[Batch]:
     """Yield all examples once, as they lie, for an evaluation."""
-    for index in torch.arange(len(examples)).split(size):
-        inputs, targets = examples.gather(index)
+    indices = torch.arange(len(examples)).split(size)
+    for index, (inputs, targets) in zip(indices, examples.stream(indices), strict=True):
         yield _ready(inputs, targets, index, None, preprocessing).to(device)
 
 

@@ -6,6 +6,7 @@ data's own ``split_seed`` and of nothing that a run changes.
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -18,7 +19,7 @@ from skipwise.data.augmentations import Augmentation, Mixing
 from skipwise.data.preprocess import Preprocessing
 from skipwise.shapes import Ends, Index
 
-CLASSES, NUMBERS = "classification", "regression"
+CLASSES, LABELS, NUMBERS = "classification", "multi-label", "regression"
 
 
 class Examples(ABC):
@@ -32,25 +33,71 @@ class Examples(ABC):
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Give raw inputs and targets of some examples, stacked."""
 
+    def stream(self, batches: Iterable[Index]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Gather one batch after another, each at the moment it is asked for."""
+        for index in batches:
+            yield self.gather(index)
 
-@final
-class InMemory(Examples):
-    """Examples held as two tensors.
+
+class Stored(Examples):
+    """Examples whose targets are known before an input is read, so that they can be split.
 
     Args:
-        inputs: Shape ``(examples, width, *space)``; uint8 for pictures.
-        targets: Class indices, or numbers.
+        shape: Of one input, ``(width, *space)``.
+        targets: Class indices ``(examples,)``, labels ``(examples, classes)`` of 0 and 1, or
+            numbers.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor):
-        self.inputs, self.targets = inputs, targets
+    def __init__(self, shape: tuple[int, ...], targets: Tensor):
+        self.shape, self.targets = shape, targets
 
     def __len__(self) -> int:
         return len(self.targets)
 
+    @abstractmethod
+    def subset(self, rows: Index) -> "Stored":
+        """Give some of the examples, in this order."""
+
+    @abstractmethod
+    def sample(self, seed: int) -> Tensor:
+        """Give the inputs that mean and standard deviation are taken from."""
+
+    @abstractmethod
+    def identity(self) -> tuple[Tensor | np.ndarray, ...]:
+        """Give what the digest is taken over."""
+
+
+@final
+class InMemory(Stored):
+    """Examples held as two tensors.
+
+    Args:
+        inputs: Shape ``(examples, width, *space)``; uint8 for pictures.
+        targets: As in the contract.
+        rows: Which inputs belong to the targets, in their order; all of them if None.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, rows: Index | None = None):
+        super().__init__(tuple(inputs.shape[1:]), targets)
+        self.inputs, self.rows = inputs, rows
+
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Index both tensors."""
-        return self.inputs[index], self.targets[index]
+        rows = index if self.rows is None else self.rows[index]
+        return self.inputs[rows], self.targets[index]
+
+    def subset(self, rows: Index) -> "InMemory":
+        """Give some of the examples, without copying their inputs."""
+        whole = rows if self.rows is None else self.rows[rows]
+        return InMemory(self.inputs, self.targets[rows], whole)
+
+    def sample(self, seed: int) -> Tensor:
+        """Give all inputs."""
+        return self.inputs if self.rows is None else self.inputs[self.rows]
+
+    def identity(self) -> tuple[Tensor | np.ndarray, ...]:
+        """Give all inputs and targets."""
+        return self.sample(0), self.targets
 
 
 @final
@@ -88,7 +135,7 @@ class Dataset:
 
     Args:
         name: What tables and folders call it.
-        task: ``"classification"`` or ``"regression"``.
+        task: ``"classification"``, ``"multi-label"`` or ``"regression"``.
         train: What the network learns from.
         validation: What choices are made on, or None.
         test: What the reported score comes from, or None.

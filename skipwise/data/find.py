@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from skipwise.data.dataset import Data
-from skipwise.data.sources import Arrays, Digits, FashionMNIST, Folder, Own
+from skipwise.data.sources import (
+    CIFAR,
+    Arrays,
+    Digits,
+    FashionMNIST,
+    Folder,
+    Own,
+    Parquet,
+    Table,
+    parquet_files,
+)
 from skipwise.description import Call, nearest
 
 
@@ -12,16 +22,27 @@ def digits() -> Data:
     return Digits()
 
 
+def cifar10() -> Data:
+    """CIFAR-10, 60,000 colour pictures of 32×32 pixels, 10 classes; downloaded if absent."""
+    return CIFAR(classes=10)
+
+
+def cifar100() -> Data:
+    """CIFAR-100, 60,000 colour pictures of 32×32 pixels, 100 classes; downloaded if absent."""
+    return CIFAR(classes=100)
+
+
 def fashion_mnist() -> Data:
     """Fashion-MNIST, 70,000 pictures of clothing, 28×28 pixels; Debian's package, or a download."""
     return FashionMNIST()
 
 
-NAMED = {"digits": digits, "fashion-mnist": fashion_mnist}
+FILES = {".npz": Arrays, ".parquet": Parquet, ".csv": Table, ".tsv": Table}
+NAMED = {"digits": digits, "fashion-mnist": fashion_mnist, "cifar10": cifar10, "cifar100": cifar100}
 
 
 def find_data(word: str) -> Data:
-    """Turn a word into data: a name, a folder of class folders, a file .npz, or ``module:thing``.
+    """Turn a word into data: a name, a folder, a file, or ``module:thing``.
 
     Raises:
         ValueError: If it is none of these; the nearest name is offered.
@@ -30,19 +51,20 @@ def find_data(word: str) -> Data:
         return NAMED[word]()
     path = Path(word).expanduser()
     if path.is_dir():
-        return Folder(path=str(path))
-    if path.suffix == ".npz":
-        return Arrays(path=str(path))
+        return Parquet(path=str(path)) if parquet_files(path) else Folder(path=str(path))
+    if path.suffix in FILES:
+        return FILES[path.suffix](path=str(path))
     if path.is_file():
         raise ValueError(
-            f"{word} is a file of a kind that cannot be trained on; give a folder or a file .npz"
+            f"{word} is a file of a kind that cannot be trained on;"
+            f" give a folder, or a file {', '.join(FILES)}"
         )
     module, _, attribute = word.partition(":")
     if attribute.isidentifier() and all(part.isidentifier() for part in module.split(".")):
         return Own(dataset=Call(target=word))
     if path.parent != Path() or path.suffix:
         raise ValueError(
-            f"{word} does not exist; give a folder of class folders, a file .npz or a name"
+            f"{word} does not exist; give a folder, a file {', '.join(FILES)} or a name"
             f"{nearest(word, NAMED)}"
         )
     raise ValueError(

@@ -1,5 +1,6 @@
 """From a raw input to what the network reads; it travels with the weights."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -61,12 +62,14 @@ def fit_preprocessing(inputs: Tensor, *, size: tuple[int, ...] = ()) -> Preproce
 
     A channel that never changes is only centred.
     """
-    columns = inputs.transpose(0, 1).flatten(1)
-    chunks = [
-        part.double() for part in columns.split(1 << 22, dim=1)
-    ]  # a large uint8 set would not fit as float64
-    mean = torch.as_tensor(sum(part.sum(1) for part in chunks) / columns.shape[1])
-    square = sum(((part - mean[:, None]) ** 2).sum(1) for part in chunks) / columns.shape[1]
+    rows = max((1 << 22) // max(inputs[0].numel(), 1), 1)  # all of them would not fit as float64
+    count = inputs.shape[0] * inputs[0, 0].numel()
+
+    def columns() -> Iterator[Tensor]:
+        return (part.transpose(0, 1).flatten(1).double() for part in inputs.split(rows))
+
+    mean = torch.as_tensor(sum(part.sum(1) for part in columns())) / count
+    square = sum(((part - mean[:, None]) ** 2).sum(1) for part in columns()) / count
     std = torch.as_tensor(square).sqrt()
     std = torch.where(std > 1e-12, std, torch.ones_like(std))
     rounded = [

@@ -5,7 +5,8 @@ Imports data (the type Batch) and shapes.
 """
 
 from skipwise.tasks.classification import Classification, balanced
+from skipwise.tasks.multi_label import MultiLabel
 from skipwise.tasks.regression import Regression
 from skipwise.tasks.task import Task
 
-__all__ = ["Classification", "Regression", "Task", "balanced"]
+__all__ = ["Classification", "MultiLabel", "Regression", "Task", "balanced"]

@@ -32,7 +32,7 @@ class Card:
         network: The network's plain description.
         inputs: Shape of one example's input.
         outputs: Shape of one example's output.
-        task: ``"classification"`` or ``"regression"``.
+        task: ``"classification"``, ``"multi-label"`` or ``"regression"``.
         classes: Names, in the order of the outputs.
         preprocessing: Its plain description.
         data: Name of the data set.

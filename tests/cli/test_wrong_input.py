@@ -91,7 +91,10 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (("digits", "--set", "peak"), "--set takes path=value"),
         (("digits", "--set", "precision=half"), "precision must be one of auto, float32, bfloat16"),
         (("digits", "--epoch", "3"), "--epoch"),
-        (("digits", "--skip-bad"), "--skip-bad is for folders of pictures"),
+        (("digits", "--skip-bad"), "--skip-bad is for folders of pictures and tables"),
+        (("digits", "--memory", "1g"), "--memory is for folders of pictures and tables of them"),
+        (("digits", "--memory", "much"), "'much' is no amount of memory; write 4g or 500m"),
+        (("digits", "--size", "0x3"), "'0x3' is no size of pictures; write 64, or 48x64"),
         ((), "parameter DATA requires an argument"),
     ],
 )

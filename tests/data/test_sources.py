@@ -44,7 +44,7 @@ def test_parts_of_a_folder_are_taken_as_they_are(tmp_path: Path):
     for part, count in (("train", 6), ("val", 3), ("test", 2)):
         for name in ("a", "b"):
             for n in range(count):
-                paint(tmp_path / "s" / part / name / f"{n}.png")
+                paint(tmp_path / "s" / part / name / f"{n}.png", (n, 0, 0))
     data = Folder(path=str(tmp_path / "s")).load()
     assert data.validation is not None
     assert data.test is not None
@@ -54,8 +54,8 @@ def test_parts_of_a_folder_are_taken_as_they_are(tmp_path: Path):
 
 def test_a_folder_with_train_and_val_only_says_that_there_is_no_test(tmp_path: Path):
     for part in ("train", "val"):
-        for name in ("a", "b"):
-            paint(tmp_path / "s" / part / name / "1.png")
+        for n, name in enumerate(("a", "b")):
+            paint(tmp_path / "s" / part / name / "1.png", (n, 0, 0))
     data = Folder(path=str(tmp_path / "s")).load()
     assert data.test is None
     assert "there is no test part: no score is free of choices" in data.notes

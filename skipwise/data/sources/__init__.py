@@ -5,9 +5,23 @@ Imports the contracts of data.
 """
 
 from skipwise.data.sources.arrays import Arrays, read_inputs
+from skipwise.data.sources.cifar import CIFAR
 from skipwise.data.sources.digits import Digits
 from skipwise.data.sources.fashion_mnist import FashionMNIST
 from skipwise.data.sources.folder import Folder
 from skipwise.data.sources.own import Own
+from skipwise.data.sources.parquet import Parquet, parquet_files
+from skipwise.data.sources.table import Table
 
-__all__ = ["Arrays", "Digits", "FashionMNIST", "Folder", "Own", "read_inputs"]
+__all__ = [
+    "CIFAR",
+    "Arrays",
+    "Digits",
+    "FashionMNIST",
+    "Folder",
+    "Own",
+    "Parquet",
+    "Table",
+    "parquet_files",
+    "read_inputs",
+]

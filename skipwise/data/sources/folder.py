@@ -1,154 +1,111 @@
 """A folder of class folders, with or without train, validation and test above them."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import final
 
-import torch
+from skipwise.data.pictures import PARTS, SUFFIXES, Gallery, Listing
 
-from skipwise.data.assemble import Shares, assemble
-from skipwise.data.dataset import Data, Dataset
-from skipwise.data.pictures import SUFFIXES, UnreadablePicture, header, read_picture
-
-PARTS = {
-    "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-LARGEST = 224
-T = TypeVar("T")
+Labelled = dict[Path, tuple[str, ...]]
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
-class Folder(Data):
-    """Pictures in folders named by their class, held in memory at one size.
+class Folder(Gallery):
+    """Pictures in folders named by their class.
 
-    Args:
-        path: The folder; below it class folders, or ``train``, ``val`` and ``test`` with class
-            folders below.
-        size: Height and width that pictures are brought to; empty takes the commonest, at most 224.
-        channels: 1 for grey, 3 for colour; 0 is grey where all pictures are.
-        shares: What is held out where parts are missing.
-        flip: Whether the mirror image is as good an example.
-        skip_bad: Leave out files that cannot be read, and say how many; else stop at the first.
+    ``path`` is the folder; below it are class folders, or ``train``, ``val`` and ``test`` with
+    class folders below. With ``multi_label`` a class folder ``beach+sea`` gives both labels, and
+    links to one file from several class folders are one example with several labels.
+
+    Args: see :class:`Gallery`.
     """
-
-    path: str
-    size: tuple[int, ...] = ()
-    channels: int = 0
-    shares: Shares = field(default_factory=Shares)
-    flip: bool = True
-    skip_bad: bool = False
-
-    def __post_init__(self):
-        if len(self.size) not in (0, 2) or any(side < 1 for side in self.size):
-            raise ValueError(f"size must be [height, width] in pixels, got {list(self.size)}")
-        if self.channels not in (0, 1, 3):
-            raise ValueError(f"channels must be 1 or 3, or 0 to choose, got {self.channels}")
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return Path(self.path).resolve().name
 
-    def load(self) -> Dataset:
-        """Find the files, look at their headers, decode them to one size.
+    def find(self) -> Listing:
+        """List the pictures, class by class.
 
         Raises:
-            ValueError: If there is no such folder, or it cannot be trained on.
+            ValueError: If there is no such folder, a class is empty, or links lead in a circle.
         """
         root = Path(self.path)
         if not root.is_dir():
             raise ValueError(f"{root} does not exist or is no folder")
-        files, classes = _find(root)
-        paths = [path for part in files.values() for path, _ in part]
-        headers = _each(header, paths, self.skip_bad)
-        if not headers:
-            raise ValueError(f"{root} holds no picture that can be read")
-        size, channels, notes = _choose(list(headers.values()), self.size, self.channels)
-        read = partial(read_picture, channels=channels, size=size)
-        pictures = _each(read, list(headers), self.skip_bad)
-        if skipped := len(paths) - len(pictures):
-            notes += (f"{skipped} files that cannot be read were skipped",)
-        parts = {}
-        for part, listed in files.items():
-            good = [(pictures[path], label) for path, label in listed if path in pictures]
-            stack = torch.stack if good else lambda _: torch.empty((0, channels, *size))
-            inputs = stack([picture for picture, _ in good]).to(torch.uint8)
-            parts[part] = (inputs, torch.tensor([label for _, label in good], dtype=torch.long))
-        return assemble(self.name, parts, self.shares, classes=classes, flip=self.flip, notes=notes)
+        folders = _parts(root)
+        names = _folders(folders["train"])
+        if not names:
+            raise ValueError(
+                f"{folders['train']} has no class folders;"
+                " pictures belong into one folder per class"
+            )
+        classes = tuple(sorted({label for name in names for label in self._labels(name)}))
+        found = {part: self._labelled(folder, classes) for part, folder in folders.items()}
+        counts = Counter(label for labels in found["train"].values() for label in labels)
+        for name in names:
+            if not all(counts[label] for label in self._labels(name)):
+                raise ValueError(
+                    f"{folders['train'] / name} holds no picture;"
+                    " fill the class or remove its folder"
+                )
+        files = {part: list(labelled) for part, labelled in found.items()}
+        labels = {part: list(labelled.values()) for part, labelled in found.items()}
+        return Listing(files=files, labels=labels, classes=classes)
+
+    def _labels(self, folder: str) -> tuple[str, ...]:
+        return tuple(word for word in folder.split("+") if word) if self.multi_label else (folder,)
+
+    def _labelled(self, folder: Path, classes: tuple[str, ...]) -> Labelled:
+        found: Labelled = {}
+        first: dict[tuple[int, int], Path] = {}
+        for name in _folders(folder):
+            if not set(self._labels(name)) <= set(classes):
+                raise ValueError(f"{folder / name} is a class that the training part does not have")
+            for path in pictures_below(folder / name, (_identity(folder),)):
+                place = first.setdefault(_identity(path), path) if self.multi_label else path
+                found[place] = tuple(dict.fromkeys((*found.get(place, ()), *self._labels(name))))
+        return found
 
 
-def _find(root: Path) -> tuple[dict[str, list[tuple[Path, int]]], tuple[str, ...]]:
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    named = {PARTS[p.name.lower()]: p for p in folders if p.name.lower() in PARTS}
-    if "train" not in named:
-        named = {"train": root}
-    classes = sorted(
-        p.name for p in named["train"].iterdir() if p.is_dir() and not p.name.startswith(".")
-    )
-    if not classes:
+def _parts(root: Path) -> dict[str, Path]:
+    named = {PARTS[n.lower()]: root / n for n in _folders(root) if n.lower() in PARTS}
+    return named if "train" in named else {"train": root}
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def pictures_below(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
+    """Yield the pictures of a folder and of all below it, links followed, hidden ones left out.
+
+    Raises:
+        ValueError: If a link leads to a folder above it.
+    """
+    here = _identity(folder)
+    if here in above:
         raise ValueError(
-            f"{named['train']} has no class folders; pictures belong into one folder per class"
+            f"{folder} is a link to a folder above it, so that the search would never end;"
+            " remove the link"
         )
-    files: dict[str, list[tuple[Path, int]]] = {}
-    for part, folder in named.items():
-        others = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name not in classes)
-        if others and part != "train":
-            raise ValueError(
-                f"{folder / others[0]} is a class that the training part does not have"
-            )
-        files[part] = [(p, n) for n, name in enumerate(classes) for p in _pictures(folder / name)]
-    counts = Counter(label for _, label in files["train"])
-    for number, name in enumerate(classes):
-        if not counts[number]:
-            raise ValueError(
-                f"{named['train'] / name} holds no picture; fill the class or remove its folder"
-            )
-    return files, tuple(classes)
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from pictures_below(path, (*above, here))
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
 
 
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-    )
-
-
-def _choose(
-    headers: Sequence[tuple[tuple[int, int], bool]], wanted: tuple[int, ...], channels: int
-) -> tuple[tuple[int, ...], int, tuple[str, ...]]:
-    sizes = Counter(size for size, _ in headers)
-    size = wanted or sizes.most_common(1)[0][0]
-    if max(size) > LARGEST and not wanted:
-        size = (LARGEST, LARGEST)
-    channels = channels or (1 if all(grey for _, grey in headers) else 3)
-    if set(sizes) == {size}:
-        return size, channels, ()
-    text = (
-        f"pictures of {len(sizes)} size{'s' if len(sizes) > 1 else ''} are resized and cropped"
-        f" in the middle to {size[0]}×{size[1]} pixels"
-    )
-    return size, channels, (text,)
-
-
-def _each(work: Callable[[Path], T], paths: list[Path], skip_bad: bool) -> dict[Path, T]:
-    def attempt(path: Path) -> T | UnreadablePicture:
-        try:
-            return work(path)
-        except UnreadablePicture as error:
-            return error
-
-    good: dict[Path, T] = {}
-    with ThreadPoolExecutor(max(torch.get_num_threads(), 1)) as pool:
-        for path, result in zip(paths, pool.map(attempt, paths), strict=True):
-            if not isinstance(result, UnreadablePicture):
-                good[path] = result
-            elif not skip_bad:
-                raise UnreadablePicture(f"{result}; mend or remove it, or add --skip-bad")
-    return good
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:  # a link to nothing, which reading it will say
+        found = os.lstat(path)
+    return found.st_dev, found.st_ino

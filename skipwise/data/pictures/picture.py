@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 SUFFIXES = frozenset({
@@ -22,6 +25,7 @@ SUFFIXES = frozenset({
     ".pgm",
     ".pbm",
 })
+TIFF_DEPTH = 32997  # the tag of volumes: slices in one page
 GREY = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"})
 BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
@@ -30,7 +34,26 @@ class UnreadablePicture(ValueError):
     """A file that is no picture, or a broken one."""
 
 
-def header(path: Path) -> tuple[tuple[int, int], bool]:
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A picture file that lies in another file, a table for example.
+
+    Args:
+        name: What messages call it, the table and the row.
+        content: What the picture file would hold.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File: TypeAlias = Path | Encoded
+
+
+def header(path: File) -> tuple[tuple[int, int], bool]:
     """Read (height, width) as a viewer would show it, and whether it is grey, without decoding.
 
     Raises:
@@ -43,7 +66,7 @@ def header(path: Path) -> tuple[tuple[int, int], bool]:
         return size, image.mode in GREY
 
 
-def read_picture(path: Path, *, channels: int, size: tuple[int, ...]) -> Tensor:
+def read_picture(path: File, *, channels: int, size: tuple[int, ...]) -> Tensor:
     """Decode a picture, turn it upright, and resize and crop its middle to ``size``.
 
     Args:
@@ -76,7 +99,13 @@ def read_picture(path: Path, *, channels: int, size: tuple[int, ...]) -> Tensor:
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         deep = np.asarray(image).astype(np.float64)  # Pillow's own conversion clips 16 bits at 255
-        image = Image.fromarray((deep / 257).round().clip(0, 255).astype(np.uint8))
+        if deep.min() < 0 or deep.max() > 65535:
+            raise ValueError("its values do not fit into 16 bits; save it with 8 or 16 bits")
+        image = Image.fromarray((deep / 257).round().astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError(
+            "it holds floating point numbers, whose range is not known; save it with 8 or 16 bits"
+        )
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
@@ -85,10 +114,20 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(file: File) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as image:
+        with Image.open(file if isinstance(file, Path) else BytesIO(file.content)) as image:
+            if isinstance(image, TiffImagePlugin.TiffImageFile):
+                _check_flat(image)
             yield image
     except BROKEN as error:
         reason = "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise UnreadablePicture(f"{path} cannot be read as a picture: {reason}") from None
+        raise UnreadablePicture(f"{file} cannot be read as a picture: {reason}") from None
+
+
+def _check_flat(image: TiffImagePlugin.TiffImageFile) -> None:
+    slices = max(int(image.tag_v2.get(TIFF_DEPTH, 1)), image.n_frames)
+    if slices > 1:
+        raise ValueError(
+            f"it is a stack of {slices} pictures; save the one that counts as a file of its own"
+        )

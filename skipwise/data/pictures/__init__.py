@@ -1,0 +1,34 @@
+"""Pictures in files: found, read, and brought to one size, at once or as they are used.
+
+Takes files and labels, gives a Dataset.
+Imports the contracts of data.
+"""
+
+from skipwise.data.pictures.gallery import MEMORY_BYTES, PARTS, Gallery, Listing
+from skipwise.data.pictures.labels import class_names, labels_of
+from skipwise.data.pictures.picture import (
+    SUFFIXES,
+    Encoded,
+    File,
+    UnreadablePicture,
+    header,
+    read_picture,
+)
+from skipwise.data.pictures.streamed import SAMPLE, Streamed
+
+__all__ = [
+    "MEMORY_BYTES",
+    "PARTS",
+    "SAMPLE",
+    "SUFFIXES",
+    "Encoded",
+    "File",
+    "Gallery",
+    "Listing",
+    "Streamed",
+    "UnreadablePicture",
+    "class_names",
+    "header",
+    "labels_of",
+    "read_picture",
+]

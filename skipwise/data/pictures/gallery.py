@@ -1,0 +1,219 @@
+"""What every source of picture files shares: one size, one memory, one way into a data set."""
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from skipwise.data.assemble import Shares, assemble
+from skipwise.data.dataset import Data, Dataset, InMemory, Stored
+from skipwise.data.pictures.labels import Names, targets_of
+from skipwise.data.pictures.picture import File, UnreadablePicture, header, read_picture
+from skipwise.data.pictures.streamed import SAMPLE, Read, Streamed
+
+PARTS = {
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+LARGEST = 224
+MEMORY_BYTES = 4 * 10**9
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Pictures that were found, none of them read.
+
+    Args:
+        files: By part.
+        labels: The names of each file's classes, by part.
+        classes: All names, in the order of the class indices.
+        notes: What a reader should know.
+    """
+
+    files: Mapping[str, Sequence[File]]
+    labels: Mapping[str, Sequence[Names]]
+    classes: Names
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery(Data):
+    """Picture files with labels.
+
+    Args:
+        path: Where they are.
+        size: Height and width that pictures are brought to; empty takes the commonest, at most 224.
+        channels: 1 for grey, 3 for colour; 0 is grey where all pictures are.
+        shares: What is held out where parts are missing.
+        flip: Whether the mirror image is as good an example.
+        skip_bad: Leave out files that cannot be read, and say how many; else stop at the first.
+        multi_label: Whether a picture has any number of labels rather than one class.
+        memory_bytes: A set that is larger when decoded is decoded as it is used.
+    """
+
+    path: str
+    size: tuple[int, ...] = ()
+    channels: int = 0
+    shares: Shares = field(default_factory=Shares)
+    flip: bool = True
+    skip_bad: bool = False
+    multi_label: bool = False
+    memory_bytes: int = MEMORY_BYTES
+
+    def __post_init__(self):
+        if len(self.size) not in (0, 2) or any(side < 1 for side in self.size):
+            raise ValueError(f"size must be [height, width] in pixels, got {list(self.size)}")
+        if self.channels not in (0, 1, 3):
+            raise ValueError(f"channels must be 1 or 3, or 0 to choose, got {self.channels}")
+        if self.memory_bytes < 0:
+            raise ValueError(f"memory_bytes must not be negative, got {self.memory_bytes}")
+
+    @property
+    def name(self) -> str:
+        """The name of the folder or file."""
+        return Path(self.path).resolve().stem
+
+    @abstractmethod
+    def find(self) -> Listing:
+        """List the files and their labels.
+
+        Raises:
+            ValueError: If there are none, or they cannot be trained on.
+        """
+
+    def load(self) -> Dataset:
+        """Find the files, look at their headers, decode them to one size or prepare to.
+
+        Raises:
+            ValueError: If they cannot be read or trained on.
+        """
+        listing = self.find()
+        heads = {part: _each(header, files, self.skip_bad) for part, files in listing.files.items()}
+        readable = [head for part in heads.values() for head in part if head is not None]
+        if not readable:
+            raise ValueError(f"{self.path} holds no picture that can be read")
+        size, channels, notes = _choose(readable, self.size, self.channels)
+        shape = (channels, *size)
+        read = partial(read_picture, channels=channels, size=size)
+        needed = len(readable) * channels * size[0] * size[1]
+        bring = _streamed if needed > self.memory_bytes else _decoded
+        parts: dict[str, Stored] = {}
+        for part, files in listing.files.items():
+            rows = torch.tensor([n for n, head in enumerate(heads[part]) if head], dtype=torch.long)
+            targets = targets_of(
+                listing.labels[part], listing.classes, multi_label=self.multi_label
+            )
+            parts[part] = bring(files, targets, rows, shape, read, self.skip_bad)
+        return assemble(
+            self.name,
+            parts,
+            self.shares,
+            classes=listing.classes,
+            multi_label=self.multi_label,
+            flip=self.flip,
+            notes=(
+                *listing.notes,
+                *notes,
+                *_skipped(listing, parts),
+                *(_as_it_goes(len(readable), needed) if bring is _streamed else ()),
+            ),
+        )
+
+
+def _streamed(
+    files: Sequence[File],
+    targets: Tensor,
+    rows: Tensor,
+    shape: tuple[int, ...],
+    read: Read,
+    skip_bad: bool,
+) -> Stored:
+    return Streamed(files, targets[rows], rows, shape=shape, read=read)
+
+
+def _decoded(
+    files: Sequence[File],
+    targets: Tensor,
+    rows: Tensor,
+    shape: tuple[int, ...],
+    read: Read,
+    skip_bad: bool,
+) -> Stored:
+    pictures = torch.empty((len(rows), *shape), dtype=torch.uint8)
+
+    def fill(place: int) -> bool:
+        pictures[place] = read(files[int(rows[place])])
+        return True
+
+    done = _each(fill, range(len(rows)), skip_bad)
+    if all(done):
+        return InMemory(pictures, targets[rows])
+    good = torch.tensor([result is not None for result in done])
+    return InMemory(pictures[good], targets[rows[good]])
+
+
+def _skipped(listing: Listing, parts: dict[str, Stored]) -> tuple[str, ...]:
+    count = sum(map(len, listing.files.values())) - sum(map(len, parts.values()))
+    return (f"{count} files that cannot be read were skipped",) if count else ()
+
+
+def _as_it_goes(count: int, needed: int) -> tuple[str, ...]:
+    sample = f"{SAMPLE:,} of the training pictures" if count > SAMPLE else "all training pictures"
+    return (
+        f"{count:,} pictures need {needed / 1e9:.1f} GB, more than --memory: they are decoded as"
+        f" they are used; mean and standard deviation are those of {sample}",
+    )
+
+
+def _choose(
+    headers: Sequence[tuple[tuple[int, int], bool]], wanted: tuple[int, ...], channels: int
+) -> tuple[tuple[int, ...], int, tuple[str, ...]]:
+    sizes = Counter(size for size, _ in headers)
+    size = wanted or sizes.most_common(1)[0][0]
+    if max(size) > LARGEST and not wanted:
+        size = (LARGEST, LARGEST)
+    channels = channels or (1 if all(grey for _, grey in headers) else 3)
+    if set(sizes) == {size}:
+        return size, channels, ()
+    text = (
+        f"pictures of {len(sizes)} size{'s' if len(sizes) > 1 else ''} are resized and cropped"
+        f" in the middle to {size[0]}×{size[1]} pixels"
+    )
+    return size, channels, (text,)
+
+
+def _each(work: Callable[..., T], items: Iterable, skip_bad: bool) -> list[T | None]:
+    """Work on all items in threads; None stands for a picture that is to be skipped.
+
+    Raises:
+        UnreadablePicture: At the first that cannot be read, unless bad ones are skipped.
+    """
+
+    def attempt(item: object) -> T | UnreadablePicture:
+        try:
+            return work(item)
+        except UnreadablePicture as error:
+            return error
+
+    found: list[T | None] = []
+    with ThreadPoolExecutor(max(torch.get_num_threads(), 1)) as pool:
+        left = iter(items)
+        while some := list(islice(left, 4096)):  # the pool takes in all that it is given at once
+            for result in pool.map(attempt, some):
+                if not isinstance(result, UnreadablePicture):
+                    found.append(result)
+                elif skip_bad:
+                    found.append(None)
+                else:
+                    raise UnreadablePicture(f"{result}; mend or remove it, or add --skip-bad")
+    return found

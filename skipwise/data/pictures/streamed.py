@@ -1,0 +1,127 @@
+"""Pictures that do not fit into memory, decoded by worker processes as they are used."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from skipwise.data.dataset import Stored
+from skipwise.data.pictures.picture import File, UnreadablePicture
+from skipwise.randomness import generator
+from skipwise.shapes import Index
+
+SAMPLE = 10_000
+AHEAD = 4  # batches that each worker keeps ready
+Read: TypeAlias = Callable[[File], Tensor]
+
+
+@final
+class Streamed(Stored):
+    """Pictures on disk, with their targets in memory.
+
+    Args:
+        files: All files of a part, or of a larger set.
+        targets: Of the examples.
+        rows: Which files are the examples, in their order.
+        shape: Of a picture, ``(channels, height, width)``.
+        read: (file) → uint8 of that shape.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[File],
+        targets: Tensor,
+        rows: Index,
+        *,
+        shape: tuple[int, ...],
+        read: Read,
+    ):
+        super().__init__(shape, targets)
+        self.files, self.rows, self.read = files, rows, read
+
+    def gather(self, index: Index) -> tuple[Tensor, Tensor]:
+        """Decode some pictures in this process.
+
+        Raises:
+            UnreadablePicture: If a file is broken.
+        """
+        pictures = [self.read(self.files[row]) for row in self.rows[index].tolist()]
+        return torch.stack(pictures), self.targets[index]
+
+    def stream(self, batches: Iterable[Index]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Decode ahead of the use, in processes that end with the iterator.
+
+        Raises:
+            UnreadablePicture: If a file is broken.
+        """
+        loader = DataLoader(
+            _Batches(self),
+            batch_size=None,
+            sampler=(index.tolist() for index in batches),
+            num_workers=max(len(os.sched_getaffinity(0)) - 1, 1),
+            prefetch_factor=AHEAD,
+            collate_fn=_unchanged,
+            worker_init_fn=_leave_the_group,
+            generator=generator("workers"),  # else it would draw from the caller's numbers
+        )
+        for rows, found in loader:
+            if isinstance(found, str):
+                raise UnreadablePicture(f"{found}; mend it, then go on with skipwise resume")
+            yield torch.from_numpy(found), self.targets[rows]
+
+    def subset(self, rows: Index) -> "Streamed":
+        """Give some of the examples."""
+        return Streamed(
+            self.files, self.targets[rows], self.rows[rows], shape=self.shape, read=self.read
+        )
+
+    def sample(self, seed: int) -> Tensor:
+        """Decode up to 10,000 pictures, chosen by the seed; all of them, in order, if no more.
+
+        Raises:
+            UnreadablePicture: If a file is broken.
+        """
+        order = torch.randperm(len(self), generator=generator(seed, "sample"))
+        chosen = order[:SAMPLE].sort().values
+        return torch.cat([pictures for pictures, _ in self.stream(chosen.split(64))])
+
+    def identity(self) -> tuple[Tensor | np.ndarray, ...]:
+        """Give names, sizes and targets: reading every pixel would cost an epoch."""
+        files = [self.files[row] for row in self.rows.tolist()]
+        names = "\n".join(_name(file) for file in files).encode()
+        sizes = [
+            file.stat().st_size if isinstance(file, Path) else len(file.content) for file in files
+        ]
+        return np.frombuffer(names, np.uint8), np.asarray(sizes, np.int64), self.targets
+
+
+class _Batches(Dataset[Any]):
+    """Whole batches by their rows; a broken picture comes back as its sentence."""
+
+    def __init__(self, examples: Streamed):
+        self.examples = examples
+
+    def __getitem__(self, rows: list[int]) -> tuple[list[int], np.ndarray | str]:
+        try:
+            # An array goes through a pipe; a tensor would need shared memory, scarce in containers.
+            return rows, self.examples.gather(torch.tensor(rows))[0].numpy()
+        except UnreadablePicture as error:
+            return rows, str(error)
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+def _leave_the_group(worker: int) -> None:
+    # A signal to the whole group must not take the workers away before the parent has saved.
+    os.setsid()
+
+
+def _name(file: File) -> str:
+    return f"{file.parent.name}/{file.name}" if isinstance(file, Path) else file.name

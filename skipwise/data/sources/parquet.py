@@ -1,0 +1,244 @@
+"""Pictures in Parquet files: one column of encoded files, one of labels.
+
+Of one's own making (columns ``image``, ``label`` and perhaps ``path``), or as the Hugging Face hub
+stores them: ``image`` holds bytes and path, and the names of the classes stand in the metadata.
+"""
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
+from typing import Any, final, overload
+
+from skipwise.data.pictures import (
+    PARTS,
+    Encoded,
+    File,
+    Gallery,
+    Listing,
+    class_names,
+    labels_of,
+)
+
+IMAGES = ("image", "img", "picture")
+TARGETS = ("label", "labels", "class", "target", "fine_label")
+PART = re.compile(rf"({'|'.join(PARTS)})(?![A-Za-z])", re.IGNORECASE)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Parquet(Gallery):
+    """Pictures and labels in a Parquet file, or in a folder of them.
+
+    ``path`` is the file, or a folder with ``train.parquet`` and perhaps ``val.parquet`` and
+    ``test.parquet``, each in one file or in several (``train-00000-of-00002.parquet``), there or in
+    ``data`` below. The order of the rows is kept. Classes are named by the metadata, else by the
+    labels, else by the folders in ``path`` where each label has one of its own, else by numbers.
+
+    Args: see :class:`Gallery`.
+    """
+
+    def find(self) -> Listing:
+        """Read the tables; pictures stay encoded.
+
+        Raises:
+            ValueError: If a table cannot be read, lacks a column or is larger than the memory.
+        """
+        shards = {part: [_Shard(p) for p in paths] for part, paths in _files(self.path).items()}
+        held = sum(shard.table.nbytes for found in shards.values() for shard in found)
+        if held > self.memory_bytes:
+            raise ValueError(
+                f"{self.path} holds {held / 1e9:.1f} GB of encoded pictures, more than --memory;"
+                " raise it, or write the pictures into a folder of class folders"
+            )
+        several = self.multi_label
+        found = {
+            part: [s.labels(multi_label=several) for s in some] for part, some in shards.items()
+        }
+        labels = {part: [row for rows in some for row in rows] for part, some in found.items()}
+        first = shards["train"][0]
+        classes = first.names or tuple(
+            class_names([row for rows in labels.values() for row in rows], lambda row: self.path)
+        )
+        if not first.names and not several:
+            pairs = {p for some in shards.values() for shard in some for p in shard.folders()}
+            renamed = _one_to_one(pairs)
+            classes = tuple(renamed.get(name, name) for name in classes)
+            labels = {
+                part: [(renamed.get(name, name),) for (name,) in rows]
+                for part, rows in labels.items()
+            }
+        files = {part: Rows(some) for part, some in shards.items()}
+        return Listing(files=files, labels=labels, classes=classes)
+
+
+class _Shard:
+    """One file: its columns of pictures, labels and paths.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        read = _reader(path)
+        self.image, self.label = (
+            _column(read.schema_arrow.names, names, path, what)
+            for names, what in ((IMAGES, "encoded pictures"), (TARGETS, "labels"))
+        )
+        self.has_paths = "path" in read.schema_arrow.names
+        columns = [self.image, self.label, *(["path"] if self.has_paths else [])]
+        self.table: Any = _guarded(path, lambda: read.read(columns=columns))
+        self.names = _names(self.table.schema.metadata, self.label)
+        kind = str(self.table.schema.field(self.image).type)
+        if "binary" not in kind:
+            raise ValueError(
+                f"{path}: column {self.image!r} holds {kind}; it needs the bytes of encoded files"
+            )
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def place(self, row: int) -> str:
+        """Say where a row is."""
+        return f"{self.path.name}, row {row} (from 0)"
+
+    def file(self, row: int) -> File:
+        """Give the picture of a row, still encoded."""
+        value = self.table[self.image][row].as_py()
+        if isinstance(value, Mapping):
+            if value.get("bytes") is None and value.get("path"):
+                return self.path.parent / str(value["path"])
+            value = value.get("bytes")
+        return Encoded(name=self.place(row), content=value or b"")
+
+    def labels(self, *, multi_label: bool) -> list[tuple[str, ...]]:
+        """Give the names in each row.
+
+        Raises:
+            ValueError: If a row has none, or a number that is no class.
+        """
+        cells = self.table[self.label].to_pylist()
+        found = []
+        for row, cell in enumerate(cells):
+            labels = labels_of(cell, self.place(row), multi_label=multi_label)
+            found.append(tuple(self._named(label, row) for label in labels))
+        return found
+
+    def _named(self, label: str, row: int) -> str:
+        if not self.names or label in self.names:
+            return label
+        if not label.isdigit() or int(label) >= len(self.names):
+            raise ValueError(
+                f"{self.place(row)} has the label {label}, but there are {len(self.names)} classes,"
+                f" so labels must lie in 0 … {len(self.names) - 1}"
+            )
+        return self.names[int(label)]
+
+    def folders(self) -> set[tuple[str, str]]:
+        """Give the pairs of label and folder that occur in the column of paths."""
+        if not self.has_paths:
+            return set()
+        labels, paths = (self.table[name].to_pylist() for name in (self.label, "path"))
+        return {
+            (str(label), PurePosixPath(path or "").parent.name)
+            for label, path in zip(labels, paths, strict=True)
+        }
+
+
+@final
+class Rows(Sequence[File]):
+    """The pictures of several tables, one after another, each taken out when it is read.
+
+    Args:
+        shards: The tables.
+    """
+
+    def __init__(self, shards: list[_Shard]):
+        self.shards, self.ends = shards, list(accumulate(map(len, shards)))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    @overload
+    def __getitem__(self, row: int) -> File: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[File]: ...
+    def __getitem__(self, row: int | slice) -> File | list[File]:
+        if isinstance(row, slice):
+            return [self[n] for n in range(*row.indices(len(self)))]
+        number = bisect_right(self.ends, row)
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        return self.shards[number].file(row - (self.ends[number - 1] if number else 0))
+
+
+def _files(word: str) -> dict[str, list[Path]]:
+    path = Path(word)
+    if not path.is_dir():
+        return {"train": [path]}
+    found: dict[str, list[Path]] = {}
+    for file in parquet_files(path):
+        named = PART.match(file.name)
+        if named:
+            found.setdefault(PARTS[named[1].lower()], []).append(file)
+    if "train" not in found:
+        raise ValueError(f"{path} has no train.parquet; name the file to train on")
+    return found
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """List the Parquet files of a folder, or of ``data`` below it."""
+    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+
+
+def _reader(path: Path) -> Any:
+    try:
+        import pyarrow.parquet as parquet
+    except ModuleNotFoundError:
+        raise ValueError(
+            f"{path} needs pyarrow to be read: pip install 'skipwise[parquet]'"
+        ) from None
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist or is no file")
+    return _guarded(path, lambda: parquet.ParquetFile(path))
+
+
+def _guarded(path: Path, work: Any) -> Any:
+    from pyarrow import ArrowException
+
+    try:
+        return work()
+    except (ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} cannot be read as Parquet: {reason}") from None
+
+
+def _column(there: list[str], names: tuple[str, ...], path: Path, what: str) -> str:
+    found = next((name for name in names if name in there), None)
+    if found is None:
+        raise ValueError(
+            f"{path} has the columns {', '.join(there)}; {what} are looked for in {names[0]!r}"
+            f" ({', '.join(names[1:])} will do)"
+        )
+    return found
+
+
+def _names(metadata: Mapping[bytes, bytes] | None, label: str) -> tuple[str, ...]:
+    """Read the names of the classes that the Hugging Face hub's metadata give, if they do."""
+    try:
+        told = json.loads((metadata or {}).get(b"huggingface", b"{}"))
+        feature = told["info"]["features"][label]
+        return tuple(map(str, feature.get("names") or feature["feature"]["names"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def _one_to_one(pairs: set[tuple[str, str]]) -> dict[str, str]:
+    """Give label → folder where each label has one folder and each folder one label."""
+    labels, folders = ({pair[n] for pair in pairs} for n in range(2))
+    named = len(pairs) == len(labels) == len(folders) and "" not in folders
+    return dict(pairs) if named and all(label.isdigit() for label in labels) else {}

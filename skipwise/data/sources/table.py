@@ -1,0 +1,121 @@
+"""Pictures that a table lists: a file .csv or .tsv with one path and its label a row."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from skipwise.data.pictures import (
+    PARTS,
+    SUFFIXES,
+    Gallery,
+    Listing,
+    class_names,
+    labels_of,
+)
+
+PATHS = ("path", "file", "filename", "file_name", "image", "filepath")
+TARGETS = ("label", "labels", "class", "target", "targets")
+SPLITS = ("split", "part", "subset")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    place: str
+    cells: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Table(Gallery):
+    """Pictures and labels listed in a file .csv (commas) or .tsv (tabulators).
+
+    The first row names the columns: ``path`` (or ``file``, ``filename``, ``image``), ``label`` (or
+    ``class``, ``target``), and perhaps ``split`` (``train``, ``val``, ``test``); a table of two
+    columns may go without. Paths are relative to the folder of the table. Labels are names, or
+    whole numbers; with ``multi_label`` several stand between ``;``, ``|`` or ``,``, or none.
+
+    Args: see :class:`Gallery`.
+    """
+
+    def find(self) -> Listing:
+        """Read the table.
+
+        Raises:
+            ValueError: If it cannot be read, or a column, a cell or a file is missing; the row is
+                named.
+        """
+        table = Path(self.path)
+        rows, places = _columns(list(_rows(table)), table)
+        every: list[tuple[str, ...]] = []
+        files: dict[str, list[Path]] = {}
+        labels: dict[str, list[tuple[str, ...]]] = {}
+        for row in rows:
+            cells = row.cells + ("",) * (max(places.values()) + 1 - len(row.cells))
+            word, cell = cells[places["path"]], cells[places["label"]]
+            part = _part(row, cells[places["split"]] if "split" in places else "train")
+            file = table.parent / word
+            if not word:
+                raise ValueError(f"{row.place} has no path")
+            if not self.skip_bad and not file.is_file():
+                raise ValueError(
+                    f"{row.place}: {word} is no file; paths are relative to the table's folder"
+                )
+            found = labels_of(cell, row.place, multi_label=self.multi_label)
+            every.append(found)
+            files.setdefault(part, []).append(file)
+            labels.setdefault(part, []).append(found)
+        if "train" not in files:
+            raise ValueError(f"{table} has no row of the train split")
+        classes = class_names(every, lambda row: rows[row].place)
+        return Listing(files=files, labels=labels, classes=classes)
+
+
+def _rows(table: Path) -> Iterator[_Row]:
+    if not table.is_file():
+        raise ValueError(f"{table} does not exist or is no file")
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            delimiter = "\t" if table.suffix == ".tsv" else ","
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    place = f"{table}, line {reader.line_num}"
+                    yield _Row(place=place, cells=tuple(cell.strip() for cell in cells))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table} cannot be read as a table: {error}") from None
+
+
+def _columns(rows: list[_Row], table: Path) -> tuple[list[_Row], dict[str, int]]:
+    """Tell the rows from their header, and the columns by their names.
+
+    Raises:
+        ValueError: If there is no row, or a column is missing.
+    """
+    if not rows:
+        raise ValueError(f"{table} is empty")
+    first = [cell.lower() for cell in rows[0].cells]
+    wanted = {"path": PATHS, "label": TARGETS, "split": SPLITS}
+    found = {
+        what: next(first.index(name) for name in names if name in first)
+        for what, names in wanted.items()
+        if set(names) & set(first)
+    }
+    if not found and len(first) == 2 and Path(first[0]).suffix in SUFFIXES:
+        return rows, {"path": 0, "label": 1}
+    for what in ("path", "label"):
+        if what not in found:
+            raise ValueError(
+                f"{table} has the columns {', '.join(rows[0].cells)}; it lacks {what!r}"
+                f" ({', '.join(wanted[what][1:])} will do)"
+            )
+    if not rows[1:]:
+        raise ValueError(f"{table} has a header and no row below it")
+    return rows[1:], found
+
+
+def _part(row: _Row, word: str) -> str:
+    if word.lower() not in PARTS:
+        raise ValueError(f"{row.place} is of the split {word!r}; there are train, val and test")
+    return PARTS[word.lower()]

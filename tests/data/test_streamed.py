@@ -1,0 +1,165 @@
+"""Pictures decoded as they are used are those that are decoded once, and no process is left."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from skipwise.data import Batches, Flip, Folder, InMemory, PadCrop, in_order
+from skipwise.data.pictures import Streamed
+from skipwise.experiment import compose
+from skipwise.training import load_checkpoint
+from tests.contracts.test_resume import NAMED, NOISY, assert_equal, cut_and_resumed, finished
+
+CPU = torch.device("cpu")
+WORDS = "--set network.width=4 --set network.blocks=[1,1] --batch-size 16 --memory 0".split()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    noise = np.random.default_rng(0)
+    for n in range(90):
+        path = tmp_path / "set" / "abc"[n % 3] / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = noise.integers(0, 90, (12, 10 + n % 2, 3), dtype=np.uint8)
+        picture[..., n % 3] += np.uint8(120)
+        Image.fromarray(picture).save(path)
+    return Folder(path=str(tmp_path / "set"))
+
+
+def test_streamed_batches_are_those_of_the_memory_in_any_order(folder: Folder):
+    held, streamed = (dataclasses.replace(folder, memory_bytes=b).load() for b in (10**9, 0))
+    assert isinstance(held.train, InMemory)
+    assert isinstance(streamed.train, Streamed)
+    assert held.preprocessing == streamed.preprocessing
+    a, b = (
+        Batches(d.train, d.preprocessing, size=16, seed=3, augmentation=(PadCrop(),), device=CPU)
+        for d in (held, streamed)
+    )
+    for step in (0, 1, 2, 7, 8, 3):
+        for name, tensor in vars(a[step]).items():
+            assert tensor is None or torch.equal(tensor, vars(b[step])[name]), (step, name)
+    b.close()
+    assert held.test is not None
+    assert streamed.test is not None
+    tests = [
+        list(in_order(d, held.preprocessing, size=7, device=CPU))
+        for d in (held.test, streamed.test)
+    ]
+    for mine, other in zip(*tests, strict=True):
+        assert torch.equal(mine.inputs, other.inputs)
+        assert torch.equal(mine.targets, other.targets)
+
+
+def test_streaming_draws_no_random_number_of_the_caller(folder: Folder):
+    data = dataclasses.replace(folder, memory_bytes=0).load()
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    next(data.train.stream([torch.arange(4)]))
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_the_note_says_that_pictures_are_decoded_as_they_are_used(folder: Folder):
+    notes = dataclasses.replace(folder, memory_bytes=0).load().notes
+    assert any("90 pictures need 0.0 GB, more than --memory" in note for note in notes)
+
+
+def test_the_digest_of_a_streamed_set_sees_names_sizes_and_labels(folder: Folder):
+    streamed = dataclasses.replace(folder, memory_bytes=0)
+    before = streamed.load().digest
+    assert streamed.load().digest == before
+    file = Path(folder.path, "a", "0.png")
+    Image.new("RGB", (10, 12), (5, 6, 7)).save(file)
+    changed = streamed.load().digest
+    file.rename(Path(folder.path, "b", "0.png"))
+    assert len({before, changed, streamed.load().digest}) == 3
+
+
+def test_a_streamed_run_equals_the_one_from_memory_and_resumes_exactly(
+    folder: Folder, tmp_path: Path
+):
+    made = [
+        compose(
+            dataclasses.replace(folder, memory_bytes=held),
+            NOISY,
+            NAMED[2],
+            steps=14,
+            batch_size=16,
+            augmentation=(PadCrop(padding=1), Flip()),
+        )[0]
+        for held in (0, 10**9)
+    ]
+    whole = finished(made[0], tmp_path / "a")
+    assert_equal(whole, cut_and_resumed(made[0], tmp_path / "b", 6))
+    assert_equal(whole, finished(made[1], tmp_path / "c"))
+
+
+def test_a_picture_that_breaks_later_is_named(folder: Folder):
+    data = dataclasses.replace(folder, memory_bytes=0).load()
+    for path in Path(folder.path).rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"\.png cannot be read as a picture: .*mend it, then go"):
+        next(data.train.stream([torch.arange(4)]))
+
+
+def children(process: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == process and fields[0] != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def started(folder: Folder, out: Path, *words: str) -> subprocess.Popen:
+    program = [sys.executable, "-c", "from skipwise.cli import main; main()", "train", folder.path]
+    program += [*WORDS, "--set", "save_seconds=0.3", "--out", str(out), *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        program, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+
+
+def working(process: subprocess.Popen, file: Path) -> list[int]:
+    """Wait until the run was saved while workers decode, and give these."""
+    deadline = time.monotonic() + 120
+    while not (file.exists() and children(process.pid)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(1.0)
+    return children(process.pid)
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lists processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_whole_group_saves_and_leaves_no_worker(
+    folder: Folder, tmp_path: Path, number: signal.Signals
+):
+    run = started(folder, tmp_path / "run", "--steps", "100000")
+    workers = working(run, tmp_path / "run" / "last.ckpt")
+    assert workers
+    os.killpg(run.pid, number)
+    told = run.communicate(timeout=60)[1]
+    if number != signal.SIGKILL:
+        assert run.returncode == 128 + number, told
+        assert f"stopped by {number.name}; the run in {tmp_path / 'run'} is saved" in told
+        assert "Traceback" not in told
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert load_checkpoint(tmp_path / "run" / "last.ckpt")["run"]["step"] > 0
