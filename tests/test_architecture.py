@@ -58,7 +58,9 @@ MAY_IMPORT = {
     "progress": {"session", "training", "records"},
     "runs": {"progress", "session", "experiment", "data", "training", "records"},
     "prediction": {"finetuning", "weights", "data", "records", "description"},
+    "recipes": {"experiment", "networks", "strategies", "data"},
     "cli": {
+        "recipes",
         "progress",
         "runs",
         "session",
@@ -76,6 +78,7 @@ MAY_IMPORT = {
         "description",
     },
     "__init__": {
+        "recipes",
         "connections",
         "data",
         "experiment",

@@ -27,7 +27,7 @@ COMMANDS = (
     (
         "list",
         "showing:list_names",
-        "List networks, strategies, connections, augmentations or data.",
+        "List networks, strategies, connections, augmentations, recipes or data.",
     ),
     ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
     ("doctor", "showing:doctor", "Show versions, devices, precision and what is missing."),

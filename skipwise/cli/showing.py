@@ -12,6 +12,7 @@ from skipwise.cli.words import (
     apply_settings,
     find_network,
     known_augmentations,
+    known_recipes,
     named,
     print_json,
     twins,
@@ -35,7 +36,7 @@ def list_names(what: str | None = None, /, *, json: Flag = False) -> None:
     """List what can be named.
 
     Args:
-        what: networks, strategies, connections, augmentations or data; if left out, these.
+        what: networks, strategies, connections, augmentations, recipes or data; if left out, these.
         json: Print names and first sentences as one JSON object.
     """
     found, plain = _names(what), twins() if what == "networks" else []
@@ -67,6 +68,7 @@ def _names(what: str | None) -> dict[str, str]:
             and member is not connections.ConnectionDescription
         },
         "data": lambda: NAMED,
+        "recipes": known_recipes,
         "augmentations": known_augmentations,
     }
     if what is None:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.cli.app import STARTED, leave
+from skipwise.cli.composing import Chosen, composed
 from skipwise.cli.words import (
     Flag,
     Whole,
     Words,
     apply_settings,
     find_augmentation,
-    find_network,
-    find_strategy,
     find_views,
     parse_freeze,
     parse_memory,
@@ -21,10 +20,9 @@ from skipwise.cli.words import (
     parse_time,
     print_json,
 )
-from skipwise.data import Data, Gallery, Own, find_data
+from skipwise.data import Own
 from skipwise.description import Call
-from skipwise.experiment import Experiment, compose, extended, read_experiment
-from skipwise.finetuning import settle
+from skipwise.experiment import Experiment
 from skipwise.progress import watch
 from skipwise.records import RunRecord
 from skipwise.runs import begin, go_on, record_of
@@ -40,6 +38,7 @@ def train(
     *,
     network: str | None = None,
     strategy: str | None = None,
+    recipe: str | None = None,
     epochs: float | None = None,
     steps: Whole | None = None,
     time: str | None = None,
@@ -71,6 +70,7 @@ def train(
         network: A name (skipwise list networks; plain_resnet50 is resnet50 without its skips),
             or package.module:function of your own; chosen by the data if left out.
         strategy: A name (skipwise list strategies); nesterov if left out.
+        recipe: All the choices of a recipe (skipwise list recipes); what else is given changes it.
         epochs: Length in passes over the training part; if no length is given 10, more on
             small data.
         steps: Length in updates.
@@ -103,56 +103,35 @@ def train(
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
-    settings = {
+    length = {
         "epochs": epochs,
         "steps": steps,
         "seconds": None if time is None else parse_time(time),
     }
-    others: dict[str, Any] = {
+    others = {
         "seed": seed,
         "batch_size": batch_size,
         "parts": parts,
         "patience": patience,
+        "augmentation": None if augment is None else find_augmentation(augment),
+        "class_weights": class_weights or None,
+        "views": None if views is None else find_views(views),
         "weights": weights,
         "freeze": None if freeze is None else parse_freeze(freeze),
     }
-    others = {name: value for name, value in others.items() if value is not None}
-    if augment is not None:
-        others["augmentation"] = find_augmentation(augment)
-    if class_weights:
-        others["class_weights"] = True
-    if views is not None:
-        others["views"] = find_views(views)
-    chosen_network = None if network is None else find_network(network)
-    chosen_strategy = None if strategy is None else find_strategy(strategy)
-    if data.endswith((".yaml", ".yml")):
-        read = extended(read_experiment(Path(data), allow=allow), **settings)
-        named = {"network": chosen_network, "strategy": chosen_strategy}
-        read = dataclasses.replace(
-            read, **others, **{k: v for k, v in named.items() if v is not None}
-        )
-        described: Data = read.data
-    else:
-        read, described = None, find_data(data)
-    flags = {
+    of_data = {
         "skip_bad": skip_bad or None,
         "multi_label": multi_label or None,
         "size": None if size is None else parse_size(size),
         "memory_bytes": None if memory is None else parse_memory(memory),
     }
-    described = _with_data_settings(described, flags, set)
-    rest = [word for word in set if not word.startswith("data.")]
-    if read is None:
-        experiment, dataset = compose(
-            described, chosen_network, chosen_strategy, allow=allow, **settings, **others
-        )
-    else:
-        experiment = dataclasses.replace(read, data=described)
-        dataset = described.load()
-        if experiment.weights is not None and (weights or chosen_network):
-            taken, preprocessing = settle(experiment.weights, dataset, chosen_network, allow=allow)
-            experiment = dataclasses.replace(experiment, network=taken, preprocessing=preprocessing)
-    experiment = apply_settings(experiment, rest)
+    experiment, dataset = composed(
+        data,
+        Chosen(network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow),
+        length=length,
+        others=others,
+        of_data=of_data,
+    )
     session = begin(experiment, dataset, out, started=STARTED)
     if not quiet:
         _introduce(session)
@@ -205,20 +184,6 @@ def resume(
         )
         print(f"{run} {state}", file=sys.stderr)
     _finish(session, quiet=quiet, as_json=json, allow=allow)
-
-
-def _with_data_settings(data: Data, flags: dict[str, Any], settings: tuple[str, ...]) -> Data:
-    given = {name: value for name, value in flags.items() if value is not None}
-    if given and not isinstance(data, Gallery):
-        flag = next(iter(given)).removesuffix("_bytes").replace("_", "-")
-        raise ValueError(
-            f"--{flag} is for folders of pictures and tables of them; these data have no files"
-        )
-    if isinstance(data, Gallery):
-        data = dataclasses.replace(data, **given)
-    return apply_settings(
-        data, [word.removeprefix("data.") for word in settings if word.startswith("data.")]
-    )
 
 
 def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -89,6 +90,28 @@ def find_strategy(word: str) -> Any:
     from skipwise.strategies import Strategy
 
     return _found(word, "strategy", named("strategies", Strategy))
+
+
+def find_recipe(word: str) -> Callable[[Any], Any]:
+    """Turn ``fashion-mnist`` into the function (data) → experiment of that name.
+
+    Raises:
+        ValueError: If there is no such recipe; the nearest is offered.
+    """
+    known = known_recipes()
+    if word not in known:
+        raise ValueError(f"there is no recipe {word!r}{nearest(word, known)}")
+    return known[word]
+
+
+def known_recipes() -> dict[str, Callable[[Any], Any]]:
+    """Give the recipes as the command line spells them."""
+    from skipwise import recipes
+    from skipwise.experiment import Experiment
+
+    functions = (v for v in vars(recipes).values() if isinstance(v, FunctionType))
+    makes = (f for f in functions if f.__annotations__.get("return") is Experiment)
+    return {f.__name__.replace("_", "-"): f for f in makes}
 
 
 def find_augmentation(words: str) -> tuple[Any, ...]:

@@ -72,11 +72,8 @@ def assemble(
     """
     stored = {part: f if isinstance(f, Stored) else InMemory(*f) for part, f in parts.items()}
     digest = digest_of(*(array for part in sorted(stored) for array in stored[part].identity()))
-    if not len(stored["train"]):
-        raise ValueError(f"{name} has no training example")
     task = LABELS if multi_label else CLASSES if are_classes(stored["train"].targets) else NUMBERS
-    if task == CLASSES:
-        _check_classes(name, stored, classes)
+    _check_targets(name, stored, task, classes)
     stored, held = _hold_out(stored, shares, task, classes)
     train, numbers = stored["train"], task == NUMBERS
     if not numbers:
@@ -148,7 +145,13 @@ def rarest(targets: Tensor) -> Tensor:
     return torch.where(targets.any(1), sizes.argmin(1), targets.shape[1])
 
 
-def _check_classes(name: str, parts: dict[str, Stored], classes: tuple[str, ...]) -> None:
+def _check_targets(
+    name: str, parts: dict[str, Stored], task: str, classes: tuple[str, ...]
+) -> None:
+    if not len(parts["train"]):
+        raise ValueError(f"{name} has no training example")
+    if task != CLASSES:
+        return
     for part, examples in parts.items():
         if not len(examples):
             continue

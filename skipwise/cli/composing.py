@@ -1,0 +1,89 @@
+"""From what ``train`` was told to an experiment and its data."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skipwise.cli.words import apply_settings, find_network, find_recipe, find_strategy
+from skipwise.data import Data, Dataset, Gallery, find_data
+from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.finetuning import settle
+
+Given = Mapping[str, Any]  # None is not given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The words that name descriptions.
+
+    Args:
+        network: A name, or a function of the user's own.
+        strategy: A name.
+        recipe: A name.
+        settings: ``path=value``.
+        allow: Packages that a file may name.
+    """
+
+    network: str | None
+    strategy: str | None
+    recipe: str | None
+    settings: tuple[str, ...]
+    allow: tuple[str, ...]
+
+
+def composed(
+    data: str, chosen: Chosen, *, length: Given, others: Given, of_data: Given
+) -> tuple[Experiment, Dataset]:
+    """Make the experiment: from a file or a recipe and what changes it, or from defaults.
+
+    Args:
+        data: The first word.
+        chosen: The words that name descriptions.
+        length: ``epochs``, ``steps`` or ``seconds``.
+        others: Other fields of the experiment.
+        of_data: Fields of a source of picture files.
+
+    Raises:
+        ValueError: If two of them contradict each other, or one has no effect.
+    """
+    given = {name: value for name, value in others.items() if value is not None}
+    network = None if chosen.network is None else find_network(chosen.network)
+    strategy = None if chosen.strategy is None else find_strategy(chosen.strategy)
+    is_file = data.endswith((".yaml", ".yml"))
+    if is_file and chosen.recipe is not None:
+        raise ValueError(f"{data} is an experiment of its own; leave --recipe out")
+    begun = read_experiment(Path(data), allow=chosen.allow) if is_file else None
+    described = find_data(data) if begun is None else begun.data
+    described = _with_settings(described, of_data, chosen.settings)
+    if chosen.recipe is not None:
+        begun = find_recipe(chosen.recipe)(described)
+    if begun is None:
+        experiment, dataset = compose(
+            described, network, strategy, allow=chosen.allow, **length, **given
+        )
+    else:
+        named = {"network": network, "strategy": strategy}
+        given |= {name: value for name, value in named.items() if value is not None}
+        experiment = dataclasses.replace(extended(begun, **length), data=described, **given)
+        dataset = described.load()
+        if experiment.weights is not None and ("weights" in given or network is not None):
+            taken, used = settle(experiment.weights, dataset, network, allow=chosen.allow)
+            experiment = dataclasses.replace(experiment, network=taken, preprocessing=used)
+    rest = [word for word in chosen.settings if not word.startswith("data.")]
+    return apply_settings(experiment, rest), dataset
+
+
+def _with_settings(data: Data, flags: Given, settings: tuple[str, ...]) -> Data:
+    given = {name: value for name, value in flags.items() if value is not None}
+    if given and not isinstance(data, Gallery):
+        flag = next(iter(given)).removesuffix("_bytes").replace("_", "-")
+        raise ValueError(
+            f"--{flag} is for folders of pictures and tables of them; these data have no files"
+        )
+    if isinstance(data, Gallery):
+        data = dataclasses.replace(data, **given)
+    return apply_settings(
+        data, [word.removeprefix("data.") for word in settings if word.startswith("data.")]
+    )
