@@ -23,8 +23,9 @@ EXPANSION = 4
 class WithoutNorms(Branch):
     """What the two Fixup branches share: biases at all ends, and how they start.
 
-    Source: Zhang, Dauphin, Ma (2019), section 3.2, rules 1 to 3. In the authors' code the scalars
-    learn at a tenth of the rate; here every parameter has the strategy's rate.
+    Source: Zhang, Dauphin, Ma (2019), section 3.2, rules 1 to 3. Differs: in the authors' code the
+    scalars learn at a tenth of the rate, here at the strategy's, so clip the gradient
+    (``strategy.clip_norm=1``) or lower the rate.
     """
 
     starts_at_zero = True
