@@ -17,6 +17,7 @@ PACKAGES = (
     "pyyaml",
     "cyclopts",
     "rich",
+    "pyarrow",
 )
 
 
