@@ -29,6 +29,7 @@ PACKAGES = (
     "pyyaml",
     "cyclopts",
     "rich",
+    "pyarrow",
 )
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,15 @@ def test_a_label_beyond_the_names_and_a_file_that_is_no_table_are_refused(tmp_pa
     write(tmp_path / "parts" / "test.parquet", colours(2), [0, 1])
     with pytest.raises(ValueError, match=r"parts has no train\.parquet"):
         find_data(str(tmp_path / "parts")).load()
+
+
+def test_without_pyarrow_the_line_that_installs_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = write(tmp_path / "t.parquet", colours(2), [0, 1])
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)  # as where it is not installed
+    with pytest.raises(ValueError, match=r"needs pyarrow to be read: pip install 'skipwise\[parq"):
+        Parquet(path=path).load()
 
 
 def test_a_row_may_name_a_file_beside_the_table(tmp_path: Path):

@@ -82,18 +82,12 @@ def read_picture(path: File, *, channels: int, size: tuple[int, ...]) -> Tensor:
     """
     with _opened(path) as image:
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        picture = _in_mode(upright, "L" if channels == 1 else "RGB")
+        ImageOps.exif_transpose(image, in_place=True)
+        picture = _in_mode(image, "L" if channels == 1 else "RGB")
     if picture.size != (size[1], size[0]):
         picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BILINEAR)
-    array = np.asarray(picture)
-    return (
-        torch
-        .from_numpy(array.copy())
-        .view(size[0], size[1], channels)
-        .permute(2, 0, 1)
-        .contiguous()
-    )
+    pixels = np.asarray(picture).reshape(size[0], size[1], channels)
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -63,7 +63,7 @@ class Streamed(Stored):
             _Batches(self),
             batch_size=None,
             sampler=(index.tolist() for index in batches),
-            num_workers=max(len(os.sched_getaffinity(0)) - 1, 1),
+            num_workers=max(torch.get_num_threads() - 1, 1),  # one core is for the training
             prefetch_factor=AHEAD,
             collate_fn=_unchanged,
             worker_init_fn=_leave_the_group,
