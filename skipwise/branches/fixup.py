@@ -23,9 +23,10 @@ EXPANSION = 4
 class WithoutNorms(Branch):
     """What the two Fixup branches share: biases at all ends, and how they start.
 
-    Source: Zhang, Dauphin, Ma (2019), section 3.2, rules 1 to 3. Differs: in the authors' code the
-    scalars learn at a tenth of the rate, here at the strategy's, so clip the gradient
-    (``strategy.clip_norm=1``) or lower the rate.
+    Their scalars learn at a tenth of the rate in the authors' code: set
+    ``strategy.scalar_rate=0.1``; at the whole rate training may diverge.
+
+    Source: Zhang, Dauphin, Ma (2019), section 3.2, rules 1 to 3.
     """
 
     starts_at_zero = True

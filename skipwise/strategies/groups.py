@@ -24,8 +24,9 @@ def decay_groups(
     *,
     layer_decay: float = 1.0,
     distances: Mapping[str, int] | None = None,
+    scalar_rate: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Split the trainable parameters by whether they decay, and by their distance from the head.
+    """Split the trainable parameters by whether they decay, by distance from the head, by size.
 
     Empty groups are left out.
 
@@ -34,23 +35,25 @@ def decay_groups(
         weight_decay: Of those that decay.
         layer_decay: d; the group at distance k has ``factor`` d^k, which multiplies the rate.
         distances: Blocks between a parameter and the head, by name; 0 where it is not named.
+        scalar_rate: Multiplies ``factor`` for parameters of one number.
 
     Raises:
         ValueError: If there is nothing to train.
     """
     far = distances or {}
-    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[int, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            kind = (far.get(name, 0), not decays(name, parameter))
+            is_scalar = scalar_rate != 1.0 and parameter.numel() == 1
+            kind = (far.get(name, 0), not decays(name, parameter), is_scalar)
             groups.setdefault(kind, []).append(parameter)
     if not groups:
         raise ValueError("the network has no trainable parameter")
     return [
         {
-            "params": groups[distance, spared],
+            "params": groups[distance, spared, is_scalar],
             "weight_decay": 0.0 if spared else weight_decay,
-            "factor": layer_decay**distance,
+            "factor": layer_decay**distance * (scalar_rate if is_scalar else 1.0),
         }
-        for distance, spared in sorted(groups)
+        for distance, spared, is_scalar in sorted(groups)
     ]

@@ -28,8 +28,11 @@ class Strategy:
         averaging: How the weights of the steps are averaged; evaluations, and the weights that are
             kept, are then those of the average. None keeps the newest.
         layer_decay: d: a block that is the k-th before the head learns at d^k times the rate.
+        scalar_rate: Factor on the rate of parameters of one number, the biases and factors of Fixup
+            for example.
 
-    Source: layer_decay: Clark et al. (2020), ELECTRA; Bao et al. (2021), BEiT (fine-tuning).
+    Source: layer_decay: Clark et al. (2020), ELECTRA; Bao et al. (2021), BEiT (fine-tuning);
+    scalar_rate: Zhang et al. (2019), Fixup, whose authors take 0.1.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Strategy:
     label_smoothing: float = 0.0
     averaging: Averaging | None = None
     layer_decay: float = 1.0
+    scalar_rate: float = 1.0
 
     def __post_init__(self):
         if self.peak_lr <= 0:
@@ -58,6 +62,8 @@ class Strategy:
                 f"layer_decay must lie in (0, 1], got {self.layer_decay}; 1 gives every block"
                 " the same rate"
             )
+        if self.scalar_rate <= 0:
+            raise ValueError(f"scalar_rate must be positive, got {self.scalar_rate}")
 
     def build(self, module: nn.Module, distances: Mapping[str, int] | None = None) -> Optimizer:
         """Make the optimiser over the module's trainable parameters.
@@ -67,7 +73,11 @@ class Strategy:
             distances: Blocks between a parameter and the head, by name; for ``layer_decay``.
         """
         groups = decay_groups(
-            module, self.weight_decay, layer_decay=self.layer_decay, distances=distances
+            module,
+            self.weight_decay,
+            layer_decay=self.layer_decay,
+            distances=distances,
+            scalar_rate=self.scalar_rate,
         )
         return self.optimiser.build(groups, rate=self.peak_lr)
 

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from skipwise.data import Batch
 from skipwise.shapes import Outputs, Scalar
-from skipwise.tasks.task import Task, same_shape
+from skipwise.tasks.task import Task, ratios, same_shape
 
 BINS = 15  # of the calibration error
 
@@ -96,19 +96,9 @@ class Classification(Task):
         found["calibration_error"] = float(gaps.sum()) / count
         return found
 
-    def per_class(self, tally: Mapping[str, Tensor]) -> dict[str, Sequence[float]]:
-        """Give precision, recall, F1 and the number of examples of each class, in their order.
-
-        A ratio whose denominator is zero is zero, as in scikit-learn.
-        """
-        right, said, are = tally["right"], tally["said"], tally["are"]
-        ratios = {
-            "precision": right / said.clamp(min=1),
-            "recall": right / are.clamp(min=1),
-            "f1": 2 * right / (said + are).clamp(min=1),
-        }
-        counts = [int(n) for n in are.tolist()]
-        return {**{name: ratio.tolist() for name, ratio in ratios.items()}, "examples": counts}
+    def per_class(self, tally: Mapping[str, Tensor]) -> Mapping[str, Sequence[float]]:
+        """Give precision, recall, F1 and the number of examples of each class."""
+        return ratios(tally["right"], tally["said"], tally["are"])
 
     def _check(self, output: Outputs, batch: Batch) -> None:
         what = f"{len(batch)} examples of {self.classes} classes"

@@ -1,15 +1,15 @@
 """Any number of labels: a yes or no for each class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from skipwise.data import Batch
 from skipwise.shapes import Outputs, Scalar
-from skipwise.tasks.task import Task, same_shape
+from skipwise.tasks.task import Task, ratios, same_shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,23 +46,17 @@ class MultiLabel(Task):
         }
 
     def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
-        """Give F1, precision and recall as means over classes, exact matches, and the loss.
-
-        What has no denominator, the precision of a class that was never given for example, is 0.
-        """
-        both, given, true = tally["both"], tally["given"], tally["true"]
-        count = float(tally["count"])
-
-        def mean_ratio(above: Tensor, below: Tensor) -> float:
-            return float(torch.where(below > 0, above / below.clamp(min=1), 0.0).mean())
-
+        """Give F1, precision and recall as means over classes, exact matches, and the loss."""
+        count, columns = float(tally["count"]), self.per_class(tally)
         return {
-            "f1": mean_ratio(2 * both, given + true),
-            "precision": mean_ratio(both, given),
-            "recall": mean_ratio(both, true),
+            **{name: fmean(columns[name]) for name in ("f1", "precision", "recall")},
             "exact": float(tally["exact"]) / count,
             "loss": float(tally["loss"]) / count,
         }
+
+    def per_class(self, tally: Mapping[str, Tensor]) -> Mapping[str, Sequence[float]]:
+        """Give precision, recall, F1 and the number of examples of each class."""
+        return ratios(tally["both"], tally["given"], tally["true"])
 
     def _nats(self, output: Tensor, batch: Batch) -> Tensor:
         same_shape(

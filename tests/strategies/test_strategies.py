@@ -189,3 +189,13 @@ def test_the_rate_is_the_peak_times_the_factor():
 def test_bad_values_are_refused_in_a_sentence(make, words: str):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_scalars_learn_at_their_share_of_the_rate():
+    strategy = replace(strategies.sgd(), weight_decay=0.0, peak_lr=0.5, scalar_rate=0.1)
+    branch = nn.ParameterDict({"bias": nn.Parameter(torch.zeros(1)), "w": torch.zeros(2, 2)})
+    groups = strategy.build(branch).param_groups
+    factors = {p.numel(): group["factor"] for group in groups for p in group["params"]}
+    assert factors == {1: 0.1, 4: 1.0}
+    with pytest.raises(ValueError, match="scalar_rate must be positive"):
+        replace(strategy, scalar_rate=0.0)
