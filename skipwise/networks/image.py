@@ -116,17 +116,17 @@ def wide16_8() -> ResNet:
 
 
 def fixup20() -> ResNet:
-    """ResNet-20 without norms, started by Fixup: 0.27 million parameters; scalar_rate=0.1."""
+    """ResNet-20 without norms, started by Fixup: 0.27 million parameters; set clip_norm=1."""
     return _fixup("fixup20", 20)
 
 
 def fixup56() -> ResNet:
-    """ResNet-56 without norms, started by Fixup: 0.85 million parameters; scalar_rate=0.1."""
+    """ResNet-56 without norms, started by Fixup: 0.85 million parameters; set clip_norm=1."""
     return _fixup("fixup56", 56)
 
 
 def fixup110() -> ResNet:
-    """ResNet-110 without norms, started by Fixup: 1.7 million parameters; scalar_rate=0.1."""
+    """ResNet-110 without norms, started by Fixup: 1.7 million parameters; set clip_norm=1."""
     return _fixup("fixup110", 110)
 
 

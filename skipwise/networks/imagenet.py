@@ -87,7 +87,7 @@ def resnetv2_50() -> ResNet:
 
 
 def fixup_resnet50() -> ResNet:
-    """ResNet-50 without norms, started by Fixup: 25.5 million parameters; scalar_rate=0.1."""
+    """ResNet-50 without norms, started by Fixup: 25.5 million parameters; set clip_norm=1."""
     return replace(
         resnet50(),
         name="fixup_resnet50",
