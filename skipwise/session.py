@@ -165,7 +165,11 @@ class Session:
             self.best.since = 0
 
     def _ends_epoch(self, step: int) -> bool:
-        return math.floor(self.epoch(step) + 1e-9) > math.floor(self.epoch(step - 1) + 1e-9)
+        """Say whether to evaluate: each epoch, or so seldom that training sees as many examples."""
+        held, train = len(self.dataset.validation or ()), len(self.dataset.train)
+        every = max(math.ceil(held / train), 1)
+        now, before = (math.floor(self.epoch(s) / every + 1e-9) for s in (step, step - 1))
+        return now > before
 
     def _fit(self, step: Step) -> Iterator[NoteRecord]:
         if self.budget is None:

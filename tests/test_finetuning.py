@@ -251,7 +251,7 @@ def test_what_does_not_fit_is_refused_with_the_first_tensor_that_differs(trained
 
 
 def test_wrong_settings_of_fine_tuning_are_one_sentence(trained, high):
-    colour = np.zeros((20, 8, 8, 3), dtype=np.uint8)
+    colour = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
     np.savez("colour.npz", x=colour, y=np.arange(20) % 2)
     slow = replace(skipwise.momentum(), layer_decay=0.5)
     for words, told in (

@@ -17,10 +17,10 @@ import torch
 import skipwise
 from skipwise import strategies
 from skipwise.connections import ConnectionDescription, StochasticDepth
-from skipwise.data import Flip, PadCrop
+from skipwise.data import Arrays, Flip, PadCrop, Shares
 from skipwise.experiment import Experiment, compose
 from skipwise.networks import resnet20
-from skipwise.records import StepRecord, read_journal
+from skipwise.records import EvaluationRecord, StepRecord, read_journal
 from skipwise.runs import begin, experiment_of, go_on
 from skipwise.training import Step, load_checkpoint
 from skipwise.weights import read_tensors
@@ -285,3 +285,12 @@ def test_a_killed_run_resumes_exactly_and_a_signalled_one_says_how(tmp_path: Pat
             load_checkpoint(tmp_path / name / "last.ckpt"),
         )
         assert steps_in(tmp_path / name) == list(range(1, 121))
+
+
+def test_a_large_validation_part_is_looked_at_so_seldom_that_training_sees_as_many(tmp_path: Path):
+    data = Arrays(path=str(rings_file(tmp_path / "rings.npz")), shares=Shares(validation=0.7))
+    made = compose(data, NOISY, epochs=9, batch_size=32)[0]  # 57 to train, 135 held
+    finished(made, tmp_path / "a")
+    events = read_journal(tmp_path / "a" / "metrics.jsonl")
+    steps = [e.step for e in events if isinstance(e, EvaluationRecord) and e.part == "validation"]
+    assert [round(step * 32 / 57) for step in steps] == [3, 6, 9]

@@ -81,3 +81,15 @@ def test_augmented_runs_resume_exactly(words: str, tmp_path: Path):
 
     made, _ = experiment(tmp_path, augmentation=find_augmentation(f"alternating-flip,{words}"))
     assert_equal(finished(made, tmp_path / "a"), cut_and_resumed(made, tmp_path / "b", 6))
+
+
+def test_frozen_parts_of_an_average_keep_their_statistics():
+    data = rings()
+    run = build(compose("digits", SMALL, AVERAGING, steps=3, freeze=1)[0], data)[0]
+    for _ in train(run):
+        pass
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    after = run.evaluated().state_dict()
+    moved = {n for n, v in after.items() if n.endswith("running_mean") and not v.equal(before[n])}
+    assert not any(name.startswith(("stem", "trunk.blocks.0.")) for name in moved)
+    assert any(name.startswith("trunk.blocks.1.") for name in moved)
