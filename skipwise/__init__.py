@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         Projected,
         StochasticDepth,
     )
-    from skipwise.data import Arrays, Digits, FashionMNIST, Folder, Own
+    from skipwise.data import CIFAR, Arrays, Digits, FashionMNIST, Folder, Own, Parquet, Table
     from skipwise.experiment import Experiment
     from skipwise.networks import (
         Residual,
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
         measure_size,
         plain20,
         plain56,
+        resnet18,
         resnet20,
+        resnet50,
         resnet56,
         resnet110,
     )
@@ -38,11 +40,13 @@ HOMES = {
     "connections": (
         "Additive", "Highway", "Hyper", "Padded", "Plain", "Projected", "StochasticDepth",
     ),
-    "data": ("Arrays", "Digits", "FashionMNIST", "Folder", "Own"),
+    "data": (
+        "Arrays", "CIFAR", "Digits", "FashionMNIST", "Folder", "Own", "Parquet", "Table",
+    ),
     "experiment": ("Experiment",),
     "networks": (
         "ResNet", "Residual", "measure_size",
-        "plain20", "plain56", "resnet20", "resnet56", "resnet110",
+        "plain20", "plain56", "resnet18", "resnet20", "resnet50", "resnet56", "resnet110",
     ),
     "prediction": ("load",),
     "runs": ("resume", "train"),
@@ -51,6 +55,7 @@ HOMES = {
 _HOME = {name: home for home, names in HOMES.items() for name in names}
 
 __all__ = [
+    "CIFAR",
     "Additive",
     "Arrays",
     "Digits",
@@ -61,12 +66,14 @@ __all__ = [
     "Hyper",
     "Own",
     "Padded",
+    "Parquet",
     "Plain",
     "Projected",
     "ResNet",
     "Residual",
     "StochasticDepth",
     "Strategy",
+    "Table",
     "adam",
     "adamw",
     "load",
@@ -75,7 +82,9 @@ __all__ = [
     "nesterov",
     "plain20",
     "plain56",
+    "resnet18",
     "resnet20",
+    "resnet50",
     "resnet56",
     "resnet110",
     "resume",

@@ -26,7 +26,7 @@ from skipwise.weights import read_source
 
 CLASSES = ("AnnualCrop", "Forest", "Highway", "Residential", "River")
 RATES = {"from scratch": (0.1, 0.03), "fine-tuned": (0.1, 0.03, 0.01)}
-SIZES = (50, 1600)  # training examples a class
+SIZES = (200,)  # training examples a class
 HERE = Path(__file__).parent / "fine_tuning"
 
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("data", help="EuroSAT's folder with train.parquet and test.parquet")
     parser.add_argument("weights", help="ResNet-20's file of weights")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=100)
     words = parser.parse_args()
     lines = [
         f"ResNet-20 on five classes of EuroSAT at 32 pixels, {words.steps} updates of 128 examples"

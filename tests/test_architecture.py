@@ -78,7 +78,6 @@ MAY_IMPORT = {
         "description",
     },
     "__init__": {
-        "recipes",
         "connections",
         "data",
         "experiment",
