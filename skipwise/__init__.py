@@ -52,6 +52,7 @@ HOMES = {
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
 }  # fmt: skip
+PARTS = (*HOMES, "connections", "recipes", "tasks", "training", "weights")
 _HOME = {name: home for home, names in HOMES.items() for name in names}
 
 __all__ = [
@@ -94,6 +95,8 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    if name in PARTS:
+        return import_module(f"skipwise.{name}")
     if name not in _HOME:
         raise AttributeError(f"skipwise has no {name!r}")
     return vars(import_module(f"skipwise.{_HOME[name]}"))[name]

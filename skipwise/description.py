@@ -244,7 +244,8 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     if isinstance(description, Call):
         return dataclasses.replace(description, arguments={**description.arguments, path: value})
     if not dataclasses.is_dataclass(description) or isinstance(description, type):
-        raise ValueError(f"there is nothing to set at {path!r}: {description!r} has no fields")
+        hint = "; it is chosen by the data, so name it first" if description is None else ""
+        raise ValueError(f"there is nothing to set at {path!r} of {description!r}{hint}")
     known = [f.name for f in dataclasses.fields(description) if f.init]
     kind = type(description)
     if name not in known:
@@ -267,7 +268,9 @@ def _replace_in(members: tuple[Any, ...], name: str, rest: str, value: Any) -> t
         ValueError: If there is no such member, or no field is named.
     """
     kinds = [type(member).__name__ for member in members]
-    named = [n for n, kind in enumerate(kinds) if name.lower() in (kind.lower(), str(n))]
+    named = [
+        n for n, kind in enumerate(kinds) if name.lower().replace("-", "") in (kind.lower(), str(n))
+    ]
     if not named or not rest:
         raise ValueError(f"there is nothing to set at {name!r}{nearest(name, kinds)}")
     number = named[0]

@@ -45,7 +45,7 @@ from skipwise.networks import (
     resnet20,
 )
 from skipwise.randomness import seeded
-from skipwise.strategies import Strategy, nesterov
+from skipwise.strategies import Strategy, adam, finetuning, nesterov
 from skipwise.tasks import Classification, MultiLabel, Regression, Task, balanced
 from skipwise.training import PRECISIONS, Average, Run, autocast_type, choose_device, place_model
 
@@ -127,6 +127,10 @@ class Experiment:
                     "freeze must be a number of blocks, counted from the stem, or"
                     f" {TRUNK!r} for all but the head; got {self.freeze!r}"
                 )
+        kinds = [type(augmentation).__name__ for augmentation in self.augmentation or ()]
+        twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} stands twice in the augmentation, with the same draws")
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
@@ -167,6 +171,13 @@ def default_network(dataset: Dataset) -> NetworkDescription:
     if dataset.task == NUMBERS and dataset.ends.inputs == dataset.ends.outputs:
         return residual_linear() if flat else residual_convolutional()
     return mlp() if flat else resnet20()
+
+
+def default_strategy(dataset: Dataset, *, from_weights: bool) -> Strategy:
+    """Choose a strategy: a low rate where weights are there already, Adam for numbers."""
+    if from_weights:
+        return finetuning()
+    return adam() if dataset.task == NUMBERS else nesterov()
 
 
 def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) -> tuple[Run, Task]:
@@ -283,17 +294,34 @@ def compose(
         data: A description, a word as on the command line, or a map-style data set of the user's
             own.
         network: A description, or a function that makes a module; chosen by the data if None.
-        strategy: Nesterov's momentum if None.
+        strategy: Chosen by the task if None: see :func:`default_strategy`.
         allow: Packages outside ``skipwise`` that the card of a file of weights may name.
         **settings: Other fields of :class:`Experiment`. If no length is given: 10 epochs, or more
             on small data, so that there are at least 400 updates. With ``weights`` the file decides
             the network, if none is given, and the preprocessing.
 
     Raises:
-        TypeError: If ``network`` is neither, or there is no such setting.
+        TypeError: If ``network`` or ``strategy`` is of another kind, or a setting is unknown.
     """
     described = _described(data)
     dataset = described.load()
+    _check_kinds(network, strategy, settings)
+    if network is not None and not isinstance(network, NetworkDescription | Call):
+        network = Call(target=f"{network.__module__}:{network.__qualname__}")
+    if (path := settings.get("weights")) is not None:
+        network, settings["preprocessing"] = settle(path, dataset, network, allow=allow)
+        settings["weights"] = str(Path(path).absolute())
+    network = default_network(dataset) if network is None else network
+    if all(settings.get(name) is None for name in ("epochs", "steps", "seconds")):
+        size = min(settings.get("batch_size") or BATCH_SIZE, len(dataset.train))
+        settings["epochs"] = float(max(EPOCHS, math.ceil(STEPS * size / len(dataset.train))))
+    if strategy is None:
+        strategy = default_strategy(dataset, from_weights=settings.get("weights") is not None)
+    experiment = Experiment(data=described, network=network, strategy=strategy, **settings)
+    return experiment, dataset
+
+
+def _check_kinds(network: Any, strategy: Any, settings: Iterable[str]) -> None:
     known = [entry.name for entry in dataclasses.fields(Experiment)]
     for name in settings:
         if name not in known:
@@ -303,18 +331,11 @@ def compose(
             "network must be a description, skipwise.resnet20() for example, or a function that"
             f" makes the module, so that it can be rebuilt; got {type(network).__name__}"
         )
-    if network is not None and not isinstance(network, NetworkDescription | Call):
-        network = Call(target=f"{network.__module__}:{network.__qualname__}")
-    if (path := settings.get("weights")) is not None:
-        network, settings["preprocessing"] = settle(path, dataset, network, allow=allow)
-        settings["weights"] = str(path)
-    network = default_network(dataset) if network is None else network
-    if all(settings.get(name) is None for name in ("epochs", "steps", "seconds")):
-        size = min(settings.get("batch_size") or BATCH_SIZE, len(dataset.train))
-        settings["epochs"] = float(max(EPOCHS, math.ceil(STEPS * size / len(dataset.train))))
-    chosen = nesterov() if strategy is None else strategy
-    experiment = Experiment(data=described, network=network, strategy=chosen, **settings)
-    return experiment, dataset
+    if strategy is not None and not isinstance(strategy, Strategy):
+        raise TypeError(
+            "strategy must be a description, skipwise.momentum() for example; got"
+            f" {type(strategy).__name__}"
+        )
 
 
 def _described(data: Data | str | Any) -> Data:

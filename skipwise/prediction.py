@@ -104,6 +104,15 @@ class Predictor:
             raise ValueError(
                 f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])}"
             )
+        if (
+            raw.is_floating_point()
+            and self.preprocessing.size
+            and _are_shares(raw, self.preprocessing)
+        ):
+            raise ValueError(
+                "the pictures lie in 0 … 1, and the network was trained on 0 … 255; give uint8, or"
+                " multiply by 255"
+            )
         with torch.inference_mode():
             outputs = mean_over_views(self.model, self.preprocessing(raw), self.views)
             return outputs.float() * self.preprocessing.target_scale
@@ -123,7 +132,18 @@ class Predictor:
         return self._named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
 
     def predict_files(self, paths: Iterable[Path], *, batch_size: int = 64) -> Iterator[Prediction]:
-        """Predict picture files in batches, in their order.
+        """Predict the classes of picture files, in their order.
+
+        Raises:
+            ValueError: If the network does not read pictures, or a file is none; the file is named.
+        """
+        for files, outputs in self.outputs_of_files(paths, batch_size=batch_size):
+            yield from self._named(outputs, files)
+
+    def outputs_of_files(
+        self, paths: Iterable[Path], *, batch_size: int = 64
+    ) -> Iterator[tuple[list[str], Tensor]]:
+        """Yield the names of some picture files, in their order, and their raw outputs.
 
         Raises:
             ValueError: If the network does not read pictures, or a file is none; the file is named.
@@ -139,7 +159,7 @@ class Predictor:
                 read_picture(p, channels=self.preprocessing.channels, size=self.preprocessing.size)
                 for p in chunk
             )
-            yield from self._named(self.outputs(torch.stack(list(read))), [str(p) for p in chunk])
+            yield [str(p) for p in chunk], self.outputs(torch.stack(list(read)))
 
     def _named(self, outputs: Tensor, sources: list[str]) -> list[Prediction]:
         if self.card.task == NUMBERS:
@@ -160,6 +180,10 @@ class Predictor:
                 )
             )
         return found
+
+
+def _are_shares(pictures: Tensor, preprocessing: Preprocessing) -> bool:
+    return min(preprocessing.std) > 2 and 0 <= float(pictures.min()) <= float(pictures.max()) <= 1
 
 
 def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor:

@@ -129,7 +129,7 @@ def train(
     Args:
         data: A description, a word as on the command line, or a map-style data set of your own.
         network: A description, or a function that makes a module; chosen by the data if None.
-        strategy: How; Nesterov's momentum if None.
+        strategy: How; chosen by the task if None.
         out: The run's folder; the next free one below ``runs`` if None.
         quiet: Show no progress.
         **settings: Other fields of :class:`skipwise.Experiment`, ``epochs`` for example.

@@ -238,6 +238,7 @@ class Session:
             preprocessing=dataset.preprocessing,
             data=dataset.name,
             views=self.experiment.views,
+            digest=dataset.digest,
         )
         save_weights(self.folder / BEST, self.run.chosen, card)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skipwise.data import InMemory, Parquet
+from skipwise.data import Parquet, Stored
 from skipwise.runs import train
 from skipwise.strategies import nesterov
 from skipwise.weights import read_source
@@ -37,11 +37,11 @@ def subset(path: str, size: int, file: Path) -> Path:
     parts = {"": data.train, "_val": data.validation, "_test": data.test}
     arrays: dict[str, np.ndarray] = {"classes": np.array(CLASSES)}
     for suffix, part in parts.items():
-        assert isinstance(part, InMemory)
+        assert isinstance(part, Stored)
         most = size if suffix == "" else len(part)
         rows = [(part.targets == number).nonzero().flatten()[:most] for number in numbers]
         labels = [torch.full_like(found, n) for n, found in enumerate(rows)]
-        arrays[f"x{suffix}"] = part.inputs[torch.cat(rows)].numpy()
+        arrays[f"x{suffix}"] = part.gather(torch.cat(rows))[0].numpy()
         arrays[f"y{suffix}"] = torch.cat(labels).numpy()
     np.savez(file, allow_pickle=False, **arrays)
     return file

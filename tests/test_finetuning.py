@@ -71,7 +71,7 @@ def test_a_frozen_trunk_carries_over_to_digits_it_has_never_seen(trained, high):
     scores = []
     for weights in (trained, None):
         settings = {"weights": weights, "freeze": "trunk", "epochs": 10, "quiet": True}
-        record = skipwise.train(high, SMALL, **settings)
+        record = skipwise.train(high, SMALL, skipwise.nesterov(), **settings)
         assert record.test is not None
         scores.append(record.test.metrics["accuracy"])
     assert scores[0] > 0.55

@@ -71,6 +71,8 @@ def composed(
         if experiment.weights is not None and ("weights" in given or network is not None):
             taken, used = settle(experiment.weights, dataset, network, allow=chosen.allow)
             experiment = dataclasses.replace(experiment, network=taken, preprocessing=used)
+    if given.get("freeze") is not None and experiment.weights is None:
+        raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
     rest = [word for word in chosen.settings if not word.startswith("data.")]
     return apply_settings(experiment, rest), dataset
 

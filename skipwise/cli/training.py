@@ -69,7 +69,8 @@ def train(
             experiment.yaml that a run left.
         network: A name (skipwise list networks; plain_resnet50 is resnet50 without its skips),
             or package.module:function of your own; chosen by the data if left out.
-        strategy: A name (skipwise list strategies); nesterov if left out.
+        strategy: A name (skipwise list strategies); if left out nesterov, with --weights
+            finetuning, for numbers adam.
         recipe: All the choices of a recipe (skipwise list recipes); what else is given changes it.
         epochs: Length in passes over the training part; if no length is given 10, more on
             small data.
@@ -178,7 +179,7 @@ def resume(
     if not quiet:
         done = session.run.step >= session.run.steps
         state = (
-            "is finished; make it longer with --epochs"
+            f"is finished{', so --set has no effect' if set else ''}; make it longer with --epochs"
             if done
             else f"goes on from step {session.run.step}"
         )
@@ -222,9 +223,16 @@ def _introduce(session: Session) -> None:
         f"{experiment.network.name} ({parameters:,} parameters), {experiment.strategy.name},"
         f" seed {experiment.seed}, batches of {session.run.batches.size},"
         f" {numbers} on {session.run.batches.device.type}",
+        *_changes(session),
         f"run in {session.folder}",
     ]
     print("\n".join(lines), file=sys.stderr)
+
+
+def _changes(session: Session) -> list[str]:
+    batches = session.run.batches
+    changes = [*batches.single, *batches.mixing]
+    return [f"training pictures: {', '.join(map(repr, changes))}"] if changes else []
 
 
 def _finish(session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +64,11 @@ def evaluate(
         dataset = _fitted(find_data(data), predictor).load()
     elif experiment is not None:
         dataset = experiment.data.load()
+        if predictor.card.digest not in ("", dataset.digest):
+            raise ValueError(
+                f"the data of {run} changed since it was trained, so what is held out now may have"
+                " been trained on; give them back, or name the data to score them all"
+            )
     else:
         raise ValueError(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
@@ -72,13 +77,15 @@ def evaluate(
     if predictor.is_foreign:
         predictor, said = fit_to(predictor, run, dataset)
     _check(predictor, dataset)
-    part = part or ("train" if data is not None and dataset.test is None else "test")
+    whole = part is None and data is not None and dataset.test is None
+    part = part or ("train" if whole else "test")
     precision = "auto" if experiment is None else experiment.precision
-    record = _score(predictor, _part(dataset, part), part, precision=precision)
+    examples, called = _part(dataset, part), "all" if whole else part
+    record = _score(predictor, examples, called, precision=precision)
     if said:
         print(said, file=sys.stderr)
     if json:
-        named = {"examples": record.examples, "part": part, "run": str(run)}
+        named = {"examples": record.examples, "part": called, "run": str(run)}
         print_json({**record.metrics, **named, "per_class": _by_class(record, dataset.classes)})
     else:
         print("\n".join([in_words(record), *_table(_by_class(record, dataset.classes))]))
@@ -100,7 +107,7 @@ def predict(
         run: The run's folder, or a file of weights, ours or others'.
         files: Pictures, folders of them, or one file .npz with x.
         csv: Write a table: file, class, probability and the probability of every class; of a
-            regression, the row and its numbers.
+            regression, the file or row and its numbers.
         skip_bad: Leave out files that cannot be read, and say how many.
         views: Average the outputs over views of a picture: flip, crops or none; as in the
             training if left out.
@@ -122,9 +129,15 @@ def predict(
     if files[0].endswith(".npz") and len(files) == 1:
         rows = read_inputs(Path(files[0]))
         if predictor.card.task == NUMBERS:
-            _tell(_numbers(predictor.outputs(rows).flatten(1)), run, csv, as_json=json)
+            numbers = _numbers("row", range(len(rows)), predictor.outputs(rows))
+            _tell(numbers, run, csv, as_json=json)
             return
         found = predictor.predict(rows)
+    elif predictor.card.task == NUMBERS:
+        found = predictor.outputs_of_files(picture_files(files))
+        numbers = [row for some, outputs in found for row in _numbers("file", some, outputs)]
+        _tell(numbers, run, csv, as_json=json)
+        return
     elif skip_bad:
         found = list(skipping_bad(predictor, picture_files(files), skipped))
     else:
@@ -163,10 +176,10 @@ def _row(prediction: Prediction) -> dict[str, Any]:
     return {"file": prediction.source, **likeliest, "probabilities": prediction.probabilities}
 
 
-def _numbers(outputs: Tensor) -> list[dict[str, Any]]:
+def _numbers(what: str, sources: Iterable[Any], outputs: Tensor) -> list[dict[str, Any]]:
     return [
-        {"row": n, **{f"output_{k}": value for k, value in enumerate(row)}}
-        for n, row in enumerate(outputs.tolist())
+        {what: source, **{f"output_{k}": value for k, value in enumerate(row)}}
+        for source, row in zip(sources, outputs.flatten(1).tolist(), strict=True)
     ]
 
 

@@ -123,7 +123,9 @@ def find_augmentation(words: str) -> tuple[Any, ...]:
     if words == "none":
         return ()
     known = known_augmentations()
-    return tuple(_found(spelled(word), "augmentation", known) for word in words.split(","))
+    short = {name.replace("-", ""): name for name in known}  # cutmix is cut-mix
+    spelt = (spelled(word) for word in words.split(","))
+    return tuple(_found(short.get(w.replace("-", ""), w), "augmentation", known) for w in spelt)
 
 
 def known_augmentations() -> dict[str, Any]:

@@ -79,21 +79,21 @@ class InMemory(Stored):
 
     def __init__(self, inputs: Tensor, targets: Tensor, rows: Index | None = None):
         super().__init__(tuple(inputs.shape[1:]), targets)
-        self.inputs, self.rows = inputs, rows
+        self._inputs, self._rows = inputs, rows
 
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Index both tensors."""
-        rows = index if self.rows is None else self.rows[index]
-        return self.inputs[rows], self.targets[index]
+        rows = index if self._rows is None else self._rows[index]
+        return self._inputs[rows], self.targets[index]
 
     def subset(self, rows: Index) -> "InMemory":
         """Give some of the examples, without copying their inputs."""
-        whole = rows if self.rows is None else self.rows[rows]
-        return InMemory(self.inputs, self.targets[rows], whole)
+        whole = rows if self._rows is None else self._rows[rows]
+        return InMemory(self._inputs, self.targets[rows], whole)
 
     def sample(self, seed: int) -> Tensor:
         """Give all inputs."""
-        return self.inputs if self.rows is None else self.inputs[self.rows]
+        return self._inputs if self._rows is None else self._inputs[self._rows]
 
     def identity(self) -> tuple[Tensor | np.ndarray, ...]:
         """Give all inputs and targets."""

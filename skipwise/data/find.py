@@ -50,10 +50,11 @@ def find_data(word: str) -> Data:
     if word in NAMED:
         return NAMED[word]()
     path = Path(word).expanduser()
+    whole = str(path.absolute())  # a run is used from other folders too
     if path.is_dir():
-        return Parquet(path=str(path)) if parquet_files(path) else Folder(path=str(path))
+        return Parquet(path=whole) if parquet_files(path) else Folder(path=whole)
     if path.suffix in FILES:
-        return FILES[path.suffix](path=str(path))
+        return FILES[path.suffix](path=whole)
     if path.is_file():
         raise ValueError(
             f"{word} is a file of a kind that cannot be trained on;"

@@ -21,6 +21,12 @@ def nesterov() -> Strategy:
     )
 
 
+def finetuning() -> Strategy:
+    """Nesterov's momentum 0.9 with rate 0.01 and decay 1e-4, cosine: the default with --weights."""
+    rule = SGD(momentum=0.9, nesterov=True)
+    return Strategy(name="finetuning", optimiser=rule, peak_lr=0.01, weight_decay=1e-4)
+
+
 def adam() -> Strategy:
     """Adam with rate 1e-3 and no decay, cosine: the article's choice."""
     return Strategy(name="adam", optimiser=Adam(), peak_lr=1e-3)

@@ -37,6 +37,7 @@ class Card:
         preprocessing: Its plain description.
         data: Name of the data set.
         views: Plain description of the views over which outputs are averaged, or None.
+        digest: Hash of the data it was trained and tested on.
     """
 
     network: Mapping[str, Any]
@@ -47,6 +48,7 @@ class Card:
     preprocessing: Mapping[str, Any]
     data: str
     views: Mapping[str, Any] | None = None
+    digest: str = ""
 
 
 def card_of(
@@ -58,6 +60,7 @@ def card_of(
     preprocessing: Any,
     data: str,
     views: Any = None,
+    digest: str = "",
 ) -> Card:
     """Make the card of a network that was trained on some data."""
     return Card(
@@ -69,6 +72,7 @@ def card_of(
         preprocessing=to_plain(preprocessing),
         data=data,
         views=to_plain(views),
+        digest=digest,
     )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from skipwise.weights.file import BEST, read_tensors
 
+CHECKPOINT = b"skipwise checkpoint"
 TORCH = (".pth", ".pt", ".th", ".bin", ".ckpt")
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
 PREFIXES = ("module", "_orig_mod", "model", "network", "net", "backbone")
@@ -40,6 +41,9 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"{path} does not exist; weights are a file, or a run's folder")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty; it holds no weights")
+    with path.open("rb") as file:
+        if file.read(len(CHECKPOINT)) == CHECKPOINT:
+            raise ValueError(f"{path} is the checkpoint of a run; give the run's folder")
     metadata: dict[str, str] = {}
     if path.suffix == ".safetensors":
         found, metadata = read_tensors(path)

@@ -195,7 +195,7 @@ def test_a_folder_of_other_sizes_is_evaluated_whole_at_the_networks_size(capsys,
         Image.open(path).resize((30, 40)).save(path)
     code, out, err = call(capsys, "evaluate", "pets-run", pictures, "--json")
     assert code == 0, err
-    assert json.loads(out).items() >= {"examples": 40, "part": "train", "accuracy": 1.0}.items()
+    assert json.loads(out).items() >= {"examples": 40, "part": "all", "accuracy": 1.0}.items()
 
 
 def test_runs_that_begin_at_once_get_folders_of_their_own(tmp_path: Path):
@@ -228,3 +228,48 @@ def test_augmentations_views_and_class_weights_by_name(capsys, rings: str):
         scores[views] = json.loads(out)
     assert scores[()]["loss"] != scores["--views", "none"]["loss"]
     assert sum(row["examples"] for row in scores[()]["per_class"].values()) == 50
+
+
+def test_a_changed_folder_is_not_scored_as_if_its_test_part_were_the_same(capsys, pictures: str):
+    call(capsys, "train", pictures, "--steps", "2", "--out", "pets-run", *SMALL)
+    assert call(capsys, "evaluate", "pets-run")[0] == 0
+    next(Path(pictures).rglob("*.png")).unlink()
+    err = fails(capsys, "evaluate", "pets-run")
+    assert "what is held out now may have been trained on" in err
+    assert call(capsys, "evaluate", "pets-run", pictures)[0] == 0
+
+
+def test_a_run_is_used_from_another_folder(capsys, pictures: str, monkeypatch, tmp_path: Path):
+    name = Path(pictures).name
+    call(capsys, "train", name, "--steps", "2", "--out", "pets-run", *SMALL)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert call(capsys, "evaluate", str(tmp_path / "pets-run"))[0] == 0
+
+
+def test_numbers_are_predicted_for_picture_files(capsys, pictures: str, tmp_path: Path):
+    noise = np.random.default_rng(0)
+    x = noise.integers(0, 256, (60, 12, 12, 3), dtype=np.uint8)
+    np.savez("bright.npz", x=x, y=x.mean((1, 2, 3)) / 255)
+    code, _, err = call(
+        capsys, "train", "bright.npz", "--network", "resnet20", "--out", "run", *SMALL
+    )
+    assert code == 0, err
+    assert "adam" in Path("run/experiment.yaml").read_text()
+    code, out, err = call(capsys, "predict", "run", pictures, "--json")
+    assert code == 0, err
+    rows = json.loads(out)["predictions"]
+    assert len(rows) == 40
+    file = str(next(Path(pictures).rglob("*.png")))
+    wanted = load("run").outputs(
+        torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None]
+    )
+    assert {row["file"]: row["output_0"] for row in rows}[file] == pytest.approx(
+        float(wanted), abs=1e-5
+    )
+
+
+def test_pictures_in_0_to_1_are_refused_where_255_was_the_white(capsys, pictures: str):
+    call(capsys, "train", pictures, "--steps", "2", "--out", "run", *SMALL)
+    with pytest.raises(ValueError, match="lie in 0 … 1, and the network was trained on 0 … 255"):
+        load("run").predict(torch.rand(2, 3, 12, 12))

@@ -24,7 +24,8 @@ PARTS = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-LARGEST = 224
+LARGEST, MOST = 224, 4096  # a side of pictures: by itself, when asked for
+UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("bytes", 1))
 MEMORY_BYTES = 4 * 10**9
 T = TypeVar("T")
 
@@ -73,6 +74,8 @@ class Gallery(Data):
     def __post_init__(self):
         if len(self.size) not in (0, 2) or any(side < 1 for side in self.size):
             raise ValueError(f"size must be [height, width] in pixels, got {list(self.size)}")
+        if max(self.size, default=0) > MOST:
+            raise ValueError(f"size must be at most {MOST} pixels a side, got {list(self.size)}")
         if self.channels not in (0, 1, 3):
             raise ValueError(f"channels must be 1 or 3, or 0 to choose, got {self.channels}")
         if self.memory_bytes < 0:
@@ -170,9 +173,19 @@ def _skipped(listing: Listing, parts: dict[str, Stored]) -> tuple[str, ...]:
 def _as_it_goes(count: int, needed: int) -> tuple[str, ...]:
     sample = f"{SAMPLE:,} of the training pictures" if count > SAMPLE else "all training pictures"
     return (
-        f"{count:,} pictures need {needed / 1e9:.1f} GB, more than --memory: they are decoded as"
+        f"{count:,} pictures need {in_words(needed)}, more than --memory: they are decoded as"
         f" they are used; mean and standard deviation are those of {sample}",
     )
+
+
+def in_words(size: int) -> str:
+    """Write a number of bytes.
+
+    >>> in_words(1_500_000_000), in_words(30_000)
+    ('1.5 GB', '30.0 kB')
+    """
+    unit, factor = next((u, f) for u, f in UNITS if size >= f or f == 1)
+    return f"{size / factor:.1f} {unit}"
 
 
 def _choose(
