@@ -24,7 +24,8 @@ AVERAGED = replace(
 def fashion_mnist(data: Data) -> Experiment:
     """Small grey pictures: a ResNet-10 of width 32, 14 epochs.
 
-    ``skipwise train fashion-mnist --recipe fashion-mnist``
+    ``skipwise train fashion-mnist --recipe fashion-mnist``: 94.05 % test accuracy, mean of 3 seeds
+    (93.99, 94.06, 94.10). The three ran at once, each on one thread, in 56 minutes.
     """
     return Experiment(
         data=data,
@@ -39,7 +40,8 @@ def fashion_mnist(data: Data) -> Experiment:
 def cifar10(data: Data) -> Experiment:
     """Small colour pictures: a ResNet-10 of width 32, 24 epochs.
 
-    ``skipwise train cifar10 --recipe cifar10``
+    ``skipwise train cifar10_jpeg/ --recipe cifar10 --time 30m``: 88.14 % test accuracy on a JPEG
+    re-encoding of CIFAR-10 (one seed, 20 epochs fitted); the lossless pictures were not tried.
     """
     return Experiment(
         data=data,
@@ -54,7 +56,8 @@ def cifar10(data: Data) -> Experiment:
 def eurosat(data: Data) -> Experiment:
     """Pictures from above, 64 pixels: a ResNet-18 of width 32 behind the ImageNet stem, 30 epochs.
 
-    ``skipwise train eurosat_rgb/ --recipe eurosat``
+    ``skipwise train eurosat_rgb/ --recipe eurosat``: 97.41 % test accuracy in 29 minutes, beside
+    other work on the same cores (one seed; 80 % of the pictures for training and validation).
     """
     network = replace(resnet18(), name="resnet18_w32", width=32, stem=LargeStem())
     return Experiment(

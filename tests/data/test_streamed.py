@@ -70,7 +70,7 @@ def test_streaming_draws_no_random_number_of_the_caller(folder: Folder):
 
 def test_the_note_says_that_pictures_are_decoded_as_they_are_used(folder: Folder):
     notes = dataclasses.replace(folder, memory_bytes=0).load().notes
-    assert any("90 pictures need 8.6 kB, more than --memory" in note for note in notes)
+    assert any("90 pictures need 32.4 kB, more than --memory" in note for note in notes)
 
 
 def test_the_digest_of_a_streamed_set_sees_names_sizes_and_labels(folder: Folder):
