@@ -14,7 +14,6 @@ from typing import Any
 from torch import nn
 
 from skipwise.data import (
-    CLASSES,
     LABELS,
     NUMBERS,
     Augmentation,
@@ -46,7 +45,7 @@ from skipwise.networks import (
 )
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, adam, finetuning, nesterov
-from skipwise.tasks import Classification, MultiLabel, Regression, Task, balanced
+from skipwise.tasks import Classification, Task, balanced, plain_task
 from skipwise.training import PRECISIONS, Average, Run, autocast_type, choose_device, place_model
 
 EPOCHS, STEPS = 10, 400  # the default length: so many epochs, and at least so many updates
@@ -152,17 +151,16 @@ def task_of(dataset: Dataset, experiment: Experiment) -> Task:
         ValueError: If labels are to be smoothed or weighed where there are none.
     """
     smoothing = experiment.strategy.label_smoothing
-    if dataset.task == CLASSES:
+    task = plain_task(dataset.task, len(dataset.classes))
+    if isinstance(task, Classification):
         weights = balanced(dataset.counts) if experiment.class_weights else ()
-        return Classification(
-            classes=len(dataset.classes), label_smoothing=smoothing, weights=weights
-        )
+        return dataclasses.replace(task, label_smoothing=smoothing, weights=weights)
     what = "several labels" if dataset.task == LABELS else "numbers"
     if smoothing:
         raise ValueError(f"label_smoothing has no effect on {what}; set strategy.label_smoothing=0")
     if experiment.class_weights:
         raise ValueError(f"class weights have no effect on {what}; leave --class-weights out")
-    return MultiLabel(classes=len(dataset.classes)) if dataset.task == LABELS else Regression()
+    return task
 
 
 def default_network(dataset: Dataset) -> NetworkDescription:

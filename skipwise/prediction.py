@@ -13,13 +13,13 @@ from skipwise.data import (
     CLASSES,
     LABELS,
     NUMBERS,
-    SUFFIXES,
     Dataset,
     Preprocessing,
     UnreadablePicture,
     Views,
     imagenet_preprocessing,
     mean_over_views,
+    pictures_below,
     read_picture,
 )
 from skipwise.description import from_plain, to_plain
@@ -183,7 +183,8 @@ class Predictor:
 
 
 def _are_shares(pictures: Tensor, preprocessing: Preprocessing) -> bool:
-    return min(preprocessing.std) > 2 and 0 <= float(pictures.min()) <= float(pictures.max()) <= 1
+    low, high = float(pictures.min()), float(pictures.max())
+    return min(preprocessing.std) > 2 and 0 <= low <= high <= 1 and high > 0  # black is black
 
 
 def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor:
@@ -251,7 +252,9 @@ def fit_to(predictor: Predictor, path: Path, dataset: Dataset) -> tuple[Predicto
         preprocessing=to_plain(preprocessing),
     )
     taken = f"{path} has no card: its outputs are taken for the classes in their order; {said}"
-    return Predictor(predictor.model, fitted), taken
+    found = Predictor(predictor.model, fitted)
+    found.views = predictor.views
+    return found, taken
 
 
 def picture_files(words: Iterable[str]) -> list[Path]:
@@ -264,7 +267,7 @@ def picture_files(words: Iterable[str]) -> list[Path]:
     for word in words:
         path = Path(word)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            inside = list(pictures_below(path))
             if not inside:
                 raise ValueError(f"{path} holds no picture")
             found += inside

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from skipwise.connections import (
@@ -70,4 +71,13 @@ def rings_file(path: Path, examples: int = 240) -> Path:
     for row, label in enumerate(labels):
         pictures[row, label : label + 3, label : label + 3, label % 3] += 180
     np.savez(path, x=pictures.astype(np.uint8), y=labels)
+    return path
+
+
+def paint(
+    path: Path, colour: tuple[int, int, int] | int = (200, 10, 10), size: tuple[int, int] = (10, 8)
+) -> Path:
+    """Write a picture of one colour, grey if it is a number; ``size`` is width and height."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(path)
     return path

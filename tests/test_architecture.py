@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "connections": {"shapes", "layers", "randomness"},
     "branches": {"shapes", "layers"},
     "networks": {"connections", "branches", "layers", "shapes", "description"},
-    "data": {"randomness", "shapes", "description"},
+    "data": {"randomness", "shapes", "description", "files"},
     "tasks": {"data", "shapes"},
     "strategies": {"shapes", "description"},
     "training": {"data", "strategies", "randomness", "records", "files"},
@@ -92,6 +92,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 SIBLINGS = {
     ("connections/stochastic.py", "additive"),  # wraps the sum unless told otherwise
     ("strategies/named.py", "optimisers"),  # puts members together
+    ("tasks/named.py", "classification"),  # likewise
+    ("tasks/named.py", "multi_label"),
+    ("tasks/named.py", "regression"),
 }
 
 

@@ -20,7 +20,9 @@ def test_a_word_for_a_network_and_an_unknown_setting_are_refused():
 def test_objects_in_a_file_are_refused_without_advice_to_unpickle_them(tmp_path: Path):
     (tmp_path / "text.npz").write_text("hello")
     np.savez(tmp_path / "objects.npz", x=np.array([{}], dtype=object), y=np.array([0]))
-    for name in ("text", "objects"):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    for name in ("text", "objects", "one"):
         with pytest.raises(
             ValueError, match="it is no archive of plain arrays; write it with"
         ) as told:

@@ -70,7 +70,10 @@ def composed(
         dataset = described.load()
         if experiment.weights is not None and ("weights" in given or network is not None):
             taken, used = settle(experiment.weights, dataset, network, allow=chosen.allow)
-            experiment = dataclasses.replace(experiment, network=taken, preprocessing=used)
+            whole = str(Path(experiment.weights).absolute())
+            experiment = dataclasses.replace(
+                experiment, network=taken, preprocessing=used, weights=whole
+            )
     if given.get("freeze") is not None and experiment.weights is None:
         raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
     rest = [word for word in chosen.settings if not word.startswith("data.")]

@@ -28,7 +28,7 @@ from skipwise.prediction import Prediction, Predictor, fit_to, load, picture_fil
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
 from skipwise.runs import experiment_of
-from skipwise.tasks import Classification, MultiLabel, Regression
+from skipwise.tasks import plain_task
 from skipwise.training import autocast_type, choose_device, place_model
 from skipwise.training import evaluate as measure
 
@@ -254,14 +254,7 @@ def _score(
     predictor: Predictor, examples: Examples, part: str, *, precision: str
 ) -> EvaluationRecord:
     card, device = predictor.card, choose_device()
-    classes = len(card.classes)
-    task = (
-        Regression()
-        if card.task == NUMBERS
-        else MultiLabel(classes=classes)
-        if card.task == LABELS
-        else Classification(classes=classes)
-    )
+    task = plain_task(card.task, len(card.classes))
     model = place_model(predictor.model, device)
     autocast = autocast_type(precision, device, exact=card.task == NUMBERS)
     return measure(

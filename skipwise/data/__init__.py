@@ -48,6 +48,7 @@ from skipwise.data.sources import (
     Own,
     Parquet,
     Table,
+    pictures_below,
     read_inputs,
 )
 from skipwise.data.split import held_out
@@ -107,6 +108,7 @@ __all__ = [
     "imagenet_preprocessing",
     "in_order",
     "mean_over_views",
+    "pictures_below",
     "read_inputs",
     "read_picture",
 ]

@@ -8,6 +8,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -19,6 +20,7 @@ from skipwise.data.augmentations import Augmentation, Mixing
 from skipwise.data.preprocess import Preprocessing
 from skipwise.shapes import Ends, Index
 
+CACHE = Path("~/.cache/skipwise")  # where torchvision keeps what a user asks for by name
 CLASSES, LABELS, NUMBERS = "classification", "multi-label", "regression"
 
 

@@ -6,7 +6,8 @@ Imports data (the type Batch) and shapes.
 
 from skipwise.tasks.classification import Classification, balanced
 from skipwise.tasks.multi_label import MultiLabel
+from skipwise.tasks.named import plain_task
 from skipwise.tasks.regression import Regression
 from skipwise.tasks.task import Task
 
-__all__ = ["Classification", "MultiLabel", "Regression", "Task", "balanced"]
+__all__ = ["Classification", "MultiLabel", "Regression", "Task", "balanced", "plain_task"]

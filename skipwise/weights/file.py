@@ -76,16 +76,18 @@ def card_of(
     )
 
 
+def on_their_own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors to the CPU, each with a memory of its own, as files need them."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+
+
 def save_weights(path: Path, model: nn.Module, card: Card) -> None:
     """Write parameters and buffers with their card, whole or not at all.
 
     Raises:
         OSError: If the disk is full or read-only.
     """
-    tensors = {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in model.state_dict().items()
-    }
+    tensors = on_their_own(model.state_dict())
     card_text = json.dumps({"format": FORMAT, **vars(card)}, ensure_ascii=False)
     write_atomic(path, save(tensors, metadata={"skipwise": card_text}))
 

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from skipwise.files import read_arrays
 from skipwise.weights.file import BEST, read_tensors
 
 CHECKPOINT = b"skipwise checkpoint"
@@ -76,9 +75,8 @@ def _read_torch(path: Path) -> Any:
 
 def _read_numpy(path: Path) -> dict[str, Tensor]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, BadZipFile, EOFError, TypeError):
+        arrays = read_arrays(path)
+    except ValueError:
         raise ValueError(
             f"{path} cannot be read as weights: it is no archive of plain arrays, or damaged"
         ) from None

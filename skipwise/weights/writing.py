@@ -16,6 +16,7 @@ from skipwise.connections import AdditiveConnection, PaddedShortcut
 from skipwise.files import write_atomic
 from skipwise.layers import NormActivation
 from skipwise.networks import Network
+from skipwise.weights.file import on_their_own
 from skipwise.weights.names import (
     names_of_cifar,
     names_of_timm_v2,
@@ -48,10 +49,7 @@ def save_as(path: str | Path, network: nn.Module, library: str) -> None:
         "cifar": names_of_cifar,
     }[library](network)
     _check_formula(network, library)
-    tensors = {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in to_theirs(network, names).items()
-    }
+    tensors = on_their_own(to_theirs(network, names))
     if path.suffix == ".safetensors":
         write_atomic(path, save(tensors))
         return

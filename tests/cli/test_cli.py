@@ -273,3 +273,4 @@ def test_pictures_in_0_to_1_are_refused_where_255_was_the_white(capsys, pictures
     call(capsys, "train", pictures, "--steps", "2", "--out", "run", *SMALL)
     with pytest.raises(ValueError, match="lie in 0 … 1, and the network was trained on 0 … 255"):
         load("run").predict(torch.rand(2, 3, 12, 12))
+    assert load("run").predict(torch.zeros(1, 3, 12, 12))  # black is black in either

@@ -113,3 +113,14 @@ def test_wrong_weights_and_flags_are_one_sentence(capsys, shared, rings: str):
     assert not Path("runs").exists()
     told = fails(capsys, "evaluate", weights, rings)
     assert "outputs (10,), rings is classification with outputs (5,)" in told
+
+
+def test_views_are_shown_to_weights_of_others_too(capsys, shared: Path, ten: str):
+    scores = []
+    for views in ("none", "flip"):
+        code, out, err = call(
+            capsys, "evaluate", str(shared / WEIGHTS), ten, "--views", views, "--json"
+        )
+        assert code == 0, err
+        scores.append(json.loads(out)["loss"])
+    assert scores[0] != scores[1]

@@ -11,20 +11,7 @@ from PIL import Image
 from skipwise.data import Folder, Shares, Table, find_data, read_picture
 from skipwise.data.pictures import header
 from tests.cli.commands import fails
-
-
-def paint(path: Path, colour: tuple[int, int, int]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (10, 8), colour).save(path)
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for n in range(10):
-        paint(tmp_path / "set" / "cat" / f"{n}.png", (200, n, 10))
-        paint(tmp_path / "set" / "dog" / f"{n}.png", (20, n, 180))
-    return tmp_path / "set"
+from tests.references import paint
 
 
 def read(path: Path, channels: int = 3) -> list[int]:

@@ -10,23 +10,7 @@ from torch.utils.data import Dataset
 
 from skipwise.data import Arrays, Folder, Own, find_data, read_picture
 from skipwise.description import Call
-from tests.references import rings_file
-
-
-def paint(
-    path: Path, colour: tuple[int, int, int] | int = (200, 10, 10), size: tuple[int, int] = (10, 8)
-) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(path)
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for n in range(10):
-        paint(tmp_path / "set" / "cat" / f"{n}.png", (200, n, 10))
-        paint(tmp_path / "set" / "dog" / f"{n}.png", (20, n, 180))
-    return tmp_path / "set"
+from tests.references import paint, rings_file
 
 
 def test_a_folder_of_class_folders_is_read_pixel_by_pixel(folder: Path):

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from skipwise.data.assemble import Part, Shares, assemble
 from skipwise.data.dataset import Data, Dataset, as_column
+from skipwise.files import read_arrays
 
 INPUTS, TARGETS = ("x", "inputs", "images", "data", "X"), ("y", "targets", "labels", "label")
 PARTS = {
@@ -94,13 +94,10 @@ def _open(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise ValueError(f"{path} does not exist or is no file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, BadZipFile, EOFError, AttributeError) as error:
-        # numpy's own words on objects advise to unpickle them; ours must not.
-        reason = "it is no archive of plain arrays" if "pickle" in str(error) else error
+        return read_arrays(path)
+    except ValueError as error:
         raise ValueError(
-            f"{path} cannot be read as .npz: {reason}; write it with numpy.savez(path, x=…, y=…)"
+            f"{path} cannot be read as .npz: {error}; write it with numpy.savez(path, x=…, y=…)"
         ) from None
 
 

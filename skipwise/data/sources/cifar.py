@@ -3,16 +3,13 @@
 import contextlib
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from skipwise.data.assemble import Shares, assemble
-from skipwise.data.dataset import Data, Dataset
-
-CACHE = Path("~/.cache/skipwise")
+from skipwise.data.dataset import CACHE, Data, Dataset
 
 
 @final

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from skipwise.data.assemble import Shares, assemble
-from skipwise.data.dataset import Data, Dataset
+from skipwise.data.dataset import CACHE, Data, Dataset
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-CACHE = Path("~/.cache/skipwise")
 CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
