@@ -1,0 +1,50 @@
+"""A clock for long measurements: it can be halted, and does not count while the process is stopped."""
+
+import threading
+import time
+
+TICK, GAP = 0.05, 0.5
+
+
+class Clock:
+    """Seconds since it was started, without those in which it was halted or the process stopped.
+
+    A thread ticks; where two ticks lie further apart than ``GAP`` the process was suspended, and
+    the gap does not count. Processor seconds are those of all threads of the process.
+    """
+
+    def __init__(self):
+        self._began, self._lost = time.monotonic(), 0.0
+        self._processor = time.process_time()
+        self._halted: tuple[float, float, float] | None = None
+        threading.Thread(target=self._tick, daemon=True).start()
+
+    def _tick(self) -> None:
+        last = time.monotonic()
+        while True:
+            time.sleep(TICK)
+            now = time.monotonic()
+            if now - last > GAP:
+                self._lost += now - last - TICK
+            last = now
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that count."""
+        return time.monotonic() - self._began - self._lost
+
+    @property
+    def processor_seconds(self) -> float:
+        """Processor seconds that count."""
+        return time.process_time() - self._processor
+
+    def halt(self) -> None:
+        """Stop counting."""
+        self._halted = self.seconds, self._lost, self.processor_seconds
+
+    def go_on(self) -> None:
+        """Count again, from where it was halted."""
+        assert self._halted is not None
+        seconds, _, processor = self._halted
+        self._began, self._lost = time.monotonic() - seconds, 0.0
+        self._processor = time.process_time() - processor

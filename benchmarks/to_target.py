@@ -1,0 +1,242 @@
+"""Time to 90 % and to 92 % test accuracy on Fashion-MNIST: Skipwise against the ways of others.
+
+``python benchmarks/to_target.py`` trains every arm with every seed, each in a process of its own,
+one after the other (seed 0 of all arms first), and prints a table; ``--out`` keeps what was
+measured, and a second call goes on from there. The arms:
+
+* ``skipwise``: ``skipwise train fashion-mnist --target 0.92``. Its clock holds its evaluations on
+  validation data and its saves, and it trains on 55,000 pictures, since it keeps 5,000 for choices.
+* ``usual``: torchvision's ResNet-18, Adam at 1e-3, float32: ``baseline.py``. 60,000 pictures.
+* ``fastai``: ``vision_learner`` with ResNet-18 from scratch, its rate by ``lr_find``,
+  ``fit_one_cycle``, flips; channels last. Its bfloat16 is for CUDA only.
+* ``timm``: its ResNet-18, SGD with its script's rate for the batch, cosine with a warm-up of an
+  epoch, smoothing 0.1, flips, averaged weights (the better of both counts); bfloat16 and channels
+  last as its script does them.
+
+The clock starts when the data are in memory and the model is made, and does not count evaluations
+on the test part, which are taken after every epoch. fastai and timm are told their number of
+epochs beforehand, the smallest that reached 92 % in a trial.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from baseline import normalised, usual_loader, usual_model, usual_steps
+from clock import Clock
+from torch import Tensor, nn
+
+from skipwise.data import FashionMNIST
+
+TARGETS = (0.90, 0.92)
+BATCH, MOST_EPOCHS = 128, 8
+PEER_EPOCHS = {"fastai": 5, "timm": 6}
+Parts = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def pictures() -> Parts:
+    """Give the official parts: 60,000 to train on and 10,000 to test, uint8, with labels."""
+    data = FashionMNIST().load()
+    assert data.validation is not None
+    assert data.test is not None
+    parts = [part.gather(torch.arange(len(part))) for part in (data.train, data.validation)]
+    images, labels = (torch.cat(both) for both in zip(*parts, strict=True))
+    return images, labels, *data.test.gather(torch.arange(len(data.test)))
+
+
+def accuracy(model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
+    """Give the share of right answers in evaluation mode; the mode is put back."""
+    was = model.training
+    model.eval()
+    with torch.inference_mode():
+        right = sum(
+            int((model(x).argmax(1) == y).sum())
+            for x, y in zip(inputs.split(500), targets.split(500), strict=True)
+        )
+    model.train(was)
+    return right / len(targets)
+
+
+def usual(parts: Parts, clock: Clock) -> Iterator[float]:
+    """Train the usual way."""
+    images, labels, test, answers = parts
+    mixed = normalised(torch.cat([images, test]))
+    inputs, tests = mixed[: len(images)], mixed[len(images) :]
+    model = usual_model("resnet18", 1, 10)
+    loader = usual_loader(inputs, labels, batch=BATCH)
+    clock.__init__()
+    for step, _ in enumerate(usual_steps(model, loader), 1):
+        if step % len(loader) == 0:
+            clock.halt()
+            yield accuracy(model, tests, answers)
+            clock.go_on()
+
+
+def fastai(parts: Parts, clock: Clock) -> Iterator[float]:
+    """Train fastai's way."""
+    from fastai.vision import all as fast
+
+    images, labels, test, answers = parts
+    mean, deviation = images.float().div(255).mean(), images.float().div(255).std()
+
+    def pairs(inputs: Tensor, targets: Tensor) -> list:
+        floats = inputs.float() / 255
+        return [(fast.TensorImage(x), y) for x, y in zip(floats, targets, strict=True)]
+
+    steps = [fast.Flip(), fast.Normalize.from_stats([mean], [deviation], cuda=False)]
+    loaders = fast.DataLoaders.from_dsets(
+        pairs(images, labels), pairs(test, answers), bs=BATCH, num_workers=0, after_batch=steps
+    )
+    loaders.c, found = 10, list[float]()
+
+    class Watch(fast.Callback):
+        order = 99
+
+        def after_epoch(self):
+            clock.halt()
+            inputs = (test.float() / 255 - mean) / deviation
+            found.append(accuracy(self.learn.model, inputs, answers))
+            report(found[-1], clock)
+            clock.go_on()
+
+    learner = fast.vision_learner(
+        loaders, fast.resnet18, pretrained=False, n_in=1, loss_func=nn.CrossEntropyLoss(), n_out=10
+    )
+    learner.to_channelslast(use_amp=False)
+    clock.__init__()
+    with learner.no_bar(), learner.no_logging():
+        rate = learner.lr_find(show_plot=False).valley
+        learner.add_cb(Watch())
+        learner.fit_one_cycle(PEER_EPOCHS["fastai"], rate)
+    yield from ()
+
+
+def timm(parts: Parts, clock: Clock) -> Iterator[float]:
+    """Train timm's way."""
+    import timm as library
+    from timm.loss import LabelSmoothingCrossEntropy
+    from timm.optim import create_optimizer_v2
+    from timm.scheduler import create_scheduler_v2
+    from timm.utils import ModelEmaV3
+
+    images, labels, test, answers = parts
+    mixed = normalised(torch.cat([images, test]))
+    inputs, tests = mixed[: len(images)], mixed[len(images) :]
+    loader, epochs = usual_loader(inputs, labels, batch=BATCH), PEER_EPOCHS["timm"]
+    model = library.create_model("resnet18", num_classes=10, in_chans=1)
+    model = model.to(memory_format=torch.channels_last)
+    optimiser = create_optimizer_v2(model, opt="sgd", lr=0.05, weight_decay=2e-5, momentum=0.9)
+    scheduler, _ = create_scheduler_v2(
+        optimiser,
+        sched="cosine",
+        num_epochs=epochs,
+        warmup_epochs=1,
+        warmup_lr=1e-5,
+        step_on_epochs=False,
+        updates_per_epoch=len(loader),
+    )
+    average = ModelEmaV3(model, decay=0.998, use_warmup=True)
+    criterion, updates = LabelSmoothingCrossEntropy(0.1), 0
+    clock.__init__()
+    for _ in range(epochs):
+        model.train()
+        for x, y in loader:
+            flipped = torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(-1), x)
+            batch = flipped.contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = criterion(model(batch), y)
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            updates += 1
+            average.update(model, step=updates)
+            scheduler.step_update(num_updates=updates)
+        clock.halt()
+        yield max(accuracy(m, tests, answers) for m in (model, average.module))
+        clock.go_on()
+
+
+def report(score: float, clock: Clock) -> None:
+    """Print one point of an arm's curve, for the process above."""
+    point = {"accuracy": score, "seconds": clock.seconds, "processor": clock.processor_seconds}
+    print(json.dumps(point), flush=True)
+
+
+def ours(parts: Parts, clock: Clock) -> Iterator[float]:
+    """Train with Skipwise's default for a target."""
+    raise NotImplementedError
+
+
+ARMS = {"skipwise": ours, "usual": usual, "fastai": fastai, "timm": timm}
+
+
+def one(arm: str, seed: int) -> None:
+    """Train one arm with one seed, printing its curve; ends when the highest target is reached."""
+    torch.manual_seed(seed)
+    clock = Clock()
+    for epoch, score in enumerate(ARMS[arm](pictures(), clock), 1):
+        report(score, clock)
+        if score >= max(TARGETS) or epoch == MOST_EPOCHS:
+            break
+
+
+def reached(curve: list[dict[str, float]], target: float, unit: str) -> float:
+    """Give when a curve first reached a target; infinite where it did not."""
+    return next((point[unit] for point in curve if point["accuracy"] >= target), float("inf"))
+
+
+def table(curves: dict[str, list[dict[str, float]]]) -> str:
+    """Write medians and ranges over the seeds, and the ratios to Skipwise."""
+    lines = ["| arm | seeds | to | seconds, median (range) | processor seconds | times Skipwise |"]
+    lines.append("|---|---|---|---|---|---|")
+    for target in TARGETS:
+        medians = dict[str, float]()
+        for arm in ARMS:
+            own = [curve for key, curve in curves.items() if key.split()[0] == arm]
+            if not own:
+                continue
+            seconds = sorted(reached(curve, target, "seconds") for curve in own)
+            processor = statistics.median(reached(curve, target, "processor") for curve in own)
+            medians[arm] = statistics.median(seconds)
+            ratio = medians[arm] / medians.get("skipwise", float("nan"))
+            lines.append(
+                f"| {arm} | {len(own)} | {target:.0%} | {medians[arm]:.0f}"
+                f" ({seconds[0]:.0f} to {seconds[-1]:.0f}) | {processor:.0f} | {ratio:.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what is not there yet, and print the table."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--arms", default=",".join(ARMS))
+    words.add_argument("--seeds", type=int, default=3)
+    words.add_argument("--out", type=Path, default=Path("to_target.json"))
+    words.add_argument("--one", nargs=2, metavar=("ARM", "SEED"), help=argparse.SUPPRESS)
+    told = words.parse_args()
+    if told.one:
+        return one(told.one[0], int(told.one[1]))
+    curves = json.loads(told.out.read_text()) if told.out.exists() else {}
+    for seed in range(told.seeds):
+        for arm in told.arms.split(","):
+            key = f"{arm} {seed}"
+            if key in curves:
+                continue
+            command = [sys.executable, __file__, "--one", arm, str(seed)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            points = [line for line in done.stdout.splitlines() if line.startswith("{")]
+            curves[key] = [json.loads(line) for line in points]
+            told.out.write_text(json.dumps(curves, indent=1))
+            print(key, curves[key][-1] if curves[key] else "nothing", flush=True)
+    print(f"{torch.get_num_threads()} threads, {platform.processor() or platform.machine()}")
+    print(table(curves))
+
+
+if __name__ == "__main__":
+    main()
