@@ -1,4 +1,4 @@
-"""A clock for long measurements: it can be halted, and does not count while the process is stopped."""
+"""A clock for long measurements: it can be halted, and stands while the process is stopped."""
 
 import threading
 import time
@@ -14,10 +14,14 @@ class Clock:
     """
 
     def __init__(self):
+        self.restart()
+        threading.Thread(target=self._tick, daemon=True).start()
+
+    def restart(self) -> None:
+        """Begin at zero."""
         self._began, self._lost = time.monotonic(), 0.0
         self._processor = time.process_time()
-        self._halted: tuple[float, float, float] | None = None
-        threading.Thread(target=self._tick, daemon=True).start()
+        self._halted: tuple[float, float] | None = None
 
     def _tick(self) -> None:
         last = time.monotonic()
@@ -40,11 +44,11 @@ class Clock:
 
     def halt(self) -> None:
         """Stop counting."""
-        self._halted = self.seconds, self._lost, self.processor_seconds
+        self._halted = self.seconds, self.processor_seconds
 
     def go_on(self) -> None:
         """Count again, from where it was halted."""
         assert self._halted is not None
-        seconds, _, processor = self._halted
+        seconds, processor = self._halted
         self._began, self._lost = time.monotonic() - seconds, 0.0
         self._processor = time.process_time() - processor

@@ -24,8 +24,11 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from baseline import normalised, usual_loader, usual_model, usual_steps
@@ -33,10 +36,14 @@ from clock import Clock
 from torch import Tensor, nn
 
 from skipwise.data import FashionMNIST
+from skipwise.experiment import compose
+from skipwise.records import EvaluationRecord
+from skipwise.session import Session
+from skipwise.training import evaluate
 
 TARGETS = (0.90, 0.92)
 BATCH, MOST_EPOCHS = 128, 8
-PEER_EPOCHS = {"fastai": 5, "timm": 6}
+PEER_EPOCHS = {"fastai": 8, "timm": 6}
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -70,7 +77,7 @@ def usual(parts: Parts, clock: Clock) -> Iterator[float]:
     inputs, tests = mixed[: len(images)], mixed[len(images) :]
     model = usual_model("resnet18", 1, 10)
     loader = usual_loader(inputs, labels, batch=BATCH)
-    clock.__init__()
+    clock.restart()
     for step, _ in enumerate(usual_steps(model, loader), 1):
         if step % len(loader) == 0:
             clock.halt()
@@ -80,7 +87,7 @@ def usual(parts: Parts, clock: Clock) -> Iterator[float]:
 
 def fastai(parts: Parts, clock: Clock) -> Iterator[float]:
     """Train fastai's way."""
-    from fastai.vision import all as fast
+    fast: Any = import_module("fastai.vision.all")
 
     images, labels, test, answers = parts
     mean, deviation = images.float().div(255).mean(), images.float().div(255).std()
@@ -101,7 +108,7 @@ def fastai(parts: Parts, clock: Clock) -> Iterator[float]:
         def after_epoch(self):
             clock.halt()
             inputs = (test.float() / 255 - mean) / deviation
-            found.append(accuracy(self.learn.model, inputs, answers))
+            found.append(accuracy(learner.model, inputs, answers))
             report(found[-1], clock)
             clock.go_on()
 
@@ -109,7 +116,7 @@ def fastai(parts: Parts, clock: Clock) -> Iterator[float]:
         loaders, fast.resnet18, pretrained=False, n_in=1, loss_func=nn.CrossEntropyLoss(), n_out=10
     )
     learner.to_channelslast(use_amp=False)
-    clock.__init__()
+    clock.restart()
     with learner.no_bar(), learner.no_logging():
         rate = learner.lr_find(show_plot=False).valley
         learner.add_cb(Watch())
@@ -120,10 +127,10 @@ def fastai(parts: Parts, clock: Clock) -> Iterator[float]:
 def timm(parts: Parts, clock: Clock) -> Iterator[float]:
     """Train timm's way."""
     import timm as library
-    from timm.loss import LabelSmoothingCrossEntropy
-    from timm.optim import create_optimizer_v2
-    from timm.scheduler import create_scheduler_v2
-    from timm.utils import ModelEmaV3
+    from timm.loss.cross_entropy import LabelSmoothingCrossEntropy
+    from timm.optim._optim_factory import create_optimizer_v2
+    from timm.scheduler.scheduler_factory import create_scheduler_v2
+    from timm.utils.model_ema import ModelEmaV3
 
     images, labels, test, answers = parts
     mixed = normalised(torch.cat([images, test]))
@@ -141,9 +148,10 @@ def timm(parts: Parts, clock: Clock) -> Iterator[float]:
         step_on_epochs=False,
         updates_per_epoch=len(loader),
     )
+    assert scheduler is not None
     average = ModelEmaV3(model, decay=0.998, use_warmup=True)
     criterion, updates = LabelSmoothingCrossEntropy(0.1), 0
-    clock.__init__()
+    clock.restart()
     for _ in range(epochs):
         model.train()
         for x, y in loader:
@@ -168,12 +176,31 @@ def report(score: float, clock: Clock) -> None:
     print(json.dumps(point), flush=True)
 
 
-def ours(parts: Parts, clock: Clock) -> Iterator[float]:
+def ours(_: Parts, clock: Clock) -> Iterator[float]:
     """Train with Skipwise's default for a target."""
-    raise NotImplementedError
+    experiment, dataset = compose("fashion-mnist", target=max(TARGETS), seed=torch.initial_seed())
+    assert dataset.test is not None
+    clock.restart()
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session(experiment, dataset, Path(folder) / "run")
+        for event in session.events():
+            if not isinstance(event, EvaluationRecord) or event.part != "validation":
+                continue
+            clock.halt()
+            found = evaluate(
+                session.run.chosen,
+                dataset.test,
+                dataset.preprocessing,
+                session.task,
+                part="test",
+                autocast=session.run.autocast,
+                views=experiment.views,
+            )
+            yield found.metrics["accuracy"]
+            clock.go_on()
 
 
-ARMS = {"skipwise": ours, "usual": usual, "fastai": fastai, "timm": timm}
+ARMS = {"skipwise": ours, "timm": timm, "fastai": fastai, "usual": usual}
 
 
 def one(arm: str, seed: int) -> None:

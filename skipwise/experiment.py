@@ -26,6 +26,7 @@ from skipwise.data import (
     Views,
     find_data,
 )
+from skipwise.defaults import BATCH_SIZE, complete
 from skipwise.description import Call, from_plain, nearest, read_yaml
 from skipwise.finetuning import (
     TRUNK,
@@ -35,21 +36,12 @@ from skipwise.finetuning import (
     prepared,
     settle,
 )
-from skipwise.networks import (
-    NetworkDescription,
-    build_network,
-    mlp,
-    residual_convolutional,
-    residual_linear,
-    resnet20,
-)
+from skipwise.networks import NetworkDescription, build_network
 from skipwise.randomness import seeded
-from skipwise.strategies import Strategy, adam, finetuning, nesterov
+from skipwise.strategies import Strategy
 from skipwise.tasks import Classification, Task, balanced, plain_task
 from skipwise.training import PRECISIONS, Average, Run, autocast_type, choose_device, place_model
 
-EPOCHS, STEPS = 10, 400  # the default length: so many epochs, and at least so many updates
-BATCH_SIZE = 128
 UNFITTED_STEPS = 10_000  # of a run whose length is a time, until its first steps are measured
 
 
@@ -68,6 +60,8 @@ class Experiment:
         batch_size: Examples an update.
         parts: A batch is computed in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one; 0 never stops.
+        target: Stop where the metric on validation data reaches it; None never stops.
+        doublings: With a target, so many times the run may double to reach it.
         augmentation: Of training pictures; None takes what suits the data.
         class_weights: Whether rare classes weigh more in the loss, so that all have the same share.
         views: Over which views of a picture the outputs are averaged when the network is used.
@@ -89,6 +83,8 @@ class Experiment:
     batch_size: int = BATCH_SIZE
     parts: int = 1
     patience: int = 0
+    target: float | None = None
+    doublings: int = 0
     augmentation: tuple[Augmentation | Mixing, ...] | None = None
     class_weights: bool = False
     views: Views | None = None
@@ -114,10 +110,7 @@ class Experiment:
         for name, value in positive.items():
             if not value > 0 or not math.isfinite(value):
                 raise ValueError(f"{name} must be positive, got {value}")
-        if self.patience < 0:
-            raise ValueError(
-                f"patience must not be negative, got {self.patience}; 0 never stops early"
-            )
+        self._check_ends()
         if self.parts > self.batch_size:
             raise ValueError(f"a batch of {self.batch_size} cannot be cut into {self.parts} parts")
         if self.freeze is not None and self.freeze != TRUNK:
@@ -133,6 +126,19 @@ class Experiment:
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
+            )
+
+    def _check_ends(self):
+        if self.target is not None and not math.isfinite(self.target):
+            raise ValueError(f"target must be a finite number, got {self.target}")
+        if self.doublings < 0 or (self.doublings and self.target is None):
+            raise ValueError(
+                f"doublings are for a target and not negative; got {self.doublings} with target"
+                f" {self.target}"
+            )
+        if self.patience < 0:
+            raise ValueError(
+                f"patience must not be negative, got {self.patience}; 0 never stops early"
             )
 
     def planned_steps(self, examples: int) -> int:
@@ -161,21 +167,6 @@ def task_of(dataset: Dataset, experiment: Experiment) -> Task:
     if experiment.class_weights:
         raise ValueError(f"class weights have no effect on {what}; leave --class-weights out")
     return task
-
-
-def default_network(dataset: Dataset) -> NetworkDescription:
-    """Choose a network that suits the shapes of the data."""
-    flat = len(dataset.ends.inputs) == 1
-    if dataset.task == NUMBERS and dataset.ends.inputs == dataset.ends.outputs:
-        return residual_linear() if flat else residual_convolutional()
-    return mlp() if flat else resnet20()
-
-
-def default_strategy(dataset: Dataset, *, from_weights: bool) -> Strategy:
-    """Choose a strategy: a low rate where weights are there already, Adam for numbers."""
-    if from_weights:
-        return finetuning()
-    return adam() if dataset.task == NUMBERS else nesterov()
 
 
 def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) -> tuple[Run, Task]:
@@ -292,11 +283,11 @@ def compose(
         data: A description, a word as on the command line, or a map-style data set of the user's
             own.
         network: A description, or a function that makes a module; chosen by the data if None.
-        strategy: Chosen by the task if None: see :func:`default_strategy`.
+        strategy: Chosen by the task if None: see :mod:`skipwise.defaults`.
         allow: Packages outside ``skipwise`` that the card of a file of weights may name.
-        **settings: Other fields of :class:`Experiment`. If no length is given: 10 epochs, or more
-            on small data, so that there are at least 400 updates. With ``weights`` the file decides
-            the network, if none is given, and the preprocessing.
+        **settings: Other fields of :class:`Experiment`; see :mod:`skipwise.defaults` for what
+            stands in for those that are not given. With ``weights`` the file decides the network,
+            if none is given, and the preprocessing.
 
     Raises:
         TypeError: If ``network`` or ``strategy`` is of another kind, or a setting is unknown.
@@ -309,14 +300,9 @@ def compose(
     if (path := settings.get("weights")) is not None:
         network, settings["preprocessing"] = settle(path, dataset, network, allow=allow)
         settings["weights"] = str(Path(path).absolute())
-    network = default_network(dataset) if network is None else network
-    if all(settings.get(name) is None for name in ("epochs", "steps", "seconds")):
-        size = min(settings.get("batch_size") or BATCH_SIZE, len(dataset.train))
-        settings["epochs"] = float(max(EPOCHS, math.ceil(STEPS * size / len(dataset.train))))
-    if strategy is None:
-        strategy = default_strategy(dataset, from_weights=settings.get("weights") is not None)
-    experiment = Experiment(data=described, network=network, strategy=strategy, **settings)
-    return experiment, dataset
+    given = {name: value for name, value in settings.items() if value is not None}
+    chosen = {"network": network, "strategy": strategy, **given}
+    return Experiment(data=described, **complete(dataset, chosen)), dataset
 
 
 def _check_kinds(network: Any, strategy: Any, settings: Iterable[str]) -> None:

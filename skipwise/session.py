@@ -33,6 +33,7 @@ from skipwise.training import (
     Interrupted,
     Journal,
     Step,
+    Target,
     TimeBudget,
     caught_signals,
     evaluate,
@@ -74,6 +75,11 @@ class Session:
         self.dataset = prepared(dataset, experiment.preprocessing)
         self.best = Best(
             metric=self.task.best_metric, higher=self.task.higher, patience=experiment.patience
+        )
+        self.target = (
+            Target(value=experiment.target, higher=self.task.higher, doublings=experiment.doublings)
+            if experiment.target is not None
+            else None
         )
         self.budget = (
             TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
@@ -141,6 +147,7 @@ class Session:
             "run": self.run.state(),
             "best": self.best.state(),
             "budget": self.budget.state(time.perf_counter() - self._began) if self.budget else None,
+            "target": self.target.state() if self.target else None,
             "journal_bytes": self.journal.size,
             "seconds": self.elapsed,
             "data": self.dataset.digest,
@@ -158,6 +165,8 @@ class Session:
         self.run.restore(state["run"])
         self.best.restore(state["best"])
         self._spent = state["seconds"]
+        if self.target is not None and state.get("target"):
+            self.target.restore(state["target"])
         if self.budget is not None:
             self.budget.restore(state["budget"] or {"spent": self._spent, "last_fit": 0.0})
         if longer:
@@ -207,12 +216,26 @@ class Session:
                 raise Diverged(self.run.step, record.metrics["loss"])
             if self.best.improves(record):
                 self._save_best()
+            yield from self._aim(record.metrics[self.best.metric])
             if self.best.gives_up and self.run.step < self.run.steps:
                 self.run.steps = self.run.step
                 yield from self._note(
                     f"stopped early: {self.best.since} evaluations without a better one"
                 )
         self.save()
+
+    def _aim(self, value: float) -> Iterator[NoteRecord]:
+        """Make the run as long as its target asks."""
+        if self.target is None:
+            return
+        steps, asked = self.run.steps, f"the target {self.target.value:g} of {self.best.metric}"
+        self.run.steps = self.target.length(self.run.step, steps, now=value, best=self.best.value)
+        if self.target.is_reached(value):
+            yield from self._note(f"{asked} is reached after {self.elapsed:.1f} s")
+        elif self.run.steps > steps:
+            yield from self._note(f"{asked} is not reached: twice as long, {self.run.steps} steps")
+        elif self.run.step == steps:
+            yield from self._note(f"{asked} is not reached; the best is {self.best.value:.4f}")
 
     def _measure(self, model: torch.nn.Module, part: str) -> EvaluationRecord:
         examples = {"validation": self.dataset.validation, "test": self.dataset.test}[part]

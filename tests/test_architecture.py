@@ -35,7 +35,9 @@ MAY_IMPORT = {
         "files",
     },
     "finetuning": {"weights", "networks", "data", "shapes", "description"},
+    "defaults": {"networks", "data", "strategies"},
     "experiment": {
+        "defaults",
         "finetuning",
         "networks",
         "data",
@@ -92,6 +94,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 SIBLINGS = {
     ("connections/stochastic.py", "additive"),  # wraps the sum unless told otherwise
     ("strategies/named.py", "optimisers"),  # puts members together
+    ("strategies/named.py", "schedules"),
     ("tasks/named.py", "classification"),  # likewise
     ("tasks/named.py", "multi_label"),
     ("tasks/named.py", "regression"),

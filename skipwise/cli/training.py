@@ -29,7 +29,7 @@ from skipwise.runs import begin, go_on, record_of
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted
 
-CHANGEABLE = ("strategy", "patience", "precision", "save_seconds")
+CHANGEABLE = ("strategy", "patience", "target", "doublings", "precision", "save_seconds")
 
 
 def train(
@@ -46,6 +46,7 @@ def train(
     batch_size: Whole | None = None,
     parts: Whole | None = None,
     patience: Whole | None = None,
+    target: float | None = None,
     augment: str | None = None,
     class_weights: Flag = False,
     views: str | None = None,
@@ -81,6 +82,9 @@ def train(
         batch_size: Examples an update.
         parts: Compute each batch in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one.
+        target: Stop where validation reaches it, 0.92 of the examples right for example. What is
+            not chosen is chosen to be there soon: a small network, a high rate, 3 epochs, and
+            twice as many, again and again, while that helps; exit code 1 if it is not reached.
         augment: Changes of training pictures, in their order: pad-crop,flip,cutout,mixup (skipwise
             list augmentations), or none; what suits the data if left out.
         class_weights: Weigh rare classes more, so that all have the same share in the loss.
@@ -114,6 +118,7 @@ def train(
         "batch_size": batch_size,
         "parts": parts,
         "patience": patience,
+        "target": target,
         "augmentation": None if augment is None else find_augmentation(augment),
         "class_weights": class_weights or None,
         "views": None if views is None else find_views(views),
@@ -254,6 +259,8 @@ def _finish(session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, .
         print_json(as_object(record))
     else:
         print(in_words(record))
+    if session.target is not None and not session.target.is_reached(session.best.value):
+        leave(f"the target {session.target.value:g} was not reached", code=1)
 
 
 def _packages(experiment: Experiment, allow: tuple[str, ...]) -> list[str]:

@@ -18,6 +18,7 @@ from skipwise.networks.image import (
     preresnet110,
     preresnet164,
     preresnet1001,
+    resnet8_w32,
     resnet20,
     resnet32,
     resnet44,
@@ -56,7 +57,7 @@ from skipwise.networks.objective import (
 from skipwise.networks.residual import Residual
 from skipwise.networks.resnet import ResNet, initialise_he, plain_twin
 from skipwise.networks.size import Row, Size, measure_size
-from skipwise.networks.stem import AutoStem, LargeStem, SmallStem, StemDescription
+from skipwise.networks.stem import AutoStem, LargeStem, SmallStem, StemDescription, StridedStem
 from skipwise.networks.trunk import Block, Trunk, build_block, build_trunk
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "Size",
     "SmallStem",
     "StemDescription",
+    "StridedStem",
     "Trunk",
     "build_block",
     "build_network",
@@ -100,6 +102,7 @@ __all__ = [
     "residual_convolutional",
     "residual_linear",
     "residual_mlp",
+    "resnet8_w32",
     "resnet18",
     "resnet20",
     "resnet32",

@@ -6,7 +6,15 @@ Imports shapes and description.
 
 from skipwise.strategies.averaging import EMA, Averaging
 from skipwise.strategies.groups import decay_groups, decays
-from skipwise.strategies.named import adam, adamw, finetuning, momentum, nesterov, sgd
+from skipwise.strategies.named import (
+    adam,
+    adamw,
+    finetuning,
+    momentum,
+    nesterov,
+    nesterov_triangle,
+    sgd,
+)
 from skipwise.strategies.optimisers import SGD, Adam, AdamW, Optimiser
 from skipwise.strategies.schedules import Constant, Cosine, OneCycle, Schedule, Steps, WarmupLinear
 from skipwise.strategies.strategy import Strategy
@@ -32,5 +40,6 @@ __all__ = [
     "finetuning",
     "momentum",
     "nesterov",
+    "nesterov_triangle",
     "sgd",
 ]

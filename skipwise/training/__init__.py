@@ -21,6 +21,7 @@ from skipwise.training.journal import Journal
 from skipwise.training.loop import Step, train
 from skipwise.training.run import Diverged, Run
 from skipwise.training.signals import Interrupted, caught_signals
+from skipwise.training.target import Target
 
 __all__ = [
     "LAST",
@@ -34,6 +35,7 @@ __all__ = [
     "Journal",
     "Run",
     "Step",
+    "Target",
     "TimeBudget",
     "accumulate",
     "autocast_type",

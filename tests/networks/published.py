@@ -28,6 +28,7 @@ def _torchvision(parameters: int, giga_macs: float) -> Published:
 
 
 SMALL = {  # 3×32×32, ten classes, shortcut A where the paper has it
+    "resnet8_w32": Published(parameters=308_650, giga_macs=0.012),
     "resnet20": Published(parameters=269_722, giga_macs=0.041),
     "resnet32": Published(parameters=464_154),
     "resnet44": Published(parameters=658_586),

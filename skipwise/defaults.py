@@ -1,0 +1,72 @@
+"""What stands in for choices that a user does not make, read off the data.
+
+Without a target: ResNet-20, Nesterov's momentum, 10 epochs. With a target, ``--target 0.92``, the
+aim is to be there soon: a small residual network, a high rate that rises and falls in lines, 3
+epochs, and as many doublings as it takes. Rate, width and length were chosen on the validation part
+of Fashion-MNIST.
+"""
+
+import math
+from typing import Any
+
+from skipwise.data import LABELS, NUMBERS, AlternatingFlip, Dataset, Flip, Views
+from skipwise.networks import (
+    NetworkDescription,
+    mlp,
+    residual_convolutional,
+    residual_linear,
+    resnet8_w32,
+    resnet20,
+)
+from skipwise.strategies import Strategy, adam, finetuning, nesterov, nesterov_triangle
+
+EPOCHS, STEPS = 10, 400  # so many epochs, and at least so many updates
+TARGET_EPOCHS, TARGET_STEPS, DOUBLINGS = 3, 100, 5  # with a target
+BATCH_SIZE = 128
+
+
+def complete(dataset: Dataset, given: dict[str, Any]) -> dict[str, Any]:
+    """Give the fields of an experiment but its data.
+
+    Args:
+        dataset: The data, loaded.
+        given: What the user chose; ``network`` and ``strategy`` may be None.
+    """
+    soon = given.get("target") is not None
+    chosen = dict(given)
+    if chosen["network"] is None:
+        chosen["network"] = default_network(dataset, soon=soon)
+    if chosen["strategy"] is None:
+        chosen["strategy"] = default_strategy(
+            dataset, from_weights=given.get("weights") is not None, soon=soon
+        )
+    if not {"epochs", "steps", "seconds"} & chosen.keys():
+        size = min(chosen.get("batch_size", BATCH_SIZE), len(dataset.train))
+        epochs, steps = (TARGET_EPOCHS, TARGET_STEPS) if soon else (EPOCHS, STEPS)
+        chosen["epochs"] = float(max(epochs, math.ceil(steps * size / len(dataset.train))))
+        if soon:
+            chosen.setdefault("doublings", DOUBLINGS)
+    if soon and any(isinstance(a, Flip) for a in dataset.augmentation):
+        # Seen mirrored in turn, each picture is new twice; a few epochs need no other change of it.
+        chosen.setdefault("augmentation", (AlternatingFlip(),))
+        chosen.setdefault("views", Views())
+    return chosen
+
+
+def default_network(dataset: Dataset, *, soon: bool) -> NetworkDescription:
+    """Choose a network that suits the shapes of the data, a quick one if there is a target."""
+    flat = len(dataset.ends.inputs) == 1
+    if dataset.task == NUMBERS and dataset.ends.inputs == dataset.ends.outputs:
+        return residual_linear() if flat else residual_convolutional()
+    if flat:
+        return mlp()
+    return resnet8_w32() if soon and min(dataset.ends.inputs[1:]) >= 16 else resnet20()
+
+
+def default_strategy(dataset: Dataset, *, from_weights: bool, soon: bool) -> Strategy:
+    """Choose a strategy: a low rate where weights are there already, Adam for numbers."""
+    if from_weights:
+        return finetuning()
+    if dataset.task == NUMBERS:
+        return adam()
+    return nesterov_triangle() if soon and dataset.task != LABELS else nesterov()
