@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from skipwise.data import AlternatingFlip, Dataset, Flip, Views
-from skipwise.defaults import complete
+from skipwise.defaults import SMALL_FIRST, complete
 from skipwise.networks import mlp, resnet8_w32, resnet20
 from skipwise.shapes import Ends
 from skipwise.strategies import finetuning, momentum, nesterov, nesterov_triangle
@@ -34,7 +34,7 @@ def test_with_a_target_the_choices_are_quick_ones_that_may_double():
     chosen = complete(pictures(), {**NONE, "target": 0.9})
     assert (chosen["network"], chosen["strategy"]) == (resnet8_w32(), nesterov_triangle())
     assert (chosen["doublings"], chosen["views"]) == (5, Views())
-    assert chosen["augmentation"] == (AlternatingFlip(),)
+    assert chosen["augmentation"] == (AlternatingFlip(), SMALL_FIRST)
 
 
 def test_pictures_too_small_for_the_stride_keep_the_network_of_full_resolution():

@@ -83,7 +83,7 @@ def train(
         parts: Compute each batch in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one.
         target: Stop where validation reaches it, 0.92 of the examples right for example. What is
-            not chosen is chosen to be there soon: a small network, a high rate, 3 epochs, and
+            not chosen is chosen to be there soon: a small network, a high rate, 4 epochs, and
             twice as many, again and again, while that helps; exit code 1 if it is not reached.
         augment: Changes of training pictures, in their order: pad-crop,flip,cutout,mixup (skipwise
             list augmentations), or none; what suits the data if left out.
