@@ -2,8 +2,8 @@
 
 Without a target: ResNet-20, Nesterov's momentum, 10 epochs. With a target, ``--target 0.92``, the
 aim is to be there soon: a small residual network, a high rate that rises and falls in lines, 4
-epochs that begin with smaller pictures, and as many doublings as it takes. All were chosen on the validation part
-of Fashion-MNIST.
+epochs that begin with smaller pictures, and as many doublings as it takes. All were chosen on the
+validation part of Fashion-MNIST.
 """
 
 import math
