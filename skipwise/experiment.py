@@ -40,7 +40,15 @@ from skipwise.networks import NetworkDescription, build_network
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy
 from skipwise.tasks import Classification, Task, balanced, plain_task
-from skipwise.training import PRECISIONS, Average, Run, autocast_type, choose_device, place_model
+from skipwise.training import (
+    CHOICES,
+    PRECISIONS,
+    Average,
+    Run,
+    autocast_type,
+    choose_device,
+    place_model,
+)
 
 UNFITTED_STEPS = 10_000  # of a run whose length is a time, until its first steps are measured
 
@@ -67,6 +75,8 @@ class Experiment:
         views: Over which views of a picture the outputs are averaged when the network is used.
         precision: ``"auto"`` (bfloat16 where the hardware has it, float32 for regression),
             ``"float32"`` or ``"bfloat16"``.
+        compile: Whether torch.compile compiles the network: ``"on"``, ``"off"`` or ``"auto"`` (in a
+            long run, if that is measured to be faster).
         save_seconds: Longest time between two saves.
         weights: A file, or a run's folder, that the network begins from; None begins anew.
         freeze: What stays as it is: the stem and so many blocks, or ``"trunk"``, all but the head.
@@ -89,6 +99,7 @@ class Experiment:
     class_weights: bool = False
     views: Views | None = None
     precision: str = "auto"
+    compile: str = "auto"
     save_seconds: float = 60.0
     weights: str | None = None
     freeze: int | str | None = None
@@ -123,10 +134,10 @@ class Experiment:
         twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
         if twice is not None:
             raise ValueError(f"{twice} stands twice in the augmentation, with the same draws")
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
-            )
+        words = {"precision": (self.precision, PRECISIONS), "compile": (self.compile, CHOICES)}
+        for name, (word, choices) in words.items():
+            if word not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {word!r}")
 
     def _check_ends(self):
         if self.target is not None and not math.isfinite(self.target):

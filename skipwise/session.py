@@ -28,6 +28,7 @@ from skipwise.finetuning import prepared
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
 from skipwise.training import (
     Best,
+    Compiling,
     Cost,
     Diverged,
     Interrupted,
@@ -81,6 +82,7 @@ class Session:
             if experiment.target is not None
             else None
         )
+        self.compiling = Compiling(self.run, experiment.compile)
         self.budget = (
             TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
         )
@@ -119,9 +121,13 @@ class Session:
                 for text in self.run.notes:
                     yield from self._note(text)
                 self.save()  # a full disk shows before the work; a journal never lacks its save
+            for text in self.compiling.begin():
+                yield from self._note(text)
             for step in steps_of(self.run):
                 yield step
                 yield from self.journal.step(step)
+                for text in self.compiling.after(step):
+                    yield from self._note(text)
                 yield from self._fit(step)
                 if self._ends_epoch(step.step) or step.step == self.run.steps:
                     yield from self._evaluate()
@@ -147,6 +153,7 @@ class Session:
             "run": self.run.state(),
             "best": self.best.state(),
             "budget": self.budget.state(time.perf_counter() - self._began) if self.budget else None,
+            "compiling": self.compiling.state(),
             "target": self.target.state() if self.target else None,
             "journal_bytes": self.journal.size,
             "seconds": self.elapsed,
@@ -165,6 +172,7 @@ class Session:
         self.run.restore(state["run"])
         self.best.restore(state["best"])
         self._spent = state["seconds"]
+        self.compiling.restore(state.get("compiling", {"decided": False}))
         if self.target is not None and state.get("target"):
             self.target.restore(state["target"])
         if self.budget is not None:

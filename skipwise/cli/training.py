@@ -29,7 +29,7 @@ from skipwise.runs import begin, go_on, record_of
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted
 
-CHANGEABLE = ("strategy", "patience", "target", "doublings", "precision", "save_seconds")
+CHANGEABLE = ("strategy", "patience", "target", "doublings", "precision", "compile", "save_seconds")
 
 
 def train(
@@ -52,6 +52,7 @@ def train(
     views: str | None = None,
     weights: str | None = None,
     freeze: str | None = None,
+    compile: str | None = None,
     set: Words = (),
     out: Path | None = None,
     allow: Words = (),
@@ -94,6 +95,8 @@ def train(
             akamaster, or from a run's folder; it decides the network, unless one is named.
         freeze: Keep the stem and so many blocks as they are, or trunk: all but the head.
             Lower rates by depth: --set strategy.layer_decay=0.8.
+        compile: on, off, or auto: in a run of more than half an hour (5 minutes on a GPU) compile
+            the network, and stay with that if a step is then faster.
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
@@ -119,6 +122,7 @@ def train(
         "parts": parts,
         "patience": patience,
         "target": target,
+        "compile": compile,
         "augmentation": None if augment is None else find_augmentation(augment),
         "class_weights": class_weights or None,
         "views": None if views is None else find_views(views),

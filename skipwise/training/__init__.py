@@ -8,6 +8,7 @@ from skipwise.training.average import Average, with_own_statistics
 from skipwise.training.best import Best
 from skipwise.training.budget import Cost, TimeBudget
 from skipwise.training.checkpoint import LAST, load_checkpoint, newest_checkpoint, save_checkpoint
+from skipwise.training.compiling import CHOICES, Compiling
 from skipwise.training.device import (
     PRECISIONS,
     autocast_type,
@@ -24,10 +25,12 @@ from skipwise.training.signals import Interrupted, caught_signals
 from skipwise.training.target import Target
 
 __all__ = [
+    "CHOICES",
     "LAST",
     "PRECISIONS",
     "Average",
     "Best",
+    "Compiling",
     "Cost",
     "Diverged",
     "Gradient",

@@ -50,7 +50,7 @@ def accumulate(run: Run, batch: Batch) -> Tensor:
             examples(part.keys),
             torch.autocast(part.inputs.device.type, run.autocast, enabled=run.autocast is not None),
         ):
-            output = run.model(part.inputs)
+            output = run.forward(part.inputs)
         loss, weight = run.loss(output, part)
         (loss / len(batch)).backward()
         total, count = total + loss.detach(), count + weight

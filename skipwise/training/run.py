@@ -53,6 +53,7 @@ class Run:
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
         average: The averaged weights, if the strategy averages.
+        compiled: The model as it computes in training, if it was compiled.
         frozen: Parts that stay in evaluation mode, so that their statistics do not move.
         notes: What a reader should know of how the model began, one sentence each.
     """
@@ -69,8 +70,14 @@ class Run:
     rank: int = 0
     autocast: torch.dtype | None = None
     average: Average | None = None
+    compiled: Callable[[Tensor], Tensor] | None = None
     frozen: tuple[nn.Module, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """What computes the outputs in training."""
+        return self.model if self.compiled is None else self.compiled
 
     def begin_training(self) -> None:
         """Put the model into training mode, all but the frozen parts."""
