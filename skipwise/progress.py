@@ -16,18 +16,17 @@ LINE_SECONDS = 10.0
 
 def watch(session: Session, *, quiet: bool = False) -> None:
     """Run a session to its end, telling how it goes on standard error."""
+    for _ in session.events() if quiet else telling(session):
+        pass
+
+
+def telling(session: Session) -> Iterator[Event]:
+    """Yield a session's events, each after it was told."""
     console = Console(stderr=True)
-    events = session.events()
-    if quiet:
-        for _ in events:
-            pass
-    elif console.is_terminal:
-        _with_bar(session, events, console)
-    else:
-        _with_lines(session, events)
+    return _with_bar(session, console) if console.is_terminal else _with_lines(session)
 
 
-def _with_bar(session: Session, events: Iterator[Event], console: Console) -> None:
+def _with_bar(session: Session, console: Console) -> Iterator[Event]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -37,19 +36,20 @@ def _with_bar(session: Session, events: Iterator[Event], console: Console) -> No
     )
     with Progress(*columns, console=console, refresh_per_second=4) as progress:
         bar = progress.add_task("epoch 0", total=session.run.steps, completed=session.run.step)
-        for event in events:
+        for event in session.events():
             if isinstance(event, Step):
                 progress.update(bar, completed=event.step, total=session.run.steps)
             elif isinstance(event, StepRecord):
                 progress.update(bar, description=f"epoch {event.epoch:.2f} loss {event.loss:.3f}")
             else:
                 progress.console.print(in_words(event), highlight=False)
+            yield event
 
 
-def _with_lines(session: Session, events: Iterator[Event]) -> None:
+def _with_lines(session: Session) -> Iterator[Event]:
     spoke = began = time.perf_counter()
     first = session.run.step
-    for event in events:
+    for event in session.events():
         if isinstance(event, EvaluationRecord | NoteRecord):
             print(in_words(event), file=sys.stderr, flush=True)
         elif isinstance(event, StepRecord) and time.perf_counter() - spoke > LINE_SECONDS:
@@ -61,6 +61,7 @@ def _with_lines(session: Session, events: Iterator[Event]) -> None:
                 file=sys.stderr,
                 flush=True,
             )
+        yield event
 
 
 def in_words(event: EvaluationRecord | NoteRecord) -> str:
