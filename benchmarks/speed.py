@@ -1,10 +1,10 @@
 """Updates a second: Skipwise against training written the usual way, and where the gain is from.
 
-``python benchmarks/speed.py`` prints a table and writes ``speed.json``. Arms of one network take
-their steps in turn in one process, so that a machine that slows down slows all of them; figures are
-medians over the rounds with the interval that holds the median with 95 %, and ratios are taken
-round by round. The baseline is ``baseline.py`` with the best of 0, 1 and 2 loader workers. Each
-arm has one thing more than the arm before:
+``python benchmarks/speed.py`` prints a table and writes ``speed.json``. Every arm is a process of
+its own; those of a network take their steps in turn, so that a machine that slows down slows all of
+them. Figures are medians over the rounds with the interval that holds the median with 95 %, and
+ratios are taken round by round. The baseline is ``baseline.py`` with the best of 0, 1 and 2 loader
+workers. Each arm has one thing more than the arm before:
 
 * ``usual``: float32, contiguous, eager, torch's DataLoader, Adam, the loss read in every step
 * ``layout``: channels last
@@ -13,11 +13,12 @@ arm has one thing more than the arm before:
 * ``skipwise``: our network, loop, data path, fused Adam, journal and progress; eager
 
 and ``bare`` is our network with nothing but forward, backward and update on one batch, against
-which the loop's own cost is measured. Peak memory is that of a process for each.
+which the loop's own cost is measured. Peak memory is that of its process.
 """
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
@@ -43,7 +44,13 @@ from skipwise.progress import telling
 from skipwise.session import Session
 from skipwise.shapes import Ends
 from skipwise.strategies import adam
-from skipwise.training import Step, autocast_type, choose_device, place_model
+from skipwise.training import (
+    Step,
+    autocast_type,
+    choose_device,
+    keep_freed_memory,
+    place_model,
+)
 
 SETTINGS = {"resnet20": (32, 128), "resnet18": (224, 16), "resnet50": (224, 16)}  # side, batch
 CLASSES, BATCHES = 10, 40  # the data are so many batches long
@@ -114,6 +121,7 @@ def skipwise(name: str) -> Arm:
 
 def bare(name: str) -> Arm:
     """Forward, backward and update on one batch that is there already."""
+    keep_freed_memory()
     side, batch = SETTINGS[name]
     images, labels = (part[:batch] for part in pictures(side, batch))
     ends = Ends(inputs=(3, side, side), outputs=(CLASSES,))
@@ -139,15 +147,46 @@ ARMS: dict[str, Callable[[str], Arm]] = {
 }
 
 
-def in_turn(arms: dict[str, Arm], rounds: int, steps: int) -> dict[str, list[float]]:
+class Racer:
+    """An arm in a process of its own, which takes steps when it is told to."""
+
+    def __init__(self, name: str, arm: str, workers: int = 0):
+        command = [sys.executable, __file__, "--racer", name, arm, str(workers)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, steps: int) -> float:
+        """Have it take so many steps; give the seconds of one."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(steps, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+    def stop(self) -> float:
+        """End it, and give the peak of its memory in MiB."""
+        return float(self.process.communicate("0\n")[0])
+
+
+def race(name: str, arm: str, workers: int) -> None:
+    """Take steps as the numbers on standard input say, and print the seconds of one."""
+    steps_of = usual(name, workers) if arm == "usual" else ARMS[arm](name)
+    while count := int(input()):
+        began = time.perf_counter()
+        assert len(list(islice(steps_of, count))) == count
+        print((time.perf_counter() - began) / count, flush=True)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+    os._exit(0)  # arms go on for ever
+
+
+def in_turn(racers: dict[str, Racer], rounds: int, steps: int) -> dict[str, list[float]]:
     """Let every arm take its steps in turn; give seconds a step, round by round."""
-    found: dict[str, list[float]] = {name: [] for name in arms}
+    found: dict[str, list[float]] = {name: [] for name in racers}
     for number in range(rounds + 1):
-        for name, arm in arms.items():
-            began = time.perf_counter()
-            assert len(list(islice(arm, steps))) == steps
+        for name, racer in racers.items():
+            seconds = racer.ask(steps)
             if number:  # the first round warms up
-                found[name].append((time.perf_counter() - began) / steps)
+                found[name].append(seconds)
     return found
 
 
@@ -158,28 +197,18 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return statistics.median(ordered), ordered[low - 1], ordered[count - low]
 
 
-def peak_memory(name: str, arm: str) -> float:
-    """Give the peak memory of a process that takes ten steps of an arm, in MiB."""
-    command = [sys.executable, __file__, "--alone", name, arm]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout.split()[-1])
-
-
 def measure(name: str, told: argparse.Namespace) -> dict[str, Any]:
     """Measure all arms of a network."""
-    seconds: dict[int, float] = {}
-    for workers in (0, 1, 2):
-        trial = in_turn({"usual": usual(name, workers)}, 2, told.steps)
-        seconds[workers] = min(trial["usual"])
-    best = min(seconds, key=lambda workers: seconds[workers])
+    trials = {str(workers): Racer(name, "usual", workers) for workers in (0, 1, 2)}
+    found = in_turn(trials, 3, told.steps)
+    for racer in trials.values():
+        racer.stop()
+    best = int(min(found, key=lambda workers: statistics.median(found[workers])))
     chosen = [arm for arm in ARMS if told.compile or arm != "compile"]
-    arms = {arm: usual(name, best) if arm == "usual" else ARMS[arm](name) for arm in chosen}
-    found = in_turn(arms, told.rounds, told.steps)
-    return {
-        "workers": best,
-        "seconds": found,
-        "memory": {arm: peak_memory(name, arm) for arm in ("usual", "skipwise")},
-    }
+    racers = {arm: Racer(name, arm, best) for arm in chosen}
+    seconds = in_turn(racers, told.rounds, told.steps)
+    memory = {arm: racer.stop() for arm, racer in racers.items()}
+    return {"workers": best, "seconds": seconds, "memory": memory}
 
 
 def in_words(name: str, measured: dict[str, Any]) -> str:
@@ -216,13 +245,11 @@ def main() -> None:
     words.add_argument("--steps", type=int, default=4, help="of each arm in a round")
     words.add_argument("--compile", action="store_true", help="measure torch.compile as well")
     words.add_argument("--out", type=Path, default=Path("speed.json"))
-    words.add_argument("--alone", nargs=2, metavar=("NETWORK", "ARM"), help=argparse.SUPPRESS)
+    words.add_argument("--racer", nargs=3, help=argparse.SUPPRESS)
     told = words.parse_args()
-    if told.alone:
-        name, arm = told.alone
-        assert len(list(islice(ARMS[arm](name), 10))) == 10
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        return
+    if told.racer:
+        name, arm, workers = told.racer
+        return race(name, arm, int(workers))
     print(f"{torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}")
     results = {}
     for name in told.networks.split(","):

@@ -38,6 +38,7 @@ from skipwise.training import (
     TimeBudget,
     caught_signals,
     evaluate,
+    keep_freed_memory,
     save_checkpoint,
 )
 from skipwise.training import (
@@ -116,6 +117,7 @@ class Session:
             Interrupted: After a signal; the run is saved.
             Diverged: If the loss is not finite; the last good save stays.
         """
+        keep_freed_memory()
         with caught_signals() as signals, closing(self.journal), closing(self.run.batches):
             if self._is_new:
                 for text in self.run.notes:

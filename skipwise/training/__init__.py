@@ -14,6 +14,7 @@ from skipwise.training.device import (
     autocast_type,
     choose_device,
     has_fast_bfloat16,
+    keep_freed_memory,
     place_model,
 )
 from skipwise.training.evaluate import evaluate
@@ -46,6 +47,7 @@ __all__ = [
     "choose_device",
     "evaluate",
     "has_fast_bfloat16",
+    "keep_freed_memory",
     "load_checkpoint",
     "newest_checkpoint",
     "place_model",

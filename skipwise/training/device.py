@@ -1,5 +1,7 @@
 """Where and in which numbers a run computes."""
 
+import ctypes
+
 import torch
 from torch import nn
 
@@ -31,6 +33,21 @@ def autocast_type(
     """
     fast = precision == "auto" and not exact and has_fast_bfloat16(device)
     return torch.bfloat16 if fast or precision == "bfloat16" else None
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what is freed for what is asked for next, if it is glibc.
+
+    Otherwise it gives large tensors back to the system at once, and every step pays for new pages:
+    6 to 10 % of a step of ResNet-20 on two cores. The peak of memory stays what it is.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
+    mallopt(trim_threshold, 2**31 - 1)
 
 
 def place_model(model: nn.Module, device: torch.device) -> nn.Module:
