@@ -15,7 +15,14 @@ from skipwise.exports.folding import Folding, fold
 from skipwise.exports.program import Program
 from skipwise.exports.quantising import Loss, calibration_of, loss_of, quantise
 from skipwise.exports.target import ONNX, card_for, check_target, find_dataset, write_script
-from skipwise.exports.writing import capture, open_onnx, open_pt2, write_onnx, write_pt2
+from skipwise.exports.writing import (
+    capture,
+    not_followed,
+    open_onnx,
+    open_pt2,
+    write_onnx,
+    write_pt2,
+)
 from skipwise.files import write_atomic
 from skipwise.prediction import Predictor, load
 from skipwise.records import RunRecord
@@ -73,14 +80,11 @@ def export(
 ) -> Export:
     """Write a run's best weights as ONNX or for ``torch.export.load``, preprocessing included.
 
-    The file reads raw examples. Pictures are uint8 with channels last, as Pillow and numpy give
-    them, ``(batch, height, width, channels)``, grey or RGB; anything else is float32 in the shape
-    of the training. It gives probabilities (softmax; sigmoid for several labels), or the numbers
-    of a regression in their own units. Classes and all that is read and given stand in its
-    metadata. The input is called ``input``, the output ``output``; a batch may have any size.
-
-    It is compared with ``predict`` on 100 test examples, pictures from files, and put in its place
-    only if they agree.
+    Pictures are read as Pillow and numpy give them: uint8, ``(batch, height, width, channels)``,
+    grey or RGB; other examples as float32 in the shape of the training. Probabilities come out
+    (softmax; sigmoid for several labels), or the numbers of a regression in their units. The
+    metadata say all of it. The file is compared with ``predict`` on 100 test examples, pictures
+    from files, and put in its place only if they agree.
 
     Args:
         run: The run's folder, its record, or a file of weights, ours or others'.
@@ -106,19 +110,29 @@ def export(
     dataset, notes = find_dataset(predictor, run, data, allow=allow)
     if int8 and dataset is None:
         raise ValueError(f"name data with --data to measure what eight bits lose: {notes[0]}")
+    if resize:
+        notes = (*notes, OTHER_ORDER)
+    options = {"resize": resize, "int8": int8, "calibrate": calibrate, "notes": notes}
+    return _exported(predictor, dataset, path, **options)
+
+
+def _exported(
+    predictor: Predictor,
+    dataset: Dataset | None,
+    path: Path,
+    *,
+    resize: bool,
+    int8: bool,
+    calibrate: bool,
+    notes: tuple[str, ...],
+) -> Export:
     pictures = reads_pictures(predictor, dataset)
     if resize and not pictures:
-        raise ValueError(f"only pictures are resized, and {run} reads {predictor.card.inputs}")
+        raise ValueError(
+            f"only pictures are resized, and the network reads arrays {predictor.card.inputs}"
+        )
     card = card_for(predictor, pictures=pictures, resize=resize)
-    network, folding = _folded(predictor)
-    program = Program(
-        network,
-        predictor.preprocessing,
-        task=predictor.card.task,
-        views=predictor.views,
-        pictures=pictures,
-        resize=resize,
-    ).eval()
+    program, folding = _program(predictor, pictures=pictures, resize=resize)
     with TemporaryDirectory() as folder:
         made = Path(folder) / f"float32{path.suffix}"
         compute = _written(program, _example(predictor, pictures=pictures), made, card)
@@ -138,7 +152,7 @@ def export(
         folding=folding,
         loss=loss,
         script=write_script(path) if path.suffix == ONNX and pictures else None,
-        notes=(*notes, OTHER_ORDER) if resize else notes,
+        notes=notes,
     )
 
 
@@ -163,9 +177,21 @@ def _written(program: nn.Module, example: Tensor, path: Path, card: dict[str, An
     return open_pt2(path)
 
 
-def _folded(predictor: Predictor) -> tuple[nn.Module, Folding]:
+def _program(predictor: Predictor, *, pictures: bool, resize: bool) -> tuple[nn.Module, Folding]:
     raw = _example(predictor, pictures=False)
-    return fold(predictor.model, predictor.preprocessing(raw))
+    try:
+        network, folding = fold(predictor.model, predictor.preprocessing(raw))
+    except Exception as error:
+        raise ValueError(not_followed(error)) from None
+    program = Program(
+        network,
+        predictor.preprocessing,
+        task=predictor.card.task,
+        views=predictor.views,
+        pictures=pictures,
+        resize=resize,
+    )
+    return program.eval(), folding
 
 
 def _example(predictor: Predictor, *, pictures: bool) -> Tensor:

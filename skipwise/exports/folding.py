@@ -3,7 +3,8 @@
 In evaluation ``N(W·x + b) = s·W·x + s·(b − μ) + β`` with ``s = γ/√(σ² + ε)``: the norm is a factor
 and an offset per channel, which the layer before it takes in. That needs the norm to stand right
 behind the layer and to be alone in reading it. So every norm of a post-activation network (v1)
-folds; of a pre-activation one (v2) those that read the stream stay, since a sum stands before them.
+folds; of a pre-activation one (v2) those that read the stream stay, since a sum stands before
+them.
 """
 
 from copy import deepcopy
@@ -57,15 +58,16 @@ def fold(model: nn.Module, example: Tensor) -> tuple[nn.Module, Folding]:
     Returns:
         The copy, and what was folded.
     """
-    given, model = model, deepcopy(model).eval()
+    model = deepcopy(model).eval()
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     if not norms:
         return model, Folding(folded=0, kept=0)
     pairs = _pairs(torch.export.export(model, (example,)), model)
-    for layer, norm in pairs:
-        _fuse(model, layer, norm)
     with torch.no_grad():
-        difference = float((model(example) - given(example)).abs().max())
+        before = model(example)
+        for layer, norm in pairs:
+            _fuse(model, layer, norm)
+        difference = float((model(example) - before).abs().max())
     kept = len(norms) - len(pairs)
     return model, Folding(folded=len(pairs), kept=kept, difference=difference)
 

@@ -51,7 +51,7 @@ def main(model, *files):
     session, card = load(model)
     for path in files:
         (found,) = session.run(None, {"input": read(path, card)})
-        print(f"{path:<{max(map(len, files))}}  {words(found[0], card)}")
+        print(f"{path:<{max(map(len, files))}}  {words(np.asarray(found)[0], card)}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Weights and activations in eight bits, and what of the accuracy is lost by it.
 
 Dynamic quantisation stores the weights in eight bits and finds the range of every activation as it
-computes: the file shrinks to about a third, but onnxruntime's convolutions of this kind are slower
-than those in float32. Static quantisation takes the ranges from training examples beforehand; its
+computes, over the whole batch, so what is said of a picture depends a little on the others. The
+file shrinks to about a third, but onnxruntime's convolutions of this kind are slower than those in
+float32. Static quantisation takes the ranges from training examples beforehand; its
 convolutions are faster than float32, and it loses somewhat more.
 """
 
@@ -31,7 +32,7 @@ class Loss:
         before: In float32.
         after: In eight bits.
         examples: Their number.
-        part: Which part.
+        part: Which part, in batches of 64.
         bytes_before: Size of the file in float32.
         bytes_after: In eight bits.
     """

@@ -93,8 +93,6 @@ def card_for(predictor: Predictor, *, pictures: bool, resize: bool) -> dict[str,
 
     ``channels`` is 0 where it reads no pictures, ``size`` is empty where it reads any size.
     """
-    from skipwise import __version__
-
     card = predictor.card
     channels = predictor.preprocessing.channels if pictures else 0
     size = list(predictor.preprocessing.size) if pictures and not resize else []
@@ -113,5 +111,4 @@ def card_for(predictor: Predictor, *, pictures: bool, resize: bool) -> dict[str,
         "size": size,
         "data": card.data,
         "network": str(card.network.get("name", card.network.get("is", ""))),
-        "version": __version__,
     }

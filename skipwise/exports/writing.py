@@ -54,12 +54,17 @@ def capture(program: nn.Module, example: Tensor, *, any_size: bool) -> ExportedP
         with quiet(), torch.no_grad():
             return torch.export.export(program, (example,), dynamic_shapes=(axes,))
     except Exception as error:  # torch.export has no error class of its own
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        raise ValueError(
-            f"this network cannot be exported, for torch.export cannot follow it:"
-            f" {type(error).__name__}: {reason[:200]}; its forward must do the same whatever the"
-            " values and the number of examples are"
-        ) from None
+        raise ValueError(not_followed(error)) from None
+
+
+def not_followed(error: Exception) -> str:
+    """Say in a sentence why ``torch.export`` could not follow a network."""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return (
+        "this network cannot be exported, for torch.export cannot follow it:"
+        f" {type(error).__name__}: {reason[:200]}; its forward must do the same whatever the"
+        " values and the number of examples are"
+    )
 
 
 def write_onnx(captured: ExportedProgram, path: Path, card: Mapping[str, Any]) -> None:
