@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from skipwise.data import CIFAR, Arrays, Digits, FashionMNIST, Folder, Own, Parquet, Table
     from skipwise.experiment import Experiment
+    from skipwise.exports import export
     from skipwise.networks import (
         Residual,
         ResNet,
@@ -44,6 +45,7 @@ HOMES = {
         "Arrays", "CIFAR", "Digits", "FashionMNIST", "Folder", "Own", "Parquet", "Table",
     ),
     "experiment": ("Experiment",),
+    "exports": ("export",),
     "networks": (
         "ResNet", "Residual", "measure_size",
         "plain20", "plain56", "resnet18", "resnet20", "resnet50", "resnet56", "resnet110",
@@ -77,6 +79,7 @@ __all__ = [
     "Table",
     "adam",
     "adamw",
+    "export",
     "load",
     "measure_size",
     "momentum",

@@ -13,8 +13,13 @@ from skipwise.data import (
     CLASSES,
     LABELS,
     NUMBERS,
+    Arrays,
+    Data,
     Dataset,
+    Gallery,
+    Own,
     Preprocessing,
+    Shares,
     UnreadablePicture,
     Views,
     imagenet_preprocessing,
@@ -255,6 +260,41 @@ def fit_to(predictor: Predictor, path: Path, dataset: Dataset) -> tuple[Predicto
     found = Predictor(predictor.model, fitted)
     found.views = predictor.views
     return found, taken
+
+
+def brought_to(predictor: Predictor, data: Data) -> Data:
+    """Hold nothing out of data that are only looked at; bring pictures to the network's size."""
+    if isinstance(data, Gallery | Arrays | Own):
+        data = replace(data, shares=Shares(validation=0.0, test=0.0))
+    if isinstance(data, Gallery):
+        wanted = predictor.preprocessing
+        several = predictor.card.task == LABELS
+        data = replace(data, size=wanted.size, channels=wanted.channels, multi_label=several)
+    return data
+
+
+def check_fits(predictor: Predictor, dataset: Dataset) -> None:
+    """Refuse data of another task, shape or classes than the network's.
+
+    Raises:
+        ValueError: With what differs.
+    """
+    card = predictor.card
+    if dataset.task != card.task or tuple(dataset.ends.outputs) != tuple(card.outputs):
+        raise ValueError(
+            f"the network was trained for {card.task} with outputs {card.outputs},"
+            f" {dataset.name} is {dataset.task} with outputs {dataset.ends.outputs}"
+        )
+    if not predictor.reads(dataset.ends.inputs):
+        raise ValueError(
+            f"the network reads examples of shape {card.inputs},"
+            f" {dataset.name} has {dataset.ends.inputs}"
+        )
+    if card.task != NUMBERS and dataset.classes != tuple(card.classes):
+        raise ValueError(
+            f"the classes differ: the network knows {card.classes},"
+            f" {dataset.name} has {dataset.classes}"
+        )
 
 
 def picture_files(words: Iterable[str]) -> list[Path]:

@@ -60,6 +60,7 @@ MAY_IMPORT = {
     "progress": {"session", "training", "records"},
     "runs": {"progress", "session", "experiment", "data", "training", "records"},
     "prediction": {"finetuning", "weights", "data", "records", "description"},
+    "exports": {"runs", "prediction", "data", "layers", "records", "files"},
     "recipes": {"experiment", "networks", "strategies", "data"},
     "cli": {
         "recipes",
@@ -69,6 +70,7 @@ MAY_IMPORT = {
         "experiment",
         "finetuning",
         "prediction",
+        "exports",
         "training",
         "tasks",
         "strategies",
@@ -83,6 +85,7 @@ MAY_IMPORT = {
         "connections",
         "data",
         "experiment",
+        "exports",
         "networks",
         "prediction",
         "runs",
@@ -196,6 +199,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "tasks",
         "strategies",
         "training",
+        "exports",
     ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:

@@ -24,6 +24,7 @@ COMMANDS = (
     ("resume", "training:resume", "Go on with a run, or make it longer."),
     ("evaluate", "using:evaluate", "Score a run on its test part or on other data."),
     ("predict", "using:predict", "Predict the classes of picture files."),
+    ("export", "exporting:export_run", "Write a run as one file that works alone: ONNX, or .pt2."),
     (
         "list",
         "showing:list_names",

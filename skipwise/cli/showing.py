@@ -30,6 +30,9 @@ PACKAGES = (
     "cyclopts",
     "rich",
     "pyarrow",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
 )
 
 

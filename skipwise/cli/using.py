@@ -1,7 +1,6 @@
 """``evaluate`` and ``predict``."""
 
 import csv
-import dataclasses
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,19 +11,22 @@ from torch import Tensor
 
 from skipwise.cli.words import Flag, Words, find_views, print_json
 from skipwise.data import (
-    LABELS,
     NUMBERS,
-    Arrays,
-    Data,
     Dataset,
     Examples,
-    Gallery,
-    Own,
-    Shares,
     find_data,
     read_inputs,
 )
-from skipwise.prediction import Prediction, Predictor, fit_to, load, picture_files, skipping_bad
+from skipwise.prediction import (
+    Prediction,
+    Predictor,
+    brought_to,
+    check_fits,
+    fit_to,
+    load,
+    picture_files,
+    skipping_bad,
+)
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
 from skipwise.runs import experiment_of
@@ -61,7 +63,7 @@ def evaluate(
     predictor = _seeing(load(run, allow=allow), views)
     experiment = experiment_of(run, allow=allow) if run.is_dir() else None
     if data is not None:
-        dataset = _fitted(find_data(data), predictor).load()
+        dataset = brought_to(predictor, find_data(data)).load()
     elif experiment is not None:
         dataset = experiment.data.load()
         if predictor.card.digest not in ("", dataset.digest):
@@ -76,7 +78,7 @@ def evaluate(
     said = ""
     if predictor.is_foreign:
         predictor, said = fit_to(predictor, run, dataset)
-    _check(predictor, dataset)
+    check_fits(predictor, dataset)
     whole = part is None and data is not None and dataset.test is None
     part = part or ("train" if whole else "test")
     precision = "auto" if experiment is None else experiment.precision
@@ -206,38 +208,6 @@ def _tell(
             first, *values = (v for k, v in row.items() if k != "probabilities")
             words = (f"{v:.4f}" if isinstance(v, float) else v for v in values)
             print(f"{first!s:<{width}}  {'  '.join(words)}")
-
-
-def _fitted(data: Data, predictor: Predictor) -> Data:
-    """Hold nothing out of data that are only looked at; bring pictures to the network's size."""
-    if isinstance(data, Gallery | Arrays | Own):
-        data = dataclasses.replace(data, shares=Shares(validation=0.0, test=0.0))
-    if isinstance(data, Gallery):
-        wanted = predictor.preprocessing
-        several = predictor.card.task == LABELS
-        data = dataclasses.replace(
-            data, size=wanted.size, channels=wanted.channels, multi_label=several
-        )
-    return data
-
-
-def _check(predictor: Predictor, dataset: Dataset) -> None:
-    card = predictor.card
-    if dataset.task != card.task or tuple(dataset.ends.outputs) != tuple(card.outputs):
-        raise ValueError(
-            f"the network was trained for {card.task} with outputs {card.outputs},"
-            f" {dataset.name} is {dataset.task} with outputs {dataset.ends.outputs}"
-        )
-    if not predictor.reads(dataset.ends.inputs):
-        raise ValueError(
-            f"the network reads examples of shape {card.inputs},"
-            f" {dataset.name} has {dataset.ends.inputs}"
-        )
-    if card.task != NUMBERS and dataset.classes != tuple(card.classes):
-        raise ValueError(
-            f"the classes differ: the network knows {card.classes},"
-            f" {dataset.name} has {dataset.classes}"
-        )
 
 
 def _part(dataset: Dataset, part: str) -> Examples:

@@ -1,0 +1,114 @@
+"""What an export needs before it begins and leaves beside its file: target, data, card, script."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from skipwise.data import CLASSES, LABELS, Data, Dataset, find_data
+from skipwise.exports import infer
+from skipwise.exports.writing import check_onnx_installed
+from skipwise.files import write_atomic
+from skipwise.prediction import Predictor, brought_to, check_fits
+from skipwise.records import RunRecord
+from skipwise.runs import experiment_of
+
+ONNX, PT2 = ".onnx", ".pt2"
+SCRIPT = "infer.py"
+
+
+def check_target(path: Path, *, int8: bool, calibrate: bool) -> None:
+    """Refuse what cannot be written, before anything is computed.
+
+    Raises:
+        ValueError: If the ending, the folder or a flag does not fit, or a package is missing.
+    """
+    if path.suffix not in (ONNX, PT2):
+        raise ValueError(f"{path} must end in {ONNX}, or in {PT2} for torch.export.load")
+    if not path.parent.is_dir():
+        raise ValueError(f"the folder {path.parent} does not exist; make it, or name another")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file")
+    if int8 and path.suffix != ONNX:
+        raise ValueError(f"eight bits are for {ONNX}; export {path.with_suffix(ONNX)}")
+    if calibrate and not int8:
+        raise ValueError("calibrate has no effect without int8; add it")
+    if path.suffix == ONNX:
+        check_onnx_installed()
+        _check_script(path.with_name(SCRIPT))
+
+
+def _check_script(script: Path) -> None:
+    ours = Path(infer.__file__).read_text(encoding="utf-8").splitlines()[:1]
+    if script.exists() and (
+        not script.is_file()
+        or script.read_text(encoding="utf-8", errors="replace").splitlines()[:1] != ours
+    ):
+        raise ValueError(
+            f"{script} is not the one that an export leaves and would be overwritten; name another"
+            " folder for the model"
+        )
+
+
+def write_script(path: Path) -> Path:
+    """Put ``infer.py`` beside a file of ONNX."""
+    script = path.with_name(SCRIPT)
+    write_atomic(script, Path(infer.__file__).read_bytes())
+    return script
+
+
+def find_dataset(
+    predictor: Predictor,
+    run: str | Path | RunRecord,
+    data: Any = None,
+    *,
+    allow: Iterable[str] = (),
+) -> tuple[Dataset | None, tuple[str, ...]]:
+    """Load what an exported file is compared on: the data named, else the run's own.
+
+    Returns:
+        The data set, or None where it is gone, and what a reader should know.
+
+    Raises:
+        ValueError: If the data named cannot be read, or do not fit the network.
+    """
+    if data is not None:
+        described = data if isinstance(data, Data) else find_data(str(data))
+        dataset = brought_to(predictor, described).load()
+        check_fits(predictor, dataset)
+        return dataset, ()
+    folder = Path(run.path if isinstance(run, RunRecord) else run)
+    if not folder.is_dir():
+        return None, (f"{folder} alone has no data: compared on random examples, no test ones",)
+    try:
+        dataset = experiment_of(folder, allow=allow).data.load()
+        check_fits(predictor, dataset)
+    except (ValueError, OSError) as error:
+        return None, (f"compared on random examples, for its own data cannot be read: {error}",)
+    changed = predictor.card.digest not in ("", dataset.digest)
+    return dataset, ("the data of the run changed since it was trained",) if changed else ()
+
+
+def card_for(predictor: Predictor, *, pictures: bool, resize: bool) -> dict[str, Any]:
+    """Say what an exported file reads and gives, as plain data; it goes into the metadata.
+
+    ``channels`` is 0 where it reads no pictures, ``size`` is empty where it reads any size.
+    """
+    card = predictor.card
+    channels = predictor.preprocessing.channels if pictures else 0
+    size = list(predictor.preprocessing.size) if pictures and not resize else []
+    height, width = size or ("height", "width")
+    reads = f"float32 (batch, {', '.join(map(str, card.inputs))})"
+    if pictures:
+        colours = "grey" if channels == 1 else "RGB"
+        reads = f"uint8 (batch, {height}, {width}, {channels}), {colours}, 0 … 255"
+    gives = {CLASSES: "probabilities of the classes", LABELS: "probabilities of the labels"}
+    return {
+        "task": card.task,
+        "classes": list(card.classes),
+        "input": reads,
+        "output": gives.get(card.task, "numbers in the units of the target"),
+        "channels": channels,
+        "size": size,
+        "data": card.data,
+        "network": str(card.network.get("name", card.network.get("is", ""))),
+    }

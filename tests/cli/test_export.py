@@ -1,0 +1,99 @@
+"""``export`` on the command line: what is printed, and one sentence for every wrong input."""
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import SMALL, call, fails
+
+WITHOUT = """
+import sys
+sys.modules["onnxruntime"] = None  # as if it were not installed
+from skipwise.cli import main; main()
+"""
+PROGRAM = [sys.executable, "-c", "from skipwise.cli import main; main()"]
+
+
+@pytest.fixture
+def run(capsys, rings: str) -> str:
+    assert call(capsys, "train", rings, "--steps", "2", "--out", "run", *SMALL)[0] == 0
+    return "run"
+
+
+def test_export_says_what_it_wrote_and_how_it_compares(capsys, run: str):
+    code, out, err = call(capsys, "export", run, "m.onnx", "--views", "flip")
+    assert (code, err) == (0, "")
+    assert "reads uint8 (batch, 8, 8, 3), RGB, 0 … 255" in out
+    assert "5 of 5 BatchNorms folded" in out
+    assert re.search("equals predict on [0-9]+ test pictures, from files: largest difference", out)
+    assert "try it: python infer.py m.onnx picture.png …" in out
+    code, out, _ = call(capsys, "export", run, "m.pt2", "--resize", "--json")
+    found = json.loads(out)
+    assert (code, found["path"], found["script"]) == (0, "m.pt2", None)
+    assert found["check"]["difference"] < 1e-5
+    assert call(capsys, "export", f"{run}/best.safetensors", "m.onnx")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("m.tflite",), "m.tflite must end in .onnx, or in .pt2 for torch.export.load"),
+        (("none/m.onnx",), "the folder none does not exist; make it, or name another"),
+        (("m.pt2", "--int8"), "eight bits are for .onnx; export m.onnx"),
+        (("m.onnx", "--calibrate"), "calibrate has no effect without int8; add it"),
+        (("m.onnx", "--data", "digits"), "the network was trained for classification with outputs"),
+        (("m.onnx", "--views", "flop"), "there are no views 'flop'"),
+        (("folder.onnx",), "folder.onnx is a folder; name a file"),
+    ],
+)
+def test_wrong_words_are_one_sentence(capsys, run: str, words, told: str):
+    Path("folder.onnx").mkdir()
+    assert told in fails(capsys, "export", run, *words)
+    assert not Path("m.onnx").exists()
+
+
+def test_a_run_without_weights_and_a_script_of_ones_own_are_refused(capsys, run: str):
+    Path("empty").mkdir()
+    assert "a run has weights after its first evaluation" in fails(
+        capsys, "export", "empty", "m.onnx"
+    )
+    Path("infer.py").write_text("mine\n")
+    told = fails(capsys, "export", run, "m.onnx")
+    assert "infer.py is not the one that an export leaves and would be overwritten" in told
+    assert Path("infer.py").read_text() == "mine\n"
+
+
+@pytest.mark.processes
+@pytest.mark.xdist_group("processes")
+def test_a_missing_extra_is_the_line_that_installs_it_and_a_full_disk_leaves_nothing(run: str):
+    words = ["export", run, "m.onnx"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "skipwise: export to ONNX needs onnxruntime, not installed here;"
+        ' install it: pip install "skipwise[export]"\n'
+    )
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+
+    done = subprocess.run(
+        [*PROGRAM, *words],
+        capture_output=True,
+        text=True,
+        preexec_fn=full,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "File too large" in done.stderr
+    assert sorted(p.name for p in Path().iterdir()) == ["rings.npz", "run"]
