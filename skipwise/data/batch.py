@@ -41,8 +41,10 @@ class Batch:
         return [self._mapped(lambda t, a=a, b=b: t[a:b]) for a, b in pairwise(bounds)]
 
     def to(self, device: torch.device) -> "Batch":
-        """Move all tensors to a device without waiting."""
-        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
+        """Move all tensors to a device without waiting: to a GPU from pages that stay in place."""
+        if device.type != "cuda":
+            return self._mapped(lambda tensor: tensor.to(device))
+        return self._mapped(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
 
     def _mapped(self, change: Any) -> "Batch":
         tensors = {name: value for name, value in vars(self).items() if value is not None}
