@@ -46,7 +46,18 @@ from skipwise.networks import (
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, adam, finetuning, nesterov
 from skipwise.tasks import Classification, Task, balanced, plain_task
-from skipwise.training import PRECISIONS, Average, Run, autocast_type, choose_device, place_model
+from skipwise.training import (
+    ALONE,
+    PRECISIONS,
+    Average,
+    Run,
+    World,
+    autocast_type,
+    choose_device,
+    place_model,
+    replicated,
+    share_statistics,
+)
 
 EPOCHS, STEPS = 10, 400  # the default length: so many epochs, and at least so many updates
 BATCH_SIZE = 128
@@ -77,6 +88,8 @@ class Experiment:
         weights: A file, or a run's folder, that the network begins from; None begins anew.
         freeze: What stays as it is: the stem and so many blocks, or ``"trunk"``, all but the head.
         preprocessing: From a raw input to what the network reads; None is fitted to the data.
+        sync_norms: Whether several processes normalise by the statistics of the whole batch, not
+            each by those of its share; on GPUs.
     """
 
     data: Data
@@ -97,6 +110,7 @@ class Experiment:
     weights: str | None = None
     freeze: int | str | None = None
     preprocessing: Preprocessing | None = None
+    sync_norms: bool = False
 
     def __post_init__(self):
         lengths = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
@@ -178,13 +192,16 @@ def default_strategy(dataset: Dataset, *, from_weights: bool) -> Strategy:
     return adam() if dataset.task == NUMBERS else nesterov()
 
 
-def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) -> tuple[Run, Task]:
+def build(
+    experiment: Experiment, dataset: Dataset, *, resumed: bool = False, world: World = ALONE
+) -> tuple[Run, Task]:
     """Make the Run, at step 0.
 
     Args:
         experiment: What is run.
         dataset: Its data, loaded.
         resumed: Whether a checkpoint is to follow: a file of weights is then not read again.
+        world: The processes that share the run.
 
     Raises:
         ValueError: If the parts do not go together; the message says which.
@@ -192,7 +209,10 @@ def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) ->
     device = choose_device()
     task = task_of(dataset, experiment)
     model, notes = _model(experiment, dataset, resumed=resumed)
-    model = place_model(model, device)
+    model, of_norms = share_statistics(
+        place_model(model, device), world, synchronised=experiment.sync_norms
+    )
+    notes = notes if resumed else (*notes, *of_norms)
     frozen = freeze_parts(model, experiment.freeze)
     if frozen and not resumed:
         learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -211,7 +231,9 @@ def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) ->
         augmentation=augmentation,
         classes=len(dataset.classes),
         device=device,
+        among=(world.rank, world.size),
     )
+    _check_shares(dataset, batches.size, experiment.parts, world)
     run = Run(
         model=model,
         optimiser=experiment.strategy.build(model, distances_from_head(model) if decays else None),
@@ -225,8 +247,29 @@ def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) ->
         average=Average(model) if experiment.strategy.averaging is not None else None,
         frozen=frozen,
         notes=notes,
+        world=world,
+        spread=replicated(model) if world.size > 1 else None,
     )
     return run, task
+
+
+def _check_shares(dataset: Dataset, examples: int, parts: int, world: World) -> None:
+    for name, part in (("validation", dataset.validation), ("test", dataset.test)):
+        if part is not None and world.size > len(part):
+            raise ValueError(
+                f"the {name} part has {len(part)} examples, too few for {world.size} processes;"
+                f" start at most {len(part)}"
+            )
+    if world.size > examples:
+        raise ValueError(
+            f"a batch of {examples} examples is too small for {world.size} processes;"
+            f" start at most {examples}, or set a larger --batch-size if the data are enough"
+        )
+    if world.size > 1 and world.size * parts > examples:
+        raise ValueError(
+            f"a batch of {examples} cannot be cut into {parts} parts on each of {world.size}"
+            " processes; set fewer --parts"
+        )
 
 
 def _check_pictures(

@@ -18,7 +18,7 @@ def watch(session: Session, *, quiet: bool = False) -> None:
     """Run a session to its end, telling how it goes on standard error."""
     console = Console(stderr=True)
     events = session.events()
-    if quiet:
+    if quiet or not session.world.is_first:
         for _ in events:
             pass
     elif console.is_terminal:

@@ -77,6 +77,7 @@ MAY_IMPORT = {
         "shapes",
         "description",
     },
+    "__main__": {"cli"},
     "__init__": {
         "connections",
         "data",

@@ -19,10 +19,23 @@ from skipwise.training.evaluate import evaluate
 from skipwise.training.gradient import Gradient, accumulate
 from skipwise.training.journal import Journal
 from skipwise.training.loop import Step, train
+from skipwise.training.processes import (
+    ALONE,
+    World,
+    attempt,
+    is_first_to_tell,
+    is_loss_of_another,
+    job,
+    join,
+    named_world,
+    replicated,
+    share_statistics,
+)
 from skipwise.training.run import Diverged, Run
 from skipwise.training.signals import Interrupted, caught_signals
 
 __all__ = [
+    "ALONE",
     "LAST",
     "PRECISIONS",
     "Average",
@@ -35,16 +48,25 @@ __all__ = [
     "Run",
     "Step",
     "TimeBudget",
+    "World",
     "accumulate",
+    "attempt",
     "autocast_type",
     "caught_signals",
     "choose_device",
     "evaluate",
     "has_fast_bfloat16",
+    "is_first_to_tell",
+    "is_loss_of_another",
+    "job",
+    "join",
     "load_checkpoint",
+    "named_world",
     "newest_checkpoint",
     "place_model",
+    "replicated",
     "save_checkpoint",
+    "share_statistics",
     "train",
     "with_own_statistics",
 ]
