@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from skipwise.data import (
@@ -41,13 +42,17 @@ from skipwise.randomness import seeded
 from skipwise.strategies import Strategy
 from skipwise.tasks import Classification, Task, balanced, plain_task
 from skipwise.training import (
+    ALONE,
     CHOICES,
     PRECISIONS,
     Average,
     Run,
+    World,
     autocast_type,
     choose_device,
     place_model,
+    replicated,
+    share_statistics,
 )
 
 UNFITTED_STEPS = 10_000  # of a run whose length is a time, until its first steps are measured
@@ -81,6 +86,8 @@ class Experiment:
         weights: A file, or a run's folder, that the network begins from; None begins anew.
         freeze: What stays as it is: the stem and so many blocks, or ``"trunk"``, all but the head.
         preprocessing: From a raw input to what the network reads; None is fitted to the data.
+        sync_norms: Whether several processes normalise by the statistics of the whole batch, not
+            each by those of its share; on GPUs.
     """
 
     data: Data
@@ -104,6 +111,7 @@ class Experiment:
     weights: str | None = None
     freeze: int | str | None = None
     preprocessing: Preprocessing | None = None
+    sync_norms: bool = False
 
     def __post_init__(self):
         lengths = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
@@ -180,13 +188,16 @@ def task_of(dataset: Dataset, experiment: Experiment) -> Task:
     return task
 
 
-def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) -> tuple[Run, Task]:
+def build(
+    experiment: Experiment, dataset: Dataset, *, resumed: bool = False, world: World = ALONE
+) -> tuple[Run, Task]:
     """Make the Run, at step 0.
 
     Args:
         experiment: What is run.
         dataset: Its data, loaded.
         resumed: Whether a checkpoint is to follow: a file of weights is then not read again.
+        world: The processes that share the run.
 
     Raises:
         ValueError: If the parts do not go together; the message says which.
@@ -194,26 +205,17 @@ def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) ->
     device = choose_device()
     task = task_of(dataset, experiment)
     model, notes = _model(experiment, dataset, resumed=resumed)
-    model = place_model(model, device)
+    model, of_norms = share_statistics(
+        place_model(model, device), world, synchronised=experiment.sync_norms
+    )
+    notes = notes if resumed else (*notes, *of_norms)
     frozen = freeze_parts(model, experiment.freeze)
     if frozen and not resumed:
         learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
         notes = (*notes, f"frozen parts stay as they are: {learning:,} numbers learn")
     decays = experiment.strategy.layer_decay != 1.0
     dataset = prepared(dataset, experiment.preprocessing)
-    augmentation = (
-        dataset.augmentation if experiment.augmentation is None else experiment.augmentation
-    )
-    _check_pictures(augmentation, experiment.views, dataset)
-    batches = Batches(
-        dataset.train,
-        dataset.preprocessing,
-        size=experiment.batch_size,
-        seed=experiment.seed,
-        augmentation=augmentation,
-        classes=len(dataset.classes),
-        device=device,
-    )
+    batches = _batches(experiment, dataset, world, device)
     run = Run(
         model=model,
         optimiser=experiment.strategy.build(model, distances_from_head(model) if decays else None),
@@ -227,8 +229,50 @@ def build(experiment: Experiment, dataset: Dataset, *, resumed: bool = False) ->
         average=Average(model) if experiment.strategy.averaging is not None else None,
         frozen=frozen,
         notes=notes,
+        world=world,
+        spread=replicated(model) if world.size > 1 else None,
     )
     return run, task
+
+
+def _batches(
+    experiment: Experiment, dataset: Dataset, world: World, device: torch.device
+) -> Batches:
+    augmentation = (
+        dataset.augmentation if experiment.augmentation is None else experiment.augmentation
+    )
+    _check_pictures(augmentation, experiment.views, dataset)
+    batches = Batches(
+        dataset.train,
+        dataset.preprocessing,
+        size=experiment.batch_size,
+        seed=experiment.seed,
+        augmentation=augmentation,
+        classes=len(dataset.classes),
+        device=device,
+        among=(world.rank, world.size),
+    )
+    _check_shares(dataset, batches.size, experiment.parts, world)
+    return batches
+
+
+def _check_shares(dataset: Dataset, examples: int, parts: int, world: World) -> None:
+    for name, part in (("validation", dataset.validation), ("test", dataset.test)):
+        if part is not None and world.size > len(part):
+            raise ValueError(
+                f"the {name} part has {len(part)} examples, too few for {world.size} processes;"
+                f" start at most {len(part)}"
+            )
+    if world.size > examples:
+        raise ValueError(
+            f"a batch of {examples} examples is too small for {world.size} processes;"
+            f" start at most {examples}, or set a larger --batch-size if the data are enough"
+        )
+    if world.size > 1 and world.size * parts > examples:
+        raise ValueError(
+            f"a batch of {examples} cannot be cut into {parts} parts on each of {world.size}"
+            " processes; set fewer --parts"
+        )
 
 
 def _check_pictures(

@@ -16,7 +16,8 @@ LINE_SECONDS = 10.0
 
 def watch(session: Session, *, quiet: bool = False) -> None:
     """Run a session to its end, telling how it goes on standard error."""
-    for _ in session.events() if quiet else telling(session):
+    silent = quiet or not session.world.is_first
+    for _ in session.events() if silent else telling(session):
         pass
 
 

@@ -11,7 +11,9 @@ from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.progress import watch
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, read_journal
 from skipwise.session import EXPERIMENT, METRICS, Session, has_history
-from skipwise.training import newest_checkpoint
+from skipwise.training import attempt, job, join, newest_checkpoint
+
+JOB = ".job"  # which job of torchrun began the run
 
 
 def begin(
@@ -19,16 +21,53 @@ def begin(
 ) -> Session:
     """Start a new run, in ``folder`` or in the next free one below ``runs``.
 
+    Processes that torchrun has started anew go on with the run that they began before.
+
     Raises:
         ValueError: If the folder holds something already.
     """
-    if folder is None:
-        return _begin_below(Path("runs"), experiment, dataset, **options)
+    world = join()
+    ours = _begun_by_this_job(folder) if world.is_first else None
+    if ours is not None:
+        found = ours, newest_checkpoint(ours)[0]
+    elif folder is not None:
+        found = _empty(folder) if world.is_first else folder, None
+    else:
+        found = free_folder(Path("runs"), experiment) if world.is_first else Path(), None
+    place, state = world.broadcast(found)
+    if world.is_first and job():
+        place.mkdir(parents=True, exist_ok=True)
+        (place / JOB).write_text(job())
+    try:
+        return Session(experiment, dataset, place, state, **options)
+    except BaseException:
+        if world.is_first and folder is None and ours is None:
+            _take_away(place)
+        raise
+
+
+def _empty(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
             f"{folder} is not empty; resume the run in it, or name another folder with --out"
         )
-    return Session(experiment, dataset, folder, **options)
+    return folder
+
+
+def _begun_by_this_job(folder: Path | None) -> Path | None:
+    """Find the run that these processes began before torchrun started them anew."""
+    if not attempt() or not job():
+        return None
+    marks = Path("runs").glob(f"*/{JOB}") if folder is None else [folder / JOB]
+    return next((m.parent for m in marks if m.is_file() and m.read_text() == job()), None)
+
+
+def _take_away(folder: Path) -> None:
+    """Leave no empty folder of what never began."""
+    with suppress(OSError):
+        (folder / JOB).unlink(missing_ok=True)
+        folder.rmdir()
+        folder.parent.rmdir()
 
 
 def go_on(
@@ -56,8 +95,9 @@ def go_on(
     Raises:
         ValueError: If it is no run, its saves are damaged, or it has taken more steps already.
     """
+    world = join()
     experiment = experiment_of(folder, allow=allow)
-    state, refused = newest_checkpoint(folder)
+    state, refused = world.broadcast(newest_checkpoint(folder) if world.is_first else (None, ()))
     if state is None and has_history(folder):
         raise ValueError(
             f"{folder} has a history but no checkpoint, so going on would begin anew over it;"
@@ -80,6 +120,13 @@ def go_on(
 
 def record_of(session: Session) -> RunRecord:
     """Give what a session left behind in its folder."""
+    record = _read(session) if session.world.is_first else None
+    record = session.world.broadcast(record)
+    assert record is not None
+    return record
+
+
+def _read(session: Session) -> RunRecord:
     experiment, run = session.experiment, session.run
     events = list(read_journal(session.folder / METRICS))
     validated = {
@@ -162,17 +209,6 @@ def resume(
     session, _ = go_on(folder, allow=allow, data=described, **length)
     watch(session, quiet=quiet)
     return record_of(session)
-
-
-def _begin_below(above: Path, experiment: Experiment, dataset: Dataset, **options: Any) -> Session:
-    folder = free_folder(above, experiment)
-    try:
-        return Session(experiment, dataset, folder, **options)
-    except BaseException:
-        for made in (folder, above):  # what never began leaves no empty folder
-            with suppress(OSError):
-                made.rmdir()
-        raise
 
 
 def free_folder(above: Path, experiment: Experiment) -> Path:

@@ -38,6 +38,7 @@ from skipwise.training import (
     TimeBudget,
     caught_signals,
     evaluate,
+    join,
     keep_freed_memory,
     save_checkpoint,
 )
@@ -73,7 +74,10 @@ class Session:
         started: float | None = None,
     ):
         self.experiment, self.folder = experiment, folder
-        self.run, self.task = build(experiment, dataset, resumed=state is not None)
+        self.world = join()
+        self.run, self.task = build(
+            experiment, dataset, resumed=state is not None, world=self.world
+        )
         self.dataset = prepared(dataset, experiment.preprocessing)
         self.best = Best(
             metric=self.task.best_metric, higher=self.task.higher, patience=experiment.patience
@@ -90,16 +94,20 @@ class Session:
         self._began = time.perf_counter() if started is None else started
         self._opened = self._saved = time.perf_counter()
         self._spent, self._example_seconds = 0.0, 0.0
-        self._is_new = state is None
-        folder.mkdir(parents=True, exist_ok=True)
+        self._is_new, self._news = state is None, self.run.notes if state is None else ()
         if state is not None:
             self._restore(state, longer=longer)
-        if state is None or longer:
-            write_atomic(folder / EXPERIMENT, write_yaml(_writable(experiment)).encode())
+        self.world.largest(0)  # none reads the folder any more when the first begins to write
+        if self.world.is_first:
+            folder.mkdir(parents=True, exist_ok=True)
+            if state is None or longer:
+                write_atomic(folder / EXPERIMENT, write_yaml(_writable(experiment)).encode())
+            _log(folder / LOG, self.run.step, (*dataset.notes, *self.run.notes))
         self.journal = Journal(
-            folder / METRICS, size=state["journal_bytes"] if state else 0, epoch=self.epoch
+            folder / METRICS if self.world.is_first else None,
+            size=state["journal_bytes"] if state else 0,
+            epoch=self.epoch,
         )
-        _log(folder / LOG, self.run.step, (*dataset.notes, *self.run.notes))
 
     def epoch(self, step: int) -> float:
         """Give the passes over the training part after so many updates."""
@@ -119,9 +127,9 @@ class Session:
         """
         keep_freed_memory()
         with caught_signals() as signals, closing(self.journal), closing(self.run.batches):
+            for text in self._news:
+                yield from self._note(text)
             if self._is_new:
-                for text in self.run.notes:
-                    yield from self._note(text)
                 self.save()  # a full disk shows before the work; a journal never lacks its save
             for text in self.compiling.begin():
                 yield from self._note(text)
@@ -130,14 +138,18 @@ class Session:
                 yield from self.journal.step(step)
                 for text in self.compiling.after(step):
                     yield from self._note(text)
-                yield from self._fit(step)
+                came, is_due, steps = self.world.largest(
+                    _first(signals), self._save_is_due(), self._fitted(step)
+                )
+                yield from self._lengthen(steps)
                 if self._ends_epoch(step.step) or step.step == self.run.steps:
                     yield from self._evaluate()
-                if signals or time.perf_counter() - self._saved > self.experiment.save_seconds:
+                    came, is_due = self.world.largest(max(came, _first(signals)), 0)
+                if came or is_due:
                     yield from self.journal.read()
                     self.save()
-                if signals:
-                    raise Interrupted(signals[0], str(self.folder))
+                if came:
+                    raise Interrupted(came, str(self.folder))
             yield from self._finish()
 
     def save(self) -> None:
@@ -160,8 +172,10 @@ class Session:
             "journal_bytes": self.journal.size,
             "seconds": self.elapsed,
             "data": self.dataset.digest,
+            "processes": self.world.size,
         }
-        save_checkpoint(self.folder, state)
+        if self.world.is_first:
+            save_checkpoint(self.folder, state)
         self._saved = time.perf_counter()
 
     def _restore(self, state: dict[str, Any], *, longer: bool) -> None:
@@ -170,6 +184,9 @@ class Session:
                 f"the data of {self.folder} changed since it was trained;"
                 " give them back, or train anew"
             )
+        before = state.get("processes", 1)
+        if before != self.world.size:
+            self._news = (_no_longer_exact(before, self.world.size),)
         planned = self.run.steps
         self.run.restore(state["run"])
         self.best.restore(state["best"])
@@ -190,9 +207,14 @@ class Session:
         now, before = (math.floor(self.epoch(s) / every + 1e-9) for s in (step, step - 1))
         return now > before
 
-    def _fit(self, step: Step) -> Iterator[NoteRecord]:
-        if self.budget is None:
-            return
+    def _save_is_due(self) -> bool:
+        since = time.perf_counter() - self._saved
+        return self.world.is_first and since > self.experiment.save_seconds
+
+    def _fitted(self, step: Step) -> int:
+        """Give the number of steps that fits into the time budget by the first process's clock."""
+        if self.budget is None or not self.world.is_first:
+            return 0
         validation, test = (
             len(part) if part is not None else 0
             for part in (self.dataset.validation, self.dataset.test)
@@ -205,8 +227,10 @@ class Session:
             example_seconds=self._example_seconds,
         )
         elapsed = time.perf_counter() - self._began
-        fitted = self.budget.fit(step.step, self.run.steps, elapsed=elapsed, cost=cost)
-        if fitted != self.run.steps:
+        return self.budget.fit(step.step, self.run.steps, elapsed=elapsed, cost=cost)
+
+    def _lengthen(self, fitted: int) -> Iterator[NoteRecord]:
+        if self.budget is not None and fitted != self.run.steps:
             self.run.steps = fitted
             yield from self._note(
                 f"{fitted} steps ({self.epoch(fitted):.1f} epochs)"
@@ -259,9 +283,12 @@ class Session:
             step=self.run.step if part == "validation" else self.best.step or self.run.step,
             autocast=self.run.autocast,
             views=self.experiment.views,
+            world=self.world,
         )
 
     def _save_best(self) -> None:
+        if not self.world.is_first:
+            return
         dataset = self.dataset
         card = card_of(
             self.experiment.network,
@@ -281,13 +308,15 @@ class Session:
             self._save_best()
         if self.dataset.test is not None:
             chosen = copy.deepcopy(self.run.model)
-            chosen.load_state_dict(read_tensors(self.folder / BEST)[0])
+            best = read_tensors(self.folder / BEST)[0] if self.world.is_first else {}
+            chosen.load_state_dict(self.world.broadcast(best))
             record = self._measure(chosen, "test")
             self.journal.write(record)
             yield record
         self.journal.flush()
-        table = steps_as_csv(read_journal(self.folder / METRICS))
-        write_atomic(self.folder / "metrics.csv", table.encode())
+        if self.world.is_first:
+            table = steps_as_csv(read_journal(self.folder / METRICS))
+            write_atomic(self.folder / "metrics.csv", table.encode())
 
     def _note(self, text: str) -> Iterator[NoteRecord]:
         note = NoteRecord(step=self.run.step, text=text)
@@ -299,6 +328,19 @@ def has_history(folder: Path) -> bool:
     """Whether a run left weights or a journal in its folder."""
     journal = folder / METRICS
     return (folder / BEST).exists() or (journal.exists() and journal.stat().st_size > 0)
+
+
+def _first(signals: list[int]) -> int:
+    return signals[0] if signals else 0
+
+
+def _no_longer_exact(before: int, now: int) -> str:
+    one = "1 process" if before == 1 else f"{before} processes"
+    return (
+        f"the run had {one} and goes on with {now}: from here on it differs from one that kept"
+        " them by the order of sums, the statistics of batch norms (each process has those of its"
+        " share) and noise that does not follow the examples, such as dropout"
+    )
 
 
 def _writable(experiment: Experiment) -> Experiment:

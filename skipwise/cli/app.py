@@ -37,10 +37,15 @@ for _name, _place, _help in COMMANDS:
     app.command(f"skipwise.cli.{_place}", name=_name, help=_help)
 
 
+TOGETHER = ("train", "resume")  # what several processes can do
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command that the words name, and leave with its exit code."""
     sys.path.insert(0, os.getcwd())  # package.module:function names what lies in the user's folder
     given = normalised(list(sys.argv[1:] if words is None else words))
+    if _are_several() and given[:1] and given[0] not in TOGETHER:
+        leave(f"{given[0]} works in one process; several can {' and '.join(TOGETHER)}")
     try:
         app(given, exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
@@ -56,6 +61,8 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def sentence_of(error: Exception) -> str:
     """Say what is wrong; of an error that no check foresaw, how to see where it comes from."""
+    if _are_several() and _is_loss_of_another(error):
+        return "another process of this run ended, so this one ends too; what was saved is there"
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{where}; what was saved before is as it was"
@@ -87,10 +94,27 @@ def normalised(words: list[str]) -> list[str]:
 
 
 def leave(sentence: str, *, code: int = 2) -> None:
-    """Print one sentence and leave.
+    """Print one sentence and leave; of several processes the first that knows it prints.
 
     Raises:
         SystemExit: Always.
     """
-    print(f"skipwise: {' '.join(sentence.split())}", file=sys.stderr)
+    if not _are_several() or _is_first_to_tell():
+        print(f"skipwise: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
     raise SystemExit(code)
+
+
+def _are_several() -> bool:
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def _is_loss_of_another(error: Exception) -> bool:
+    from skipwise.training import is_loss_of_another
+
+    return is_loss_of_another(error)
+
+
+def _is_first_to_tell() -> bool:
+    from skipwise.training import is_first_to_tell
+
+    return is_first_to_tell()

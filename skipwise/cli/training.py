@@ -27,7 +27,7 @@ from skipwise.progress import watch
 from skipwise.records import RunRecord
 from skipwise.runs import begin, go_on, record_of
 from skipwise.session import Session
-from skipwise.training import Diverged, Interrupted
+from skipwise.training import Diverged, Interrupted, join
 
 CHANGEABLE = ("strategy", "patience", "target", "doublings", "precision", "compile", "save_seconds")
 
@@ -49,6 +49,7 @@ def train(
     target: float | None = None,
     augment: str | None = None,
     class_weights: Flag = False,
+    sync_norms: Flag = False,
     views: str | None = None,
     weights: str | None = None,
     freeze: str | None = None,
@@ -89,6 +90,7 @@ def train(
         augment: Changes of training pictures, in their order: pad-crop,flip,cutout,mixup (skipwise
             list augmentations), or none; what suits the data if left out.
         class_weights: Weigh rare classes more, so that all have the same share in the loss.
+        sync_norms: Let batch norms of several processes see the whole batch, on GPUs.
         views: Average the outputs over views of a picture when the network is used: flip, or
             crops (moved and mirrored).
         weights: Begin from a file, .safetensors, .pth or .npz, of ours, torchvision, timm or
@@ -111,6 +113,7 @@ def train(
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
+    world = join()  # before all else: an error of one is then known to all
     length = {
         "epochs": epochs,
         "steps": steps,
@@ -125,6 +128,7 @@ def train(
         "compile": compile,
         "augmentation": None if augment is None else find_augmentation(augment),
         "class_weights": class_weights or None,
+        "sync_norms": sync_norms or None,
         "views": None if views is None else find_views(views),
         "weights": weights,
         "freeze": None if freeze is None else parse_freeze(freeze),
@@ -143,7 +147,7 @@ def train(
         of_data=of_data,
     )
     session = begin(experiment, dataset, out, started=STARTED)
-    if not quiet:
+    if not quiet and world.is_first:
         _introduce(session)
     _finish(session, quiet=quiet, as_json=json, allow=allow)
 
@@ -173,6 +177,7 @@ def resume(
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
+    world = join()
     seconds = None if time is None else parse_time(time)
     session, refused = go_on(
         run,
@@ -183,9 +188,9 @@ def resume(
         steps=steps,
         seconds=seconds,
     )
-    for sentence in refused:
+    for sentence in refused if world.is_first else ():
         print(f"skipwise: {sentence}; going on from the save before it", file=sys.stderr)
-    if not quiet:
+    if not quiet and world.is_first:
         done = session.run.step >= session.run.steps
         state = (
             f"is finished{', so --set has no effect' if set else ''}; make it longer with --epochs"
@@ -231,11 +236,16 @@ def _introduce(session: Session) -> None:
         *notes,
         f"{experiment.network.name} ({parameters:,} parameters), {experiment.strategy.name},"
         f" seed {experiment.seed}, batches of {session.run.batches.size},"
-        f" {numbers} on {session.run.batches.device.type}",
+        f" {numbers} on {session.run.batches.device.type}{_processes(session)}",
         *_changes(session),
         f"run in {session.folder}",
     ]
     print("\n".join(lines), file=sys.stderr)
+
+
+def _processes(session: Session) -> str:
+    size = session.world.size
+    return f", {size} processes" if size > 1 else ""
 
 
 def _changes(session: Session) -> list[str]:
@@ -259,9 +269,9 @@ def _finish(session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, .
             f" make room or rights, then: {again}"
         )
     record = record_of(session)
-    if as_json:
+    if session.world.is_first and as_json:
         print_json(as_object(record))
-    else:
+    elif session.world.is_first:
         print(in_words(record))
     if session.target is not None and not session.target.is_reached(session.best.value):
         leave(f"the target {session.target.value:g} was not reached", code=1)

@@ -38,7 +38,11 @@ class Batch:
         if count == 1:
             return [self]
         bounds = torch.linspace(0, len(self), min(count, len(self)) + 1).round().long().tolist()
-        return [self._mapped(lambda t, a=a, b=b: t[a:b]) for a, b in pairwise(bounds)]
+        return [self.cut(slice(a, b)) for a, b in pairwise(bounds)]
+
+    def cut(self, run: slice) -> "Batch":
+        """Give some of the examples, which stand together."""
+        return self._mapped(lambda tensor: tensor[run])
 
     def to(self, device: torch.device) -> "Batch":
         """Move all tensors to a device without waiting: to a GPU from pages that stay in place."""

@@ -1,5 +1,6 @@
 """Batches: gather, augment, mix, normalise, move; a pure function of the seed and the step."""
 
+import math
 from collections.abc import Generator, Iterator
 from itertools import count
 
@@ -10,7 +11,7 @@ from torch.nn.functional import one_hot
 from skipwise.data.augmentations import Augmentation, Draw, Mixing
 from skipwise.data.batch import Batch
 from skipwise.data.dataset import Examples
-from skipwise.data.order import batch_index
+from skipwise.data.order import batch_index, share_of
 from skipwise.data.preprocess import Preprocessing
 from skipwise.randomness import example_keys
 from skipwise.shapes import Index
@@ -27,6 +28,7 @@ class Batches:
         augmentation: Applied in this order; what mixes examples comes last.
         classes: Number of classes, which mixed targets need; 0 where targets are numbers.
         device: Where the batches go.
+        among: ``(rank, ranks)``: of each batch only this process's share is made.
 
     Raises:
         ValueError: If an augmentation follows one that mixes examples.
@@ -42,6 +44,7 @@ class Batches:
         augmentation: tuple[Augmentation | Mixing, ...] = (),
         classes: int = 0,
         device: torch.device,
+        among: tuple[int, int] = (0, 1),
     ):
         self.examples = examples
         self.preprocessing = preprocessing
@@ -51,6 +54,9 @@ class Batches:
         if tuple(self.single + self.mixing) != tuple(augmentation):
             raise ValueError("what mixes examples comes after every other augmentation")
         self.classes, self.device = classes, device
+        self.own = share_of(self.size, *among)
+        # The partner of an example may stand in any share.
+        self.made = slice(0, self.size) if self.mixing else self.own
         self._ahead: Iterator[tuple[Tensor, Tensor]] = iter(())
         self._next = -1
 
@@ -58,24 +64,30 @@ class Batches:
         return self.at(step)
 
     def at(self, step: int, *, progress: float = 1.0, mixed: bool = True) -> Batch:
-        """Make the batch of a step.
+        """Make the batch of a step, or this process's share of it.
 
         Args:
             step: Counted from 0.
             progress: Share of the run that is over, which progressive resizing follows.
             mixed: Whether examples are mixed, where the augmentation mixes them.
         """
-        index = batch_index(self.seed, step, self.size, len(self.examples))
+        index = self._index(step)
         draw = self._draw(step, index, progress)
         inputs, targets = self._gathered(step)
         for augmentation in self.single:
             inputs = augmentation.apply(inputs, draw)
         for mixing in self.mixing if mixed else ():
             inputs, targets = mixing.mix(inputs, self._vectors(targets), draw)
-        return _ready(inputs, targets, index, draw.keys, self.preprocessing).to(self.device)
+        batch = _ready(inputs, targets, index, draw.keys, self.preprocessing)
+        if self.made != self.own:
+            batch = batch.cut(self.own)
+        return batch.to(self.device)
+
+    def _index(self, step: int) -> Index:
+        return batch_index(self.seed, step, self.size, len(self.examples))[self.made]
 
     def _draw(self, step: int, index: Index, progress: float) -> Draw:
-        position = torch.arange(len(index))
+        position = torch.arange(self.made.start, self.made.stop)
         return Draw(
             keys=example_keys(self.seed, step, position),
             own=example_keys(self.seed, -1, index),
@@ -97,10 +109,7 @@ class Batches:
     def _gathered(self, step: int) -> tuple[Tensor, Tensor]:
         if step != self._next:
             self.close()
-            size, examples = self.size, len(self.examples)
-            self._ahead = self.examples.stream(
-                batch_index(self.seed, later, size, examples) for later in count(step)
-            )
+            self._ahead = self.examples.stream(self._index(later) for later in count(step))
         self._next = -1  # what fails is begun anew
         found = next(self._ahead)
         self._next = step + 1
@@ -108,10 +117,20 @@ class Batches:
 
 
 def in_order(
-    examples: Examples, preprocessing: Preprocessing, *, size: int, device: torch.device
+    examples: Examples,
+    preprocessing: Preprocessing,
+    *,
+    size: int,
+    device: torch.device,
+    among: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """Yield all examples once, as they lie, for an evaluation."""
-    indices = torch.arange(len(examples)).split(size)
+    """Yield all examples once, as they lie, for an evaluation.
+
+    Batches are of nearly equal size, so that none of ``(rank, ranks)`` goes without a share of one.
+    """
+    rank, ranks = among
+    batches = torch.arange(len(examples)).tensor_split(math.ceil(len(examples) / size))
+    indices = [index[share_of(len(index), rank, ranks)] for index in batches]
     for index, (inputs, targets) in zip(indices, examples.stream(indices), strict=True):
         yield _ready(inputs, targets, index, None, preprocessing).to(device)
 

@@ -27,3 +27,12 @@ def batch_index(seed: int, step: int, size: int, examples: int) -> Index:
         pieces.append(piece)
         start += len(piece)
     return torch.cat(pieces)
+
+
+def share_of(count: int, rank: int, ranks: int) -> slice:
+    """Give the run of ``count`` examples that process ``rank`` computes; shares differ by one.
+
+    >>> [share_of(7, rank, 3) for rank in range(3)]
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
+    """
+    return slice(count * rank // ranks, count * (rank + 1) // ranks)

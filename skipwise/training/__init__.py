@@ -5,10 +5,7 @@ Imports data, strategies, randomness, records and files.
 """
 
 from skipwise.training.average import Average, with_own_statistics
-from skipwise.training.best import Best
-from skipwise.training.budget import Cost, TimeBudget
 from skipwise.training.checkpoint import LAST, load_checkpoint, newest_checkpoint, save_checkpoint
-from skipwise.training.compiling import CHOICES, Compiling
 from skipwise.training.device import (
     PRECISIONS,
     autocast_type,
@@ -21,11 +18,24 @@ from skipwise.training.evaluate import evaluate
 from skipwise.training.gradient import Gradient, accumulate
 from skipwise.training.journal import Journal
 from skipwise.training.loop import Step, train
+from skipwise.training.policies import CHOICES, Best, Compiling, Cost, Target, TimeBudget
+from skipwise.training.processes import (
+    ALONE,
+    World,
+    attempt,
+    is_first_to_tell,
+    is_loss_of_another,
+    job,
+    join,
+    named_world,
+    replicated,
+    share_statistics,
+)
 from skipwise.training.run import Diverged, Run
 from skipwise.training.signals import Interrupted, caught_signals
-from skipwise.training.target import Target
 
 __all__ = [
+    "ALONE",
     "CHOICES",
     "LAST",
     "PRECISIONS",
@@ -41,17 +51,26 @@ __all__ = [
     "Step",
     "Target",
     "TimeBudget",
+    "World",
     "accumulate",
+    "attempt",
     "autocast_type",
     "caught_signals",
     "choose_device",
     "evaluate",
     "has_fast_bfloat16",
+    "is_first_to_tell",
+    "is_loss_of_another",
+    "job",
+    "join",
     "keep_freed_memory",
     "load_checkpoint",
+    "named_world",
     "newest_checkpoint",
     "place_model",
+    "replicated",
     "save_checkpoint",
+    "share_statistics",
     "train",
     "with_own_statistics",
 ]

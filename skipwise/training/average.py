@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as NORMS
 
 from skipwise.data import Batches
 from skipwise.randomness import seeded
+from skipwise.training.processes import ALONE, World
 
 EXAMPLES = 4096  # from which the statistics are estimated anew
 
@@ -39,6 +40,7 @@ def with_own_statistics(
     *,
     autocast: torch.dtype | None,
     frozen: Collection[str] = (),
+    world: World = ALONE,
 ) -> nn.Module:
     """Estimate a model's BatchNorm statistics from training examples; they are of no older weights.
 
@@ -47,6 +49,7 @@ def with_own_statistics(
         batches: The training batches; as in training, but at full size and unmixed.
         autocast: As in training.
         frozen: Names of the modules whose statistics stay.
+        world: The processes; the statistics are the mean over those of their shares.
 
     Source: Izmailov et al. (2018), "Averaging weights leads to wider optima", section 3.2.
     """
@@ -70,4 +73,7 @@ def with_own_statistics(
             model(batches.at(step, mixed=False).inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+        for statistic in (norm.running_mean, norm.running_var):
+            assert statistic is not None
+            world.sum(statistic).div_(world.size)
     return model.train(was_training)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skipwise.data import Batch, Examples, Preprocessing, Views, in_order, mean_over_views
 from skipwise.randomness import seeded
 from skipwise.records import EvaluationRecord
+from skipwise.training.processes import ALONE, World
 
 
 class Measure(Protocol):
@@ -39,6 +40,7 @@ def evaluate(
     batch_size: int = 256,
     autocast: torch.dtype | None = None,
     views: Views | None = None,
+    world: World = ALONE,
 ) -> EvaluationRecord:
     """Evaluate a module in evaluation mode; its mode and the caller's random numbers stay.
 
@@ -52,17 +54,21 @@ def evaluate(
         batch_size: Does not change the result beyond rounding.
         autocast: As in training.
         views: Over which views of the inputs the outputs are averaged.
+        world: The processes among which the examples are shared out, one each at least; all get
+            the same record.
     """
     started = perf_counter()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     was_training, sums = model.training, dict[str, Tensor]()
     model.eval()
     with seeded("evaluate", part), torch.inference_mode():
-        for batch in in_order(examples, preprocessing, size=batch_size, device=device):
+        among = (world.rank, world.size)
+        for batch in in_order(examples, preprocessing, size=batch_size, device=device, among=among):
             with torch.autocast(device.type, autocast, enabled=autocast is not None):
                 output = mean_over_views(model, batch.inputs, views)
             for name, value in measure.tally(output, batch).items():
                 sums[name] = sums[name] + value if name in sums else value
+        sums = {name: world.sum(value) for name, value in sums.items()}
     model.train(was_training)
     seconds = perf_counter() - started
     return EvaluationRecord(

@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from skipwise.data import Batch
 from skipwise.randomness import examples, seeded
+from skipwise.training.processes import adding_up
 from skipwise.training.run import Run
 
 
@@ -21,7 +22,7 @@ class Gradient:
 
     Args:
         run: The run at the step whose gradient is wanted.
-        batch: That step's batch.
+        batch: That step's batch, or this process's share of it.
     """
 
     def __init__(self, run: Run, batch: Batch):
@@ -32,7 +33,7 @@ class Gradient:
         """Compute loss and gradient; ``norm`` then holds the gradient's norm before clipping."""
         run = self.run
         run.optimiser.zero_grad(set_to_none=True)
-        with seeded(run.seed, "step", run.step, run.rank):
+        with seeded(run.seed, "step", run.step, run.world.rank):
             loss = accumulate(run, self.batch)
         parameters = [p for p in run.model.parameters() if p.grad is not None]
         self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -42,20 +43,33 @@ class Gradient:
 
 
 def accumulate(run: Run, batch: Batch) -> Tensor:
-    """Add up the gradients of the batch's parts to that of its mean loss, and give that loss."""
+    """Add up the gradients of the batch's parts to that of its mean loss, and give that loss.
+
+    Of several processes each adds those of its share: ``.grad`` and the loss are of the whole.
+    """
+    world, whole = run.world, run.batches.size
     total, count = torch.zeros((), device=batch.inputs.device), 0.0
-    for part in batch.parts(run.parts):
+    parts = batch.parts(run.parts)
+    for number, part in enumerate(parts, 1):
         assert part.keys is not None
-        with (
-            examples(part.keys),
-            torch.autocast(part.inputs.device.type, run.autocast, enabled=run.autocast is not None),
-        ):
-            output = run.forward(part.inputs)
-        loss, weight = run.loss(output, part)
-        (loss / len(batch)).backward()
+        with adding_up(run.spread, now=number == len(parts)):
+            with (
+                examples(part.keys),
+                torch.autocast(
+                    part.inputs.device.type, run.autocast, enabled=run.autocast is not None
+                ),
+            ):
+                output = run.forward(part.inputs)
+            loss, weight = run.loss(output, part)
+            # The sum over the processes is divided by their number.
+            (loss / (whole / world.size)).backward()
         total, count = total + loss.detach(), count + weight
-    if count != len(batch):
+    if world.size > 1:
+        counted = total.new_full((), count, dtype=torch.float64)
+        total, count = world.sum(torch.stack([total.double(), counted]))
+    # Whether another process has weights is not known here without waiting for the device.
+    if world.size > 1 or count != whole:
         for parameter in run.model.parameters():
             if parameter.grad is not None:
-                parameter.grad.mul_(len(batch) / count)
+                parameter.grad.mul_(whole / count)
     return total / count

@@ -20,7 +20,7 @@ class Journal:
     """An open ``metrics.jsonl``.
 
     Args:
-        path: The file.
+        path: The file; None writes nothing, as in every process but the first.
         size: Its length in bytes at the checkpoint that the run goes on from; 0 for a new run.
         epoch: (step) → epoch, as a fraction.
 
@@ -28,15 +28,11 @@ class Journal:
         ValueError: If the file is shorter than the checkpoint says.
     """
 
-    def __init__(self, path: Path, *, size: int, epoch: Callable[[int], float]):
-        path.touch()
-        if path.stat().st_size < size:
-            raise ValueError(
-                f"{path} is shorter than at the last save; it was changed,"
-                " so the run cannot go on from it"
-            )
-        os.truncate(path, size)
-        self._file = path.open("a", encoding="utf-8")
+    def __init__(self, path: Path | None, *, size: int, epoch: Callable[[int], float]):
+        self._is_written = path is not None
+        if path is not None:
+            _cut_back(path, size)
+        self._file = (path or Path(os.devnull)).open("a", encoding="utf-8")
         self._epoch = epoch
         self._waiting: list[Step] = []
 
@@ -86,8 +82,19 @@ class Journal:
     def flush(self) -> None:
         """Bring what was written to the disk."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if self._is_written:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _cut_back(path: Path, size: int) -> None:
+    path.touch()
+    if path.stat().st_size < size:
+        raise ValueError(
+            f"{path} is shorter than at the last save; it was changed,"
+            " so the run cannot go on from it"
+        )
+    os.truncate(path, size)

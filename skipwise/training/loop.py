@@ -23,7 +23,7 @@ class Step:
         loss: Mean loss of the batch before the update, shape ``()``.
         gradient_norm: Euclidean norm over all parameters, before clipping, shape ``()``.
         rate: Learning rate; a group with a factor has that much of it.
-        examples: Size of the batch.
+        examples: Size of the batch, of all processes together.
         seconds: From the start of this step to its last command; on a GPU not to its end.
     """
 
@@ -54,7 +54,7 @@ def train(run: Run) -> Iterator[Step]:
         rate = run.strategy.rate(run.step, run.steps)
         for group in run.optimiser.param_groups:
             group["lr"] = rate * group.get("factor", 1.0)  # a caller's own groups have none
-        with seeded(run.seed, "batch", run.step, run.rank):
+        with seeded(run.seed, "batch", run.step, run.world.rank):
             batch = run.batches.at(run.step, progress=run.step / run.steps)
         gradient = Gradient(run, batch)
         loss = run.optimiser.step(cast(Any, gradient))  # torch annotates the loss as a float
@@ -66,6 +66,6 @@ def train(run: Run) -> Iterator[Step]:
             loss=loss,
             gradient_norm=gradient.norm,
             rate=rate,
-            examples=len(batch),
+            examples=run.batches.size,
             seconds=perf_counter() - started,
         )

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from skipwise.data import Batch, Batches
 from skipwise.strategies import Strategy
 from skipwise.training.average import Average, with_own_statistics
+from skipwise.training.processes import ALONE, World
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, float]]
 
@@ -49,7 +50,8 @@ class Run:
         seed: Of the run.
         parts: How many parts a batch is cut into, whose gradients add up.
         step: How many updates were taken.
-        rank: Of this process.
+        world: The processes that share the run.
+        spread: The model as they compute with it, if there are several.
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
         average: The averaged weights, if the strategy averages.
@@ -67,7 +69,8 @@ class Run:
     seed: int
     parts: int = 1
     step: int = 0
-    rank: int = 0
+    world: World = ALONE
+    spread: nn.Module | None = None
     autocast: torch.dtype | None = None
     average: Average | None = None
     compiled: Callable[[Tensor], Tensor] | None = None
@@ -77,6 +80,8 @@ class Run:
     @property
     def forward(self) -> Callable[[Tensor], Tensor]:
         """What computes the outputs in training."""
+        if self.spread is not None:
+            return self.spread
         return self.model if self.compiled is None else self.compiled
 
     def begin_training(self) -> None:
@@ -126,12 +131,20 @@ class Run:
         return self.model if self.average is None else self.average.model
 
     def evaluated(self) -> nn.Module:
-        """Give that model, with BatchNorm statistics of its own if it is an average."""
+        """Give that model, with BatchNorm statistics of its own if it is an average.
+
+        Of several processes all get the same: rank 0's statistics.
+        """
         if self.average is not None:
             frozen = [n for n, m in self.model.named_modules() if any(m is f for f in self.frozen)]
             with_own_statistics(
-                self.average.model, self.batches, autocast=self.autocast, frozen=frozen
+                self.average.model,
+                self.batches,
+                autocast=self.autocast,
+                frozen=frozen,
+                world=self.world,
             )
+        self.world.share_buffers(self.chosen)
         return self.chosen
 
 

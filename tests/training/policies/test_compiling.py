@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skipwise.strategies import momentum
 from skipwise.training import Compiling, Run, train
-from skipwise.training.compiling import MEASURED_STEPS
+from skipwise.training.policies.compiling import MEASURED_STEPS
 from tests.training.test_loop import a_run, weights
 
 TRIED = 2 * (MEASURED_STEPS + 1)

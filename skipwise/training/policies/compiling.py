@@ -50,6 +50,8 @@ class Compiling:
         device = run.batches.device.type
         self.long_seconds = LONG_SECONDS[device] if long_seconds is None else long_seconds
         self.decided: bool | None = {"on": True, "off": False}.get(choice)
+        if choice == "auto" and run.world.size > 1:
+            self.decided = False
         self._eager: float | None = None
         self._seconds: list[float] = []
 
@@ -116,6 +118,8 @@ class Compiling:
 
 def _missing(run: Run) -> str | None:
     """Say what stands in the way, before a compiler says it at length."""
+    if run.world.size > 1:
+        return "several processes share the run"
     compilers = (os.environ.get("CXX"), "g++", "clang++", "c++")
     if run.batches.device.type == "cpu" and not any(shutil.which(c) for c in compilers if c):
         return "there is no C++ compiler (on Debian: apt-get install g++)"

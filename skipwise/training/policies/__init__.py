@@ -1,0 +1,12 @@
+"""What is decided while a run goes: which weights are best, how long it is, whether it compiles.
+
+Takes steps, evaluations and the clock, gives lengths and choices; all of it is state of the run.
+Imports records, randomness and the rest of training.
+"""
+
+from skipwise.training.policies.best import Best
+from skipwise.training.policies.budget import Cost, TimeBudget
+from skipwise.training.policies.compiling import CHOICES, Compiling
+from skipwise.training.policies.target import Target
+
+__all__ = ["CHOICES", "Best", "Compiling", "Cost", "Target", "TimeBudget"]

@@ -1,0 +1,244 @@
+"""Several processes, one run: who one is, what all agree on, sums over all of them.
+
+torchrun starts the processes and says in the environment which is which. Each holds the whole
+network and computes its share of every batch; gradients are added up while the backward pass runs
+(gloo between processors, nccl between GPUs). One process is the world of size 1: it calls nothing
+of torch.distributed and pays nothing.
+
+Source: Li et al. (2020), "PyTorch Distributed: experiences on accelerating data parallel training".
+"""
+
+import atexit
+import os
+import re
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+from torch.nn.modules.batchnorm import _BatchNorm as NORMS
+from torch.nn.parallel import DistributedDataParallel
+
+JOIN = timedelta(minutes=2)  # until all are there
+ANSWER = timedelta(minutes=10)  # the longest that one may keep the others waiting
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The processes of a run, seen from one of them.
+
+    Args:
+        rank: Of this process; 0 alone writes and speaks.
+        size: How many there are.
+        local_rank: Of this process among those of its machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def broadcast(self, value: T) -> T:
+        """Give rank 0's value, plain or of tensors on the CPU, to all."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
+
+    def largest(self, *numbers: int) -> tuple[int, ...]:
+        """Give the largest over all processes, number by number."""
+        if self.size == 1:
+            return numbers
+        found = torch.tensor(numbers)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return tuple(found.tolist())
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Add a tensor up over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give rank 0's buffers, the statistics of norms for example, to all."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
+
+
+ALONE = World()
+
+
+def named_world() -> World:
+    """Read off torchrun's environment who this process is; alone where it says nothing.
+
+    Raises:
+        ValueError: If the environment contradicts itself.
+    """
+    names = {"rank": "RANK", "size": "WORLD_SIZE"}
+    given = {field: os.environ.get(name, "") for field, name in names.items()}
+    if not given["size"]:
+        return ALONE
+    local = os.environ.get("LOCAL_RANK") or given["rank"]
+    if not all(text.isdigit() for text in (*given.values(), local)):
+        raise ValueError(
+            f"WORLD_SIZE={given['size']} needs RANK and LOCAL_RANK as whole numbers beside it;"
+            " torchrun sets all of them"
+        )
+    rank, size = int(given["rank"]), int(given["size"])
+    if not rank < size:
+        raise ValueError(f"RANK={rank} must be less than WORLD_SIZE={size}; torchrun sets both")
+    return World(rank=rank, size=size, local_rank=int(local))
+
+
+def join(*, within: timedelta = JOIN) -> World:
+    """Meet the other processes, once; whoever calls it again gets the same world.
+
+    Args:
+        within: How long to wait for the others.
+
+    Raises:
+        ValueError: If they cannot be met: a port is taken, or one of them is not there.
+    """
+    world = named_world()
+    if world.size == 1 or dist.is_initialized():
+        return world
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        if world.local_rank >= torch.cuda.device_count():
+            raise ValueError(
+                f"process {world.local_rank} of this machine has no GPU, there are"
+                f" {torch.cuda.device_count()}; start fewer with --nproc-per-node"
+            )
+        torch.cuda.set_device(world.local_rank)
+    place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    try:
+        store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=within))
+        store.set_timeout(within)
+        dist.init_process_group(
+            # Values that all agree on stay on the processors, so no GPU is waited for.
+            "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+            store=PrefixStore(f"run/{attempt()}", store),
+            rank=world.rank,
+            world_size=world.size,
+            timeout=ANSWER,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(_why_alone(str(error), place, world, within)) from None
+    _stores.append(PrefixStore(f"told/{attempt()}", store))
+    atexit.register(_leave)
+    return world
+
+
+_stores: list[Store] = []  # the one by which processes know that another has spoken
+
+
+def _why_alone(error: str, place: str, world: World, within: timedelta) -> str:
+    if re.search("EADDRINUSE|in use", error):
+        return (
+            f"the port of {place} is taken; set MASTER_PORT to another one,"
+            " or give torchrun --standalone"
+        )
+    if "environment variable" in error:
+        return f"{error.splitlines()[0]}; torchrun sets it"
+    return (
+        f"process {world.rank} of {world.size} did not meet the others at {place} within"
+        f" {within.total_seconds():.0f} seconds: one of them did not start or ended,"
+        " or something else answers there"
+    )
+
+
+def _leave() -> None:
+    _stores.clear()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def attempt() -> int:
+    """Count how often torchrun has started the processes anew."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def job() -> str:
+    """Name the job of torchrun that this process belongs to, the same after a restart; else ''."""
+    run_id = os.environ.get("TORCHELASTIC_RUN_ID")
+    if run_id is None:
+        return ""
+    agent = os.getppid()  # one and the same over all restarts
+    stat = Path(f"/proc/{agent}/stat")
+    began = stat.read_text().rpartition(")")[2].split()[19] if stat.exists() else ""
+    return f"{run_id} {socket.gethostname()} {agent} {began}".strip()
+
+
+def is_first_to_tell() -> bool:
+    """Whether this process is the one that says what went wrong: the first that knows it."""
+    if not _stores:
+        return os.environ.get("RANK", "0") == "0" or dist.is_initialized()
+    try:
+        return _stores[0].add("error", 1) == 1
+    except RuntimeError:
+        return True  # the store is gone, with the process that held it
+
+
+def is_loss_of_another(error: Exception) -> bool:
+    """Whether an error means that another process ended or does not answer."""
+    return isinstance(error, RuntimeError) and bool(
+        re.search(r"gloo|NCCL|TCPStore|Connection (closed|reset)", str(error), re.IGNORECASE)
+    )
+
+
+def share_statistics(
+    model: nn.Module, world: World, *, synchronised: bool
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """Let norms see the whole batch, if they are to, and say what they see.
+
+    Raises:
+        ValueError: If they are to and the network is not on a GPU.
+    """
+    if synchronised and next(model.parameters()).device.type != "cuda":
+        raise ValueError("--sync-norms needs GPUs: torch synchronises batch norms only there")
+    if world.size == 1 or not any(isinstance(part, NORMS) for part in model.modules()):
+        return model, ()
+    if synchronised:
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model), ()
+    return model, (
+        f"each of the {world.size} processes normalises by the statistics of its own share of a"
+        " batch; evaluations and saves take those of rank 0",
+    )
+
+
+def replicated(model: nn.Module) -> nn.Module:
+    """Wrap a network so that the backward pass adds up its gradients over all processes.
+
+    The wrapper divides by their number. That parameters may be unused costs a walk over the graph,
+    and keeps the buckets, and with them the order of sums, as they are: a resumed run is exact.
+    """
+    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+    return DistributedDataParallel(
+        model, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
+    )
+
+
+@contextmanager
+def adding_up(model: nn.Module | None, *, now: bool) -> Iterator[None]:
+    """Add gradients up over the processes in this backward pass, or leave it for a later one."""
+    if now or not isinstance(model, DistributedDataParallel):
+        yield
+    else:
+        with model.no_sync():
+            yield

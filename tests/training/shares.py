@@ -1,0 +1,125 @@
+"""What several processes compute together; started by test_processes, once, in every process.
+
+Each scenario is a function of nothing that one process and several compute alike.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from skipwise.data import Batch, Batches, Flip, InMemory, Mixup, PadCrop
+from skipwise.strategies import momentum
+from skipwise.tasks import Classification
+from skipwise.training import Run, World, evaluate, join, replicated, train
+from tests.references import rings
+
+DATA = rings()
+SCALES = torch.tensor([0.2, 1.0, 1.5, 3.0, 0.7], dtype=torch.float64)
+
+
+class Net(nn.Module):
+    """A network without batch statistics, in float64; with a frozen and an unused parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.linear = nn.Conv2d(3, 4, 3), nn.Linear(144, 5)
+        self.frozen, self.unused = nn.Linear(5, 5).requires_grad_(False), nn.Linear(5, 5)
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.convolution(x.double()).relu().flatten(1)
+        return self.frozen(self.linear(hidden))
+
+
+def plain(output: Tensor, batch: Batch) -> tuple[Tensor, float]:
+    return cross_entropy(output, batch.targets, reduction="sum"), len(batch)
+
+
+def weighted(output: Tensor, batch: Batch) -> tuple[Tensor, float]:
+    total = cross_entropy(output, batch.targets, weight=SCALES, reduction="sum")
+    return total, float(SCALES[batch.targets].sum())
+
+
+def run_of(world: World, **changes) -> Run:
+    torch.manual_seed(0)
+    model, strategy = Net(), dataclasses.replace(momentum(), clip_norm=0.5, weight_decay=0.01)
+    own = {"size": 31, "augmentation": (), **changes}
+    batches = Batches(
+        DATA.train,
+        DATA.preprocessing,
+        size=own["size"],
+        seed=0,
+        classes=5,
+        augmentation=own["augmentation"],
+        device=torch.device("cpu"),
+        among=(world.rank, world.size),
+    )
+    return Run(
+        model=model,
+        optimiser=strategy.build(model),
+        batches=batches,
+        loss=own.get("loss", plain),
+        strategy=strategy,
+        steps=5,
+        seed=0,
+        parts=own.get("parts", 1),
+        world=world,
+        spread=replicated(model) if world.size > 1 else None,
+    )
+
+
+def trained(**changes) -> Callable[[World], list[Tensor]]:
+    def result(world: World) -> list[Tensor]:
+        run = run_of(world, **changes)
+        steps = list(train(run))
+        assert [s.examples for s in steps] == [run.batches.size] * 5
+        told = [torch.stack([s.loss.double(), s.gradient_norm]) for s in steps]
+        return [*(p.detach() for p in run.model.parameters()), *told]
+
+    return result
+
+
+def soft(output: Tensor, batch: Batch) -> tuple[Tensor, float]:
+    return cross_entropy(output, batch.targets.double(), reduction="sum"), len(batch)
+
+
+def evaluated(world: World) -> list[Tensor]:
+    model = run_of(World()).model
+    part = DATA.train.gather(torch.arange(101))
+    record = evaluate(
+        model,
+        InMemory(*part),
+        DATA.preprocessing,
+        Classification(classes=5),
+        part="validation",
+        batch_size=40,
+        world=world,
+    )
+    assert record.examples == 101
+    values = [*record.metrics.values(), *(v for c in record.per_class.values() for v in c)]
+    return [torch.tensor(values, dtype=torch.float64)]
+
+
+SCENARIOS = {
+    "uneven shares": trained(),
+    "shares of one example and none more": trained(size=3),
+    "weighted": trained(loss=weighted),
+    "accumulated": trained(parts=4, loss=weighted),
+    "augmented": trained(augmentation=(PadCrop(padding=1), Flip())),
+    "mixed": trained(augmentation=(Flip(), Mixup()), loss=soft),
+    "evaluated": evaluated,
+}
+
+
+def main(path: str) -> None:
+    world = join()
+    found = {name: scenario(world) for name, scenario in SCENARIOS.items()}
+    torch.save(found, f"{path}-{world.rank}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
