@@ -26,12 +26,14 @@ from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import write_atomic
 from skipwise.finetuning import prepared
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
+from skipwise.tasks import Task
 from skipwise.training import (
     Best,
     Cost,
     Diverged,
     Interrupted,
     Journal,
+    Run,
     Step,
     TimeBudget,
     caught_signals,
@@ -41,6 +43,7 @@ from skipwise.training import (
 from skipwise.training import (
     train as steps_of,
 )
+from skipwise.watch import Watch
 from skipwise.weights import BEST, card_of, read_tensors, save_weights
 
 EXPERIMENT, METRICS, LOG = "experiment.yaml", "metrics.jsonl", "log.txt"
@@ -90,6 +93,8 @@ class Session:
         self.journal = Journal(
             folder / METRICS, size=state["journal_bytes"] if state else 0, epoch=self.epoch
         )
+        facts = _facts(experiment, self.dataset, self.run, self.task)
+        self.watch = Watch(self.run, self.task, self.dataset, self.journal, folder, facts)
         _log(folder / LOG, self.run.step, (*dataset.notes, *self.run.notes))
 
     def epoch(self, step: int) -> float:
@@ -108,12 +113,18 @@ class Session:
             Interrupted: After a signal; the run is saved.
             Diverged: If the loss is not finite; the last good save stays.
         """
-        with caught_signals() as signals, closing(self.journal), closing(self.run.batches):
+        with (
+            caught_signals() as signals,
+            closing(self.journal),
+            closing(self.run.batches),
+            self.watch.ending(),
+        ):
             if self._is_new:
                 for text in self.run.notes:
                     yield from self._note(text)
                 self.save()  # a full disk shows before the work; a journal never lacks its save
             for step in steps_of(self.run):
+                step = self.watch.step(step)
                 yield step
                 yield from self.journal.step(step)
                 yield from self._fit(step)
@@ -133,9 +144,11 @@ class Session:
             Diverged: If a loss or a parameter is not finite; nothing is written then.
             OSError: If it cannot be written; the save before stays.
         """
+        started = time.perf_counter()
         self.journal.read()
         if not all(torch.isfinite(p).all() for p in self.run.model.parameters()):
             raise Diverged(self.run.step, math.nan)
+        self.watch.write()
         self.journal.flush()
         state = {
             "run": self.run.state(),
@@ -147,6 +160,7 @@ class Session:
         }
         save_checkpoint(self.folder, state)
         self._saved = time.perf_counter()
+        self.watch.saved(self._saved - started)
 
     def _restore(self, state: dict[str, Any], *, longer: bool) -> None:
         if state["data"] != self.dataset.digest:
@@ -207,11 +221,13 @@ class Session:
                 raise Diverged(self.run.step, record.metrics["loss"])
             if self.best.improves(record):
                 self._save_best()
+                self.watch.keep(record)
             if self.best.gives_up and self.run.step < self.run.steps:
                 self.run.steps = self.run.step
                 yield from self._note(
                     f"stopped early: {self.best.since} evaluations without a better one"
                 )
+        self.watch.blocks()
         self.save()
 
     def _measure(self, model: torch.nn.Module, part: str) -> EvaluationRecord:
@@ -221,7 +237,7 @@ class Session:
             model,
             examples,
             self.dataset.preprocessing,
-            self.task,
+            self.watch.witness(),
             part=part,
             step=self.run.step if part == "validation" else self.best.step or self.run.step,
             autocast=self.run.autocast,
@@ -251,6 +267,7 @@ class Session:
             chosen.load_state_dict(read_tensors(self.folder / BEST)[0])
             record = self._measure(chosen, "test")
             self.journal.write(record)
+            self.watch.keep(record)
             yield record
         self.journal.flush()
         table = steps_as_csv(read_journal(self.folder / METRICS))
@@ -266,6 +283,27 @@ def has_history(folder: Path) -> bool:
     """Whether a run left weights or a journal in its folder."""
     journal = folder / METRICS
     return (folder / BEST).exists() or (journal.exists() and journal.stat().st_size > 0)
+
+
+def _facts(experiment: Experiment, dataset: Dataset, run: Run, task: Task) -> dict[str, Any]:
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {
+        "data": dataset.name,
+        "task": dataset.task,
+        "classes": list(dataset.classes),
+        "digest": dataset.digest,
+        "examples": {name: len(part) for name, part in parts.items() if part is not None},
+        "network": experiment.network.name,
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "strategy": experiment.strategy.name,
+        "seed": experiment.seed,
+        "batch": run.batches.size,
+        "metric": task.best_metric,
+        "higher": task.higher,
+        "device": run.batches.device.type,
+        "precision": "float32" if run.autocast is None else str(run.autocast).split(".")[-1],
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _writable(experiment: Experiment) -> Experiment:

@@ -57,6 +57,12 @@ class Classification(Task):
         mixed = batch.targets.is_floating_point()
         return total, float((batch.targets @ weights if mixed else weights[batch.targets]).sum())
 
+    def right(self, output: Outputs, batch: Batch) -> Tensor | None:
+        """Count where the largest output is the class; None for targets that are shares."""
+        if batch.targets.is_floating_point():
+            return None
+        return (output.argmax(1) == batch.targets).sum()
+
     def tally(self, output: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Sum cross-entropy (without smoothing or weights), right answers and what goes with them.
 

@@ -4,6 +4,7 @@ It stands in the closure that the optimiser calls, so a rule that needs the grad
 special case: every call within a step sees the same batch and the same random numbers.
 """
 
+from time import perf_counter
 from typing import final
 
 import torch
@@ -27,10 +28,15 @@ class Gradient:
     def __init__(self, run: Run, batch: Batch):
         self.run, self.batch = run, batch
         self.norm: Tensor | None = None
+        self.seconds = 0.0
 
     def __call__(self) -> Tensor:
-        """Compute loss and gradient; ``norm`` then holds the gradient's norm before clipping."""
-        run = self.run
+        """Compute loss and gradient.
+
+        ``norm`` then holds the gradient's norm before clipping, and ``seconds`` the time of all
+        calls so far; on a GPU that of giving the commands.
+        """
+        started, run = perf_counter(), self.run
         run.optimiser.zero_grad(set_to_none=True)
         with seeded(run.seed, "step", run.step, run.rank):
             loss = accumulate(run, self.batch)
@@ -38,6 +44,7 @@ class Gradient:
         self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         if run.strategy.clip_norm is not None:
             clip_grads_with_norm_(parameters, run.strategy.clip_norm, self.norm)
+        self.seconds += perf_counter() - started
         return loss
 
 
