@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         resnet110,
     )
     from skipwise.prediction import load
+    from skipwise.reports import report
     from skipwise.runs import resume, train
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
 
@@ -49,6 +50,7 @@ HOMES = {
         "plain20", "plain56", "resnet18", "resnet20", "resnet50", "resnet56", "resnet110",
     ),
     "prediction": ("load",),
+    "reports": ("report",),
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
 }  # fmt: skip
@@ -83,6 +85,7 @@ __all__ = [
     "nesterov",
     "plain20",
     "plain56",
+    "report",
     "resnet18",
     "resnet20",
     "resnet50",

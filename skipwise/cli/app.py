@@ -24,6 +24,7 @@ COMMANDS = (
     ("resume", "training:resume", "Go on with a run, or make it longer."),
     ("evaluate", "using:evaluate", "Score a run on its test part or on other data."),
     ("predict", "using:predict", "Predict the classes of picture files."),
+    ("report", "reporting:report", "Write the report of a run, or of several side by side."),
     (
         "list",
         "showing:list_names",

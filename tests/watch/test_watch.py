@@ -68,9 +68,10 @@ def test_norms_by_layer_are_those_of_the_gradient(tmp_path: Path):
 
 
 def test_the_share_of_a_scaled_identity_branch_has_a_closed_form():
-    block = Residual(nn.Linear(3, 3, bias=False), Additive(scale=0.5))
+    branch = nn.Linear(3, 3, bias=False)
+    block = Residual(branch, Additive(scale=0.5))
     with torch.no_grad():
-        block.branch.weight.copy_(2 * torch.eye(3))  # α·F(x) = x, of the size of what is carried
+        branch.weight.copy_(2 * torch.eye(3))  # α·F(x) = x, of the size of what is carried
     assert branch_shares(nn.Sequential(nn.Identity(), block), torch.randn(8, 3)) == {"1": 0.5}
 
 
