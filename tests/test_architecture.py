@@ -189,7 +189,8 @@ def run_python(code: str) -> None:
 
 def test_the_reading_side_and_the_help_need_no_torch():
     run_python(
-        "import sys, skipwise, skipwise.records, skipwise.cli; sys.exit('torch' in sys.modules)"
+        "import sys, skipwise, skipwise.records, skipwise.cli.reporting;"
+        "sys.exit('torch' in sys.modules)"
     )
     run_python(
         "import sys; from skipwise.cli.app import app;"
@@ -216,6 +217,8 @@ def test_what_an_init_exports_is_documented_and_there():
         "tasks",
         "strategies",
         "training",
+        "watch",
+        "reports",
     ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:

@@ -86,7 +86,15 @@ def plain(values: Sequence[float]) -> list[float | None]:
     return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values]
 
 
-def logarithmic(*series: Sequence[float]) -> bool:
-    """Say whether values are best seen on a logarithmic axis: positive, over a factor of 30."""
+def axis_of(*series: Sequence[float]) -> dict[str, Any]:
+    """Give the axis that suits values: logarithmic where they are positive and over a factor of 30.
+
+    A logarithmic axis has its labels at 1, 2 and 5, over more than two decades at 1 alone.
+    """
     values = [v for some in series for v in some if math.isfinite(v)]
-    return bool(values) and min(values) > 0 and max(values) / min(values) > 30
+    if not values or min(values) <= 0 or max(values) / min(values) <= 30:
+        return {}
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    digits = (1, 2, 5) if high - low <= 2 else (1,)
+    ticks = [float(f"{d}e{n}") for n in range(low, high + 1) for d in digits]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skipwise.reports.chart import DASHES, SERIES, SYMBOLS, Chart, Table, figure, line, logarithmic
+from skipwise.reports.chart import DASHES, SERIES, SYMBOLS, Chart, Table, axis_of, figure, line
 from skipwise.reports.curves import thinned
 from skipwise.reports.reading import Reading
 from skipwise.reports.statistics import of_difference
@@ -76,14 +76,15 @@ def _verdict(runs: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
     for record, name in ranked[1:]:
         other = record.metrics[metric]
         if metric != "accuracy":
-            yield f"{name}: {value_of(metric, other)}, a difference of {number(abs(value - other))}."
+            apart = number(abs(value - other))
+            yield f"{name}: {value_of(metric, other)}, a difference of {apart}."
             continue
         half = of_difference(value, best.examples, other, record.examples)
         apart = value - other
         yield (
-            f"{name} is {100 * apart:.1f} points below, ±{100 * half:.1f} by the number of examples:"
-            f" {'more than' if apart > half else 'no more than'} chance in the choice of examples"
-            " explains."
+            f"{name} is {100 * apart:.1f} points below, ±{100 * half:.1f} by the number of"
+            f" examples: {'more' if apart > half else 'no more'} than chance in the choice of"
+            " examples explains."
         )
     yield (
         "Each is one run with one seed. How much another seed changes is not in these intervals;"
@@ -149,12 +150,9 @@ def _curve(runs: Sequence[Reading], names: Sequence[str], kind: str) -> Chart | 
         )
         for n, (name, points) in enumerate(zip(names, series, strict=True))
     ]  # fmt: skip
-    axis: dict[str, Any] = (
-        {"tickformat": ".0%"} if kind == "metric" and metric == "accuracy" else {}
-    )
-    if kind != "metric" and logarithmic(*(values for _, values in series)):
-        axis["type"] = "log"
-    write = percent if axis.get("tickformat") else number
+    shares = kind == "metric" and metric == "accuracy"
+    axis = {"tickformat": ".0%"} if shares else axis_of(*(values for _, values in series))
+    write = percent if shares else number
     rows = [
         [name, *(write(value) for value in (values[0], max(values), min(values), values[-1]))]
         for name, (_, values) in zip(names, series, strict=True)
@@ -163,7 +161,7 @@ def _curve(runs: Sequence[Reading], names: Sequence[str], kind: str) -> Chart | 
     return Chart(
         name=kind,
         title=title,
-        words="Over epochs; losses in training are means over stretches of the run.",
+        words="Means over stretches of each run." if kind == "training" else "At each evaluation.",
         figure=figure(traces, "epoch", title.lower(), yaxis=axis),
         table=Table(
             caption=title, columns=["run", "first", "highest", "lowest", "last"], rows=rows

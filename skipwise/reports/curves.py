@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skipwise.records import StepRecord
-from skipwise.reports.chart import HELD, TRAIN, Chart, Table, figure, line, logarithmic
+from skipwise.reports.chart import HELD, TRAIN, Chart, Table, axis_of, figure, line
 from skipwise.reports.reading import Reading
 from skipwise.reports.words import PLAIN_NAMES, number, percent, value_of
 
@@ -73,12 +73,11 @@ def _loss(run: Reading) -> Chart:
     )
     if not held:
         words += " There is no validation part."
-    scale = "log" if logarithmic(train.values, values) else "linear"
     return Chart(
         name="loss",
         title="Loss",
         words=words,
-        figure=figure(traces, STEP, "loss", yaxis={"type": scale}),
+        figure=figure(traces, STEP, "loss", yaxis=axis_of(train.values, values)),
         table=_by_evaluation(run),
     )
 

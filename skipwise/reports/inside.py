@@ -1,10 +1,12 @@
 """Inside the network: gradients by layer, branches by depth; and where the time went."""
 
 import re
+from collections.abc import Mapping
 from statistics import fmean, median
 
 import numpy as np
 
+from skipwise.records import MeasureRecord
 from skipwise.reports.chart import (
     HEAT,
     HELD,
@@ -12,14 +14,22 @@ from skipwise.reports.chart import (
     TRAIN,
     Chart,
     Table,
+    axis_of,
     figure,
     line,
-    logarithmic,
     plain,
 )
 from skipwise.reports.curves import thinned
 from skipwise.reports.reading import Reading
 from skipwise.reports.words import duration, number, percent
+
+SPLIT = {
+    "data": "data_seconds",
+    "forward, backward": "gradient_seconds",
+    "optimiser": "optimiser_seconds",
+}
+REST, EVALUATION, SAVING = "rest of the steps", "evaluation", "saving"
+COLOURS = {EVALUATION: HELD, SAVING: THIRD}
 
 
 def short(layer: str) -> str:
@@ -90,7 +100,6 @@ def _spread(names: list[str], norms: np.ndarray) -> str:
 
 def _gradient(run: Reading) -> Chart:
     curve = thinned(run.steps, "gradient_norm")
-    scale = "log" if logarithmic(curve.values) else "linear"
     return Chart(
         name="gradients",
         title="Gradient",
@@ -99,7 +108,7 @@ def _gradient(run: Reading) -> Chart:
             [line("all layers", curve.steps, curve.values, TRAIN)],
             "step",
             "norm",
-            yaxis={"type": scale},
+            yaxis=axis_of(curve.values),
         ),
         table=Table(
             caption="Means over stretches of the run.",
@@ -118,111 +127,119 @@ def branches(run: Reading) -> Chart | None:
     if not measures:
         return None
     first, last = measures[0], measures[-1]
-    blocks = [short(name.removesuffix(".")) for name in last.values]
-    depth = list(range(1, len(blocks) + 1))
-    traces = []
-    if first.step != last.step:
-        traces.append(
-            line(
-                f"step {first.step:,}",
-                depth,
-                list(first.values.values()),
-                TRAIN,
-                dots=True,
-                line={"dash": "dot"},
-            )
-        )
-    traces.append(
-        line(
-            f"step {last.step:,}",
-            depth,
-            list(last.values.values()),
-            HELD,
-            dots=True,
-            marker={"symbol": "square"},
-        )
-    )
     values = list(last.values.values())
-    most = values.index(max(values))
+    depth = list(range(1, len(values) + 1))
+    now = line(f"step {last.step:,}", depth, values, HELD, dots=True, marker={"symbol": "square"})
+    then = line(
+        f"step {first.step:,}",
+        depth,
+        list(first.values.values()),
+        TRAIN,
+        dots=True,
+        line={"dash": "dot"},
+    )
     return Chart(
         name="branches",
         title="Share of each branch in its block's output",
-        words=(
-            "Second moment of what the branch writes, as a share of its sum with that of what the"
-            " skip carries, before the activation, on 64 held-out examples or fewer. At 1 the"
-            " branch is all, as without a skip; at 0 the block passes its input on."
-            f" Largest in block {most + 1} ({percent(values[most])}), on average"
-            f" {percent(fmean(values))}."
-        ),
+        words=_of_branches(values),
         figure=figure(
-            traces,
+            [now] if first.step == last.step else [then, now],
             "block, counted from the input",
             "share of the branch",
             yaxis={"tickformat": ".0%", "rangemode": "tozero"},
-            xaxis={"dtick": max(len(blocks) // 12, 1)},
+            xaxis={"dtick": max(len(depth) // 12, 1)},
         ),
-        table=Table(
-            caption="Share of the branch.",
-            columns=["block", f"step {first.step:,}", f"step {last.step:,}"],
-            rows=[
-                [name, percent(first.values.get(key, float("nan"))), percent(value)]
-                for name, (key, value) in zip(blocks, last.values.items(), strict=True)
-            ],
-        ),
+        table=_branches(first, last),
         height=300,
     )
+
+
+def _of_branches(values: list[float]) -> str:
+    most = values.index(max(values))
+    return (
+        "Second moment of what the branch writes, as a share of its sum with that of what the skip"
+        " carries, before the activation, on at most 32 held-out examples. At 1 the branch is all,"
+        " as without a skip; at 0 the block passes its input on."
+        f" Largest in block {most + 1} ({percent(values[most])}), on average"
+        f" {percent(fmean(values))}."
+    )
+
+
+def _branches(first: MeasureRecord, last: MeasureRecord) -> Table:
+    rows = [
+        [short(name), percent(first.values.get(name, float("nan"))), percent(value)]
+        for name, value in last.values.items()
+    ]
+    columns = ["block", f"step {first.step:,}", f"step {last.step:,}"]
+    return Table(caption="Share of the branch.", columns=columns, rows=rows)
+
+
+def spent(run: Reading) -> dict[str, float]:
+    """Give the seconds of the whole run by what they were spent on."""
+    sums = {
+        name: float(np.nansum([vars(step)[field] for step in run.steps]))
+        for name, field in SPLIT.items()
+    }
+    test = 0.0 if run.test is None else run.test.seconds
+    return {
+        **sums,
+        REST: max(sum(step.seconds for step in run.steps) - sum(sums.values()), 0.0),
+        EVALUATION: sum(e.seconds for e in run.validations) + test,
+        SAVING: sum(m.values["seconds"] for m in run.measures("saving")),
+    }
 
 
 def times(run: Reading) -> Chart | None:
     """Give the time of the whole run by what it was spent on."""
     if not run.steps:
         return None
-    split = {
-        "data": "data_seconds",
-        "forward, backward": "gradient_seconds",
-        "optimiser": "optimiser_seconds",
-    }
-    sums = {
-        name: float(np.nansum([vars(s)[field] for s in run.steps])) for name, field in split.items()
-    }
-    rest = sum(s.seconds for s in run.steps) - sum(sums.values())
-    sums["rest of the steps"] = max(rest, 0.0)
-    sums["evaluation"] = sum(e.seconds for e in run.validations) + (
-        run.test.seconds if run.test else 0.0
-    )
-    sums["saving"] = sum(m.values["seconds"] for m in run.measures("saving"))
+    sums = spent(run)
     whole = sum(sums.values()) or 1.0
-    shares = {name: seconds / whole for name, seconds in sums.items()}
     bars = {
         "type": "bar",
         "orientation": "h",
         "y": list(sums),
         "x": plain(list(sums.values())),
-        "text": [percent(share) for share in shares.values()],
+        "text": [percent(seconds / whole) for seconds in sums.values()],
         "textposition": "auto",
-        "marker": {"color": [TRAIN, TRAIN, TRAIN, TRAIN, HELD, THIRD]},
+        "insidetextfont": {"color": "var(--card)"},
+        "marker": {"color": [COLOURS.get(name, TRAIN) for name in sums]},
         "hovertemplate": "%{y}: %{x:.3g} s (%{text})<extra></extra>",
     }
-    each = median(s.seconds for s in run.steps)
-    words = f"A step took {duration(each)} (median)."
-    if run.facts.get("device", "cpu") != "cpu":
-        words += " On this device a step's times are those of giving commands, not of their work."
-    if not any(sums[name] for name in split):
-        words += " This run did not record how its steps divide."
-    layout = {"yaxis": {"autorange": "reversed", "automargin": True}}
-    per_step = [duration(sums[name] / len(run.steps)) for name in list(sums)[:4]]
     return Chart(
         name="times",
         title="Where the time went",
-        words=words,
-        figure=figure([bars], "seconds in all", "", **layout),
-        table=Table(
-            caption="Seconds of the whole run.",
-            columns=["part", "in all", "share", "a step, on average"],
-            rows=[
-                [name, duration(sums[name]), percent(shares[name]), mean]
-                for name, mean in zip(sums, [*per_step, "", ""], strict=True)
-            ],
+        words=_of_steps(run, sums),
+        figure=figure(
+            [bars], "seconds in all", "", yaxis={"autorange": "reversed", "automargin": True}
         ),
+        table=_times(run, sums, whole),
         height=280,
+    )
+
+
+def _of_steps(run: Reading, sums: Mapping[str, float]) -> str:
+    words = f"A step took {duration(median(step.seconds for step in run.steps))} (median)."
+    if run.facts.get("device", "cpu") != "cpu":
+        words += " On this device a step's times are those of giving commands, not of their work."
+    if not any(sums[name] for name in SPLIT):
+        words += " This run did not record how its steps divide."
+    return words
+
+
+def _times(run: Reading, sums: Mapping[str, float], whole: float) -> Table:
+    steps = len(run.steps)
+    rows = [
+        [
+            name,
+            duration(seconds),
+            percent(seconds / whole),
+            duration(seconds / steps) if name in (*SPLIT, REST) else "",
+        ]
+        for name, seconds in sums.items()
+    ]
+    return Table(
+        caption="Time of the whole run.",
+        columns=["part", "in all", "share", "a step, on average"],
+        rows=rows,
     )

@@ -99,7 +99,13 @@ def _template():
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["words"] = _unbroken
     return environment.get_template("page.html")
+
+
+def _unbroken(text: str) -> str:
+    """Keep a number and its per cent sign on one line."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _as_json(value) -> str:
@@ -109,7 +115,7 @@ def _as_json(value) -> str:
 
 def _of_run(run: Reading) -> Page:
     sections = [
-        Section(name="curves", title="How it learned", **_how_it_learned(run)),
+        _how_it_learned(run),
         _predictions(run),
         _inside(run),
         Section(name="time", title="Time", charts=_present(times(run)), absent=_if_no_steps(run)),
@@ -148,14 +154,16 @@ def _if_no_steps(run: Reading) -> tuple[str, ...]:
     return () if run.steps else ("No step was taken yet.",)
 
 
-def _how_it_learned(run: Reading) -> dict[str, tuple]:
+def _how_it_learned(run: Reading) -> Section:
     absent = list(_if_no_steps(run))
     if run.steps and not run.validations:
         part = run.facts.get("examples", {}).get("validation", 0)
         absent.append(
             "Nothing was validated yet." if part else "There is no validation part, so no curve."
         )
-    return {"charts": tuple(curves(run)), "absent": tuple(absent)}
+    return Section(
+        name="curves", title="How it learned", charts=tuple(curves(run)), absent=tuple(absent)
+    )
 
 
 def _predictions(run: Reading) -> Section:

@@ -178,8 +178,8 @@ def mistakes(run: Reading, behind: PartEvidence, part: str) -> list[Picture]:
         Picture(
             picture=m.picture,
             words=(
-                f"{names[m.said]} {percent(m.probability)}; is {names[m.truth]}"
-                f" ({percent(m.probability_of_truth)})"
+                f"said {names[m.said]} ({percent(m.probability)}),"
+                f" is {names[m.truth]} ({percent(m.probability_of_truth)})"
             ),
             where=f"{part} example {m.index}",
         )

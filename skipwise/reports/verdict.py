@@ -16,7 +16,8 @@ def headline(run: Reading) -> str:
     scored = run.scored
     if run.state == "finished" and scored is not None:
         metric = run.metric
-        return f"{PLAIN_NAMES[metric]} {value_of(metric, scored.metrics[metric])} on {scored.part}"
+        value = value_of(metric, scored.metrics[metric])
+        return f"{PLAIN_NAMES[metric]} {value} on the {scored.part} part"
     if run.state == "finished":
         return f"{counted(run.taken, 'step')} taken, and no part held out to score them"
     planned = "" if run.planned is None else f" of {run.planned:,}"
@@ -137,7 +138,7 @@ def _trend(run: Reading) -> Iterator[str]:
     if len(evaluations) < 4:
         if evaluations:
             yield (
-                f"{counted(len(evaluations), 'evaluation')} are too few to say whether it was"
+                f"With {counted(len(evaluations), 'evaluation')} nobody can say whether it was"
                 " still improving."
             )
         return
@@ -148,18 +149,21 @@ def _trend(run: Reading) -> Iterator[str]:
         max(part, key=lambda e: sign * e.metrics[metric]) for part in (before, after)
     )
     old, new = best_before.metrics[metric], best_after.metrics[metric]
-    span = f"in the last {counted(late, 'evaluation')}"
+    span = "at the last evaluation" if late == 1 else f"in the last {late} evaluations"
     change = f"from {value_of(metric, old)} to {value_of(metric, new)}"
     noise = _noise(metric, old, new, evaluations[-1].examples)
     if sign * (new - old) > noise:
         yield f"Validation was still improving: {span} the best {metric} went {change}."
     elif overfitted := _overfitted(evaluations, run.steps):
         yield overfitted
-    else:
-        within = (
-            f", within the ±{percent(noise)} that chance explains" if metric == "accuracy" else ""
+    elif sign * (new - old) > 0:
+        by = f", ±{percent(noise)} by the number of examples" if metric == "accuracy" else ""
+        yield (
+            f"Whether validation was still improving is not sure: {span} the best {metric} went"
+            f" {change}{by}."
         )
-        yield f"Validation had levelled off: {span} the best {metric} went {change}{within}."
+    else:
+        yield f"Validation had levelled off: {span} the best {metric} went {change}."
 
 
 def _noise(metric: str, old: float, new: float, examples: int) -> float:

@@ -20,11 +20,18 @@ SHARES = {"accuracy", "top5", "exact"}
 def percent(share: float, digits: int = 1) -> str:
     """Write a share.
 
-    >>> percent(0.97493), percent(1.0)
-    ('97.5 %', '100 %')
+    What would be rounded to nothing or to all is told apart from them.
+
+    >>> percent(0.97493), percent(1.0), percent(0.0002), percent(0.9999)
+    ('97.5 %', '100 %', '< 0.1 %', '> 99.9 %')
     """
     if not math.isfinite(share):
         return "not finite"
+    least = 10.0 ** -(2 + digits)
+    if 0 < share < least / 2:
+        return f"< {100 * least:.{digits}f} %"
+    if 1 - least / 2 < share < 1:
+        return f"> {100 - 100 * least:.{digits}f} %"
     return f"{100 * share:.{digits}f}".removesuffix("." + "0" * digits) + " %"
 
 
@@ -49,8 +56,8 @@ def value_of(metric: str, value: float) -> str:
 def duration(seconds: float) -> str:
     """Write a time.
 
-    >>> duration(0.0312), duration(75), duration(7300)
-    ('31 ms', '1 min 15 s', '2 h 2 min')
+    >>> duration(0.0312), duration(75), duration(7320)
+    ('31.2 ms', '1 min 15 s', '2 h 2 min')
     """
     if seconds < 1:
         return f"{1000 * seconds:.3g} ms"

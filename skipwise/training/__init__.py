@@ -19,7 +19,7 @@ from skipwise.training.evaluate import evaluate
 from skipwise.training.gradient import Gradient, accumulate
 from skipwise.training.journal import Journal
 from skipwise.training.loop import Step, train
-from skipwise.training.run import Diverged, Loss, Run
+from skipwise.training.run import Diverged, Run
 from skipwise.training.signals import Interrupted, caught_signals
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "Gradient",
     "Interrupted",
     "Journal",
-    "Loss",
     "Run",
     "Step",
     "TimeBudget",

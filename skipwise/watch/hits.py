@@ -7,7 +7,7 @@ from torch import Tensor
 
 from skipwise.data import Batch
 from skipwise.tasks import Task
-from skipwise.training import Loss
+from skipwise.training.run import Loss
 
 
 @final

@@ -27,7 +27,7 @@ from skipwise.watch.witness import Witness
 
 EVIDENCE = "evidence.json"
 MEASUREMENTS = 200  # of the gradient, in one run
-PROBE = 64  # examples that branch shares are measured on
+PROBE = 32  # examples that branch shares are measured on
 
 
 @final

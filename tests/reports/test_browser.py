@@ -59,7 +59,7 @@ def test_a_page_draws_everything_and_asks_for_nothing(browser, pages, kind, widt
     assert errors == []
     assert [url for url in requests if url != address and not url.startswith("data:")] == []
     drawn = page.evaluate(SHAPES)
-    assert len(drawn) == (9 if kind == "one" else 3)
+    assert len(drawn) == (8 if kind == "one" else 3)
     assert all(count > 0 for count in drawn), drawn
     for element in page.query_selector_all("details"):
         element.evaluate("e => e.open = true")
