@@ -97,20 +97,27 @@ def reported(folder: Path, *, wanted: bool = True) -> Iterator[None]:
     Args:
         folder: The run's folder.
         wanted: Whether to.
+
+    Raises:
+        BaseException: What ended the run.
     """
     try:
         yield
-    finally:
-        if wanted:
-            try:
-                report(folder)
-            except Exception as error:  # hours of training must not end in the report's error
-                what = f"{error.strerror}" if isinstance(error, OSError) else f"{error}"
-                print(
-                    f"skipwise: no report was written: {what}; the run is whole,"
-                    f" skipwise report {folder} writes it",
-                    file=sys.stderr,
-                )
+    except BaseException:
+        with suppress(Exception):  # what ended the run is what its reader must hear of
+            _ = report(folder) if wanted else None
+        raise
+    if not wanted:
+        return
+    try:
+        report(folder)
+    except Exception as error:  # hours of training must not end in the report's error
+        what = error.strerror if isinstance(error, OSError) else error
+        print(
+            f"skipwise: no report was written: {what}; the run is whole,"
+            f" skipwise report {folder} writes it",
+            file=sys.stderr,
+        )
 
 
 def record_of(session: Session) -> Trained:
