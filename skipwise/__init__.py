@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         resnet110,
     )
     from skipwise.prediction import load
+    from skipwise.reports import report
     from skipwise.runs import resume, train
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
 
@@ -51,10 +52,11 @@ HOMES = {
         "plain20", "plain56", "resnet18", "resnet20", "resnet50", "resnet56", "resnet110",
     ),
     "prediction": ("load",),
+    "reports": ("report",),
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
 }  # fmt: skip
-PARTS = (*HOMES, "connections", "recipes", "tasks", "training", "weights")
+PARTS = (*HOMES, "connections", "recipes", "tasks", "training", "watch", "weights")
 _HOME = {name: home for home, names in HOMES.items() for name in names}
 
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "nesterov",
     "plain20",
     "plain56",
+    "report",
     "resnet18",
     "resnet20",
     "resnet50",

@@ -19,7 +19,9 @@ class StepRecord:
     """One update: counted from 1, with the mean loss of its batch *before* the update.
 
     ``gradient_norm`` is the Euclidean norm over all parameters before clipping; ``epoch`` is a
-    fraction.
+    fraction. ``accuracy`` is that of the batch as it was trained on, augmented, before the update.
+    ``data_seconds``, ``gradient_seconds`` and ``optimiser_seconds`` split ``seconds``; on a GPU all
+    of them are the times of giving commands. What was not measured is NaN.
     """
 
     step: int
@@ -29,6 +31,10 @@ class StepRecord:
     gradient_norm: float
     examples: int
     seconds: float
+    data_seconds: float = math.nan
+    gradient_seconds: float = math.nan
+    optimiser_seconds: float = math.nan
+    accuracy: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +62,64 @@ class NoteRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasureRecord:
+    """What was measured beside the training after ``step`` updates, a number by name.
+
+    ``gradient norm``: of each layer with a weight of two axes or more, in their order; ``branch
+    share``: of each block, from the input on; ``saving``: seconds.
+    """
+
+    step: int
+    name: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """An example that was taken for another class.
+
+    ``index`` counts within its part; ``picture`` is a PNG in base64, empty where the example is no
+    picture.
+    """
+
+    index: int
+    truth: int
+    said: int
+    probability: float
+    probability_of_truth: float
+    picture: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartEvidence:
+    """What stands behind the metrics of one part.
+
+    ``confusion`` holds (truth, said, count) of all pairs that occur; ``mistakes`` the most
+    confident first; ``loss_deviation`` is the standard deviation of an example's loss, in a
+    regression.
+    """
+
+    step: int
+    examples: int
+    confusion: Sequence[Sequence[int]] = ()
+    mistakes: Sequence[Mistake] = ()
+    per_class: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    loss_deviation: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a report needs beyond the journal: facts of the run, how it ended, and its predictions.
+
+    ``state`` is running, finished, or in words how it broke off.
+    """
+
+    facts: Mapping[str, Any]
+    state: str
+    parts: Mapping[str, PartEvidence] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """A finished or stopped run: where it lies, what validation chose, what the test part says."""
 
@@ -77,11 +141,13 @@ class RunRecord:
         return self.step >= self.steps
 
 
-Event: TypeAlias = StepRecord | EvaluationRecord | NoteRecord
+OPTIONAL = ("data_seconds", "gradient_seconds", "optimiser_seconds", "accuracy")  # of a step
+Event: TypeAlias = StepRecord | EvaluationRecord | NoteRecord | MeasureRecord
 KINDS: dict[str, type[Event]] = {
     "step": StepRecord,
     "evaluation": EvaluationRecord,
     "note": NoteRecord,
+    "measure": MeasureRecord,
 }
 
 
@@ -115,6 +181,28 @@ def _numbers(value: Any) -> Any:
     return math.nan if value is None else value
 
 
+def evidence_to_text(evidence: Evidence) -> str:
+    """Write evidence as one JSON object."""
+    return json.dumps(finite(asdict(evidence)), ensure_ascii=False)
+
+
+def evidence_from_text(text: str) -> Evidence:
+    """Read back what :func:`evidence_to_text` wrote.
+
+    Raises:
+        ValueError: If it is no evidence.
+    """
+    try:
+        plain = json.loads(text)
+        parts = {name: _numbers(part) for name, part in plain["parts"].items()}
+        for part in parts.values():
+            part["mistakes"] = tuple(Mistake(**mistake) for mistake in part["mistakes"])
+        parts = {name: PartEvidence(**part) for name, part in parts.items()}
+        return Evidence(facts=plain["facts"], state=plain["state"], parts=parts)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"it is no evidence of a run: {error}") from None
+
+
 def read_journal(path: Path) -> Iterator[Event]:
     """Yield the events of a journal; a last line cut short by a crash is left out."""
     with path.open(encoding="utf-8") as lines:
@@ -128,7 +216,8 @@ def steps_as_csv(events: Iterator[Event]) -> str:
     rows: dict[int, dict[str, Any]] = {}
     for event in events:
         if isinstance(event, StepRecord):
-            rows[event.step] = asdict(event)
+            fields = asdict(event).items()
+            rows[event.step] = {k: v for k, v in fields if k not in OPTIONAL or math.isfinite(v)}
         elif isinstance(event, EvaluationRecord):
             named = {f"{event.part}_{k}": v for k, v in event.metrics.items()}
             rows.setdefault(event.step, {"step": event.step}).update(named)

@@ -1,8 +1,9 @@
 """Runs and their folders: begin one, go on with one, read what one left behind."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from skipwise.data import Data, Dataset, Own
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.progress import watch
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, read_journal
+from skipwise.reports import report, summary
 from skipwise.session import EXPERIMENT, METRICS, Session, has_history
 from skipwise.training import attempt, job, join, newest_checkpoint
 
@@ -118,7 +120,47 @@ def go_on(
     return Session(given, dataset, folder, state, longer=longer, started=started), refused
 
 
-def record_of(session: Session) -> RunRecord:
+class Trained(RunRecord):
+    """The record of a run that this program trained; in a notebook it shows itself."""
+
+    def _repr_html_(self) -> str | None:
+        try:
+            return summary(Path(self.path))
+        except (ValueError, OSError):  # the folder is gone; the plain form is shown
+            return None
+
+
+@contextmanager
+def reported(folder: Path, *, wanted: bool = True) -> Iterator[None]:
+    """Write a run's report when it ends, however it ends; the run is whole without it.
+
+    Args:
+        folder: The run's folder.
+        wanted: Whether to.
+
+    Raises:
+        BaseException: What ended the run.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # what ended the run is what its reader must hear of
+            _ = report(folder) if wanted else None
+        raise
+    if not wanted:
+        return
+    try:
+        report(folder)
+    except Exception as error:  # hours of training must not end in the report's error
+        what = error.strerror if isinstance(error, OSError) else error
+        print(
+            f"skipwise: no report was written: {what}; the run is whole,"
+            f" skipwise report {folder} writes it",
+            file=sys.stderr,
+        )
+
+
+def record_of(session: Session) -> Trained:
     """Give what a session left behind in its folder."""
     record = _read(session) if session.world.is_first else None
     record = session.world.broadcast(record)
@@ -126,14 +168,14 @@ def record_of(session: Session) -> RunRecord:
     return record
 
 
-def _read(session: Session) -> RunRecord:
+def _read(session: Session) -> Trained:
     experiment, run = session.experiment, session.run
     events = list(read_journal(session.folder / METRICS))
     validated = {
         e.step: e for e in events if isinstance(e, EvaluationRecord) and e.part == "validation"
     }
     tests = [e for e in events if isinstance(e, EvaluationRecord) and e.part == "test"]
-    return RunRecord(
+    return Trained(
         path=str(session.folder),
         data=experiment.data.name,
         network=experiment.network.name,
@@ -168,9 +210,10 @@ def train(
     strategy: Any = None,
     *,
     out: str | None = None,
+    report: bool = True,
     quiet: bool = False,
     **settings: Any,
-) -> RunRecord:
+) -> Trained:
     """Train a network and give the record of the run; the Python form of ``skipwise train``.
 
     Args:
@@ -178,12 +221,14 @@ def train(
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: How; chosen by the task if None.
         out: The run's folder; the next free one below ``runs`` if None.
+        report: Write ``report.html`` at the end.
         quiet: Show no progress.
         **settings: Other fields of :class:`skipwise.Experiment`, ``epochs`` for example.
     """
     experiment, dataset = compose(data, network, strategy, **settings)
     session = begin(experiment, dataset, None if out is None else Path(out))
-    watch(session, quiet=quiet)
+    with reported(session.folder, wanted=report and session.world.is_first):
+        watch(session, quiet=quiet)
     return record_of(session)
 
 
@@ -192,22 +237,25 @@ def resume(
     *,
     data: Any = None,
     allow: Iterable[str] = (),
+    report: bool = True,
     quiet: bool = False,
     **length: Any,
-) -> RunRecord:
+) -> Trained:
     """Take up a run and bring it to its end; the Python form of ``skipwise resume``.
 
     Args:
         run: The folder, or the record that :func:`train` gave.
         data: The data set, if it was made in Python.
         allow: Packages outside ``skipwise`` that its description may name.
+        report: Write ``report.html`` at the end.
         quiet: Show no progress.
         **length: ``epochs``, ``steps`` or ``seconds``, to extend it.
     """
     folder = Path(run.path if isinstance(run, RunRecord) else run)
     described = data if data is None or isinstance(data, Data) else Own(dataset=data)
     session, _ = go_on(folder, allow=allow, data=described, **length)
-    watch(session, quiet=quiet)
+    with reported(session.folder, wanted=report and session.world.is_first):
+        watch(session, quiet=quiet)
     return record_of(session)
 
 

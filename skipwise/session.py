@@ -8,13 +8,9 @@ that validation chose.
 import copy
 import dataclasses
 import math
-import platform
-import subprocess
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,6 +21,7 @@ from skipwise.description import Call, write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import write_atomic
 from skipwise.finetuning import prepared
+from skipwise.provenance import facts, log_session
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
 from skipwise.training import (
     Best,
@@ -45,6 +42,7 @@ from skipwise.training import (
 from skipwise.training import (
     train as steps_of,
 )
+from skipwise.watch import Watch
 from skipwise.weights import BEST, card_of, read_tensors, save_weights
 
 EXPERIMENT, METRICS, LOG = "experiment.yaml", "metrics.jsonl", "log.txt"
@@ -97,16 +95,29 @@ class Session:
         self._is_new, self._news = state is None, self.run.notes if state is None else ()
         if state is not None:
             self._restore(state, longer=longer)
+        self._open(state, longer=longer)
+
+    def _open(self, state: dict[str, Any] | None, *, longer: bool) -> None:
+        """Open the folder for writing, in the first process."""
+        experiment, folder, notes = self.experiment, self.folder, self.dataset.notes
         self.world.largest(0)  # none reads the folder any more when the first begins to write
         if self.world.is_first:
             folder.mkdir(parents=True, exist_ok=True)
             if state is None or longer:
                 write_atomic(folder / EXPERIMENT, write_yaml(_writable(experiment)).encode())
-            _log(folder / LOG, self.run.step, (*dataset.notes, *self.run.notes))
+            log_session(folder / LOG, self.run.step, (*notes, *self.run.notes))
         self.journal = Journal(
             folder / METRICS if self.world.is_first else None,
             size=state["journal_bytes"] if state else 0,
             epoch=self.epoch,
+        )
+        self.watch = Watch(
+            self.run,
+            self.task,
+            self.dataset,
+            self.journal,
+            folder if self.world.is_first else None,
+            facts(experiment, self.dataset, self.run, self.task),
         )
 
     def epoch(self, step: int) -> float:
@@ -126,7 +137,12 @@ class Session:
             Diverged: If the loss is not finite; the last good save stays.
         """
         keep_freed_memory()
-        with caught_signals() as signals, closing(self.journal), closing(self.run.batches):
+        with (
+            caught_signals() as signals,
+            closing(self.journal),
+            closing(self.run.batches),
+            self.watch.ending(),
+        ):
             for text in self._news:
                 yield from self._note(text)
             if self._is_new:
@@ -134,6 +150,7 @@ class Session:
             for text in self.compiling.begin():
                 yield from self._note(text)
             for step in steps_of(self.run):
+                step = self.watch.step(step)
                 yield step
                 yield from self.journal.step(step)
                 for text in self.compiling.after(step):
@@ -159,9 +176,11 @@ class Session:
             Diverged: If a loss or a parameter is not finite; nothing is written then.
             OSError: If it cannot be written; the save before stays.
         """
+        started = time.perf_counter()
         self.journal.read()
         if not all(torch.isfinite(p).all() for p in self.run.model.parameters()):
             raise Diverged(self.run.step, math.nan)
+        self.watch.write()
         self.journal.flush()
         state = {
             "run": self.run.state(),
@@ -177,6 +196,7 @@ class Session:
         if self.world.is_first:
             save_checkpoint(self.folder, state)
         self._saved = time.perf_counter()
+        self.watch.saved(self._saved - started)
 
     def _restore(self, state: dict[str, Any], *, longer: bool) -> None:
         if state["data"] != self.dataset.digest:
@@ -250,12 +270,14 @@ class Session:
                 raise Diverged(self.run.step, record.metrics["loss"])
             if self.best.improves(record):
                 self._save_best()
+                self.watch.keep(record)
             yield from self._aim(record.metrics[self.best.metric])
             if self.best.gives_up and self.run.step < self.run.steps:
                 self.run.steps = self.run.step
                 yield from self._note(
                     f"stopped early: {self.best.since} evaluations without a better one"
                 )
+        self.watch.blocks()
         self.save()
 
     def _aim(self, value: float) -> Iterator[NoteRecord]:
@@ -278,7 +300,7 @@ class Session:
             model,
             examples,
             self.dataset.preprocessing,
-            self.task,
+            self.watch.witness(),
             part=part,
             step=self.run.step if part == "validation" else self.best.step or self.run.step,
             autocast=self.run.autocast,
@@ -312,6 +334,7 @@ class Session:
             chosen.load_state_dict(self.world.broadcast(best))
             record = self._measure(chosen, "test")
             self.journal.write(record)
+            self.watch.keep(record)
             yield record
         self.journal.flush()
         if self.world.is_first:
@@ -348,21 +371,3 @@ def _writable(experiment: Experiment) -> Experiment:
     if isinstance(data, Own) and not isinstance(data.dataset, Call):
         return dataclasses.replace(experiment, data=dataclasses.replace(data, dataset=None))
     return experiment
-
-
-def _log(path: Path, step: int, notes: Iterable[str]) -> None:
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "none"
-    lines = [
-        f"{time.strftime('%Y-%m-%d %H:%M:%S')} session from step {step}: {' '.join(sys.argv)}",
-        f"skipwise {version('skipwise')}, torch {torch.__version__},"
-        f" python {platform.python_version()}, {platform.platform()}",
-        f"threads {torch.get_num_threads()}, git commit of the working folder: {commit}",
-        *notes,
-    ]
-    with path.open("a", encoding="utf-8") as log:
-        log.write("\n".join(lines) + "\n\n")

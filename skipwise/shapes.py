@@ -20,6 +20,7 @@ Outputs: TypeAlias = Float[Tensor, " batch *outputs"]
 Pictures: TypeAlias = UInt8[Tensor, "batch channels height width"]
 Scalar: TypeAlias = Float[Tensor, ""]
 Index: TypeAlias = Int[Tensor, " batch"]
+Vector: TypeAlias = Float[Tensor, " width"]
 Uniforms: TypeAlias = Float[Tensor, " batch"]
 
 

@@ -47,18 +47,41 @@ MAY_IMPORT = {
         "randomness",
         "description",
     },
+    "watch": {
+        "training",
+        "tasks",
+        "networks",
+        "data",
+        "randomness",
+        "records",
+        "shapes",
+        "files",
+    },
+    "reports": {"records", "files"},
+    "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
+        "provenance",
         "experiment",
         "finetuning",
         "data",
+        "tasks",
         "training",
+        "watch",
         "weights",
         "records",
         "description",
         "files",
     },
     "progress": {"session", "training", "records"},
-    "runs": {"progress", "session", "experiment", "data", "training", "records"},
+    "runs": {
+        "progress",
+        "session",
+        "experiment",
+        "data",
+        "training",
+        "reports",
+        "records",
+    },
     "prediction": {"finetuning", "weights", "data", "records", "description"},
     "exports": {"runs", "prediction", "data", "layers", "records", "files"},
     "recipes": {"experiment", "networks", "strategies", "data"},
@@ -66,6 +89,7 @@ MAY_IMPORT = {
         "recipes",
         "progress",
         "runs",
+        "reports",
         "session",
         "experiment",
         "finetuning",
@@ -89,6 +113,7 @@ MAY_IMPORT = {
         "exports",
         "networks",
         "prediction",
+        "reports",
         "runs",
         "strategies",
     },
@@ -173,7 +198,8 @@ def run_python(code: str) -> None:
 
 def test_the_reading_side_and_the_help_need_no_torch():
     run_python(
-        "import sys, skipwise, skipwise.records, skipwise.cli; sys.exit('torch' in sys.modules)"
+        "import sys, skipwise, skipwise.records, skipwise.cli.reporting;"
+        "sys.exit('torch' in sys.modules)"
     )
     run_python(
         "import sys; from skipwise.cli.app import app;"
@@ -201,6 +227,8 @@ def test_what_an_init_exports_is_documented_and_there():
         "strategies",
         "training",
         "exports",
+        "watch",
+        "reports",
     ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:

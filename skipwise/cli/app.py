@@ -25,6 +25,7 @@ COMMANDS = (
     ("evaluate", "using:evaluate", "Score a run on its test part or on other data."),
     ("predict", "using:predict", "Predict the classes of picture files."),
     ("export", "exporting:export_run", "Write a run as one file that works alone: ONNX, or .pt2."),
+    ("report", "reporting:report", "Write the report of a run, or of several side by side."),
     (
         "list",
         "showing:list_names",

@@ -29,6 +29,8 @@ PACKAGES = (
     "pyyaml",
     "cyclopts",
     "rich",
+    "plotly",
+    "jinja2",
     "pyarrow",
     "onnx",
     "onnxscript",

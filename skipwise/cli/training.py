@@ -25,7 +25,7 @@ from skipwise.description import Call
 from skipwise.experiment import Experiment
 from skipwise.progress import watch
 from skipwise.records import RunRecord
-from skipwise.runs import begin, go_on, record_of
+from skipwise.runs import begin, go_on, record_of, reported
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted, join
 
@@ -61,6 +61,7 @@ def train(
     memory: str | None = None,
     multi_label: Flag = False,
     skip_bad: Flag = False,
+    no_report: Flag = False,
     quiet: Flag = False,
     json: Flag = False,
 ) -> None:
@@ -110,6 +111,7 @@ def train(
         multi_label: A picture has any number of labels: class folders like beach+sea, cells
             like beach;sea.
         skip_bad: Leave out pictures that cannot be read, and say how many.
+        no_report: Write no report.html at the end; skipwise report RUN writes it later.
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
@@ -149,7 +151,7 @@ def train(
     session = begin(experiment, dataset, out, started=STARTED)
     if not quiet and world.is_first:
         _introduce(session)
-    _finish(session, quiet=quiet, as_json=json, allow=allow)
+    _finish(session, quiet=quiet, as_json=json, allow=allow, reports=not no_report)
 
 
 def resume(
@@ -161,6 +163,7 @@ def resume(
     time: str | None = None,
     set: Words = (),
     allow: Words = (),
+    no_report: Flag = False,
     quiet: Flag = False,
     json: Flag = False,
 ) -> None:
@@ -174,6 +177,7 @@ def resume(
         set: path=value, a field of the strategy, patience, precision or save_seconds:
             strategy.peak_lr=0.01 after a run that diverged.
         allow: A package of yours that the run names.
+        no_report: Write no report.html at the end.
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
@@ -198,7 +202,7 @@ def resume(
             else f"goes on from step {session.run.step}"
         )
         print(f"{run} {state}", file=sys.stderr)
-    _finish(session, quiet=quiet, as_json=json, allow=allow)
+    _finish(session, quiet=quiet, as_json=json, allow=allow, reports=not no_report)
 
 
 def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
@@ -254,11 +258,14 @@ def _changes(session: Session) -> list[str]:
     return [f"training pictures: {', '.join(map(repr, changes))}"] if changes else []
 
 
-def _finish(session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, ...]) -> None:
+def _finish(
+    session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, ...], reports: bool
+) -> None:
     allowed = "".join(f" --allow {package}" for package in _packages(session.experiment, allow))
     again = f"skipwise resume {session.folder}{allowed}"
     try:
-        watch(session, quiet=quiet)
+        with reported(session.folder, wanted=reports and session.world.is_first):
+            watch(session, quiet=quiet)
     except Interrupted as error:
         leave(f"{error}; go on with: {again}", code=128 + error.number)
     except Diverged as error:

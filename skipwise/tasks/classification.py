@@ -41,7 +41,7 @@ class Classification(Task):
         if self.weights and len(self.weights) != self.classes:
             raise ValueError(f"{self.classes} classes need as many weights, got {self.weights}")
 
-    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float]:
+    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
         """Sum the cross-entropy, in nats; targets are class numbers, or shares of the classes."""
         self._check(output, batch)
         weights = output.new_tensor(self.weights, dtype=torch.float32) if self.weights else None
@@ -55,7 +55,13 @@ class Classification(Task):
         if weights is None:
             return total, len(batch)
         mixed = batch.targets.is_floating_point()
-        return total, float((batch.targets @ weights if mixed else weights[batch.targets]).sum())
+        return total, (batch.targets @ weights if mixed else weights[batch.targets]).sum()
+
+    def right(self, output: Outputs, batch: Batch) -> Tensor | None:
+        """Count where the largest output is the class; None for targets that are shares."""
+        if batch.targets.is_floating_point():
+            return None
+        return (output.argmax(1) == batch.targets).sum()
 
     def tally(self, output: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Sum cross-entropy (without smoothing or weights), right answers and what goes with them.

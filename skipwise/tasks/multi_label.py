@@ -27,7 +27,7 @@ class MultiLabel(Task):
     best_metric = "f1"
     higher = True
 
-    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float]:
+    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
         """Sum over examples the mean over classes, in nats."""
         nats = self._nats(output.float(), batch)
         return nats, len(batch)

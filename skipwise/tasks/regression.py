@@ -21,7 +21,7 @@ class Regression(Task):
     best_metric = "loss"
     higher = False
 
-    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float]:
+    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
         """Sum the squared distances."""
         same_shape(output, tuple(batch.targets.shape), "targets")
         return (batch.targets - output.float()).square().sum(), len(batch)

@@ -22,7 +22,7 @@ class Task(ABC):
     higher: bool
 
     @abstractmethod
-    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float]:
+    def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
         """Give the training loss summed over the batch, and what to divide it by."""
 
     @abstractmethod
@@ -32,6 +32,10 @@ class Task(ABC):
     @abstractmethod
     def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
         """Turn the sums over a whole part into metrics, ``loss`` among them."""
+
+    def right(self, output: Outputs, batch: Batch) -> Tensor | None:
+        """Count right answers, shape ``()``, on the device; None where no answer is just right."""
+        return None
 
     def per_class(self, tally: Mapping[str, Tensor]) -> Mapping[str, Sequence[float]]:
         """Turn them into metrics class by class; nothing where there are no classes."""

@@ -4,6 +4,7 @@ It stands in the closure that the optimiser calls, so a rule that needs the grad
 special case: every call within a step sees the same batch and the same random numbers.
 """
 
+from time import perf_counter
 from typing import final
 
 import torch
@@ -28,10 +29,15 @@ class Gradient:
     def __init__(self, run: Run, batch: Batch):
         self.run, self.batch = run, batch
         self.norm: Tensor | None = None
+        self.seconds = 0.0
 
     def __call__(self) -> Tensor:
-        """Compute loss and gradient; ``norm`` then holds the gradient's norm before clipping."""
-        run = self.run
+        """Compute loss and gradient.
+
+        ``norm`` then holds the gradient's norm before clipping, and ``seconds`` the time of all
+        calls so far; on a GPU that of giving the commands.
+        """
+        started, run = perf_counter(), self.run
         run.optimiser.zero_grad(set_to_none=True)
         with seeded(run.seed, "step", run.step, run.world.rank):
             loss = accumulate(run, self.batch)
@@ -39,6 +45,7 @@ class Gradient:
         self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         if run.strategy.clip_norm is not None:
             clip_grads_with_norm_(parameters, run.strategy.clip_norm, self.norm)
+        self.seconds += perf_counter() - started
         return loss
 
 
@@ -48,7 +55,8 @@ def accumulate(run: Run, batch: Batch) -> Tensor:
     Of several processes each adds those of its share: ``.grad`` and the loss are of the whole.
     """
     world, whole = run.world, run.batches.size
-    total, count = torch.zeros((), device=batch.inputs.device), 0.0
+    count: float | Tensor = 0.0
+    total = torch.zeros((), device=batch.inputs.device)
     parts = batch.parts(run.parts)
     for number, part in enumerate(parts, 1):
         assert part.keys is not None
@@ -65,10 +73,10 @@ def accumulate(run: Run, batch: Batch) -> Tensor:
             (loss / (whole / world.size)).backward()
         total, count = total + loss.detach(), count + weight
     if world.size > 1:
-        counted = total.new_full((), count, dtype=torch.float64)
+        counted = torch.as_tensor(count, dtype=torch.float64, device=total.device)
         total, count = world.sum(torch.stack([total.double(), counted]))
-    # Whether another process has weights is not known here without waiting for the device.
-    if world.size > 1 or count != whole:
+    # Whether weights add up to the count is not known here without waiting for the device.
+    if isinstance(count, Tensor) or count != whole:
         for parameter in run.model.parameters():
             if parameter.grad is not None:
                 parameter.grad.mul_(whole / count)

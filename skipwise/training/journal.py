@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, to_line
+from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, to_line
 from skipwise.training.loop import Step
 from skipwise.training.run import Diverged
 
@@ -67,6 +67,10 @@ class Journal:
                 gradient_norm=step.gradient_norm.item(),
                 examples=step.examples,
                 seconds=round(step.seconds, 6),
+                data_seconds=round(step.data_seconds, 6),
+                gradient_seconds=round(step.gradient_seconds, 6),
+                optimiser_seconds=round(step.optimiser_seconds, 6),
+                accuracy=math.nan if step.accuracy is None else step.accuracy.item(),
             )
             records.append(record)
             self._file.write(to_line(record))
@@ -75,7 +79,7 @@ class Journal:
                 raise Diverged(record.step, record.loss)
         return records
 
-    def write(self, event: EvaluationRecord | NoteRecord) -> None:
+    def write(self, event: EvaluationRecord | NoteRecord | MeasureRecord) -> None:
         """Write an event that is not a step."""
         self._file.write(to_line(event))
 

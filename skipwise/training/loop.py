@@ -1,5 +1,6 @@
 """The training loop: a generator of steps, one screen long."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -25,6 +26,10 @@ class Step:
         rate: Learning rate; a group with a factor has that much of it.
         examples: Size of the batch, of all processes together.
         seconds: From the start of this step to its last command; on a GPU not to its end.
+        data_seconds: Of these, until the batch was there.
+        gradient_seconds: Of these, forward and backward.
+        optimiser_seconds: Of these, the update without the gradient it asked for.
+        accuracy: Share of right answers in the batch before the update, shape ``()``, or None.
     """
 
     step: int
@@ -33,6 +38,10 @@ class Step:
     rate: float
     examples: int
     seconds: float
+    data_seconds: float = math.nan
+    gradient_seconds: float = math.nan
+    optimiser_seconds: float = math.nan
+    accuracy: Tensor | None = None
 
 
 def train(run: Run) -> Iterator[Step]:
@@ -56,10 +65,12 @@ def train(run: Run) -> Iterator[Step]:
             group["lr"] = rate * group.get("factor", 1.0)  # a caller's own groups have none
         with seeded(run.seed, "batch", run.step, run.world.rank):
             batch = run.batches.at(run.step, progress=run.step / run.steps)
+        ready = perf_counter()
         gradient = Gradient(run, batch)
         loss = run.optimiser.step(cast(Any, gradient))  # torch annotates the loss as a float
         assert isinstance(loss, Tensor)
         assert gradient.norm is not None
+        updated = perf_counter()
         run.advance()
         yield Step(
             step=run.step,
@@ -68,4 +79,7 @@ def train(run: Run) -> Iterator[Step]:
             rate=rate,
             examples=run.batches.size,
             seconds=perf_counter() - started,
+            data_seconds=ready - started,
+            gradient_seconds=gradient.seconds,
+            optimiser_seconds=updated - ready - gradient.seconds,
         )

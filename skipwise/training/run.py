@@ -13,7 +13,7 @@ from skipwise.strategies import Strategy
 from skipwise.training.average import Average, with_own_statistics
 from skipwise.training.processes import ALONE, World
 
-Loss = Callable[[Tensor, Batch], tuple[Tensor, float]]
+Loss = Callable[[Tensor, Batch], tuple[Tensor, float | Tensor]]
 
 
 class Diverged(ValueError):

@@ -93,8 +93,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path):
 
 
 def step(number: int, loss: float = 1.0) -> Step:
-    values = {"loss": torch.tensor(loss), "gradient_norm": torch.tensor(2.0)}
-    return Step(step=number, rate=0.1, examples=8, seconds=0.01, **values)
+    return Step(
+        step=number,
+        loss=torch.tensor(loss),
+        gradient_norm=torch.tensor(2.0),
+        rate=0.1,
+        examples=8,
+        seconds=0.01,
+    )
 
 
 def test_a_journal_cut_back_holds_each_step_once(tmp_path: Path):

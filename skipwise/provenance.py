@@ -1,0 +1,58 @@
+"""Where a run comes from: what report and log say of data, network, machine and versions."""
+
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skipwise.data import Dataset
+from skipwise.experiment import Experiment
+from skipwise.tasks import Task
+from skipwise.training import Run
+
+
+def facts(experiment: Experiment, dataset: Dataset, run: Run, task: Task) -> dict[str, Any]:
+    """Give what the report should say of a run; plain values."""
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {
+        "data": dataset.name,
+        "task": dataset.task,
+        "classes": list(dataset.classes),
+        "digest": dataset.digest,
+        "examples": {name: len(part) for name, part in parts.items() if part is not None},
+        "network": experiment.network.name,
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "strategy": experiment.strategy.name,
+        "seed": experiment.seed,
+        "batch": run.batches.size,
+        "metric": task.best_metric,
+        "higher": task.higher,
+        "device": run.batches.device.type,
+        "precision": "float32" if run.autocast is None else str(run.autocast).split(".")[-1],
+        "threads": torch.get_num_threads(),
+    }
+
+
+def log_session(path: Path, step: int, notes: Iterable[str]) -> None:
+    """Add a session to the log: command, versions, machine, and what was noted of the data."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "none"
+    lines = [
+        f"{time.strftime('%Y-%m-%d %H:%M:%S')} session from step {step}: {' '.join(sys.argv)}",
+        f"skipwise {version('skipwise')}, torch {torch.__version__},"
+        f" python {platform.python_version()}, {platform.platform()}",
+        f"threads {torch.get_num_threads()}, git commit of the working folder: {commit}",
+        *notes,
+    ]
+    with path.open("a", encoding="utf-8") as log:
+        log.write("\n".join(lines) + "\n\n")

@@ -1,0 +1,245 @@
+"""Inside the network: gradients by layer, branches by depth; and where the time went."""
+
+import re
+from collections.abc import Mapping
+from statistics import fmean, median
+
+import numpy as np
+
+from skipwise.records import MeasureRecord
+from skipwise.reports.chart import (
+    HEAT,
+    HELD,
+    THIRD,
+    TRAIN,
+    Chart,
+    Table,
+    axis_of,
+    figure,
+    line,
+    plain,
+)
+from skipwise.reports.curves import thinned
+from skipwise.reports.reading import Reading
+from skipwise.reports.words import duration, number, percent
+
+SPLIT = {
+    "data": "data_seconds",
+    "forward, backward": "gradient_seconds",
+    "optimiser": "optimiser_seconds",
+}
+REST, EVALUATION, SAVING = "rest of the steps", "evaluation", "saving"
+COLOURS = {EVALUATION: HELD, SAVING: THIRD}
+
+
+def short(layer: str) -> str:
+    """Name a layer briefly; blocks are counted from 1.
+
+    >>> short("trunk.blocks.0.branch.conv1"), short("stem.conv")
+    ('block 1 conv1', 'stem.conv')
+    """
+    found = re.fullmatch(r"trunk\.blocks\.(\d+)(?:\.(?:branch|connection)\.)?(.*)", layer)
+    return layer if found is None else f"block {int(found[1]) + 1} {found[2]}".strip()
+
+
+def gradients(run: Reading) -> Chart | None:
+    """Give the gradient's norm by layer as a heat map; of an old run, of all layers as a line."""
+    measures = run.measures("gradient norm")
+    if not measures:
+        return _gradient(run) if run.steps else None
+    names = list(measures[-1].values)
+    steps = [m.step for m in measures]
+    norms = np.array([[m.values.get(name, np.nan) for m in measures] for name in names])
+    with np.errstate(divide="ignore"):
+        logs = np.log10(norms)
+    logs[~np.isfinite(logs)] = np.nan
+    heat = {
+        "type": "heatmap",
+        "x": steps,
+        "y": [short(name) for name in names],
+        "z": [plain(row) for row in logs.tolist()],
+        "text": [[number(value) for value in row] for row in norms.tolist()],
+        "hovertemplate": "%{y}, step %{x}: %{text}<extra></extra>",
+        "colorscale": HEAT,
+        "colorbar": {"title": {"text": "log₁₀ norm", "side": "right"}, "thickness": 12},
+    }
+    rows = [
+        [short(name), *map(number, (row[0], median(row), row[-1], max(row)))]
+        for name, row in zip(names, norms.tolist(), strict=True)
+    ]
+    layout = {"yaxis": {"autorange": "reversed", "automargin": True, "type": "category"}}
+    return Chart(
+        name="gradients",
+        title="Gradient by layer",
+        words=_spread(names, norms),
+        figure=figure([heat], "step", "", **layout),
+        table=Table(
+            caption="Norm of the gradient after clipping, of each layer's weight.",
+            columns=["layer", "first", "median", "last", "largest"],
+            rows=rows,
+        ),
+        height=min(max(150 + 16 * len(names), 280), 760),
+    )
+
+
+def _spread(names: list[str], norms: np.ndarray) -> str:
+    typical = np.nanmedian(norms, axis=1)
+    low, high = int(np.nanargmin(typical)), int(np.nanargmax(typical))
+    words = (
+        "Norm of the gradient of each weight of a convolution or linear map, from the input (top)"
+        " to the output, at steps spread over the run."
+    )
+    if typical[low] > 0:
+        words += (
+            f" The median is largest in {short(names[high])} ({number(float(typical[high]))}) and"
+            f" smallest in {short(names[low])} ({number(float(typical[low]))}):"
+            f" {number(float(typical[high] / typical[low]))} times."
+        )
+    return words
+
+
+def _gradient(run: Reading) -> Chart:
+    curve = thinned(run.steps, "gradient_norm")
+    return Chart(
+        name="gradients",
+        title="Gradient",
+        words="Norm of the whole gradient before clipping; it was not recorded by layer.",
+        figure=figure(
+            [line("all layers", curve.steps, curve.values, TRAIN)],
+            "step",
+            "norm",
+            yaxis=axis_of(curve.values),
+        ),
+        table=Table(
+            caption="Means over stretches of the run.",
+            columns=["until step", "norm"],
+            rows=[
+                [f"{s:,}", number(v)]
+                for s, v in zip(curve.steps[::10], curve.values[::10], strict=True)
+            ],
+        ),
+    )
+
+
+def branches(run: Reading) -> Chart | None:
+    """Give the share of each block's branch in its output, at the first and last evaluation."""
+    measures = run.measures("branch share")
+    if not measures:
+        return None
+    first, last = measures[0], measures[-1]
+    values = list(last.values.values())
+    depth = list(range(1, len(values) + 1))
+    now = line(f"step {last.step:,}", depth, values, HELD, dots=True, marker={"symbol": "square"})
+    then = line(
+        f"step {first.step:,}",
+        depth,
+        list(first.values.values()),
+        TRAIN,
+        dots=True,
+        line={"dash": "dot"},
+    )
+    return Chart(
+        name="branches",
+        title="Share of each branch in its block's output",
+        words=_of_branches(values),
+        figure=figure(
+            [now] if first.step == last.step else [then, now],
+            "block, counted from the input",
+            "share of the branch",
+            yaxis={"tickformat": ".0%", "rangemode": "tozero"},
+            xaxis={"dtick": max(len(depth) // 12, 1)},
+        ),
+        table=_branches(first, last),
+        height=300,
+    )
+
+
+def _of_branches(values: list[float]) -> str:
+    most = values.index(max(values))
+    return (
+        "Second moment of what the branch writes, as a share of its sum with that of what the skip"
+        " carries, before the activation, on at most 32 held-out examples. At 1 the branch is all,"
+        " as without a skip; at 0 the block passes its input on."
+        f" Largest in block {most + 1} ({percent(values[most])}), on average"
+        f" {percent(fmean(values))}."
+    )
+
+
+def _branches(first: MeasureRecord, last: MeasureRecord) -> Table:
+    rows = [
+        [short(name), percent(first.values.get(name, float("nan"))), percent(value)]
+        for name, value in last.values.items()
+    ]
+    columns = ["block", f"step {first.step:,}", f"step {last.step:,}"]
+    return Table(caption="Share of the branch.", columns=columns, rows=rows)
+
+
+def spent(run: Reading) -> dict[str, float]:
+    """Give the seconds of the whole run by what they were spent on."""
+    sums = {
+        name: float(np.nansum([vars(step)[field] for step in run.steps]))
+        for name, field in SPLIT.items()
+    }
+    test = 0.0 if run.test is None else run.test.seconds
+    return {
+        **sums,
+        REST: max(sum(step.seconds for step in run.steps) - sum(sums.values()), 0.0),
+        EVALUATION: sum(e.seconds for e in run.validations) + test,
+        SAVING: sum(m.values["seconds"] for m in run.measures("saving")),
+    }
+
+
+def times(run: Reading) -> Chart | None:
+    """Give the time of the whole run by what it was spent on."""
+    if not run.steps:
+        return None
+    sums = spent(run)
+    whole = sum(sums.values()) or 1.0
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "y": list(sums),
+        "x": plain(list(sums.values())),
+        "text": [percent(seconds / whole) for seconds in sums.values()],
+        "textposition": "auto",
+        "insidetextfont": {"color": "var(--card)"},
+        "marker": {"color": [COLOURS.get(name, TRAIN) for name in sums]},
+        "hovertemplate": "%{y}: %{x:.3g} s (%{text})<extra></extra>",
+    }
+    return Chart(
+        name="times",
+        title="Where the time went",
+        words=_of_steps(run, sums),
+        figure=figure(
+            [bars], "seconds in all", "", yaxis={"autorange": "reversed", "automargin": True}
+        ),
+        table=_times(run, sums, whole),
+        height=280,
+    )
+
+
+def _of_steps(run: Reading, sums: Mapping[str, float]) -> str:
+    words = f"A step took {duration(median(step.seconds for step in run.steps))} (median)."
+    if run.facts.get("device", "cpu") != "cpu":
+        words += " On this device a step's times are those of giving commands, not of their work."
+    if not any(sums[name] for name in SPLIT):
+        words += " This run did not record how its steps divide."
+    return words
+
+
+def _times(run: Reading, sums: Mapping[str, float], whole: float) -> Table:
+    steps = len(run.steps)
+    rows = [
+        [
+            name,
+            duration(seconds),
+            percent(seconds / whole),
+            duration(seconds / steps) if name in (*SPLIT, REST) else "",
+        ]
+        for name, seconds in sums.items()
+    ]
+    return Table(
+        caption="Time of the whole run.",
+        columns=["part", "in all", "share", "a step, on average"],
+        rows=rows,
+    )

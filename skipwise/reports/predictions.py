@@ -1,0 +1,187 @@
+"""What the network says: confusions, classes one by one, the most confident mistakes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from skipwise.records import EvaluationRecord, PartEvidence
+from skipwise.reports.chart import HEAT, HELD, Chart, Table, figure, plain
+from skipwise.reports.reading import Reading
+from skipwise.reports.statistics import wilson
+from skipwise.reports.words import number, percent
+
+READABLE = 20  # classes whose counts fit into the cells of a matrix
+LARGEST = 120  # classes that a matrix can show at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A mistake as the page shows it."""
+
+    picture: str
+    words: str
+    where: str
+
+
+def confusion(run: Reading, part: str) -> Chart | None:
+    """Give the confusion matrix of a part, each row as shares of its class."""
+    behind = run.behind(part)
+    if behind is None or not behind.confusion:
+        return None
+    size = 1 + max(max(truth, said) for truth, said, _ in behind.confusion)
+    names = run.classes(size)
+    counts = np.zeros((len(names), len(names)), dtype=int)
+    for truth, said, count in behind.confusion:
+        counts[truth, said] = count
+    if len(names) > LARGEST:
+        return None
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    heat = {
+        "type": "heatmap",
+        "x": names,
+        "y": names,
+        "z": [plain(row) for row in shares.tolist()],
+        "zmin": 0,
+        "zmax": 1,
+        "customdata": counts.tolist(),
+        "hovertemplate": "%{y} taken for %{x}: %{customdata} (%{z:.1%})<extra></extra>",
+        "colorscale": HEAT,
+        "colorbar": {"tickformat": ".0%", "thickness": 12},
+        "xgap": 1,
+        "ygap": 1,
+    }
+    if len(names) <= READABLE:
+        heat |= {"text": [[str(c or "") for c in row] for row in counts.tolist()]}
+        heat |= {"texttemplate": "%{text}"}
+    axis = {"type": "category", "automargin": True}
+    return Chart(
+        name="confusion",
+        title="Confusion matrix",
+        words=f"The {part} part, {behind.examples:,} examples. {_commonest(counts, names)}",
+        figure=figure(
+            [heat],
+            "said",
+            "is",
+            xaxis=axis,
+            yaxis={**axis, "autorange": "reversed"},
+        ),
+        table=_confusion_table(counts, names),
+        height=min(max(220 + 26 * len(names), 340), 620),
+    )
+
+
+def _pairs(counts: np.ndarray) -> list[tuple[int, int, int]]:
+    apart = [(int(counts[a, b]), int(a), int(b)) for a, b in np.argwhere(counts > 0) if a != b]
+    return sorted(apart, key=lambda pair: (-pair[0], pair[1:]))
+
+
+def _commonest(counts: np.ndarray, names: Sequence[str]) -> str:
+    pairs = _pairs(counts)
+    if not pairs:
+        return "No example was taken for another class."
+    count, truth, said = pairs[0]
+    return (
+        f"Rows are what an example is, columns what it was taken for; colour is the share of its"
+        f" row. The most frequent mistake: {names[truth]!r} taken for {names[said]!r},"
+        f" {count} of {counts[truth].sum():,}."
+    )
+
+
+def _confusion_table(counts: np.ndarray, names: Sequence[str]) -> Table:
+    if len(names) <= READABLE:
+        rows = [[name, *map(str, row)] for name, row in zip(names, counts.tolist(), strict=True)]
+        return Table(
+            caption="Rows: what it is. Columns: what it was taken for.",
+            columns=["is", *names],
+            rows=rows,
+        )
+    rows = [[names[a], names[b], str(count)] for count, a, b in _pairs(counts)[:40]]
+    return Table(
+        caption="The most frequent mistakes.", columns=["is", "taken for", "examples"], rows=rows
+    )
+
+
+def classes(run: Reading, record: EvaluationRecord) -> Chart | None:
+    """Give recall by class with its interval, and the table of all metrics by class."""
+    behind = run.behind(record.part)
+    columns = record.per_class or (behind.per_class if behind is not None else {})
+    if not columns:
+        return None
+    names = run.classes(len(columns["recall"]))
+    recalls, sizes = columns["recall"], columns["examples"]
+    bounds = [
+        wilson(recall * size, int(size)) if size else (0.0, 1.0)
+        for recall, size in zip(recalls, sizes, strict=True)
+    ]
+    shown = sorted(range(len(names)), key=lambda n: recalls[n])[:40]
+    dots = {
+        "type": "scatter",
+        "mode": "markers",
+        "y": [names[n] for n in shown],
+        "x": plain([recalls[n] for n in shown]),
+        "marker": {"color": HELD, "size": 9},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": plain([bounds[n][1] - recalls[n] for n in shown]),
+            "arrayminus": plain([recalls[n] - bounds[n][0] for n in shown]),
+            "color": HELD,
+            "thickness": 1.5,
+        },
+        "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
+    }
+    worst = min(range(len(names)), key=lambda n: recalls[n])
+    return Chart(
+        name="classes",
+        title="Class by class",
+        words=(
+            "Recall, the share of a class that was found, with its 95 % interval; the least first."
+            f" Lowest: {names[worst]!r}, {percent(recalls[worst])} of {int(sizes[worst])}."
+        ),
+        figure=figure(
+            [dots],
+            "recall",
+            "",
+            xaxis={"tickformat": ".0%", "range": [-0.02, 1.02]},
+            yaxis={"type": "category", "automargin": True, "autorange": "reversed"},
+        ),
+        table=_class_table(names, columns, bounds),
+        height=min(max(130 + 24 * len(shown), 240), 760),
+    )
+
+
+def _class_table(
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[float]],
+    bounds: Sequence[tuple[float, float]],
+) -> Table:
+    heads = ["class", "precision", "recall", "recall, 95 %", "F1", "examples"]
+    rows = [
+        [
+            name,
+            percent(columns["precision"][n]),
+            percent(columns["recall"][n]),
+            f"{percent(bounds[n][0])} … {percent(bounds[n][1])}",
+            number(columns["f1"][n]),
+            f"{int(columns['examples'][n]):,}",
+        ]
+        for n, name in enumerate(names)
+    ]
+    return Table(caption="Metrics of each class.", columns=heads, rows=rows)
+
+
+def mistakes(run: Reading, behind: PartEvidence, part: str) -> list[Picture]:
+    """Give the most confident mistakes of a part with their pictures and words."""
+    names = run.classes(1 + max((max(m.truth, m.said) for m in behind.mistakes), default=0))
+    return [
+        Picture(
+            picture=m.picture,
+            words=(
+                f"said {names[m.said]} ({percent(m.probability)}),"
+                f" is {names[m.truth]} ({percent(m.probability_of_truth)})"
+            ),
+            where=f"{part} example {m.index}",
+        )
+        for m in behind.mistakes
+    ]

@@ -1,0 +1,195 @@
+"""A run's folder, read: its journal, its evidence, its description. A run may still be going."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from skipwise.records import (
+    EvaluationRecord,
+    Event,
+    Evidence,
+    MeasureRecord,
+    NoteRecord,
+    PartEvidence,
+    StepRecord,
+    evidence_from_text,
+    read_journal,
+)
+
+EXPERIMENT, METRICS, EVIDENCE, LOG = "experiment.yaml", "metrics.jsonl", "evidence.json", "log.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a run left behind until now.
+
+    Args:
+        folder: Where it lies.
+        events: Its journal.
+        evidence: What stands behind its metrics; None of a run of before there was any.
+        description: ``experiment.yaml``, as text.
+        log: ``log.txt``, as text.
+        age: Seconds since the journal was written to.
+    """
+
+    folder: Path
+    events: tuple[Event, ...]
+    evidence: Evidence | None
+    description: str
+    log: str
+    age: float
+
+    @cached_property
+    def steps(self) -> tuple[StepRecord, ...]:
+        """Every update."""
+        return tuple(e for e in self.events if isinstance(e, StepRecord))
+
+    @cached_property
+    def validations(self) -> tuple[EvaluationRecord, ...]:
+        """Every evaluation of the validation part that gave a finite loss."""
+        found = (e for e in self.events if isinstance(e, EvaluationRecord))
+        return tuple(
+            e for e in found if e.part == "validation" and math.isfinite(e.metrics["loss"])
+        )
+
+    @cached_property
+    def test(self) -> EvaluationRecord | None:
+        """The test score, if there is one."""
+        found = (e for e in self.events if isinstance(e, EvaluationRecord) and e.part == "test")
+        return next(iter([*found][::-1]), None)
+
+    @cached_property
+    def notes(self) -> tuple[NoteRecord, ...]:
+        """What was noted on the way."""
+        return tuple(e for e in self.events if isinstance(e, NoteRecord))
+
+    def measures(self, name: str) -> tuple[MeasureRecord, ...]:
+        """Give the measurements of one kind."""
+        return tuple(e for e in self.events if isinstance(e, MeasureRecord) and e.name == name)
+
+    @cached_property
+    def experiment(self) -> Mapping[str, Any]:
+        """Give ``experiment.yaml`` in its plain form; empty if it cannot be read."""
+        try:
+            found = yaml.safe_load(self.description)
+        except yaml.YAMLError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known of the run; of an old one, what its description tells."""
+        if self.evidence is not None:
+            return self.evidence.facts
+        return {
+            "data": _word(self.experiment.get("data"), "is").rpartition(".")[2] or "its data",
+            "network": _word(self.experiment.get("network"), "name") or "the network",
+            "strategy": _word(self.experiment.get("strategy"), "name") or "its strategy",
+            "seed": self.experiment.get("seed", 0),
+        }
+
+    @property
+    def title(self) -> str:
+        """The network on the data."""
+        return f"{self.facts['network']} on {self.facts['data']}"
+
+    @property
+    def taken(self) -> int:
+        """How many updates were taken."""
+        return self.steps[-1].step if self.steps else 0
+
+    @property
+    def planned(self) -> int | None:
+        """How many there are to be, if that is known."""
+        return self.facts.get("steps")
+
+    @property
+    def state(self) -> str:
+        """Give ``finished``, ``running`` or why it broke off."""
+        if self.evidence is not None:
+            return self.evidence.state
+        done = self.test is not None or (self.folder / "metrics.csv").exists()
+        return "finished" if done else "running"
+
+    @property
+    def metric(self) -> str:
+        """Name what decides which weights are best."""
+        if "metric" in self.facts:
+            return self.facts["metric"]
+        known = self.validations[-1].metrics if self.validations else self._test_metrics()
+        return next((name for name in ("accuracy", "f1") if name in known), "loss")
+
+    @property
+    def higher(self) -> bool:
+        """Whether more of it is better."""
+        return self.metric != "loss"
+
+    @property
+    def best(self) -> EvaluationRecord | None:
+        """The validation by which the weights were chosen: the best, then of the least loss."""
+        sign = 1 if self.higher else -1
+        return max(
+            self.validations,
+            key=lambda e: (sign * e.metrics[self.metric], -e.metrics["loss"], -e.step),
+            default=None,
+        )
+
+    @property
+    def scored(self) -> EvaluationRecord | None:
+        """The evaluation that the headline is about: the test, else the best validation."""
+        return self.test or self.best
+
+    def classes(self, count: int) -> list[str]:
+        """Name the classes; they are numbered where their names are not known."""
+        return list(self.facts.get("classes") or map(str, range(count)))
+
+    def behind(self, part: str) -> PartEvidence | None:
+        """Give what stands behind the metrics of a part."""
+        return None if self.evidence is None else self.evidence.parts.get(part)
+
+    def _test_metrics(self) -> Mapping[str, float]:
+        return {} if self.test is None else self.test.metrics
+
+
+def read_run(folder: Path) -> Reading:
+    """Read a run's folder.
+
+    Raises:
+        ValueError: If it is no run, or its journal cannot be read.
+    """
+    if not (folder / EXPERIMENT).is_file():
+        raise ValueError(
+            f"{folder} is not a run: it has no {EXPERIMENT};"
+            " runs lie below runs/ unless --out says otherwise"
+        )
+    journal = folder / METRICS
+    try:
+        events = tuple(read_journal(journal)) if journal.exists() else ()
+        evidence = folder / EVIDENCE
+        found = evidence_from_text(_text(evidence)) if evidence.exists() else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"the journal or the evidence in {folder} was changed and cannot be read: {error}"
+        ) from None
+    return Reading(
+        folder=folder,
+        events=events,
+        evidence=found,
+        description=_text(folder / EXPERIMENT),
+        log=_text(folder / LOG),
+        age=max(time.time() - journal.stat().st_mtime, 0.0) if journal.exists() else 0.0,
+    )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _word(plain: Any, key: str) -> str:
+    return str(plain.get(key) or plain.get("target") or "") if isinstance(plain, dict) else ""

@@ -1,0 +1,214 @@
+"""What a run says, in words, and never more than its numbers say."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from skipwise.records import EvaluationRecord, StepRecord
+from skipwise.reports.reading import Reading
+from skipwise.reports.statistics import of_difference, of_mean, wilson
+from skipwise.reports.words import PLAIN_NAMES, counted, duration, number, percent, value_of
+
+QUIET_SECONDS = 600.0  # after which a run that says it is running may not be
+
+
+def headline(run: Reading) -> str:
+    """Say in one line what came out, or where it stands."""
+    scored = run.scored
+    if run.state == "finished" and scored is not None:
+        metric = run.metric
+        value = value_of(metric, scored.metrics[metric])
+        return f"{PLAIN_NAMES[metric]} {value} on the {scored.part} part"
+    if run.state == "finished":
+        return f"{counted(run.taken, 'step')} taken, and no part held out to score them"
+    planned = "" if run.planned is None else f" of {run.planned:,}"
+    where = f"at step {run.taken:,}{planned}"
+    if run.state == "running":
+        return f"not finished: {where}"
+    if "diverged" in run.state:
+        return f"diverged {where}"
+    return f"stopped {where}"
+
+
+def verdict(run: Reading) -> list[str]:
+    """Say what was trained, how well it does and how sure that is, and how the training went."""
+    return [
+        *_what(run),
+        *_how_it_ended(run),
+        *_score(run),
+        *_against_guessing(run),
+        *_trend(run),
+        *_gap(run),
+    ]
+
+
+def interval(run: Reading, record: EvaluationRecord) -> tuple[float, float] | None:
+    """Give the 95 % interval of the metric that decides, if the examples tell one."""
+    behind = run.behind(record.part)
+    if run.metric == "accuracy":
+        return wilson(record.metrics["accuracy"] * record.examples, record.examples)
+    if run.metric == "loss" and behind is not None and math.isfinite(behind.loss_deviation):
+        return of_mean(record.metrics["loss"], behind.loss_deviation, record.examples)
+    return None
+
+
+def _what(run: Reading) -> Iterator[str]:
+    facts = run.facts
+    size = f" ({facts['parameters']:,} parameters)" if "parameters" in facts else ""
+    train = facts.get("examples", {}).get("train")
+    of = f"{train:,} examples of {facts['data']}" if train else str(facts["data"])
+    length = counted(run.taken, "step")
+    if run.steps:
+        seconds = sum(step.seconds for step in run.steps)
+        length += f" ({run.steps[-1].epoch:.1f} epochs, {duration(seconds)} in steps)"
+    yield (
+        f"{facts['network']}{size} was trained on {of} with {facts['strategy']} for {length},"
+        f" seed {facts['seed']}."
+    )
+
+
+def _how_it_ended(run: Reading) -> Iterator[str]:
+    again = f"skipwise resume {run.folder}"
+    if run.state == "running":
+        old = f"its last line is {duration(run.age)} old"
+        if run.age > QUIET_SECONDS:
+            yield f"The run says that it is going, but {old}; if it was killed, {again} goes on."
+        else:
+            yield f"The run is still going, or was killed: {old}. What follows is as of then."
+    elif run.state == "left by its caller":
+        yield f"The program that trained it left it before its end; {again} goes on."
+    elif run.state != "finished":
+        yield f"It did not reach its end: {run.state}."
+        if "diverged" not in run.state:
+            yield f"{again} goes on."
+    yield from (f"At step {n.step}: {n.text}." for n in run.notes if "stopped early" in n.text)
+
+
+def _score(run: Reading) -> Iterator[str]:
+    record = run.scored
+    if record is None:
+        yield "No part of the data was held out, so nothing is known of how well it generalises."
+        return
+    examples, metric = counted(record.examples, "example"), run.metric
+    value, bounds = record.metrics[metric], interval(run, record)
+    if metric == "accuracy":
+        right = f"{round(value * record.examples):,} of {examples} of the {record.part} part"
+        yield f"{right} were classified rightly: {percent(value)}."
+    else:
+        name = PLAIN_NAMES[metric]
+        yield f"On {examples} of the {record.part} part the {name} is {value_of(metric, value)}."
+    if bounds is not None:
+        low, high = (value_of(metric, bound) for bound in bounds)
+        yield (
+            f"By the number of examples the value for others of their kind lies between {low} and"
+            f" {high} with 95 % confidence; how much another seed would change is not in it."
+        )
+    else:
+        yield "No interval is given for it: its spread over examples was not measured."
+    if record.part != "test":
+        why = (
+            "there is no test part" if run.state == "finished" else "the test part comes at the end"
+        )
+        yield f"These examples also chose the weights, so the value is favourable: {why}."
+
+
+def _against_guessing(run: Reading) -> Iterator[str]:
+    record = run.scored
+    if record is None or run.metric != "accuracy":
+        return
+    counts = class_counts(run, record)
+    if not counts:
+        return
+    most = max(counts)
+    base, names = most / sum(counts), run.classes(len(counts))
+    always = f"Always saying {names[counts.index(most)]!r} would be right in {percent(base)}."
+    low = wilson(record.metrics["accuracy"] * record.examples, record.examples)[0]
+    yield always if low > base else f"{always} The network is not surely better than that."
+
+
+def class_counts(run: Reading, record: EvaluationRecord) -> list[int]:
+    """Give the examples of each class in a part, where they are known."""
+    behind = run.behind(record.part)
+    columns = record.per_class or (behind.per_class if behind is not None else {})
+    return [int(count) for count in columns.get("examples", ())]
+
+
+def _trend(run: Reading) -> Iterator[str]:
+    """Say whether validation was still improving, level or getting worse at the end."""
+    evaluations = run.validations
+    if len(evaluations) < 4:
+        if evaluations:
+            yield (
+                f"With {counted(len(evaluations), 'evaluation')} nobody can say whether it was"
+                " still improving."
+            )
+        return
+    metric, sign = run.metric, 1 if run.higher else -1
+    late = max(len(evaluations) // 4, 1)
+    before, after = evaluations[:-late], evaluations[-late:]
+    best_before, best_after = (
+        max(part, key=lambda e: sign * e.metrics[metric]) for part in (before, after)
+    )
+    old, new = best_before.metrics[metric], best_after.metrics[metric]
+    span = "at the last evaluation" if late == 1 else f"in the last {late} evaluations"
+    change = f"from {value_of(metric, old)} to {value_of(metric, new)}"
+    noise = _noise(metric, old, new, evaluations[-1].examples)
+    if sign * (new - old) > noise:
+        yield f"Validation was still improving: {span} the best {metric} went {change}."
+    elif overfitted := _overfitted(evaluations, run.steps):
+        yield overfitted
+    elif sign * (new - old) > 0:
+        by = f", ±{percent(noise)} by the number of examples" if metric == "accuracy" else ""
+        yield (
+            f"Whether validation was still improving is not sure: {span} the best {metric} went"
+            f" {change}{by}."
+        )
+    else:
+        yield f"Validation had levelled off: {span} the best {metric} went {change}."
+
+
+def _noise(metric: str, old: float, new: float, examples: int) -> float:
+    """Say which change may be chance: by the number of examples, else one per cent of the value."""
+    if metric == "accuracy":
+        return of_difference(old, examples, new, examples)
+    return 0.01 * abs(old)
+
+
+def _overfitted(evaluations: Sequence[EvaluationRecord], steps: Sequence[StepRecord]) -> str:
+    """Say that validation loss rose by a tenth since its least while training loss fell, if so."""
+    least = min(evaluations, key=lambda e: e.metrics["loss"])
+    low, last = least.metrics["loss"], evaluations[-1]
+    apart = last.step - least.step
+    if apart < 1 or last.metrics["loss"] < 1.1 * low:
+        return ""
+    then = mean_loss(steps, least.step - apart, least.step)
+    now = mean_loss(steps, least.step, last.step)
+    if not now < then:
+        return ""
+    return (
+        f"It over-fitted: since step {least.step:,} the validation loss rose from {number(low)} to"
+        f" {number(last.metrics['loss'])} while the training loss fell from {number(then)} to"
+        f" {number(now)}."
+    )
+
+
+def _gap(run: Reading) -> Iterator[str]:
+    """Compare training and validation accuracy over the last stretch between two evaluations."""
+    if run.metric != "accuracy" or len(run.validations) < 2:
+        return
+    before, last = run.validations[-2:]
+    seen = [s for s in run.steps if before.step < s.step <= last.step and s.accuracy == s.accuracy]
+    count = sum(s.examples for s in seen)
+    if not count:
+        return
+    train = sum(s.accuracy * s.examples for s in seen) / count
+    held = last.metrics["accuracy"]
+    yield (
+        f"In the last {counted(len(seen), 'step')} {percent(train)} of the training examples were"
+        f" right, augmented and before each update, against {percent(held)} of validation."
+    )
+
+
+def mean_loss(steps: Sequence[StepRecord], after: int, until: int) -> float:
+    """Give the mean training loss of the steps after one and up to another; NaN if none."""
+    losses = [s.loss for s in steps if after < s.step <= until]
+    return sum(losses) / len(losses) if losses else math.nan

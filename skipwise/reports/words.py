@@ -1,0 +1,77 @@
+"""Numbers as a reader wants them."""
+
+import math
+
+PLAIN_NAMES = {
+    "accuracy": "accuracy",
+    "f1": "F1, mean over classes",
+    "loss": "loss",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "top5": "top-5 accuracy",
+    "calibration_error": "calibration error",
+    "exact": "all labels right",
+    "precision": "precision",
+    "recall": "recall",
+}
+SHARES = {"accuracy", "top5", "exact"}
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share.
+
+    What would be rounded to nothing or to all is told apart from them.
+
+    >>> percent(0.97493), percent(1.0), percent(0.0002), percent(0.9999)
+    ('97.5 %', '100 %', '< 0.1 %', '> 99.9 %')
+    """
+    if not math.isfinite(share):
+        return "not finite"
+    least = 10.0 ** -(2 + digits)
+    if 0 < share < least / 2:
+        return f"< {100 * least:.{digits}f} %"
+    if 1 - least / 2 < share < 1:
+        return f"> {100 - 100 * least:.{digits}f} %"
+    return f"{100 * share:.{digits}f}".removesuffix("." + "0" * digits) + " %"
+
+
+def number(value: float) -> str:
+    """Write a number with about four digits; a whole one as it is.
+
+    >>> number(0.123456), number(1234567), number(float("nan"))
+    ('0.1235', '1,234,567', 'not finite')
+    """
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return "not finite"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def value_of(metric: str, value: float) -> str:
+    """Write a metric: a share as per cent, others as numbers."""
+    return percent(value) if metric in SHARES else number(value)
+
+
+def duration(seconds: float) -> str:
+    """Write a time.
+
+    >>> duration(0.0312), duration(75), duration(7320)
+    ('31.2 ms', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    >>> counted(1, "step"), counted(1200, "step")
+    ('1 step', '1,200 steps')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,23 @@
+"""Measuring a run while it goes, without changing it.
+
+Takes steps, evaluations and the run, gives records for the journal and evidence for the report.
+Imports training, tasks, networks, data, randomness, records and files.
+"""
+
+from skipwise.watch.gradients import layer_norms, layers_of
+from skipwise.watch.hits import Hits
+from skipwise.watch.pictures import picture_of
+from skipwise.watch.shares import branch_shares
+from skipwise.watch.watch import EVIDENCE, Watch
+from skipwise.watch.witness import Witness
+
+__all__ = [
+    "EVIDENCE",
+    "Hits",
+    "Watch",
+    "Witness",
+    "branch_shares",
+    "layer_norms",
+    "layers_of",
+    "picture_of",
+]

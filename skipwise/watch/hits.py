@@ -1,0 +1,40 @@
+"""Right answers in training, counted on the device as the loss is computed."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from skipwise.data import Batch
+from skipwise.tasks import Task
+from skipwise.training.run import Loss
+
+
+@final
+class Hits:
+    """The training loss, which also counts how many answers were right.
+
+    Args:
+        loss: The loss of the run.
+        task: Says which answers are right.
+    """
+
+    def __init__(self, loss: Loss, task: Task):
+        self.loss, self.task = loss, task
+        self._right: Tensor | None = None
+        self._count = 0
+
+    def __call__(self, output: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
+        """Give the loss as it is, after counting."""
+        with torch.no_grad():
+            right = self.task.right(output, batch)
+        if right is not None:
+            self._right = right if self._right is None else self._right + right
+            self._count += len(batch)
+        return self.loss(output, batch)
+
+    def take(self) -> Tensor | None:
+        """Give the share of right answers since it was last taken, shape ``()``, and count anew."""
+        right, count = self._right, self._count
+        self._right, self._count = None, 0
+        return None if right is None else right / count

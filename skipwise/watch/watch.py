@@ -1,0 +1,167 @@
+"""What a session measures beside the training: when, of what, and where it is written."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from skipwise.data import Dataset, Examples
+from skipwise.files import write_atomic
+from skipwise.records import (
+    EvaluationRecord,
+    Evidence,
+    MeasureRecord,
+    evidence_from_text,
+    evidence_to_text,
+)
+from skipwise.tasks import Task
+from skipwise.training import Diverged, Interrupted, Journal, Run, Step
+from skipwise.watch.gradients import layer_norms, layers_of
+from skipwise.watch.hits import Hits
+from skipwise.watch.shares import branch_shares
+from skipwise.watch.witness import Witness
+
+EVIDENCE = "evidence.json"
+MEASUREMENTS = 200  # of the gradient, in one run
+PROBE = 32  # examples that branch shares are measured on
+
+
+@final
+class Watch:
+    """Measures a run and leaves its state as it is.
+
+    Args:
+        run: The run; its loss counts right answers from now on.
+        task: What is learned.
+        dataset: Its data, prepared.
+        journal: Where measurements are written.
+        folder: Where the evidence is written; None writes nothing, as in every process but the
+            first, whose share of the examples is then what is witnessed.
+        facts: What the report should say of the run; plain values.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        task: Task,
+        dataset: Dataset,
+        journal: Journal,
+        folder: Path | None,
+        facts: Mapping[str, Any],
+    ):
+        self.run, self.task, self.dataset = run, task, dataset
+        self.journal, self.path = journal, folder and folder / EVIDENCE
+        self._facts = facts
+        self._hits = Hits(run.loss, task)
+        run.loss = self._hits
+        self._layers = layers_of(run.model)
+        self._waiting: list[tuple[int, Tensor]] = []
+        self._saving: MeasureRecord | None = None
+        self._witness = Witness(task)
+        self._parts = dict(_evidence_in(self.path)) if self.path and run.step else {}
+
+    def step(self, step: Step) -> Step:
+        """Measure an update while its gradient is there; give it with the batch's accuracy."""
+        if self._layers and _is_due(step.step, self.run.steps):
+            self._waiting.append((step.step, layer_norms(list(self._layers.values()))))
+        return replace(step, accuracy=self._hits.take())
+
+    def write(self) -> None:
+        """Bring what was measured since the last save into the journal, before the next one."""
+        if self._saving is not None:
+            self.journal.write(self._saving)
+            self._saving = None
+        self._write_norms()
+
+    def _write_norms(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for step, norms in waiting:
+            values = dict(zip(self._layers, map(_short, norms.tolist()), strict=True))
+            self.journal.write(MeasureRecord(step=step, name="gradient norm", values=values))
+
+    def saved(self, seconds: float) -> None:
+        """Note how long a save took; the journal has it from the next save on, if there is one."""
+        values = {"seconds": round(seconds, 6)}
+        self._saving = MeasureRecord(step=self.run.step, name="saving", values=values)
+
+    def blocks(self) -> None:
+        """Measure the branches of the model that was evaluated, on examples that stay the same."""
+        shares = branch_shares(self.run.chosen, self._probe())
+        if shares:
+            values = {name: _short(value) for name, value in shares.items()}
+            self.journal.write(
+                MeasureRecord(step=self.run.step, name="branch share", values=values)
+            )
+
+    def witness(self) -> Witness:
+        """Give what the next evaluation measures by."""
+        self._witness = Witness(self.task)
+        return self._witness
+
+    def keep(self, record: EvaluationRecord) -> None:
+        """Keep what stands behind the last evaluation, for the report."""
+        dataset = self.dataset
+        examples = {"validation": dataset.validation, "test": dataset.test}[record.part]
+        assert examples is not None
+        self._parts[record.part] = self._witness.evidence(record, examples)
+        self._tell("running")
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Tell in the evidence how what happens inside ends.
+
+        Raises:
+            BaseException: What was raised inside.
+        """
+        self._tell("running")
+        state = "finished"
+        try:
+            yield
+        except BaseException as error:
+            state = _in_words(error)
+            raise
+        finally:
+            self._write_norms()
+            self._tell(state)
+
+    def _tell(self, state: str) -> None:
+        if self.path is None:
+            return
+        facts = {**self._facts, "steps": self.run.steps, "step": self.run.step}
+        text = evidence_to_text(Evidence(facts=facts, state=state, parts=self._parts))
+        with suppress(OSError):  # the run is more than its report, and says itself what is full
+            write_atomic(self.path, text.encode())
+
+    def _probe(self) -> Tensor:
+        examples: Examples = self.dataset.validation or self.dataset.train
+        index = torch.linspace(0, len(examples) - 1, min(PROBE, len(examples))).long()
+        inputs, _ = examples.gather(index)
+        return self.dataset.preprocessing(inputs).to(self.run.batches.device)
+
+
+def _is_due(step: int, steps: int) -> bool:
+    """Say whether to measure: at the first update, and spread evenly over the run."""
+    return step == 1 or step * MEASUREMENTS // steps > (step - 1) * MEASUREMENTS // steps
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, Interrupted | Diverged):
+        return str(error)
+    if isinstance(error, GeneratorExit):
+        return "left by its caller"
+    return f"{type(error).__name__}: {error}"
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _evidence_in(path: Path) -> Mapping[str, Any]:
+    try:
+        return evidence_from_text(path.read_text(encoding="utf-8")).parts
+    except (OSError, ValueError):  # a run of before there was evidence, or a damaged file
+        return {}

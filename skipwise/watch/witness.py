@@ -1,0 +1,112 @@
+"""A measure that also keeps what stands behind its metrics: confusions, confident mistakes."""
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from skipwise.data import Batch, Examples
+from skipwise.records import EvaluationRecord, Mistake, PartEvidence
+from skipwise.tasks import Classification, Regression, Task
+from skipwise.watch.pictures import picture_of
+
+MISTAKES = 24
+
+
+@final
+class Witness:
+    """A task that is measured over one part, and what else its outputs say.
+
+    Args:
+        task: What is measured.
+    """
+
+    def __init__(self, task: Task):
+        self.task = task
+        self._mistakes: list[Tensor] = []
+        self._sums: Mapping[str, Tensor] = {}
+
+    def tally(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Give the task's sums, and those of the evidence, which add up likewise."""
+        sums = self.task.tally(output, batch)
+        if isinstance(self.task, Classification):
+            sums["confusion"] = self._confusion(output, batch, self.task.classes)
+            self._mistakes.append(_worst(output, batch))
+        elif isinstance(self.task, Regression):
+            errors = (batch.targets.double() - output.double()).square().flatten(1).sum(1)
+            sums["loss_squares"] = errors.square().sum()
+        return sums
+
+    def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
+        """Give the task's metrics."""
+        self._sums = tally
+        return self.task.metrics(tally)
+
+    def per_class(self, tally: Mapping[str, Tensor]) -> Mapping[str, Sequence[float]]:
+        """Give the task's metrics by class."""
+        return self.task.per_class(tally)
+
+    def evidence(self, record: EvaluationRecord, examples: Examples) -> PartEvidence:
+        """Give what was seen in the evaluation that gave the record.
+
+        Args:
+            record: Its record.
+            examples: Its part, for the pictures of the mistakes.
+        """
+        confusion = self._sums.get("confusion")
+        deviation = float("nan")
+        if "loss_squares" in self._sums:
+            mean = record.metrics["loss"]
+            square = float(self._sums["loss_squares"]) / record.examples
+            deviation = max(square - mean**2, 0.0) ** 0.5
+        pairs = [] if confusion is None else confusion.nonzero().tolist()
+        counts = [] if confusion is None else confusion[confusion != 0].tolist()
+        return PartEvidence(
+            step=record.step,
+            examples=record.examples,
+            confusion=[[*pair, int(count)] for pair, count in zip(pairs, counts, strict=True)],
+            mistakes=self._shown(examples),
+            per_class=record.per_class,
+            loss_deviation=deviation,
+        )
+
+    def _confusion(self, output: Tensor, batch: Batch, classes: int) -> Tensor:
+        pairs = batch.targets * classes + output.argmax(1)
+        return pairs.bincount(minlength=classes * classes).view(classes, classes).double()
+
+    def _shown(self, examples: Examples) -> list[Mistake]:
+        if not self._mistakes:
+            return []
+        rows = torch.cat(self._mistakes).cpu()
+        rows = rows[rows[:, 0] >= 0]
+        rows = rows[rows[:, 0].argsort(descending=True, stable=True)][:MISTAKES]
+        if not len(rows):
+            return []
+        raw, _ = examples.gather(rows[:, 2].long())
+        return [
+            Mistake(
+                index=int(index),
+                truth=int(truth),
+                said=int(said),
+                probability=round(probability, 6),
+                probability_of_truth=round(of_truth, 6),
+                picture=picture_of(picture),
+            )
+            for (probability, of_truth, index, truth, said), picture in zip(
+                rows.tolist(), raw, strict=True
+            )
+        ]
+
+
+def _worst(output: Tensor, batch: Batch) -> Tensor:
+    """Give (probability, that of the truth, index, truth, said) of the most confident mistakes.
+
+    Right answers have probability −1. Float64 holds every index exactly.
+    """
+    probabilities = output.double().softmax(1)
+    probability, said = probabilities.max(1)
+    of_truth = probabilities.gather(1, batch.targets[:, None])[:, 0]
+    wrong = torch.where(said != batch.targets, probability, -1.0)
+    rows = torch.stack([wrong, of_truth, batch.index, batch.targets, said], dim=1)
+    return rows[wrong.topk(min(MISTAKES, len(batch))).indices]

@@ -1,0 +1,98 @@
+"""The verdict says what the numbers say: planted stories and their healthy twins."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from skipwise.reports import compare_to, read_run
+from skipwise.reports.verdict import headline, verdict
+from tests.reports.runs import told
+
+LEVEL = [0.5, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
+RISING = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+FALLS = [2.0, 1.5, 1.0, 0.8, 0.7, 0.6, 0.5, 0.4]
+TURNS = [2.0, 1.0, 0.5, 0.4, 0.5, 0.6, 0.7, 0.8]
+STAYS = [1.0] * 8
+
+
+def said(folder: Path) -> str:
+    return " ".join(verdict(read_run(folder)))
+
+
+def test_a_finished_run_says_its_score_and_how_sure_it_is(tmp_path: Path):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS)
+    assert headline(read_run(run)) == "accuracy 90 % on the test part"
+    assert "900 of 1,000 examples of the test part were classified rightly: 90 %" in said(run)
+    assert "between 88 % and 91.7 % with 95 % confidence" in said(run)
+    assert "Always saying 'flint' would be right in 70 %." in said(run)
+
+
+def test_a_score_no_better_than_guessing_is_called_so(tmp_path: Path):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS, test=0.71)
+    assert "The network is not surely better than that." in said(run)
+
+
+def test_a_rise_that_chance_does_not_explain_is_improvement(tmp_path: Path):
+    assert "still improving" in said(told(tmp_path / "rising", RISING, FALLS, FALLS))
+    assert "levelled off" in said(told(tmp_path / "level", LEVEL, FALLS, FALLS))
+    small = [*LEVEL[:-1], 0.91]
+    assert "is not sure" in said(told(tmp_path / "small", small, FALLS, FALLS))
+
+
+def test_over_fitting_needs_both_losses_to_part(tmp_path: Path):
+    found = said(told(tmp_path / "apart", LEVEL, TURNS, FALLS))
+    assert "It over-fitted: since step 40 the validation loss rose from 0.4 to 0.8" in found
+    assert "over-fitted" not in said(told(tmp_path / "stays", LEVEL, TURNS, STAYS))
+    assert "over-fitted" not in said(told(tmp_path / "falls", LEVEL, FALLS, FALLS))
+
+
+def test_few_evaluations_say_nothing_of_a_trend(tmp_path: Path):
+    found = said(told(tmp_path / "run", RISING[:3], FALLS[:3], FALLS[:3]))
+    assert "With 3 evaluations nobody can say" in found
+    assert "Validation" not in found
+
+
+@pytest.mark.parametrize(
+    ("state", "line", "sentence"),
+    [
+        ("running", "not finished: at step 80 of 100", "still going, or was killed"),
+        (
+            "the loss is nan at step 80: training diverged; lower strategy.peak_lr",
+            "diverged at step 80 of 100",
+            "did not reach its end: the loss is nan",
+        ),
+        ("stopped by SIGINT; saved", "stopped at step 80 of 100", "skipwise resume"),
+    ],
+)
+def test_a_run_that_is_not_at_its_end_says_so(tmp_path: Path, state, line, sentence):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS, state=state, test=None, facts={"steps": 100})
+    assert headline(read_run(run)) == line
+    assert sentence in said(run)
+    assert "also chose the weights, so the value is favourable" in said(run)
+
+
+def test_a_run_that_was_quiet_for_long_may_be_dead(tmp_path: Path):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS, state="running", test=None)
+    hour = time.time() - 3600
+    os.utime(run / "metrics.jsonl", (hour, hour))
+    assert "its last line is 1 h 0 min old; if it was killed, skipwise resume" in said(run)
+
+
+def test_a_difference_is_held_against_the_number_of_examples(tmp_path: Path):
+    names = {"a": 0.95, "b": 0.94, "c": 0.80}
+    runs = [told(tmp_path / n, LEVEL, FALLS, FALLS, test=score) for n, score in names.items()]
+    found = compare_to([read_run(run) for run in runs]).verdict
+    assert found[0] == "Best accuracy on the test part: a, 95 %."
+    assert "b is 1.0 points below, ±2.0" in found[1]
+    assert "no more than chance" in found[1]
+    assert "c is 15.0 points below, ±2.8" in found[2]
+    assert ": more than chance" in found[2]
+
+
+def test_runs_on_different_data_are_not_compared(tmp_path: Path):
+    one = told(tmp_path / "a", LEVEL, FALLS, FALLS)
+    other = told(tmp_path / "b", LEVEL, FALLS, FALLS, facts={"digest": "e"})
+    found = compare_to([read_run(one), read_run(other)]).verdict
+    assert found == ["They were trained on different data, so their scores are not compared."]

@@ -1,0 +1,177 @@
+"""Measuring changes nothing, and what is measured is what the formulas say."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skipwise.connections import Additive, ConnectionDescription
+from skipwise.data import Batch
+from skipwise.experiment import Experiment, build, compose
+from skipwise.networks import Block, Network, Residual, build_network, resnet20
+from skipwise.records import MeasureRecord, StepRecord, evidence_from_text, read_journal
+from skipwise.runs import begin, go_on
+from skipwise.tasks import Classification, Regression
+from skipwise.training import Diverged, Step, evaluate, train
+from skipwise.watch import Witness, branch_shares, layer_norms, layers_of
+from tests.references import CONNECTIONS, SMALL, randomised, rings, rings_file
+
+TINY = dataclasses.replace(resnet20(), width=4, blocks=(1, 1))
+
+
+def experiment(tmp_path: Path, **changes) -> Experiment:
+    path = rings_file(tmp_path / "rings.npz")
+    return compose(str(path), TINY, **{"steps": 14, "batch_size": 32, **changes})[0]
+
+
+def measured(folder: Path, name: str) -> list[MeasureRecord]:
+    events = read_journal(folder / "metrics.jsonl")
+    return [e for e in events if isinstance(e, MeasureRecord) and e.name == name]
+
+
+def test_training_with_and_without_watching_gives_the_same_bits(tmp_path: Path):
+    described = experiment(tmp_path)
+    watched = begin(described, described.data.load(), tmp_path / "run")
+    for _ in watched.events():
+        pass
+    alone, _ = build(described, described.data.load())
+    for _ in train(alone):
+        pass
+    for name, value in alone.model.state_dict().items():
+        assert torch.equal(value, watched.run.model.state_dict()[name]), name
+
+
+def test_a_run_that_goes_on_measures_each_step_once(tmp_path: Path):
+    described = experiment(tmp_path)
+    session = begin(described, described.data.load(), tmp_path / "run")
+    for event in session.events():
+        if isinstance(event, Step) and event.step == 5:
+            session.save()
+        if isinstance(event, Step) and event.step == 8:
+            break
+    for _ in go_on(tmp_path / "run")[0].events():
+        pass
+    assert [m.step for m in measured(tmp_path / "run", "gradient norm")] == list(range(1, 15))
+    assert [m.step for m in measured(tmp_path / "run", "branch share")] == [6, 11, 14]
+
+
+def test_norms_by_layer_are_those_of_the_gradient(tmp_path: Path):
+    run, _ = build(described := experiment(tmp_path), described.data.load())
+    layers = layers_of(run.model)
+    next(train(run))
+    for weight, norm in zip(layers.values(), layer_norms(list(layers.values())), strict=True):
+        assert weight.grad is not None
+        assert float(norm) == pytest.approx(float((weight.grad.double() ** 2).sum() ** 0.5))
+
+
+def test_the_share_of_a_scaled_identity_branch_has_a_closed_form():
+    branch = nn.Linear(3, 3, bias=False)
+    block = Residual(branch, Additive(scale=0.5))
+    with torch.no_grad():
+        branch.weight.copy_(2 * torch.eye(3))  # α·F(x) = x, of the size of what is carried
+    assert branch_shares(nn.Sequential(nn.Identity(), block), torch.randn(8, 3)) == {"1": 0.5}
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS, ids=repr)
+def test_the_share_is_that_of_the_lesion(connection: ConnectionDescription):
+    net = randomised(build_network(dataclasses.replace(TINY, connection=connection), SMALL)).eval()
+    inputs = torch.randn(6, 3, 8, 8, dtype=torch.float64)
+    shares = branch_shares(net, inputs)
+    assert isinstance(net, Network)
+    net.requires_grad_(False)
+    stream = net.trunk.description.expand(net.stem(inputs))
+    for share, block in zip(shares.values(), net.trunk.blocks, strict=True):
+        assert isinstance(block, Block)
+        whole = block.connection(stream, block.branch)
+        lesion = block.without_branch()
+        carried = lesion.connection(stream, lesion.branch)
+        ours, theirs = float(((whole - carried) ** 2).sum()), float((carried**2).sum())
+        assert share == pytest.approx(ours / (ours + theirs), rel=1e-9)
+        stream = block(stream)
+
+
+def test_looking_at_branches_leaves_modes_random_numbers_and_hooks():
+    net = build_network(TINY, SMALL)
+    assert isinstance(net, Network)
+    net.stem.eval()
+    modes, buffers = [m.training for m in net.modules()], [b.clone() for b in net.buffers()]
+    state = torch.get_rng_state()
+    branch_shares(net, torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(state, torch.get_rng_state())
+    assert [m.training for m in net.modules()] == modes
+    assert all(torch.equal(a, b) for a, b in zip(buffers, net.buffers(), strict=True))
+    assert not any(m._forward_hooks for m in net.modules())
+
+
+def test_confusion_and_mistakes_are_those_of_numpy():
+    data = rings(60)
+    witness = Witness(Classification(classes=5))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
+    assert data.validation is not None
+    record = evaluate(
+        model, data.validation, data.preprocessing, witness, part="validation", batch_size=4
+    )
+    found = witness.evidence(record, data.validation)
+    raw, truth = data.validation.gather(torch.arange(len(data.validation)))
+    with torch.no_grad():
+        shares = model(data.preprocessing(raw)).double().softmax(1).numpy()
+    said, matrix = shares.argmax(1), np.zeros((5, 5), dtype=int)
+    np.add.at(matrix, (truth.numpy(), said), 1)
+    assert (
+        sum(matrix[row, column] == count for row, column, count in found.confusion)
+        == (matrix > 0).sum()
+    )
+    wrong = np.flatnonzero(said != truth.numpy())
+    order = wrong[np.argsort(-shares[wrong, said[wrong]], kind="stable")]
+    assert [m.index for m in found.mistakes] == order.tolist()
+    assert record.metrics["accuracy"] == pytest.approx(matrix.trace() / matrix.sum())
+
+
+def test_the_deviation_of_a_regression_is_that_of_the_squared_errors():
+    witness, task = Witness(Regression()), Regression()
+    targets, outputs = torch.randn(9, 2), torch.randn(9, 2)
+    batch = Batch(inputs=targets, targets=targets, index=torch.arange(9))
+    tally = witness.tally(outputs, batch)
+    errors = ((targets.double() - outputs.double()) ** 2).sum(1)
+    metrics = witness.metrics(tally)
+    square = float(tally["loss_squares"]) / 9 - metrics["loss"] ** 2
+    assert square**0.5 == pytest.approx(float(errors.std(correction=0)), rel=1e-9)
+    assert task.right(outputs, batch) is None
+
+
+def test_the_accuracy_of_a_step_is_counted_before_the_update(tmp_path: Path):
+    described = experiment(tmp_path, steps=1, precision="float32")
+    run, _ = build(described, described.data.load())
+    batch = run.batches.at(0, progress=0.0)
+    with torch.no_grad():
+        right = (run.model.train()(batch.inputs).argmax(1) == batch.targets).sum() / len(batch)
+    for _ in begin(described, described.data.load(), tmp_path / "run").events():
+        pass
+    events = list(read_journal(tmp_path / "run/metrics.jsonl"))
+    steps = [e for e in events if isinstance(e, StepRecord)]
+    assert steps[0].accuracy == pytest.approx(float(right))
+    parts = steps[0].data_seconds + steps[0].gradient_seconds + steps[0].optimiser_seconds
+    assert 0.5 * steps[0].seconds < parts <= steps[0].seconds + 1e-5
+
+
+def test_the_evidence_says_how_a_run_ended(tmp_path: Path):
+    for name, rate in (("well", 0.01), ("badly", 1e30)):
+        described = experiment(tmp_path)
+        strategy = dataclasses.replace(described.strategy, peak_lr=rate)
+        described = dataclasses.replace(described, strategy=strategy)
+        session = begin(described, described.data.load(), tmp_path / name)
+        events = session.events()
+        if name == "badly":
+            with pytest.raises(Diverged):
+                list(events)
+        else:
+            list(events)
+    states = [
+        evidence_from_text((tmp_path / name / "evidence.json").read_text()).state
+        for name in ("well", "badly")
+    ]
+    assert states[0] == "finished"
+    assert "training diverged" in states[1]
