@@ -32,6 +32,7 @@ from skipwise.training import (
     Journal,
     Step,
     Target,
+    Threads,
     TimeBudget,
     caught_signals,
     evaluate,
@@ -86,6 +87,7 @@ class Session:
             else None
         )
         self.compiling = Compiling(self.run, experiment.compile)
+        self.threads = Threads(self.run)
         self.budget = (
             TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
         )
@@ -142,7 +144,10 @@ class Session:
             closing(self.journal),
             closing(self.run.batches),
             self.watch.ending(),
+            self.threads.shared() as shares,
         ):
+            if shares:
+                yield from self._note(shares)
             for text in self._news:
                 yield from self._note(text)
             if self._is_new:
@@ -187,6 +192,7 @@ class Session:
             "best": self.best.state(),
             "budget": self.budget.state(time.perf_counter() - self._began) if self.budget else None,
             "compiling": self.compiling.state(),
+            "threads": self.threads.state(),
             "target": self.target.state() if self.target else None,
             "journal_bytes": self.journal.size,
             "seconds": self.elapsed,
@@ -211,6 +217,7 @@ class Session:
         self.run.restore(state["run"])
         self.best.restore(state["best"])
         self._spent = state["seconds"]
+        self.threads.restore(state.get("threads", {"decided": None}))
         self.compiling.restore(state.get("compiling", {"decided": False}))
         if self.target is not None and state.get("target"):
             self.target.restore(state["target"])

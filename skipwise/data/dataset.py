@@ -25,7 +25,9 @@ CLASSES, LABELS, NUMBERS = "classification", "multi-label", "regression"
 
 
 class Examples(ABC):
-    """One part of a data set."""
+    """One part of a data set; ``workers`` processes decode it as it is used, if there are any."""
+
+    workers = 0
 
     @abstractmethod
     def __len__(self) -> int:

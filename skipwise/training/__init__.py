@@ -18,7 +18,15 @@ from skipwise.training.evaluate import evaluate
 from skipwise.training.gradient import Gradient, accumulate
 from skipwise.training.journal import Journal
 from skipwise.training.loop import Step, train
-from skipwise.training.policies import CHOICES, Best, Compiling, Cost, Target, TimeBudget
+from skipwise.training.policies import (
+    CHOICES,
+    Best,
+    Compiling,
+    Cost,
+    Target,
+    Threads,
+    TimeBudget,
+)
 from skipwise.training.processes import (
     ALONE,
     World,
@@ -50,6 +58,7 @@ __all__ = [
     "Run",
     "Step",
     "Target",
+    "Threads",
     "TimeBudget",
     "World",
     "accumulate",

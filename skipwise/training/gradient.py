@@ -4,6 +4,8 @@ It stands in the closure that the optimiser calls, so a rule that needs the grad
 special case: every call within a step sees the same batch and the same random numbers.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import final
 
@@ -47,6 +49,33 @@ class Gradient:
             clip_grads_with_norm_(parameters, run.strategy.clip_norm, self.norm)
         self.seconds += perf_counter() - started
         return loss
+
+
+def trial_gradient(run: Run, batch: Batch) -> None:
+    """Take a forward and a backward pass as a step would, without the loss."""
+    part = batch.parts(run.parts)[0]
+    assert part.keys is not None
+    with (
+        seeded(run.seed, "trial"),
+        examples(part.keys),
+        torch.autocast(part.inputs.device.type, run.autocast, enabled=run.autocast is not None),
+    ):
+        output = run.forward(part.inputs)
+    output.float().square().mean().backward()
+
+
+@contextmanager
+def leaving_no_trace(run: Run) -> Iterator[None]:
+    """Train inside; gradients are then gone, and the buffers are as they were."""
+    kept = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
+    run.begin_training()
+    try:
+        yield
+    finally:
+        run.optimiser.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, buffer in run.model.named_buffers():
+                buffer.copy_(kept[name])
 
 
 def accumulate(run: Run, batch: Batch) -> Tensor:

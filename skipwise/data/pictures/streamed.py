@@ -43,6 +43,7 @@ class Streamed(Stored):
     ):
         super().__init__(shape, targets)
         self.files, self.rows, self.read = files, rows, read
+        self.workers = max(torch.get_num_threads() - 1, 1)
 
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Decode some pictures in this process.
@@ -63,7 +64,7 @@ class Streamed(Stored):
             _Batches(self),
             batch_size=None,
             sampler=(index.tolist() for index in batches),
-            num_workers=max(torch.get_num_threads() - 1, 1),  # one core is for the training
+            num_workers=self.workers,
             prefetch_factor=AHEAD,
             collate_fn=_unchanged,
             worker_init_fn=_leave_the_group,

@@ -15,8 +15,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from skipwise.randomness import seeded
-from skipwise.training.gradient import accumulate
+from skipwise.training.gradient import leaving_no_trace, trial_gradient
 from skipwise.training.loop import Step
 from skipwise.training.run import Run
 
@@ -99,20 +98,13 @@ class Compiling:
     def _tried(self) -> str | None:
         """Compile, and take one gradient that changes nothing; give what went wrong."""
         run = self.run
-        kept = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
         try:
             run.compiled = self.compile(run.model)
-            run.begin_training()
-            with seeded(run.seed, "compile"):
-                accumulate(run, run.batches.at(run.step, progress=run.step / run.steps))
+            with leaving_no_trace(run):
+                trial_gradient(run, run.batches.at(run.step, progress=run.step / run.steps))
         except Exception as error:  # whatever a compiler may raise, the run must not end by it
             first = next(iter(str(error).strip().splitlines()), "")
             return f"the compiler failed ({type(error).__name__}: {first[:200]})"
-        finally:
-            run.optimiser.zero_grad(set_to_none=True)
-            with torch.no_grad():
-                for name, buffer in run.model.named_buffers():
-                    buffer.copy_(kept[name])
         return None
 
 
