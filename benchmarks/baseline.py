@@ -82,13 +82,17 @@ def usual_loader(inputs: Tensor, targets: Tensor, *, batch: int, workers: int = 
     )
 
 
-def usual_steps(model: nn.Module, loader: DataLoader, rate: float = 1e-3) -> Iterator[float]:
+def usual_steps(
+    model: nn.Module, loader: DataLoader, rate: float = 1e-3, device: str = "cpu"
+) -> Iterator[float]:
     """Train for ever with Adam, yielding the loss of every step."""
+    model.to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     criterion = nn.CrossEntropyLoss()
     while True:
         model.train()
         for inputs, targets in loader:
+            inputs, targets = inputs.to(device), targets.to(device)
             optimiser.zero_grad()
             loss = criterion(model(inputs), targets)
             loss.backward()

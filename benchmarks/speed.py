@@ -55,6 +55,7 @@ from skipwise.training import (
 SETTINGS = {"resnet20": (32, 128), "resnet18": (224, 16), "resnet50": (224, 16)}  # side, batch
 CLASSES, BATCHES = 10, 40  # the data are so many batches long
 Arm = Iterator[object]
+DEVICE = choose_device().type
 
 
 def pictures(side: int, batch: int) -> tuple[Tensor, Tensor]:
@@ -69,7 +70,7 @@ def usual(name: str, workers: int = 0) -> Arm:
     """Train the usual way."""
     images, labels = pictures(*SETTINGS[name])
     loader = usual_loader(normalised(images), labels, batch=SETTINGS[name][1], workers=workers)
-    return usual_steps(usual_model(name, 3, CLASSES), loader)
+    return usual_steps(usual_model(name, 3, CLASSES), loader, device=DEVICE)
 
 
 def changed(name: str, *, bf16: bool = False, compile: bool = False) -> Arm:
@@ -85,10 +86,10 @@ def changed(name: str, *, bf16: bool = False, compile: bool = False) -> Arm:
             self.inner = torch.compile(model) if compile else model
 
         def forward(self, x: Tensor) -> Tensor:
-            with torch.autocast("cpu", number, enabled=bf16):
+            with torch.autocast(DEVICE, number, enabled=bf16):
                 return self.inner(x.contiguous(memory_format=torch.channels_last)).float()
 
-    return usual_steps(Inside(), loader)
+    return usual_steps(Inside(), loader, device=DEVICE)
 
 
 def skipwise(name: str) -> Arm:
@@ -126,11 +127,12 @@ def bare(name: str) -> Arm:
     images, labels = (part[:batch] for part in pictures(side, batch))
     ends = Ends(inputs=(3, side, side), outputs=(CLASSES,))
     model = place_model(vars(networks)[name]().build(ends), choose_device())
-    inputs = normalised(images).contiguous(memory_format=torch.channels_last)
+    inputs = normalised(images).contiguous(memory_format=torch.channels_last).to(DEVICE)
+    labels = labels.to(DEVICE)
     optimiser, number = adam().build(model), autocast_type("auto", choose_device())
     while True:
         optimiser.zero_grad()
-        with torch.autocast("cpu", number, enabled=number is not None):
+        with torch.autocast(DEVICE, number, enabled=number is not None):
             outputs = model(inputs)
         nn.functional.cross_entropy(outputs.float(), labels).backward()
         optimiser.step()
@@ -174,6 +176,8 @@ def race(name: str, arm: str, workers: int) -> None:
     while count := int(input()):
         began = time.perf_counter()
         assert len(list(islice(steps_of, count))) == count
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         print((time.perf_counter() - began) / count, flush=True)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
     os._exit(0)  # arms go on for ever
@@ -250,7 +254,10 @@ def main() -> None:
     if told.racer:
         name, arm, workers = told.racer
         return race(name, arm, int(workers))
-    print(f"{torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}")
+    print(
+        f"{DEVICE}, {torch.get_num_threads()} threads, {platform.machine()},"
+        f" torch {torch.__version__}"
+    )
     results = {}
     for name in told.networks.split(","):
         results[name] = measure(name, told)

@@ -50,7 +50,11 @@ def main(model, *files):
     """Print a line for each picture."""
     session, card = load(model)
     for path in files:
-        (found,) = session.run(None, {"input": read(path, card)})
+        try:
+            pixels = read(path, card)
+        except OSError as error:
+            sys.exit(f"{path} cannot be read as a picture: {error}")
+        (found,) = session.run(None, {"input": pixels})
         print(f"{path:<{max(map(len, files))}}  {words(np.asarray(found)[0], card)}")
 
 

@@ -1,0 +1,56 @@
+"""On a GPU: the numbers of the processor, and no step that waits for the device."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from skipwise.data import find_data
+from skipwise.experiment import Experiment, build
+from skipwise.networks import resnet20
+from skipwise.strategies import momentum
+from skipwise.training import Compiling, Run, train
+from tests.references import rings_file
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
+]
+
+
+def made(folder: Path, device: str, monkeypatch: pytest.MonkeyPatch, **changes) -> Run:
+    data = find_data(str(rings_file(folder / "rings.npz")))
+    monkeypatch.setattr("skipwise.experiment.choose_device", lambda: torch.device(device))
+    told = {"steps": 8, "batch_size": 32, "precision": "float32", "compile": "off", **changes}
+    experiment = Experiment(data=data, network=resnet20(), strategy=momentum(), **told)
+    return build(experiment, data.load())[0]
+
+
+def test_the_first_gradients_are_those_of_the_processor(tmp_path: Path, monkeypatch):
+    torch.backends.cudnn.allow_tf32 = False
+    norms = []
+    for device in ("cpu", "cuda"):
+        run = made(tmp_path, device, monkeypatch, steps=1)
+        norms.append(float(next(train(run)).gradient_norm))
+    assert norms[1] == pytest.approx(norms[0], rel=1e-3)
+
+
+def test_no_step_waits_for_the_device(tmp_path: Path, monkeypatch):
+    run = made(tmp_path, "cuda", monkeypatch, precision="auto")
+    steps = train(run)
+    next(steps)  # the first may set things up
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(5):
+            next(steps)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_compiled_run_is_trained_like_an_eager_one(tmp_path: Path, monkeypatch):
+    losses = []
+    for choice in ("off", "on"):
+        run = made(tmp_path, "cuda", monkeypatch)
+        assert list(Compiling(run, choice).begin()) == []
+        losses.append([float(step.loss) for step in train(run)])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
