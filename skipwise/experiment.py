@@ -262,7 +262,7 @@ def _check_shares(dataset: Dataset, examples: int, parts: int, world: World) -> 
             )
     if world.size > examples:
         raise ValueError(
-            f"a batch of {examples} examples is too small for {world.size} processes;"
+            f"a batch of {examples} is too small for {world.size} processes;"
             f" start at most {examples}, or set a larger --batch-size if the data are enough"
         )
     if world.size > 1 and world.size * parts > examples:

@@ -9,6 +9,7 @@ Source: Li et al. (2020), "PyTorch Distributed: experiences on accelerating data
 """
 
 import atexit
+import gc
 import os
 import re
 import socket
@@ -165,6 +166,7 @@ def _why_alone(error: str, place: str, world: World, within: timedelta) -> str:
 
 def _leave() -> None:
     _stores.clear()
+    gc.collect()  # a wrapper that lives on keeps threads of the group alive
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -228,7 +230,8 @@ def replicated(model: nn.Module) -> nn.Module:
     The wrapper divides by their number. That parameters may be unused costs a walk over the graph,
     and keeps the buckets, and with them the order of sums, as they are: a resumed run is exact.
     """
-    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+    # Its name of today is not known to older versions of torch.
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
     return DistributedDataParallel(
         model, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
     )
