@@ -49,6 +49,7 @@ def train(
     augment: str | None = None,
     class_weights: Flag = False,
     sync_norms: Flag = False,
+    shard: Flag = False,
     views: str | None = None,
     weights: str | None = None,
     freeze: str | None = None,
@@ -86,6 +87,8 @@ def train(
             list augmentations), or none; what suits the data if left out.
         class_weights: Weigh rare classes more, so that all have the same share in the loss.
         sync_norms: Let batch norms of several processes see the whole batch, on GPUs.
+        shard: Let each of several processes keep only a share of every parameter, for networks
+            that do not fit.
         views: Average the outputs over views of a picture when the network is used: flip, or
             crops (moved and mirrored).
         weights: Begin from a file, .safetensors, .pth or .npz, of ours, torchvision, timm or
@@ -120,6 +123,7 @@ def train(
         "augmentation": None if augment is None else find_augmentation(augment),
         "class_weights": class_weights or None,
         "sync_norms": sync_norms or None,
+        "shard": shard or None,
         "views": None if views is None else find_views(views),
         "weights": weights,
         "freeze": None if freeze is None else parse_freeze(freeze),

@@ -61,7 +61,9 @@ def evaluate(
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     was_training, sums = model.training, dict[str, Tensor]()
     model.eval()
-    with seeded("evaluate", part), torch.inference_mode():
+    # What is gathered from shares must serve the next step too, which forbids inference mode.
+    quiet = torch.no_grad() if world.size > 1 else torch.inference_mode()
+    with seeded("evaluate", part), quiet:
         among = (world.rank, world.size)
         for batch in in_order(examples, preprocessing, size=batch_size, device=device, among=among):
             with torch.autocast(device.type, autocast, enabled=autocast is not None):

@@ -14,7 +14,7 @@ import os
 import re
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -204,15 +204,47 @@ def is_loss_of_another(error: Exception) -> bool:
     )
 
 
+def check_shares(world: World, *, batch: int, parts: int, held: Mapping[str, int]) -> None:
+    """See that every process has something to do in every batch.
+
+    Args:
+        world: The processes.
+        batch: Examples of a training batch.
+        parts: Into which each process cuts its share.
+        held: Examples of the parts that are evaluated, by name.
+
+    Raises:
+        ValueError: If there are too few examples.
+    """
+    if world.size == 1:
+        return
+    for name, count in held.items():
+        if world.size > count:
+            raise ValueError(
+                f"the {name} part has {count} examples, too few for {world.size} processes;"
+                f" start at most {count}"
+            )
+    if world.size > batch:
+        raise ValueError(
+            f"a batch of {batch} is too small for {world.size} processes;"
+            f" start at most {batch}, or set a larger --batch-size if the data are enough"
+        )
+    if world.size * parts > batch:
+        raise ValueError(
+            f"a batch of {batch} cannot be cut into {parts} parts on each of {world.size}"
+            " processes; set fewer --parts"
+        )
+
+
 def share_statistics(
-    model: nn.Module, world: World, *, synchronised: bool
+    model: nn.Module, device: torch.device, world: World, *, synchronised: bool
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """Let norms see the whole batch, if they are to, and say what they see.
 
     Raises:
-        ValueError: If they are to and the network is not on a GPU.
+        ValueError: If they are to and the device is no GPU.
     """
-    if synchronised and next(model.parameters()).device.type != "cuda":
+    if synchronised and device.type != "cuda":
         raise ValueError("--sync-norms needs GPUs: torch synchronises batch norms only there")
     if world.size == 1 or not any(isinstance(part, NORMS) for part in model.modules()):
         return model, ()
