@@ -37,7 +37,7 @@ from skipwise.finetuning import (
     prepared,
     settle,
 )
-from skipwise.networks import NetworkDescription, build_network
+from skipwise.networks import Network, NetworkDescription, build_network
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy
 from skipwise.tasks import Classification, Task, balanced, plain_task
@@ -49,9 +49,12 @@ from skipwise.training import (
     Run,
     World,
     autocast_type,
+    can_shard,
+    check_shares,
     choose_device,
     place_model,
     replicated,
+    sharded,
     share_statistics,
 )
 
@@ -88,6 +91,8 @@ class Experiment:
         preprocessing: From a raw input to what the network reads; None is fitted to the data.
         sync_norms: Whether several processes normalise by the statistics of the whole batch, not
             each by those of its share; on GPUs.
+        shard: Whether each of several processes keeps only a share of every parameter, for
+            networks that do not fit.
     """
 
     data: Data
@@ -112,6 +117,7 @@ class Experiment:
     freeze: int | str | None = None
     preprocessing: Preprocessing | None = None
     sync_norms: bool = False
+    shard: bool = False
 
     def __post_init__(self):
         lengths = {"epochs": self.epochs, "steps": self.steps, "seconds": self.seconds}
@@ -202,20 +208,19 @@ def build(
     Raises:
         ValueError: If the parts do not go together; the message says which.
     """
-    device = choose_device()
-    task = task_of(dataset, experiment)
-    model, notes = _model(experiment, dataset, resumed=resumed)
-    model, of_norms = share_statistics(
-        place_model(model, device), world, synchronised=experiment.sync_norms
-    )
-    notes = notes if resumed else (*notes, *of_norms)
-    frozen = freeze_parts(model, experiment.freeze)
-    if frozen and not resumed:
-        learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        notes = (*notes, f"frozen parts stay as they are: {learning:,} numbers learn")
-    decays = experiment.strategy.layer_decay != 1.0
+    device, task = choose_device(), task_of(dataset, experiment)
+    model, frozen, notes = _model(experiment, dataset, resumed=resumed)
     dataset = prepared(dataset, experiment.preprocessing)
-    batches = _batches(experiment, dataset, world, device)
+    batches = _batches(experiment, dataset, device, world)
+    held = {"validation": dataset.validation, "test": dataset.test}
+    sizes = {name: len(part) for name, part in held.items() if part is not None}
+    check_shares(world, batch=batches.size, parts=experiment.parts, held=sizes)
+    model, of_norms = share_statistics(model, device, world, synchronised=experiment.sync_norms)
+    averages = experiment.strategy.averaging is not None
+    is_sharded = experiment.shard and can_shard(world, averages=averages, resumed=resumed)
+    blocks = model.trunk.blocks if isinstance(model, Network) else ()
+    model = sharded(model, blocks, world, device) if is_sharded else place_model(model, device)
+    decays = experiment.strategy.layer_decay != 1.0
     run = Run(
         model=model,
         optimiser=experiment.strategy.build(model, distances_from_head(model) if decays else None),
@@ -226,23 +231,24 @@ def build(
         seed=experiment.seed,
         parts=experiment.parts,
         autocast=autocast_type(experiment.precision, device, exact=dataset.task == NUMBERS),
-        average=Average(model) if experiment.strategy.averaging is not None else None,
+        average=Average(model) if averages else None,
         frozen=frozen,
-        notes=notes,
+        notes=notes if resumed else (*notes, *of_norms),
         world=world,
-        spread=replicated(model) if world.size > 1 else None,
+        spread=None if is_sharded or world.size == 1 else replicated(model),
+        is_sharded=is_sharded,
     )
     return run, task
 
 
 def _batches(
-    experiment: Experiment, dataset: Dataset, world: World, device: torch.device
+    experiment: Experiment, dataset: Dataset, device: torch.device, world: World
 ) -> Batches:
     augmentation = (
         dataset.augmentation if experiment.augmentation is None else experiment.augmentation
     )
     _check_pictures(augmentation, experiment.views, dataset)
-    batches = Batches(
+    return Batches(
         dataset.train,
         dataset.preprocessing,
         size=experiment.batch_size,
@@ -252,27 +258,6 @@ def _batches(
         device=device,
         among=(world.rank, world.size),
     )
-    _check_shares(dataset, batches.size, experiment.parts, world)
-    return batches
-
-
-def _check_shares(dataset: Dataset, examples: int, parts: int, world: World) -> None:
-    for name, part in (("validation", dataset.validation), ("test", dataset.test)):
-        if part is not None and world.size > len(part):
-            raise ValueError(
-                f"the {name} part has {len(part)} examples, too few for {world.size} processes;"
-                f" start at most {len(part)}"
-            )
-    if world.size > examples:
-        raise ValueError(
-            f"a batch of {examples} examples is too small for {world.size} processes;"
-            f" start at most {examples}, or set a larger --batch-size if the data are enough"
-        )
-    if world.size > 1 and world.size * parts > examples:
-        raise ValueError(
-            f"a batch of {examples} cannot be cut into {parts} parts on each of {world.size}"
-            " processes; set fewer --parts"
-        )
 
 
 def _check_pictures(
@@ -292,13 +277,18 @@ def _check_pictures(
 
 def _model(
     experiment: Experiment, dataset: Dataset, *, resumed: bool
-) -> tuple[nn.Module, tuple[str, ...]]:
-    ends = prepared(dataset, experiment.preprocessing).ends
+) -> tuple[nn.Module, tuple[nn.Module, ...], tuple[str, ...]]:
+    """Make the network, with its frozen parts and what is to be said of both."""
     with seeded(experiment.seed, "initialise"):
+        ends = prepared(dataset, experiment.preprocessing).ends
         model = build_network(experiment.network, ends)
-    if experiment.weights is None or resumed:
-        return model, ()
-    return model, begin_from(experiment.weights, model, dataset)
+    weights = None if resumed else experiment.weights
+    notes = () if weights is None else begin_from(weights, model, dataset)
+    frozen = freeze_parts(model, experiment.freeze)
+    if frozen and not resumed:
+        learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        notes = (*notes, f"frozen parts stay as they are: {learning:,} numbers learn")
+    return model, frozen, notes
 
 
 def read_experiment(path: Path, *, allow: Iterable[str] = ()) -> Experiment:

@@ -5,7 +5,6 @@ best weights, saves between steps, and reports the test score once, at the end, 
 that validation chose.
 """
 
-import copy
 import dataclasses
 import math
 import time
@@ -183,7 +182,7 @@ class Session:
         """
         started = time.perf_counter()
         self.journal.read()
-        if not all(torch.isfinite(p).all() for p in self.run.model.parameters()):
+        if not self.run.is_finite():
             raise Diverged(self.run.step, math.nan)
         self.watch.write()
         self.journal.flush()
@@ -316,9 +315,9 @@ class Session:
         )
 
     def _save_best(self) -> None:
+        weights, dataset = self.run.chosen_weights(), self.dataset
         if not self.world.is_first:
             return
-        dataset = self.dataset
         card = card_of(
             self.experiment.network,
             dataset.ends,
@@ -329,17 +328,16 @@ class Session:
             views=self.experiment.views,
             digest=dataset.digest,
         )
-        save_weights(self.folder / BEST, self.run.chosen, card)
+        save_weights(self.folder / BEST, weights, card)
 
     def _finish(self) -> Iterator[Event]:
         if self.dataset.validation is None:
             self.run.evaluated()
             self._save_best()
         if self.dataset.test is not None:
-            chosen = copy.deepcopy(self.run.model)
             best = read_tensors(self.folder / BEST)[0] if self.world.is_first else {}
-            chosen.load_state_dict(self.world.broadcast(best))
-            record = self._measure(chosen, "test")
+            with self.run.with_weights(self.world.broadcast(best)) as chosen:
+                record = self._measure(chosen, "test")
             self.journal.write(record)
             self.watch.keep(record)
             yield record

@@ -8,6 +8,7 @@ from pathlib import Path
 
 HERE = "127.0.0.1"
 ROOT = str(Path(__file__).resolve().parent.parent)
+PATHS = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def free_port() -> int:
@@ -24,7 +25,7 @@ def start(rank: int, ranks: int, port: int, *words: str, **more: str) -> subproc
         **{name: str(value) for name, value in named.items()},
         "MASTER_ADDR": HERE,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONPATH": PATHS,
         **more,
     }
     return subprocess.Popen(
@@ -51,7 +52,20 @@ def together(ranks: int, *words: str) -> list[str]:
     return [out for _, out, _ in ended]
 
 
-def torchrun(ranks: int, *words: str, restarts: int = 0) -> list[str]:
-    """Give the command that starts ``python -m skipwise`` in so many processes."""
+def torchrun(ranks: int, *words: str, restarts: int = 0) -> subprocess.Popen:
+    """Start ``skipwise`` in so many processes, as a user would."""
     options = f"--standalone --nproc-per-node {ranks} --max-restarts {restarts} -m skipwise"
-    return [sys.executable, "-m", "torch.distributed.run", *options.split(), *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS}
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", *options.split(), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    """Give the numbers of the processes that torchrun started, by rank."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(number) for number in listed]

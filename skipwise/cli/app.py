@@ -43,6 +43,23 @@ TOGETHER = ("train", "resume")  # what several processes can do
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command that the words name, and leave with its exit code."""
+    if not _are_several():
+        run(words)
+        return
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch's hints come once a process
+    code = 0
+    try:
+        run(words)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    # Threads of torch.distributed that outlive the interpreter would abort the process.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def run(words: Sequence[str] | None = None) -> None:
+    """Run the command that the words name; what goes wrong becomes a sentence and an exit code."""
     sys.path.insert(0, os.getcwd())  # package.module:function names what lies in the user's folder
     given = normalised(list(sys.argv[1:] if words is None else words))
     if _are_several() and given[:1] and given[0] not in TOGETHER:

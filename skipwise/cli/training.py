@@ -50,6 +50,7 @@ def train(
     augment: str | None = None,
     class_weights: Flag = False,
     sync_norms: Flag = False,
+    shard: Flag = False,
     views: str | None = None,
     weights: str | None = None,
     freeze: str | None = None,
@@ -76,8 +77,7 @@ def train(
         strategy: A name (skipwise list strategies); if left out nesterov, with --weights
             finetuning, for numbers adam.
         recipe: All the choices of a recipe (skipwise list recipes); what else is given changes it.
-        epochs: Length in passes over the training part; if no length is given 10, more on
-            small data.
+        epochs: Length in passes over the training part; 10 by default, more on small data.
         steps: Length in updates.
         time: Length in time, 90s, 10m or 1h30m: the first steps are measured and the
             schedule is fitted to it.
@@ -85,21 +85,20 @@ def train(
         batch_size: Examples an update.
         parts: Compute each batch in so many parts whose gradients add up, to save memory.
         patience: Stop after so many evaluations without a better one.
-        target: Stop where validation reaches it, 0.92 of the examples right for example. What is
-            not chosen is chosen to be there soon: a small network, a high rate, 4 epochs, and
-            twice as many, again and again, while that helps; exit code 1 if it is not reached.
+        target: Stop where validation reaches it, 0.92 for example. The defaults are then quick,
+            and the run doubles while that helps; exit code 1 if the target is not reached.
         augment: Changes of training pictures, in their order: pad-crop,flip,cutout,mixup (skipwise
             list augmentations), or none; what suits the data if left out.
         class_weights: Weigh rare classes more, so that all have the same share in the loss.
         sync_norms: Let batch norms of several processes see the whole batch, on GPUs.
+        shard: Let each of several processes keep a share of every parameter: for large networks.
         views: Average the outputs over views of a picture when the network is used: flip, or
             crops (moved and mirrored).
         weights: Begin from a file, .safetensors, .pth or .npz, of ours, torchvision, timm or
             akamaster, or from a run's folder; it decides the network, unless one is named.
         freeze: Keep the stem and so many blocks as they are, or trunk: all but the head.
             Lower rates by depth: --set strategy.layer_decay=0.8.
-        compile: on, off, or auto: in a run of more than half an hour (5 minutes on a GPU) compile
-            the network, and stay with that if a step is then faster.
+        compile: on, off, or auto: in runs of over half an hour (GPU: 5 minutes), if it is faster.
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
@@ -131,6 +130,7 @@ def train(
         "augmentation": None if augment is None else find_augmentation(augment),
         "class_weights": class_weights or None,
         "sync_norms": sync_norms or None,
+        "shard": shard or None,
         "views": None if views is None else find_views(views),
         "weights": weights,
         "freeze": None if freeze is None else parse_freeze(freeze),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 Groups = Sequence[dict[str, Any]]
@@ -105,6 +106,12 @@ class AdamW(MomentEstimating):
 
 
 def _can_fuse(groups: Groups) -> bool:
-    """Torch loops over parameters in Python on the CPU unless it is asked for the fused kernel."""
+    """Torch loops over parameters in Python on the CPU unless it is asked for the fused kernel.
+
+    Shares of parameters, which are tensors of another class, have none for every rule.
+    """
     parameters = [p for group in groups for p in group["params"]]
-    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+    return all(
+        type(p) is nn.Parameter and p.is_floating_point() and p.device.type in ("cpu", "cuda")
+        for p in parameters
+    )

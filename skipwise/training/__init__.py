@@ -31,15 +31,16 @@ from skipwise.training.processes import (
     ALONE,
     World,
     attempt,
+    check_shares,
     is_first_to_tell,
     is_loss_of_another,
     job,
     join,
-    named_world,
     replicated,
     share_statistics,
 )
 from skipwise.training.run import Diverged, Run
+from skipwise.training.sharded import can_shard, sharded
 from skipwise.training.signals import Interrupted, caught_signals
 
 __all__ = [
@@ -64,7 +65,9 @@ __all__ = [
     "accumulate",
     "attempt",
     "autocast_type",
+    "can_shard",
     "caught_signals",
+    "check_shares",
     "choose_device",
     "evaluate",
     "has_fast_bfloat16",
@@ -74,11 +77,11 @@ __all__ = [
     "join",
     "keep_freed_memory",
     "load_checkpoint",
-    "named_world",
     "newest_checkpoint",
     "place_model",
     "replicated",
     "save_checkpoint",
+    "sharded",
     "share_statistics",
     "train",
     "with_own_statistics",

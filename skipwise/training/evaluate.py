@@ -54,14 +54,15 @@ def evaluate(
         batch_size: Does not change the result beyond rounding.
         autocast: As in training.
         views: Over which views of the inputs the outputs are averaged.
-        world: The processes among which the examples are shared out, one each at least; all get
-            the same record.
+        world: The processes that share the examples out; all get the same record.
     """
     started = perf_counter()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     was_training, sums = model.training, dict[str, Tensor]()
     model.eval()
-    with seeded("evaluate", part), torch.inference_mode():
+    # What is gathered from shares must serve the next step too, which forbids inference mode.
+    quiet = torch.no_grad() if world.size > 1 else torch.inference_mode()
+    with seeded("evaluate", part), quiet:
         among = (world.rank, world.size)
         for batch in in_order(examples, preprocessing, size=batch_size, device=device, among=among):
             with torch.autocast(device.type, autocast, enabled=autocast is not None):
@@ -70,12 +71,11 @@ def evaluate(
                 sums[name] = sums[name] + value if name in sums else value
         sums = {name: world.sum(value) for name, value in sums.items()}
     model.train(was_training)
-    seconds = perf_counter() - started
     return EvaluationRecord(
         step=step,
         part=part,
         examples=len(examples),
         metrics=measure.metrics(sums),
-        seconds=seconds,
+        seconds=perf_counter() - started,
         per_class=measure.per_class(sums),
     )

@@ -17,6 +17,7 @@ from skipwise.data import Batch
 from skipwise.randomness import examples, seeded
 from skipwise.training.processes import adding_up
 from skipwise.training.run import Run
+from skipwise.training.sharded import add_up, whole_tensor
 
 
 @final
@@ -45,6 +46,8 @@ class Gradient:
             loss = accumulate(run, self.batch)
         parameters = [p for p in run.model.parameters() if p.grad is not None]
         self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if run.is_sharded:
+            self.norm = whole_tensor(self.norm)
         if run.strategy.clip_norm is not None:
             clip_grads_with_norm_(parameters, run.strategy.clip_norm, self.norm)
         self.seconds += perf_counter() - started
@@ -89,6 +92,8 @@ def accumulate(run: Run, batch: Batch) -> Tensor:
     parts = batch.parts(run.parts)
     for number, part in enumerate(parts, 1):
         assert part.keys is not None
+        if run.is_sharded:
+            add_up(run.model, now=number == len(parts))
         with adding_up(run.spread, now=number == len(parts)):
             with (
                 examples(part.keys),

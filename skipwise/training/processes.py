@@ -9,11 +9,12 @@ Source: Li et al. (2020), "PyTorch Distributed: experiences on accelerating data
 """
 
 import atexit
+import gc
 import os
 import re
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -165,6 +166,7 @@ def _why_alone(error: str, place: str, world: World, within: timedelta) -> str:
 
 def _leave() -> None:
     _stores.clear()
+    gc.collect()  # a wrapper that lives on keeps threads of the group alive
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -202,15 +204,47 @@ def is_loss_of_another(error: Exception) -> bool:
     )
 
 
+def check_shares(world: World, *, batch: int, parts: int, held: Mapping[str, int]) -> None:
+    """See that every process has something to do in every batch.
+
+    Args:
+        world: The processes.
+        batch: Examples of a training batch.
+        parts: Into which each process cuts its share.
+        held: Examples of the parts that are evaluated, by name.
+
+    Raises:
+        ValueError: If there are too few examples.
+    """
+    if world.size == 1:
+        return
+    for name, count in held.items():
+        if world.size > count:
+            raise ValueError(
+                f"the {name} part has {count} examples, too few for {world.size} processes;"
+                f" start at most {count}"
+            )
+    if world.size > batch:
+        raise ValueError(
+            f"a batch of {batch} is too small for {world.size} processes;"
+            f" start at most {batch}, or set a larger --batch-size if the data are enough"
+        )
+    if world.size * parts > batch:
+        raise ValueError(
+            f"a batch of {batch} cannot be cut into {parts} parts on each of {world.size}"
+            " processes; set fewer --parts"
+        )
+
+
 def share_statistics(
-    model: nn.Module, world: World, *, synchronised: bool
+    model: nn.Module, device: torch.device, world: World, *, synchronised: bool
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """Let norms see the whole batch, if they are to, and say what they see.
 
     Raises:
-        ValueError: If they are to and the network is not on a GPU.
+        ValueError: If they are to and the device is no GPU.
     """
-    if synchronised and next(model.parameters()).device.type != "cuda":
+    if synchronised and device.type != "cuda":
         raise ValueError("--sync-norms needs GPUs: torch synchronises batch norms only there")
     if world.size == 1 or not any(isinstance(part, NORMS) for part in model.modules()):
         return model, ()
@@ -228,7 +262,8 @@ def replicated(model: nn.Module) -> nn.Module:
     The wrapper divides by their number. That parameters may be unused costs a walk over the graph,
     and keeps the buckets, and with them the order of sums, as they are: a resumed run is exact.
     """
-    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+    # Its name of today is not known to older versions of torch.
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
     return DistributedDataParallel(
         model, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
     )

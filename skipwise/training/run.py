@@ -1,6 +1,7 @@
 """Run: all that cannot be recomputed, and the functions that recompute the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from skipwise.data import Batch, Batches
 from skipwise.strategies import Strategy
 from skipwise.training.average import Average, with_own_statistics
 from skipwise.training.processes import ALONE, World
+from skipwise.training.sharded import cut_optimiser, cut_weights, own_share, whole
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, float | Tensor]]
 
@@ -52,6 +54,7 @@ class Run:
         step: How many updates were taken.
         world: The processes that share the run.
         spread: The model as they compute with it, if there are several.
+        is_sharded: Whether each of them keeps only a share of the parameters.
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
         average: The averaged weights, if the strategy averages.
@@ -71,6 +74,7 @@ class Run:
     step: int = 0
     world: World = ALONE
     spread: nn.Module | None = None
+    is_sharded: bool = False
     autocast: torch.dtype | None = None
     average: Average | None = None
     compiled: Callable[[Tensor], Tensor] | None = None
@@ -91,11 +95,12 @@ class Run:
             part.eval()
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint must hold."""
+        """Give what a checkpoint must hold, in whole tensors; all processes call it together."""
         own: dict[str, Any] = {"step": self.step, "steps": self.steps}
         if self.average is not None:
             own["average"] = self.average.model.state_dict()
-        return {**own, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        own |= {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return whole(own) if self.is_sharded else own
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up a state.
@@ -104,9 +109,12 @@ class Run:
             ValueError: If it belongs to another network or strategy.
         """
         try:
-            self.model.load_state_dict(state["model"])
+            self.load_weights(state["model"])
             options = [_options(group) for group in self.optimiser.param_groups]
-            self.optimiser.load_state_dict(state["optimiser"])
+            kept = state["optimiser"]
+            self.optimiser.load_state_dict(
+                cut_optimiser(kept, self.optimiser) if self.is_sharded else kept
+            )
             for group, own in zip(self.optimiser.param_groups, options, strict=True):
                 group.update(own)  # they belong to the strategy, which may have been changed
             if self.average is not None:
@@ -117,6 +125,32 @@ class Run:
                 f"the checkpoint belongs to another network or strategy: {first}"
             ) from None
         self.step, self.steps = state["step"], state["steps"]
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put whole parameters and buffers into the model."""
+        own = cut_weights(tensors, self.model) if self.is_sharded else tensors
+        self.model.load_state_dict(own)
+
+    def chosen_weights(self) -> dict[str, Tensor]:
+        """Give what :attr:`chosen` holds, in whole tensors; all processes call it together."""
+        tensors = self.chosen.state_dict()
+        return whole(tensors) if self.is_sharded else tensors
+
+    @contextmanager
+    def with_weights(self, tensors: Mapping[str, Tensor]) -> Iterator[nn.Module]:
+        """Lend the model other weights for a while."""
+        kept = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.load_weights(tensors)
+        try:
+            yield self.model
+        finally:
+            self.model.load_state_dict(kept)
+
+    def is_finite(self) -> bool:
+        """Whether every parameter is; all processes call it together and get the same."""
+        own = (own_share(p) if self.is_sharded else p for p in self.model.parameters())
+        broken = not all(torch.isfinite(p).all() for p in own)
+        return self.world.largest(broken) == (0,)
 
     def advance(self) -> None:
         """Count an update that was taken, and take its weights into the average."""

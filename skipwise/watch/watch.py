@@ -58,7 +58,7 @@ class Watch:
         self._facts = facts
         self._hits = Hits(run.loss, task)
         run.loss = self._hits
-        self._layers = layers_of(run.model)
+        self._layers = {} if run.is_sharded else layers_of(run.model)
         self._waiting: list[tuple[int, Tensor]] = []
         self._saving: MeasureRecord | None = None
         self._witness = Witness(task)
@@ -90,6 +90,8 @@ class Watch:
 
     def blocks(self) -> None:
         """Measure the branches of the model that was evaluated, on examples that stay the same."""
+        if self.run.is_sharded:
+            return
         shares = branch_shares(self.run.chosen, self._probe())
         if shares:
             values = {name: _short(value) for name, value in shares.items()}

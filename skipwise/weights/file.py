@@ -81,13 +81,13 @@ def on_their_own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
-def save_weights(path: Path, model: nn.Module, card: Card) -> None:
+def save_weights(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
     """Write parameters and buffers with their card, whole or not at all.
 
     Raises:
         OSError: If the disk is full or read-only.
     """
-    tensors = on_their_own(model.state_dict())
+    tensors = on_their_own(weights)
     card_text = json.dumps({"format": FORMAT, **vars(card)}, ensure_ascii=False)
     write_atomic(path, save(tensors, metadata={"skipwise": card_text}))
 
