@@ -62,9 +62,9 @@ def run(words: Sequence[str] | None = None) -> None:
     """Run the command that the words name; what goes wrong becomes a sentence and an exit code."""
     sys.path.insert(0, os.getcwd())  # package.module:function names what lies in the user's folder
     given = normalised(list(sys.argv[1:] if words is None else words))
-    if _are_several() and given[:1] and given[0] not in TOGETHER:
-        leave(f"{given[0]} works in one process; several can {' and '.join(TOGETHER)}")
     try:
+        if _are_several():
+            _join(given[0] if given else "")
         app(given, exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
         leave("stopped before there was anything to save", code=130)
@@ -119,11 +119,24 @@ def leave(sentence: str, *, code: int = 2) -> None:
     """
     if not _are_several() or _is_first_to_tell():
         print(f"skipwise: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+    else:
+        time.sleep(1)  # torchrun ends all when one has ended, and the other must have spoken
     raise SystemExit(code)
 
 
 def _are_several() -> bool:
     return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def _join(command: str) -> None:
+    """Meet before all else, so that an error of one is known to all."""
+    from skipwise.training import join
+
+    join()
+    if command not in TOGETHER:
+        raise ValueError(
+            f"{command or 'this'} works in one process; several can {' and '.join(TOGETHER)}"
+        )
 
 
 def _is_loss_of_another(error: Exception) -> bool:

@@ -114,7 +114,7 @@ def train(
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
-    world = join()  # before all else: an error of one is then known to all
+    world = join()
     length = {
         "epochs": epochs,
         "steps": steps,

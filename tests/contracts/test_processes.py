@@ -1,5 +1,6 @@
 """Runs of several processes: killed, stopped, gone on with by fewer; what they say of errors."""
 
+import json
 import os
 import signal
 import socket
@@ -62,8 +63,8 @@ def test_one_process_writes_and_speaks(whole: tuple[Path, str, str]):
     assert out.count("test: accuracy") == 1
     assert err.count(" test: accuracy") == err.count("run in ") == 1
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ".job before.ckpt best.safetensors evidence.json experiment.yaml last.ckpt log.txt metrics.csv"
-        " metrics.jsonl report.html".split()
+        ".job before.ckpt best.safetensors evidence.json experiment.yaml last.ckpt log.txt"
+        " metrics.csv metrics.jsonl report.html".split()
     )
     events = list(read_journal(folder / "metrics.jsonl"))
     assert [e.step for e in events if isinstance(e, StepRecord)] == list(range(1, 301))
@@ -95,18 +96,40 @@ def test_another_job_is_refused_the_folder(whole: tuple[Path, str, str], tmp_pat
     assert "skipwise/" not in err
 
 
-def test_a_stopped_run_goes_on_with_one_process_and_says_what_is_no_longer_exact(tmp_path: Path):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_stopped_run_goes_on_with_one_process_and_says_what_is_no_longer_exact(
+    name: str, tmp_path: Path
+):
     process = begun(tmp_path, "run")
     wait_until_saved(tmp_path / "run", process, steps=20)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.Signals[name])
     _, _, err = finished(process)
-    assert err.count("stopped by SIGINT; the run in") == 1
+    assert err.count(f"stopped by {name}; the run in") == 1
     assert load_checkpoint(tmp_path / "run" / "last.ckpt")["processes"] == 2
     taken = _step(tmp_path / "run")
     session, _ = go_on(tmp_path / "run", steps=taken + 3)
     notes = [e.text for e in session.events() if isinstance(e, NoteRecord)]
     assert notes[0].startswith("the run had 2 processes and goes on with 1: from here on it")
     assert load_checkpoint(tmp_path / "run" / "last.ckpt")["processes"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--time", "6s", "--set", "strategy.averaging=EMA"), "fit into 6 seconds"),
+        (("--patience", "2"), "stopped early: 2 evaluations without a better one"),
+        (("--shard", "--set", "strategy.clip_norm=1.0"), "normalises by the statistics of its own"),
+    ],
+)
+def test_all_processes_take_the_decisions_of_the_first(words: tuple, why: str, tmp_path: Path):
+    data = str(rings_file(tmp_path / "rings.npz"))
+    length = () if "--time" in words else ("--steps", "200")
+    more = ("--json", "--set", "save_seconds=0.2", "--out", "run")
+    code, out, err = finished(torchrun(2, "train", data, *WORDS[:6], *length, *words, *more))
+    assert code == 0, err
+    assert json.loads(out)["finished"]
+    notes = [e.text for e in read_journal(Path("run/metrics.jsonl")) if isinstance(e, NoteRecord)]
+    assert any(why in note for note in notes), notes
 
 
 def told(ranks: int, *words: str) -> str:

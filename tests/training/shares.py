@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skipwise.data import Batch, Batches, Flip, InMemory, Mixup, PadCrop
-from skipwise.strategies import momentum
+from skipwise.strategies import adamw, momentum
 from skipwise.tasks import Classification
-from skipwise.training import Run, World, evaluate, join, replicated, train
+from skipwise.training import Run, World, evaluate, join, replicated, sharded, train
 from tests.references import rings
 
 DATA = rings()
@@ -46,8 +46,11 @@ def weighted(output: Tensor, batch: Batch) -> tuple[Tensor, float]:
 
 def run_of(world: World, **changes) -> Run:
     torch.manual_seed(0)
-    model, strategy = Net(), dataclasses.replace(momentum(), clip_norm=0.5, weight_decay=0.01)
-    own = {"size": 31, "augmentation": (), **changes}
+    model, own = Net(), {"size": 31, "augmentation": (), "strategy": momentum(), **changes}
+    strategy = dataclasses.replace(own["strategy"], clip_norm=0.5, weight_decay=0.01)
+    shares = world.size > 1 and own.get("shard", False)
+    if shares:
+        model = sharded(model, [model.convolution, model.linear], world, torch.device("cpu"))
     batches = Batches(
         DATA.train,
         DATA.preprocessing,
@@ -68,7 +71,8 @@ def run_of(world: World, **changes) -> Run:
         seed=0,
         parts=own.get("parts", 1),
         world=world,
-        spread=replicated(model) if world.size > 1 else None,
+        spread=replicated(model) if world.size > 1 and not shares else None,
+        is_sharded=shares,
     )
 
 
@@ -78,9 +82,24 @@ def trained(**changes) -> Callable[[World], list[Tensor]]:
         steps = list(train(run))
         assert [s.examples for s in steps] == [run.batches.size] * 5
         told = [torch.stack([s.loss.double(), s.gradient_norm]) for s in steps]
-        return [*(p.detach() for p in run.model.parameters()), *told]
+        return [*run.state()["model"].values(), *told]
 
     return result
+
+
+def gone_on_with(world: World) -> list[Tensor]:
+    """Three steps in shares, a save, two steps more from it: of weights and optimiser."""
+    changes = {"shard": True, "strategy": adamw()}
+    first, second = run_of(world, **changes), run_of(world, **changes)
+    for step in train(first):
+        if step.step == 3:
+            break
+    kept = first.state()
+    torch.nn.init.ones_(next(second.model.parameters()))
+    second.restore(kept)
+    list(train(second))
+    moments = second.state()["optimiser"]["state"].values()
+    return [*second.state()["model"].values(), *(m for s in moments for m in s.values())]
 
 
 def soft(output: Tensor, batch: Batch) -> tuple[Tensor, float]:
@@ -111,6 +130,9 @@ SCENARIOS = {
     "accumulated": trained(parts=4, loss=weighted),
     "augmented": trained(augmentation=(PadCrop(padding=1), Flip())),
     "mixed": trained(augmentation=(Flip(), Mixup()), loss=soft),
+    "sharded": trained(shard=True),
+    "sharded and accumulated": trained(shard=True, parts=4, loss=weighted),
+    "sharded and gone on with": gone_on_with,
     "evaluated": evaluated,
 }
 
