@@ -129,7 +129,11 @@ def _are_several() -> bool:
 
 
 def _join(command: str) -> None:
-    """Meet before all else, so that an error of one is known to all."""
+    """Meet before all else, so that an error of one is known to all.
+
+    Raises:
+        ValueError: If the others cannot be met, or the command is for one process.
+    """
     from skipwise.training import join
 
     join()
