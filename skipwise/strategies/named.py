@@ -28,7 +28,7 @@ def nesterov_triangle() -> Strategy:
     The default with a target. Rate and length were chosen on Fashion-MNIST's validation part.
     """
     return Strategy(
-        name="nesterov-triangle",
+        name="nesterov_triangle",
         optimiser=SGD(momentum=0.9, nesterov=True),
         peak_lr=0.2,
         schedule=WarmupLinear(),
