@@ -57,7 +57,7 @@ from skipwise.networks.objective import (
 from skipwise.networks.residual import Residual
 from skipwise.networks.resnet import ResNet, initialise_he, plain_twin
 from skipwise.networks.size import Row, Size, measure_size
-from skipwise.networks.stem import AutoStem, LargeStem, SmallStem, StemDescription, StridedStem
+from skipwise.networks.stem import AutoStem, LargeStem, SmallStem, StemDescription
 from skipwise.networks.trunk import Block, Trunk, build_block, build_trunk
 
 __all__ = [
@@ -76,7 +76,6 @@ __all__ = [
     "Size",
     "SmallStem",
     "StemDescription",
-    "StridedStem",
     "Trunk",
     "build_block",
     "build_network",

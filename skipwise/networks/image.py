@@ -7,7 +7,7 @@ shortcut A, exactly the same parameters; it lacks the sum.
 from skipwise.branches import Fixup, PreActivation, PreActivationBottleneck
 from skipwise.connections import Plain, Projected
 from skipwise.networks.resnet import ResNet
-from skipwise.networks.stem import StridedStem
+from skipwise.networks.stem import SmallStem
 
 
 def _small(name: str, depth: int) -> ResNet:
@@ -35,7 +35,7 @@ def resnet8_w32() -> ResNet:
         name="resnet8_w32",
         blocks=(1, 1, 1),
         width=32,
-        stem=StridedStem(),
+        stem=SmallStem(step=2),
         shortcut=Projected(),
     )
 
