@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,17 +55,7 @@ def _loss(run: Reading) -> Chart:
     traces = [line("training", train.steps, train.values, TRAIN)]
     if held:
         at = [e.step for e in held]
-        traces.append(
-            line(
-                "validation",
-                at,
-                values,
-                HELD,
-                dots=True,
-                line={"dash": "dash"},
-                marker={"symbol": "square"},
-            )
-        )
+        traces.append(_held(at, values))
     width = math.ceil(len(run.steps) / POINTS)
     words = (
         "Training loss is that of the batches before each update"
@@ -80,6 +71,11 @@ def _loss(run: Reading) -> Chart:
         figure=figure(traces, STEP, "loss", yaxis=axis_of(train.values, values)),
         table=_by_evaluation(run),
     )
+
+
+def _held(steps: list[int], values: list[float]) -> dict[str, Any]:
+    dashed, square = {"dash": "dash"}, {"symbol": "square"}
+    return line("validation", steps, values, HELD, dots=True, line=dashed, marker=square)
 
 
 def _by_evaluation(run: Reading) -> Table:
@@ -124,17 +120,7 @@ def _metric(run: Reading) -> Chart | None:
         return None
     at = [e.step for e in run.validations]
     values = [e.metrics[name] for e in run.validations]
-    traces = [
-        line(
-            "validation",
-            at,
-            values,
-            HELD,
-            dots=True,
-            line={"dash": "dash"},
-            marker={"symbol": "square"},
-        )
-    ]
+    traces = [_held(at, values)]
     train = thinned(run.steps, "accuracy", points=100)
     words = f"Validation, {run.validations[0].examples:,} examples."
     if name == "accuracy" and train.values:
