@@ -5,7 +5,7 @@ Imports shapes and description.
 """
 
 from skipwise.strategies.averaging import EMA, Averaging
-from skipwise.strategies.groups import decay_groups, decays
+from skipwise.strategies.groups import ROLES, decays, parameter_groups, roles
 from skipwise.strategies.named import (
     adam,
     adamw,
@@ -21,6 +21,7 @@ from skipwise.strategies.strategy import Strategy
 
 __all__ = [
     "EMA",
+    "ROLES",
     "SGD",
     "Adam",
     "AdamW",
@@ -35,11 +36,12 @@ __all__ = [
     "WarmupLinear",
     "adam",
     "adamw",
-    "decay_groups",
     "decays",
     "finetuning",
     "momentum",
     "nesterov",
     "nesterov_triangle",
+    "parameter_groups",
+    "roles",
     "sgd",
 ]

@@ -1,11 +1,14 @@
-"""Groups of parameters: which decay, and which have a lower rate because they lie deeper."""
+"""Groups of parameters: the part each plays, which decay, and which have a lower rate."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase as RunningNorm
 
 OWN_OF_CONNECTION = ("connection", "inner")
+NORMS = (RunningNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+ROLES = ("stem", "branch", "head", "norm", "bias", "scale")
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
@@ -18,7 +21,39 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.dim() >= 2 and owner not in OWN_OF_CONNECTION
 
 
-def decay_groups(
+def roles(module: nn.Module) -> dict[str, str]:
+    """Name the part that each parameter plays: one of ``ROLES``.
+
+    Matrices and filters are those of the ``stem``, the ``head`` or a ``branch`` (all between them,
+    shortcuts among them). Where a module has no children called stem and head, its first and its
+    last one count as such. A ``norm`` has its weights and biases, ``bias`` are those of matrices,
+    and ``scale`` is what a connection holds itself.
+    """
+    of_norms = {
+        f"{owner}.{name}" if owner else name
+        for owner, part in module.named_modules()
+        if isinstance(part, NORMS)
+        for name, _ in part.named_parameters(recurse=False)
+    }
+    named = dict(module.named_parameters())
+    matrices = [name for name, p in named.items() if name not in of_norms and decays(name, p)]
+    ends = {f"{end}." for end in ("stem", "head")}
+    if all(any(name.startswith(end) for name in matrices) for end in ends):
+        at_ends = {
+            name: name.partition(".")[0] for name in matrices if name.startswith(tuple(ends))
+        }
+    else:
+        at_ends = dict(zip(matrices[-1:] + matrices[:1], ("head", "stem"), strict=False))
+    plain = {name: at_ends.get(name, "branch") for name in matrices}
+    others = {
+        name: "norm" if name in of_norms else "bias" if name.endswith("bias") else "scale"
+        for name in named
+        if name not in plain
+    }
+    return {name: plain.get(name) or others[name] for name in named}
+
+
+def parameter_groups(
     module: nn.Module,
     weight_decay: float,
     *,
@@ -26,9 +61,10 @@ def decay_groups(
     distances: Mapping[str, int] | None = None,
     scalar_rate: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Split the trainable parameters by whether they decay, by distance from the head, by size.
+    """Split the trainable parameters by role, by distance from the head, and by size.
 
-    Empty groups are left out.
+    Each group says its ``role``, its ``weight_decay`` and its ``factor`` on the rate. Empty groups
+    are left out.
 
     Args:
         module: Any module.
@@ -40,20 +76,23 @@ def decay_groups(
     Raises:
         ValueError: If there is nothing to train.
     """
-    far = distances or {}
-    groups: dict[tuple[int, bool, bool], list[nn.Parameter]] = {}
+    far, parts = distances or {}, roles(module)
+    groups: dict[tuple[int, int, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             is_scalar = scalar_rate != 1.0 and parameter.numel() == 1
-            kind = (far.get(name, 0), not decays(name, parameter), is_scalar)
+            role = ROLES.index(parts[name])
+            kind = (far.get(name, 0), role, not decays(name, parameter), is_scalar)
             groups.setdefault(kind, []).append(parameter)
     if not groups:
         raise ValueError("the network has no trainable parameter")
     return [
         {
-            "params": groups[distance, spared, is_scalar],
+            "params": groups[kind],
+            "role": ROLES[role],
             "weight_decay": 0.0 if spared else weight_decay,
             "factor": layer_decay**distance * (scalar_rate if is_scalar else 1.0),
         }
-        for distance, spared, is_scalar in sorted(groups)
+        for kind in sorted(groups)
+        for distance, role, spared, is_scalar in (kind,)
     ]

@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from skipwise.strategies.averaging import Averaging
-from skipwise.strategies.groups import decay_groups
+from skipwise.strategies.groups import parameter_groups
 from skipwise.strategies.optimisers import Optimiser
 from skipwise.strategies.schedules import Cosine, Schedule
 
@@ -72,7 +72,7 @@ class Strategy:
             module: Any module.
             distances: Blocks between a parameter and the head, by name; for ``layer_decay``.
         """
-        groups = decay_groups(
+        groups = parameter_groups(
             module,
             self.weight_decay,
             layer_decay=self.layer_decay,

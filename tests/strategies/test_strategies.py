@@ -20,8 +20,9 @@ from skipwise.strategies import (
     Steps,
     Strategy,
     WarmupLinear,
-    decay_groups,
     decays,
+    parameter_groups,
+    roles,
 )
 from tests.references import SMALL, close
 
@@ -155,10 +156,45 @@ def test_the_mixing_of_streams_never_decays():
 
 def test_every_parameter_stands_in_one_group():
     network = resnet20().build(SMALL)
-    groups = decay_groups(network, 0.1)
+    groups = parameter_groups(network, 0.1)
     listed = [id(p) for group in groups for p in group["params"]]
     assert sorted(listed) == sorted(id(p) for p in network.parameters())
-    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+    named = {"stem": 0.1, "branch": 0.1, "head": 0.1, "norm": 0.0, "bias": 0.0}
+    assert {group["role"]: group["weight_decay"] for group in groups} == named
+
+
+def test_every_parameter_has_its_role():
+    network = replace(resnet20(), connection=Hyper()).build(SMALL)
+    found = roles(network)
+    assert list(found) == [name for name, _ in network.named_parameters()]
+    assert [name for name, role in found.items() if role == "stem"] == ["stem.conv.weight"]
+    assert [n for n, r in found.items() if r in ("head", "bias")] == [
+        "head.linear.weight",
+        "head.linear.bias",
+    ]
+    convolutions = {
+        n for n, p in network.named_parameters() if n.startswith("trunk") and p.dim() == 4
+    }
+    assert {name for name, role in found.items() if role == "branch"} == convolutions
+    assert {n.rpartition(".")[2] for n, r in found.items() if r == "norm"} == {"weight", "bias"}
+    assert all(
+        ".connection." in name or ".inner." in name for name, r in found.items() if r == "scale"
+    )
+
+
+def test_a_network_of_the_users_own_has_its_ends_first_and_last():
+    own = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3), nn.Linear(8, 2))
+    assert roles(own) == {
+        "0.weight": "stem",
+        "0.bias": "bias",
+        "1.weight": "norm",
+        "1.bias": "norm",
+        "2.weight": "branch",
+        "2.bias": "bias",
+        "3.weight": "head",
+        "3.bias": "bias",
+    }
+    assert roles(nn.Linear(2, 2))["weight"] == "stem"
 
 
 def test_the_rate_is_the_peak_times_the_factor():
@@ -183,7 +219,7 @@ def test_the_rate_is_the_peak_times_the_factor():
         (lambda: Cosine(warmup=1.0), "warmup is a share of the run"),
         (lambda: strategies.Adam(beta2=2.0), "beta2 must lie"),
         (lambda: strategies.AdamW(epsilon=0.0), "epsilon must be positive"),
-        (lambda: decay_groups(nn.ReLU(), 0.1), "no trainable parameter"),
+        (lambda: parameter_groups(nn.ReLU(), 0.1), "no trainable parameter"),
     ],
 )
 def test_bad_values_are_refused_in_a_sentence(make, words: str):
