@@ -40,9 +40,7 @@ class AdaptiveClipping(GradientTransform):
             if value <= 0:
                 raise ValueError(f"{name} of AdaptiveClipping must be positive, got {value}")
 
-    def apply(
-        self, learning: Sequence[Learning], norm: Tensor, state: State, step: int
-    ) -> Applied:
+    def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Shorten the units that are too long."""
         for entry in learning:
             gradient = entry.parameter.grad

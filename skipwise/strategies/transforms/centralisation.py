@@ -28,9 +28,7 @@ class Centralisation(GradientTransform):
 
     place = 0
 
-    def apply(
-        self, learning: Sequence[Learning], norm: Tensor, state: State, step: int
-    ) -> Applied:
+    def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Take the means off."""
         for entry in learning:
             gradient = entry.parameter.grad

@@ -34,9 +34,7 @@ class ClipNorm(GradientTransform):
         if self.limit <= 0:
             raise ValueError(f"limit of ClipNorm must be positive, got {self.limit}")
 
-    def apply(
-        self, learning: Sequence[Learning], norm: Tensor, state: State, step: int
-    ) -> Applied:
+    def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Scale the gradient down if it is longer than the limit."""
         return Applied(norm=bound(learning, norm, self.limit), clipped=norm > self.limit)
 
@@ -72,9 +70,7 @@ class AutoClip(GradientTransform):
         history = torch.full((self.remembered,), torch.nan, dtype=torch.float64)
         return {"history": history, "count": torch.zeros((), dtype=torch.int64)}
 
-    def apply(
-        self, learning: Sequence[Learning], norm: Tensor, state: State, step: int
-    ) -> Applied:
+    def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Clip at the percentile."""
         history, count = state["history"], state["count"]
         here = torch.arange(self.remembered, device=history.device) == count % self.remembered
@@ -121,9 +117,7 @@ class ZClip(GradientTransform):
         zero = torch.zeros((), dtype=torch.float64)
         return {"mean": zero, "variance": zero.clone(), "count": zero.clone()}
 
-    def apply(
-        self, learning: Sequence[Learning], norm: Tensor, state: State, step: int
-    ) -> Applied:
+    def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Clip the norm if it is an outlier, and take it into mean and variance."""
         mean, variance, count = state["mean"], state["variance"], state["count"]
         n, settles = norm.double(), count < self.settling

@@ -46,9 +46,7 @@ class GradientNoise(GradientTransform):
         if self.fading < 0:
             raise ValueError(f"fading of GradientNoise must not be negative, got {self.fading}")
 
-    def apply(
-        self, learning: Sequence[Learning], norm: Tensor, state: State, step: int
-    ) -> Applied:
+    def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Add the noise."""
         deviation = (self.variance / (1 + step) ** self.fading) ** 0.5
         for gradient in gradients(learning):

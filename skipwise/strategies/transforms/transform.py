@@ -66,9 +66,7 @@ class GradientTransform(ABC):
         return {}
 
     @abstractmethod
-    def apply(
-        self, learning: Sequence[Learning], norm: Tensor, state: State, step: int
-    ) -> Applied:
+    def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Change the gradient in place.
 
         Args:
