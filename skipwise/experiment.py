@@ -33,8 +33,8 @@ from skipwise.finetuning import (
     TRUNK,
     begin_from,
     distances_from_head,
-    freeze_parts,
     freezable_parts,
+    freeze_parts,
     prepared,
     settle,
 )

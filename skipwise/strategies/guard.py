@@ -40,8 +40,8 @@ class Guard:
         age: Least number of steps between a state and the trouble that it is returned to from.
 
     Source: skipping steps that are not finite: torch's ``GradScaler``; returning to a state some
-    hundred steps before a spike and leaving batches out: Chowdhery et al. (2022), PaLM, section 5.1.
-    Differs: the rate is lowered too, and the test is robust and ours.
+    hundred steps before a spike and leaving batches out: Chowdhery et al. (2022), "PaLM", section
+    5.1. Differs: the rate is lowered too, and the test is robust and ours.
     """
 
     patience: int = 5

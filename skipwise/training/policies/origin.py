@@ -84,10 +84,11 @@ def _sizes(run: Run, batch: Batch, *, gradients: bool = False) -> dict[str, Tens
     with ExitStack() as hooks:
         for name, module in run.model.named_modules():
             hooks.enter_context(_hooked(name or "the network", module, found))
-        parts = batch.parts(run.parts)
-        for part in parts[:1] if gradients else parts:
-            with torch.set_grad_enabled(gradients):
-                output = _forward(run, part)
+        first, *others = batch.parts(run.parts)
+        with torch.set_grad_enabled(gradients):
+            output = _forward(run, first)
+            for part in () if gradients else others:
+                _forward(run, part)
     if gradients:
         named = {n: p for n, p in run.model.named_parameters() if p.requires_grad and p.dim() > 1}
         loss = output.float().square().mean()
