@@ -21,6 +21,7 @@ from skipwise.training.policies.origin import first_broken, origin
 from skipwise.training.run import Diverged, Run, Skipped
 
 TO_DEVIATION = 1.4826  # of a median absolute deviation, for normal numbers
+RECENT = 10  # steps; a norm that grows from step to step is told by the loss
 NOTHING = -80.0  # stands for the logarithm of zero
 LEARNED = 1e-3  # with a loss below, a gradient of zero is no harm
 LEAST_DEVIATION = 0.1  # of the logarithm: norms that hardly vary accuse none
@@ -55,7 +56,7 @@ class History:
         usual = median(self.log_norms)
         deviation = TO_DEVIATION * median(abs(n - usual) for n in self.log_norms)
         far = math.log(norm) - usual > self.guard.sigmas * max(deviation, LEAST_DEVIATION)
-        largest_usual = max(usual, median(self.first_norms))
+        largest_usual = max(usual, median(self.first_norms), *self.log_norms[-RECENT:])
         if far and math.log(norm) > largest_usual + math.log(self.guard.ratio):
             return (
                 f"its gradient has the norm {norm:.3g}, where {math.exp(usual):.3g} was usual in"
