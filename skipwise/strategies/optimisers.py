@@ -7,7 +7,7 @@ to the gradient (SGD, Adam) or taken from the weights directly (AdamW) is the ru
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -17,7 +17,13 @@ Groups = Sequence[dict[str, Any]]
 
 
 class Optimiser(ABC):
-    """The frozen choice of an update rule."""
+    """The frozen choice of an update rule.
+
+    ``can_skip`` says whether a step that the closure breaks off leaves parameters and state as they
+    were: the rule asks for the gradient before it changes anything, or puts it back.
+    """
+
+    can_skip: ClassVar[bool] = True
 
     @abstractmethod
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
