@@ -1,7 +1,7 @@
 """The contract: (module, plan) → optimiser and schedule, with what goes with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 from torch.optim import Optimizer
@@ -10,6 +10,8 @@ from skipwise.strategies.averaging import Averaging
 from skipwise.strategies.groups import parameter_groups
 from skipwise.strategies.optimisers import Optimiser
 from skipwise.strategies.schedules import Cosine, Schedule
+
+RATE_POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,9 @@ class Strategy:
         layer_decay: d: a block that is the k-th before the head learns at d^k times the rate.
         scalar_rate: Factor on the rate of parameters of one number, the biases and factors of Fixup
             for example.
+        rate_batch: The size of the batches that ``peak_lr`` is for.
+        rate_rule: How the rate follows the size of the batch: ``"linear"``, ``"sqrt"`` or
+            ``"none"``, which leaves it as it is.
 
     Source: layer_decay: Clark et al. (2020), ELECTRA; Bao et al. (2021), BEiT (fine-tuning);
     scalar_rate: Zhang et al. (2019), Fixup, whose authors take 0.1.
@@ -45,6 +50,8 @@ class Strategy:
     averaging: Averaging | None = None
     layer_decay: float = 1.0
     scalar_rate: float = 1.0
+    rate_batch: int = 128
+    rate_rule: str = "none"
 
     def __post_init__(self):
         if self.peak_lr <= 0:
@@ -64,6 +71,20 @@ class Strategy:
             )
         if self.scalar_rate <= 0:
             raise ValueError(f"scalar_rate must be positive, got {self.scalar_rate}")
+        self._check_rule()
+
+    def _check_rule(self):
+        if self.rate_rule not in RATE_POWERS:
+            raise ValueError(
+                f"rate_rule must be one of {', '.join(RATE_POWERS)}, got {self.rate_rule!r}"
+            )
+        if self.rate_batch < 1:
+            raise ValueError(f"rate_batch must be positive, got {self.rate_batch}")
+        if self.averaging is not None and self.optimiser.evaluates_others:
+            raise ValueError(
+                f"{type(self.optimiser).__name__} has averaged or slow weights of its own, which"
+                " are evaluated; leave strategy.averaging out"
+            )
 
     def build(self, module: nn.Module, distances: Mapping[str, int] | None = None) -> Optimizer:
         """Make the optimiser over the module's trainable parameters.
@@ -80,6 +101,17 @@ class Strategy:
             scalar_rate=self.scalar_rate,
         )
         return self.optimiser.build(groups, rate=self.peak_lr)
+
+    def for_batches(self, size: int) -> "Strategy":
+        """Give the strategy whose rate is for batches of that size, by its rule.
+
+        η·(B/B₀)^p with p = 1 (linear), ½ (sqrt) or 0 (none).
+
+        Source: Goyal et al. (2017), section 2.1 (linear); Krizhevsky (2014), You et al. (2020)
+        (root).
+        """
+        scale = (size / self.rate_batch) ** RATE_POWERS[self.rate_rule]
+        return self if scale == 1 else replace(self, peak_lr=self.peak_lr * scale, rate_batch=size)
 
     def rate(self, step: int, steps: int) -> float:
         """Give the learning rate of the update after ``step`` of ``steps``."""
