@@ -4,8 +4,10 @@ Takes (module, plan), gives optimiser and schedule.
 Imports shapes and description.
 """
 
-from skipwise.strategies.averaging import EMA, Averaging
+from skipwise.strategies.averaging import EMA, SWA, Averaging
+from skipwise.strategies.freezing import Freezing
 from skipwise.strategies.groups import ROLES, decays, parameter_groups, roles
+from skipwise.strategies.guard import Guard
 from skipwise.strategies.named import (
     adafactor,
     adagrad,
@@ -69,8 +71,30 @@ from skipwise.strategies.optimisers import (
     ScheduleFreeSGD,
     Shampoo,
 )
-from skipwise.strategies.schedules import Constant, Cosine, OneCycle, Schedule, Steps, WarmupLinear
+from skipwise.strategies.schedules import (
+    Constant,
+    Cosine,
+    OneCycle,
+    Polynomial,
+    Restarts,
+    Schedule,
+    StableDecay,
+    Steps,
+    ToConstant,
+    WarmupLinear,
+)
 from skipwise.strategies.strategy import Strategy
+from skipwise.strategies.transforms import (
+    AdaptiveClipping,
+    AutoClip,
+    Centralisation,
+    Chain,
+    ClipNorm,
+    GradientNoise,
+    GradientTransform,
+    Learning,
+    ZClip,
+)
 
 __all__ = [
     "ASAM",
@@ -83,14 +107,25 @@ __all__ = [
     "SGD",
     "SGDW",
     "SOAP",
+    "SWA",
     "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adan",
+    "AdaptiveClipping",
+    "AutoClip",
     "Averaging",
+    "Centralisation",
+    "Chain",
+    "ClipNorm",
     "Constant",
     "Cosine",
+    "Freezing",
+    "GradientNoise",
+    "GradientTransform",
+    "Guard",
+    "Learning",
     "Lion",
     "Lookahead",
     "Muon",
@@ -98,16 +133,21 @@ __all__ = [
     "NAdamW",
     "OneCycle",
     "Optimiser",
+    "Polynomial",
     "Prodigy",
     "RAdam",
     "RMSprop",
+    "Restarts",
     "Schedule",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
     "Shampoo",
+    "StableDecay",
     "Steps",
     "Strategy",
+    "ToConstant",
     "WarmupLinear",
+    "ZClip",
     "adafactor",
     "adagrad",
     "adam",

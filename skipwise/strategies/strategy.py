@@ -6,10 +6,14 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 from torch.optim import Optimizer
 
+from skipwise.description import nearest
 from skipwise.strategies.averaging import Averaging
-from skipwise.strategies.groups import parameter_groups
+from skipwise.strategies.freezing import Freezing
+from skipwise.strategies.groups import ROLES, parameter_groups
+from skipwise.strategies.guard import Guard
 from skipwise.strategies.optimisers import Optimiser
 from skipwise.strategies.schedules import Cosine, Schedule
+from skipwise.strategies.transforms import ClipNorm, GradientTransform, check_order
 
 RATE_POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
 
@@ -32,6 +36,13 @@ class Strategy:
         layer_decay: d: a block that is the k-th before the head learns at d^k times the rate.
         scalar_rate: Factor on the rate of parameters of one number, the biases and factors of Fixup
             for example.
+        rates: Factors on the rate by role, ``{"stem": 0.5}``; one of ``ROLES``.
+        decay_factors: Factors on ``weight_decay`` by role; without them it is 1 for stem, branch
+            and head, and 0 for norm, bias and scale.
+        gradient: What happens to the gradient before the update, in the order given.
+        freezing: Which parts stop learning, and when; None lets all learn to the end.
+        guard: What is done about steps that explode; None ends the run at the first loss that is
+            not finite.
         rate_batch: The size of the batches that ``peak_lr`` is for.
         rate_rule: How the rate follows the size of the batch: ``"linear"``, ``"sqrt"`` or
             ``"none"``, which leaves it as it is.
@@ -50,6 +61,11 @@ class Strategy:
     averaging: Averaging | None = None
     layer_decay: float = 1.0
     scalar_rate: float = 1.0
+    rates: Mapping[str, float] = field(default_factory=dict)
+    decay_factors: Mapping[str, float] = field(default_factory=dict)
+    gradient: tuple[GradientTransform, ...] = ()
+    freezing: Freezing | None = None
+    guard: Guard | None = None
     rate_batch: int = 128
     rate_rule: str = "none"
 
@@ -71,7 +87,40 @@ class Strategy:
             )
         if self.scalar_rate <= 0:
             raise ValueError(f"scalar_rate must be positive, got {self.scalar_rate}")
+        check_order(self.transforms)
+        self._check_roles()
         self._check_rule()
+        if self.guard is not None and not self.optimiser.can_skip:
+            raise ValueError(
+                f"{type(self.optimiser).__name__} asks for the gradient while it moves the weights,"
+                " so a guard cannot skip its steps; leave strategy.guard out, or take another"
+                " optimiser"
+            )
+
+    def _check_roles(self):
+        for name, factors in (("rates", self.rates), ("decay_factors", self.decay_factors)):
+            for role, factor in factors.items():
+                if role not in ROLES:
+                    raise ValueError(f"{name} has no role {role!r}{nearest(role, ROLES)}")
+                if not isinstance(factor, int | float) or factor < 0:
+                    raise ValueError(
+                        f"{name}.{role} is a factor and must not be negative, got {factor!r}"
+                    )
+        if 0 in self.rates.values():
+            raise ValueError("rates must be positive; to keep a part as it is, set freeze")
+        if self.decay_factors and self.weight_decay == 0:
+            raise ValueError(
+                "decay_factors have no effect without weight_decay; set strategy.weight_decay"
+            )
+
+    @property
+    def transforms(self) -> tuple[GradientTransform, ...]:
+        """All that happens to the gradient, clipping at ``clip_norm`` at its place among it."""
+        if self.clip_norm is None:
+            return self.gradient
+        clip = ClipNorm(limit=self.clip_norm)
+        before = sum(transform.place <= clip.place for transform in self.gradient)
+        return (*self.gradient[:before], clip, *self.gradient[before:])
 
     def _check_rule(self):
         if self.rate_rule not in RATE_POWERS:
@@ -99,6 +148,8 @@ class Strategy:
             layer_decay=self.layer_decay,
             distances=distances,
             scalar_rate=self.scalar_rate,
+            rates=self.rates,
+            decay_factors=self.decay_factors,
         )
         return self.optimiser.build(groups, rate=self.peak_lr)
 

@@ -32,6 +32,7 @@ class LBFGS(Optimiser):
     """
 
     asks_again: ClassVar[bool] = True
+    can_skip: ClassVar[bool] = False
 
     iterations: int = 20
     history: int = 10

@@ -38,10 +38,10 @@ class Lookahead(Optimiser):
         check_positive(steps=self.steps)
         if not 0 < self.share <= 1:
             raise ValueError(f"share must lie in (0, 1], got {self.share}")
-        if self.base.evaluates_others:
+        if self.base.evaluates_others or not self.base.can_skip:
             raise ValueError(
-                f"Lookahead has slow weights, and {type(self.base).__name__} averages its own;"
-                " take another base"
+                f"Lookahead needs a base of simple steps, and {type(self.base).__name__} averages"
+                " its weights or searches along a line; take another"
             )
 
     @property
@@ -101,7 +101,13 @@ class LaggingBehind(Wrapping):
         return {**inner, "state": state, TAKEN: self.taken}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take up a state."""
+        """Take up a state.
+
+        Raises:
+            ValueError: If it is of another rule.
+        """
+        if TAKEN not in state_dict:
+            raise ValueError("there are no slow weights in it")
         every = state_dict["state"]
         own = {number: kept[SLOW] for number, kept in every.items() if SLOW in kept}
         inner = {

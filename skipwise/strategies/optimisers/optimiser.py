@@ -20,11 +20,14 @@ class Optimiser(ABC):
 
     ``is_elementwise`` says whether each number of a parameter is updated by its own gradient and
     history alone, so that shares of a parameter may be updated apart. ``asks_again`` says whether a
-    step may ask for the gradient more than once.
+    step may ask for the gradient more than once. ``can_skip`` says whether a step that the closure
+    breaks off leaves parameters and state as they were: the rule asks for the gradient before it
+    changes anything, or puts it back.
     """
 
     is_elementwise: ClassVar[bool] = False
     asks_again: ClassVar[bool] = False
+    can_skip: ClassVar[bool] = True
 
     @abstractmethod
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
@@ -113,5 +116,5 @@ def same_rates(groups: Groups, rule: str) -> None:
     """
     if any(group.get("factor", 1.0) != 1.0 for group in groups):
         raise ValueError(
-            f"{rule} has one rate for all parameters; leave layer_decay and scalar_rate at 1"
+            f"{rule} has one rate for all parameters; leave layer_decay, scalar_rate and rates out"
         )
