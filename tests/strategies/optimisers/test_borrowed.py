@@ -38,14 +38,15 @@ def test_soap_is_its_paper(every: int):
 @pytest.mark.parametrize(
     "rule",
     [
-        Prodigy(start=0.1, epsilon=1e-3),
-        Prodigy(start=0.1, coefficient=2.0, safeguarded=False, corrected=True, beta2=0.9),
+        Prodigy(start=1e-3, epsilon=1e-3),
+        Prodigy(start=1e-3, coefficient=2.0, safeguarded=False, corrected=True, beta2=0.9),
     ],
     ids=["plain", "corrected"],
 )
 def test_prodigy_is_its_paper(rule: Prodigy):
-    start, gradients, rates = problem(20)
-    pulled = [{n: g + start[n] for n, g in step.items()} for step in gradients]  # so that d grows
+    start, gradients, small = problem(20)
+    rates = [25 * rate for rate in small]
+    pulled = [{n: 0.1 * g + start[n] for n, g in step.items()} for step in gradients]  # d grows
     found, optimiser = trained(rule, start, pulled, rates)
     numbers = [{n: g.numpy() for n, g in step.items()} for step in pulled]
     wanted = formulas.prodigy({n: w.numpy() for n, w in start.items()}, numbers, rates, DECAY, rule)
