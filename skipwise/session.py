@@ -157,9 +157,7 @@ class Session:
                 step = self.watch.step(step)
                 yield step
                 yield from self.journal.step(step)
-                for text in step.notes:
-                    yield from self._note(text)
-                for text in self.compiling.after(step):
+                for text in (*step.notes, *self.compiling.after(step)):
                     yield from self._note(text)
                 came, is_due, steps = self.world.largest(
                     _first(signals), self._save_is_due(), self._fitted(step)
@@ -173,8 +171,6 @@ class Session:
                     self.save()
                 if came:
                     raise Interrupted(came, str(self.folder))
-            for text in self.run.chain.notes():
-                yield from self._note(text)
             yield from self._finish()
 
     def save(self) -> None:
@@ -339,6 +335,8 @@ class Session:
         save_weights(self.folder / BEST, weights, card)
 
     def _finish(self) -> Iterator[Event]:
+        for text in self.run.chain.notes():
+            yield from self._note(text)
         if self.dataset.validation is None:
             self.run.evaluated()
             self._save_best()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Freezing:
-    """Part k of n, k = 0 … n − 1, stops at the share t_k = (first + (last − first)·k/(n − 1))^power.
+    """Part k = 0 … n − 1 stops at the share t_k = (first + (last − first)·k/(n − 1))^power.
 
     Parts are the stem and the blocks, in their order; the head always learns. A part that has
     stopped is in evaluation mode, its norms keep their statistics, and no backward pass goes

@@ -1,6 +1,6 @@
 """Groups of parameters: the part each plays, which decay, and which have a lower rate."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -85,12 +85,7 @@ def parameter_groups(
     """
     far, parts = distances or {}, roles(module)
     rates, decay_factors = rates or {}, decay_factors or {}
-    for named in (*rates, *decay_factors):
-        if named not in parts.values():
-            raise ValueError(
-                f"the network has no parameter of the role {named!r}, so nothing can be set for it"
-                f"{nearest(named, set(parts.values()))}"
-            )
+    _check_there((*rates, *decay_factors), parts.values())
     groups: dict[tuple[int, int, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
@@ -112,3 +107,12 @@ def parameter_groups(
         for kind in sorted(groups)
         for distance, role, spared, is_scalar in (kind,)
     ]
+
+
+def _check_there(named: Iterable[str], there: Collection[str]) -> None:
+    for role in named:
+        if role not in there:
+            raise ValueError(
+                f"the network has no parameter of the role {role!r}, so nothing can be set for it"
+                f"{nearest(role, set(there))}"
+            )

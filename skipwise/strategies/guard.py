@@ -9,18 +9,20 @@ class Guard:
 
     A step is skipped, and changes nothing, if its loss or its gradient's norm n is not finite, or
     if n has exploded: with m the median of log n over the last ``window`` steps that were taken,
-    s the larger of 1.4826 times their median absolute deviation and 0.1, and m₀ the median over
-    the first ``settling``::
+    s the larger of 1.4826 times their median absolute deviation and 0.1, m₀ the median over the
+    first ``settling``, and m₁ the largest of the last ten::
 
-        log n − m > sigmas · s    and    log n > max(m, m₀) + log ratio
+        log n − m > sigmas · s    and    log n > max(m, m₀, m₁) + log ratio
 
-    The second condition leaves alone the late batch of a network that has nearly nothing to learn
-    any more. Neither is asked in the first ``settling`` steps.
+    m₀ leaves alone the late batch of a network that has nearly nothing to learn any more, m₁ one
+    whose branches start at zero and wake up within some steps. Neither condition is asked in the
+    first ``settling`` steps.
 
     The run returns to an earlier state after ``patience`` skipped steps in a row, after an update
-    that left weights which are not finite, and where the median loss of the last ``patience`` steps
-    is more than ``ratio`` times the larger of 1, the loss of the first step and the median of the
-    window. That state is the newest of ``kept`` that was taken at least ``age`` steps before the
+    that left weights which are not finite, where the median loss of the last ``patience`` steps is
+    more than ``ratio`` times the larger of 1, the loss of the first step and the median of the
+    window, and where the gradient of the last ``patience`` steps is exactly zero with a loss above
+    0.001: no unit is active any more. That state is the newest of ``kept`` that was taken at least ``age`` steps before the
     trouble; the rate is multiplied by ``factor`` from there on, and the batches go on, so those
     that did harm lie behind.
 
@@ -40,8 +42,8 @@ class Guard:
         age: Least number of steps between a state and the trouble that it is returned to from.
 
     Source: skipping steps that are not finite: torch's ``GradScaler``; returning to a state some
-    hundred steps before a spike and leaving batches out: Chowdhery et al. (2022), PaLM, section 5.1.
-    Differs: the rate is lowered too, and the test is robust and ours.
+    hundred steps before a spike and leaving batches out: Chowdhery et al. (2022), "PaLM", section
+    5.1. Differs: the rate is lowered too, and the test is robust and ours.
     """
 
     patience: int = 5

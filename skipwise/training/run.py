@@ -59,8 +59,8 @@ class Run:
     """A training run in progress.
 
     State is what ``state`` gives: parameters and buffers, the optimiser's state, that of gradient
-    transforms and guard, the step, and how many steps there are to be. Batches, rates and random numbers are functions of ``seed`` and
-    ``step``.
+    transforms and guard, the step, and how many steps there are to be. Batches, rates and random
+    numbers are functions of ``seed`` and ``step``.
 
     Args:
         model: Any module.

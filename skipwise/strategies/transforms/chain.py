@@ -1,6 +1,7 @@
 """The transforms of a run, with their states, and how often they clipped."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, final
 
 import torch
@@ -17,7 +18,7 @@ def check_order(transforms: Sequence[GradientTransform]) -> None:
     Raises:
         ValueError: If they do not, or one stands twice.
     """
-    for first, second in zip(transforms, transforms[1:], strict=False):
+    for first, second in pairwise(transforms):
         if first.place >= second.place:
             ours, theirs = type(first).__name__, type(second).__name__
             why = (

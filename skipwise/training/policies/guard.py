@@ -21,6 +21,9 @@ from skipwise.training.policies.origin import first_broken, origin
 from skipwise.training.run import Diverged, Run, Skipped
 
 TO_DEVIATION = 1.4826  # of a median absolute deviation, for normal numbers
+RECENT = 10  # steps; a norm that grows from step to step is told by the loss
+NOTHING = -80.0  # stands for the logarithm of zero
+LEARNED = 1e-3  # with a loss below, a gradient of zero is no harm
 LEAST_DEVIATION = 0.1  # of the logarithm: norms that hardly vary accuse none
 
 
@@ -53,7 +56,7 @@ class History:
         usual = median(self.log_norms)
         deviation = TO_DEVIATION * median(abs(n - usual) for n in self.log_norms)
         far = math.log(norm) - usual > self.guard.sigmas * max(deviation, LEAST_DEVIATION)
-        largest_usual = max(usual, median(self.first_norms))
+        largest_usual = max(usual, median(self.first_norms), *self.log_norms[-RECENT:])
         if far and math.log(norm) > largest_usual + math.log(self.guard.ratio):
             return (
                 f"its gradient has the norm {norm:.3g}, where {math.exp(usual):.3g} was usual in"
@@ -63,7 +66,7 @@ class History:
 
     def add(self, loss: float, norm: float) -> None:
         """Take in a step that was taken."""
-        log_norm = math.log(max(norm, 1e-30))
+        log_norm = max(math.log(norm), NOTHING) if norm > 0 else NOTHING
         self.log_norms = [*self.log_norms, log_norm][-self.guard.window :]
         self.losses = [*self.losses, loss][-self.guard.window :]
         if len(self.first_norms) < self.guard.settling:
@@ -71,12 +74,16 @@ class History:
         if math.isnan(self.first_loss):
             self.first_loss = loss
 
-    def explosion(self) -> str:
-        """Say whether the loss of the last steps has exploded."""
+    def damage(self) -> str:
+        """Say what the last steps did to the network: it died, or its loss has exploded."""
         count = self.guard.patience
-        if len(self.losses) < 2 * count:
+        if len(self.losses) < count:
             return ""
         now = median(self.losses[-count:])
+        if max(self.log_norms[-count:]) <= NOTHING and now > LEARNED:
+            return f"the gradient of the last {count} steps is zero, so no unit is active any more"
+        if len(self.losses) < 2 * count:
+            return ""
         usual = max(1.0, self.first_loss, median(self.losses))
         if now > self.guard.ratio * usual:
             return f"the loss of the last {count} steps is {now:.3g}, where {usual:.3g} was usual"
@@ -174,11 +181,11 @@ class Guarding:
             where = first_broken(run.model)
             reason = f"the update of step {run.step} left weights that are not finite in {where}"
             yield from self.turn_back(reason)
-        elif explosion := self.history.explosion():
+        elif damage := self.history.damage():
             first = run.step - self.guard.patience + 1
             earlier = self._earlier(first)
             where = origin(run, batch, earlier["model"], f"after step {earlier['step']}")
-            yield from self.turn_back(f"{explosion}; it began in {where}", began=first)
+            yield from self.turn_back(f"{damage}; it began in {where}", began=first)
         elif run.step - self._taken >= self.guard.every:
             self._keep()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,9 +21,10 @@ def origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> 
 
     In this order: in the input, if it is not finite; in the first module whose output is not; in
     the last whose gradient is not, for the backward pass begins at the end; else in the layer whose
-    output or gradient is largest beside that with earlier weights. The gradient that is compared
-    is that of the mean square of the outputs: it passes the same layers, and changes no count of
-    right answers. Weights, buffers, gradients and random numbers stay.
+    output, beside its input, is largest compared with earlier weights, or, where none stands out,
+    in the weight whose gradient is. The gradient that is compared is that of the outputs' norm: it
+    passes the same layers and leaves the count of right answers alone. Weights, buffers, gradients
+    and random numbers stay.
 
     Args:
         run: The run, after the step was counted.
@@ -38,8 +40,8 @@ def origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> 
         return f"the input: {one} of the training part is not finite"
     now = run.model.state_dict()
     with run.with_weights(now):
-        sizes = _sizes(run, batch)
-    broken = next((name for name, size in sizes.items() if not size.isfinite()), None)
+        found = _looked_at(run, batch)
+    broken = next((name for name, size in found.sizes.items() if not size.isfinite()), None)
     if broken is not None:
         return f"{broken}, the first whose output is not finite"
     last = [
@@ -50,10 +52,14 @@ def origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> 
     if last:
         return f"{last[-1]}, the last whose gradient is not finite"
     with run.with_weights(earlier):
-        before = _sizes(run, batch, gradients=True)
+        before = _looked_at(run, batch, slopes=True)
     with run.with_weights(now):
-        after = _sizes(run, batch, gradients=True)
-    return _most_grown(before, after, when)
+        after = _looked_at(run, batch, slopes=True)
+    return (
+        _most_grown(before.gains, after.gains, "output, beside its input,", when)
+        or _most_grown(before.slopes, after.slopes, "gradient", when)
+        or f"no one layer: with the weights {when} all outputs on this batch are as large"
+    )
 
 
 def first_broken(model: nn.Module) -> str:
@@ -62,7 +68,9 @@ def first_broken(model: nn.Module) -> str:
     return next(broken, "the whole").rpartition(".")[0] or "the network"
 
 
-def _most_grown(before: Mapping[str, Tensor], after: Mapping[str, Tensor], when: str) -> str:
+def _most_grown(
+    before: Mapping[str, Tensor], after: Mapping[str, Tensor], what: str, when: str
+) -> str:
     ratios = {
         name: (size / before[name]).item()
         for name, size in after.items()
@@ -70,32 +78,45 @@ def _most_grown(before: Mapping[str, Tensor], after: Mapping[str, Tensor], when:
     }
     name = max(ratios, key=lambda n: ratios[n], default="")
     if not name or not ratios[name] > STANDS_OUT:
-        return f"no one layer: with the weights {when} all outputs on this batch are as large"
-    layer, _, what = name.partition(" ")
-    return f"{layer}, whose {what or 'output'} is {ratios[name]:.3g} times that {when}"
+        return ""
+    return f"{name}, whose {what} is {ratios[name]:.3g} times that {when}"
 
 
-def _sizes(run: Run, batch: Batch, *, gradients: bool = False) -> dict[str, Tensor]:
-    """Give the root mean square of every module's output, in the order in which they are done.
+@dataclass(kw_only=True)
+class Looks:
+    """What was seen of the layers, by their names, in the order in which they are done.
 
-    With ``gradients`` also the norm of those of weights with two axes or more, as "name gradient".
+    Args:
+        sizes: Root mean square of every module's output.
+        gains: That of a layer's output over that of its input.
+        slopes: Norm of the gradient of each weight with two axes or more.
     """
-    found: dict[str, Tensor] = {}
+
+    sizes: dict[str, Tensor] = field(default_factory=dict)
+    gains: dict[str, Tensor] = field(default_factory=dict)
+    slopes: dict[str, Tensor] = field(default_factory=dict)
+
+
+def _looked_at(run: Run, batch: Batch, *, slopes: bool = False) -> Looks:
+    """Compute the batch; with ``slopes`` the first part of it, and the gradient too."""
+    looks = Looks()
+    first, *others = batch.parts(run.parts)
     with ExitStack() as hooks:
         for name, module in run.model.named_modules():
-            hooks.enter_context(_hooked(name or "the network", module, found))
-        parts = batch.parts(run.parts)
-        for part in parts[:1] if gradients else parts:
-            with torch.set_grad_enabled(gradients):
-                output = _forward(run, part)
-    if gradients:
+            hooks.enter_context(_hooked(name or "the network", module, looks))
+        with torch.set_grad_enabled(slopes):
+            output = _forward(run, first)
+            for part in () if slopes else others:
+                _forward(run, part)
+    if slopes:
         named = {n: p for n, p in run.model.named_parameters() if p.requires_grad and p.dim() > 1}
-        loss = output.float().square().mean()
-        slopes = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-        for name, slope in zip(named, slopes, strict=True):
-            if slope is not None:
-                found[f"{name.removesuffix('.weight')} gradient"] = slope.norm()
-    return found
+        found = torch.autograd.grad(output.float().norm(), list(named.values()), allow_unused=True)
+        looks.slopes = {
+            name.removesuffix(".weight"): slope.norm()
+            for name, slope in zip(named, found, strict=True)
+            if slope is not None
+        }
+    return looks
 
 
 def _forward(run: Run, part: Batch) -> Tensor:
@@ -110,15 +131,23 @@ def _forward(run: Run, part: Batch) -> Tensor:
 
 
 @contextmanager
-def _hooked(name: str, module: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
-    def measure(module: nn.Module, args: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.is_floating_point():
-            size = output.detach().double().square().mean().sqrt()
-            # A part of the batch that is not finite must not be hidden by one that is.
-            found[name] = torch.maximum(found[name], size) if name in found else size
+def _hooked(name: str, module: nn.Module, looks: Looks) -> Iterator[None]:
+    def measure(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return
+        size, sizes = _size(output), looks.sizes
+        # A part of the batch that is not finite must not be hidden by one that is.
+        sizes[name] = torch.maximum(sizes[name], size) if name in sizes else size
+        is_layer = next(module.children(), None) is None
+        if is_layer and args and isinstance(args[0], Tensor):
+            looks.gains[name] = size / _size(args[0])
 
     handle: Callable[[], None] = module.register_forward_hook(measure).remove
     try:
         yield
     finally:
         handle()
+
+
+def _size(tensor: Tensor) -> Tensor:
+    return tensor.detach().double().square().mean().sqrt()
