@@ -1,12 +1,13 @@
 """Limited-memory BFGS, for small problems."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, final
 
 import torch
 from torch.optim import Optimizer
 
 from skipwise.strategies.optimisers.optimiser import Groups, Optimiser, check_positive, same_rates
+from skipwise.strategies.optimisers.wrapping import Closure, Wrapping, asked
 
 LARGEST = 500_000  # parameters: each asks for two numbers of history a pair, and a line search
 
@@ -61,7 +62,7 @@ class LBFGS(Optimiser):
         if any(group.get("weight_decay") for group in groups):
             raise ValueError("LBFGS has no decay; set strategy.weight_decay=0")
         same_rates(groups, "LBFGS")
-        return torch.optim.LBFGS(
+        made = torch.optim.LBFGS(
             parameters,
             lr=rate,
             max_iter=self.iterations,
@@ -70,3 +71,28 @@ class LBFGS(Optimiser):
             tolerance_change=self.still,
             line_search_fn="strong_wolfe",
         )
+        return InOneOrder(made)
+
+
+@final
+class InOneOrder(Wrapping):
+    """torch.optim.LBFGS strings gradients together, which it can do in one memory layout only."""
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Any:
+        """Take one step; give the loss before it.
+
+        Raises:
+            TypeError: If there is no closure to ask for the gradients.
+        """
+        if closure is None:
+            raise TypeError("this rule asks for the gradient again; call step with a closure")
+
+        def ordered() -> Any:
+            loss = asked(closure)
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter.grad = parameter.grad.contiguous()
+            return loss
+
+        return self.base.step(ordered)

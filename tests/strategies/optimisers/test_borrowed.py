@@ -45,7 +45,7 @@ def test_soap_is_its_paper(every: int):
 )
 def test_prodigy_is_its_paper(rule: Prodigy):
     start, gradients, small = problem(20)
-    rates = [25 * rate for rate in small]
+    rates = [8 * rate for rate in small]
     pulled = [{n: 0.1 * g + start[n] for n, g in step.items()} for step in gradients]  # d grows
     found, optimiser = trained(rule, start, pulled, rates)
     numbers = [{n: g.numpy() for n, g in step.items()} for step in pulled]
