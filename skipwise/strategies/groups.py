@@ -67,8 +67,7 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Split the trainable parameters by role, by distance from the head, and by size.
 
-    Each group says its ``role``, its ``weight_decay`` and its ``factor`` on the rate. Empty groups
-    are left out.
+    Each group says its ``role``, its ``weight_decay`` and its ``factor`` on the rate.
 
     Args:
         module: Any module.
@@ -77,8 +76,7 @@ def parameter_groups(
         distances: Blocks between a parameter and the head, by name; 0 where it is not named.
         scalar_rate: Multiplies ``factor`` for parameters of one number.
         rates: Multiply ``factor``, by role.
-        decay_factors: Multiply ``weight_decay``, by role; a role that is not named decays where
-            :func:`decays` says so.
+        decay_factors: Multiply ``weight_decay``, by role, in place of what :func:`decays` says.
 
     Raises:
         ValueError: If there is nothing to train, or no parameter of a role that is named.

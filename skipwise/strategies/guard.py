@@ -21,10 +21,10 @@ class Guard:
     The run returns to an earlier state after ``patience`` skipped steps in a row, after an update
     that left weights which are not finite, where the median loss of the last ``patience`` steps is
     more than ``ratio`` times the larger of 1, the loss of the first step and the median of the
-    window, and where the gradient of the last ``patience`` steps is exactly zero with a loss above
-    0.001: no unit is active any more. That state is the newest of ``kept`` that was taken at least ``age`` steps before the
-    trouble; the rate is multiplied by ``factor`` from there on, and the batches go on, so those
-    that did harm lie behind.
+    window, and where the gradient of ``patience`` of the last 2 ``patience`` steps is exactly zero
+    with a loss above 0.001: hardly a unit is active any more. That state is the newest of ``kept``
+    that was taken at least ``age`` steps before the trouble; the rate is multiplied by ``factor``
+    from there on, and the batches go on, so those that did harm lie behind.
 
     The kept states are copies of weights, optimiser and average, in memory and in every checkpoint.
     A step waits for the device once, to know the norm.
@@ -47,7 +47,7 @@ class Guard:
     """
 
     patience: int = 5
-    factor: float = 0.5
+    factor: float = 0.25
     returns: int = 10
     sigmas: float = 6.0
     ratio: float = 10.0

@@ -80,8 +80,9 @@ class History:
         if len(self.losses) < count:
             return ""
         now = median(self.losses[-count:])
-        if max(self.log_norms[-count:]) <= NOTHING and now > LEARNED:
-            return f"the gradient of the last {count} steps is zero, so no unit is active any more"
+        zeros = sum(n == NOTHING for n in self.log_norms[-2 * count :])
+        if zeros >= count and now > LEARNED:
+            return f"the gradient was zero in {zeros} of the last steps, so hardly a unit is active"
         if len(self.losses) < 2 * count:
             return ""
         usual = max(1.0, self.first_loss, median(self.losses))

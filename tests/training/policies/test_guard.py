@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -110,19 +111,19 @@ def trained(
 
 
 @pytest.mark.parametrize(
-    ("gain", "rate"), [(1.5, 0.1), (1.0, 0.01)], ids=["He x 1.5", "a rate 10 times too high"]
+    ("gain", "depth"), [(1.5, 8), (1.0, 6)], ids=["He x 1.5", "a rate 10 times too high"]
 )
-def test_what_explodes_without_the_guard_is_trained_with_it(gain: float, rate: float):
-    strategy = replace(PLAIN, peak_lr=rate)
-    lost = trained(strategy, lambda: explosive(gain), steps=150)[0]
-    saved, steps, run = trained(
-        replace(strategy, guard=Guard()), lambda: explosive(gain), steps=150
-    )
+def test_what_explodes_without_the_guard_is_trained_with_it(gain: float, depth: int):
+    strategy = replace(PLAIN, peak_lr=0.1)
+    lost, _, _ = trained(strategy, lambda: explosive(gain, depth), steps=200)
+    guarding = replace(strategy, guard=Guard(factor=0.1))
+    saved, steps, run = trained(guarding, lambda: explosive(gain, depth), steps=200)
     assert lost < 0.3
-    assert saved > 0.9
-    assert [step.step for step in steps] == list(range(1, 151))
-    assert run.rate_scale == 0.5 ** said(steps).count("the run returned to its state after step 0")
-    assert run.rate_scale < 1
+    assert saved > 0.7
+    assert [step.step for step in steps] == list(range(1, 201))
+    returns = said(steps).count("the run returned to its state after step 0")
+    assert returns >= 1
+    assert run.rate_scale == pytest.approx(0.1**returns)
 
 
 def test_a_poisoned_batch_is_skipped_each_time_and_the_example_named():
@@ -142,7 +143,7 @@ def test_a_poisoned_batch_is_skipped_each_time_and_the_example_named():
 HEALTHY = {
     "norms": (nesterov(), normed),
     "norms, Adam": (adam(), normed),
-    "no norms, a tenth of the rate": (replace(PLAIN, peak_lr=0.001), lambda: explosive(1.0)),
+    "no norms, a tenth of the rate": (replace(PLAIN, peak_lr=0.01), lambda: explosive(1.0, 6)),
     "with average, clip and state": (
         replace(nesterov(), averaging=EMA(), gradient=(ZClip(settling=5),)),
         normed,
@@ -173,18 +174,20 @@ def test_healthy_twins_are_left_alone_bit_for_bit(name: str):
         assert torch.equal(tensor, other)
 
 
-def tensors(state: object) -> list[torch.Tensor]:
+def tensors(state: Any) -> list[torch.Tensor]:
+    """Copy all tensors in a tree of dictionaries and lists."""
     if isinstance(state, torch.Tensor):
         return [state.clone()]
+    if not isinstance(state, dict | list | tuple):
+        return []
     inside = state.values() if isinstance(state, dict) else state
-    return [t for value in inside for t in tensors(value)] if isinstance(
-        state, dict | list | tuple
-    ) else []  # fmt: skip
+    return [tensor for value in inside for tensor in tensors(value)]
 
 
 def test_a_skipped_step_leaves_weights_statistics_optimiser_average_and_clip_as_they_were():
     strategy = replace(adam(), averaging=EMA(), gradient=(ZClip(),), guard=Guard())
     run = a_run(strategy, normed(), poisoned=[7])
+    before = after = []
     for step in train(run):
         after = tensors(run.training_state())
         if step.skipped:
@@ -281,7 +284,8 @@ def test_a_loss_that_exploded_and_a_network_that_died_are_damage():
     for _ in range(3):
         healthy.add(10.5, 1.0)
     assert healthy.damage() == "the loss of the last 3 steps is 10.5, where 1 was usual"
-    assert "no unit is active" in history([1.0] * 5 + [0.0] * 3).damage()
+    assert "hardly a unit is active" in history([1.0] * 5 + [0.0] * 3).damage()
+    assert "hardly a unit is active" in history([1.0] * 5 + [0.0, 1.0] * 3).damage()
     assert history([1.0] * 5 + [0.0] * 3, loss=1e-4).damage() == ""  # it has learned all
     assert history([1.0] * 5 + [0.0] * 2).damage() == ""
 
