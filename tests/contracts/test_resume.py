@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,12 +65,13 @@ def cut_and_resumed(experiment: Experiment, folder: Path, at: int) -> dict:
     return load_checkpoint(folder / "last.ckpt")
 
 
-def assert_same(a, b) -> None:
+def assert_same(a: Any, b: Any) -> None:
     """Assert that two trees of dictionaries, lists, tensors and numbers are equal bit for bit."""
     if isinstance(a, dict):
         assert a.keys() == b.keys()
-        a, b = list(a.values()), list(b.values())
-    if isinstance(a, list | tuple):
+        for name, mine in a.items():
+            assert_same(mine, b[name])
+    elif isinstance(a, list | tuple):
         for mine, other in zip(a, b, strict=True):
             assert_same(mine, other)
     else:

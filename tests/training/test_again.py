@@ -41,6 +41,7 @@ def test_only_the_first_gradient_moves_statistics_counts_answers_and_is_reported
     assert torch.equal(once.gradient_norm, twice.gradient_norm)
     right = [run.loss.take() for run in runs if isinstance(run.loss, Hits)]
     assert right[0] is not None
+    assert right[1] is not None
     assert torch.equal(right[0], right[1])
     for name, buffer in runs[0].model.named_buffers():
         assert torch.equal(buffer, runs[1].model.get_buffer(name)), name
@@ -78,9 +79,7 @@ def test_other_weights_are_evaluated_with_statistics_of_their_own(strategy, tmp_
 
 
 def test_averages_of_averages_are_refused():
-    with pytest.raises(
-        ValueError, match=r"Lookahead has .* leave strategy\.averaging out"
-    ):
+    with pytest.raises(ValueError, match=r"Lookahead has .* leave strategy\.averaging out"):
         replace(lookahead(), averaging=EMA())
 
 

@@ -100,6 +100,7 @@ def trained(
             parameter.grad = step[name].clone()
         optimiser.step()
         for name, parameter in parameters.items():
+            assert parameter.grad is not None
             assert torch.equal(parameter.grad, step[name]), "the gradient was changed"
     return parameters, optimiser
 
