@@ -109,6 +109,7 @@ class Orthogonalising(Optimizer):
         return loss
 
     def _update(self, parameters: Sequence[nn.Parameter], group: dict[str, Any]) -> None:
+        # A stack of its own, so that sums run in one order whatever layout the filters have.
         wanted = torch.stack([self._direction(p, group).flatten(1) for p in parameters])
         rows, columns = wanted.shape[1:]
         made = orthogonal(wanted).mul_(math.sqrt(max(1.0, rows / columns)))
@@ -137,8 +138,6 @@ def orthogonal(matrices: Float[Tensor, "many rows columns"]) -> Float[Tensor, "m
     a, b, c = COEFFICIENTS
     is_tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if is_tall else matrices
-    # Contiguous, so that sums run in one order whatever the memory layout of the filters is.
-    x = x.contiguous()
     x = x / x.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-7)
     for _ in range(ROUNDS):
         square = x @ x.mT
