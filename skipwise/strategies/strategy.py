@@ -1,7 +1,7 @@
 """The contract: (module, plan) → optimiser and schedule, with what goes with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 from torch.optim import Optimizer
@@ -14,6 +14,8 @@ from skipwise.strategies.guard import Guard
 from skipwise.strategies.optimisers import Optimiser
 from skipwise.strategies.schedules import Cosine, Schedule
 from skipwise.strategies.transforms import ClipNorm, GradientTransform, check_order
+
+RATE_POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,9 @@ class Strategy:
         freezing: Which parts stop learning, and when; None lets all learn to the end.
         guard: What is done about steps that explode; None ends the run at the first loss that is
             not finite.
+        rate_batch: The size of the batches that ``peak_lr`` is for.
+        rate_rule: How the rate follows the size of the batch: ``"linear"``, ``"sqrt"`` or
+            ``"none"``, which leaves it as it is.
 
     Source: layer_decay: Clark et al. (2020), ELECTRA; Bao et al. (2021), BEiT (fine-tuning);
     scalar_rate: Zhang et al. (2019), Fixup, whose authors take 0.1.
@@ -61,6 +66,8 @@ class Strategy:
     gradient: tuple[GradientTransform, ...] = ()
     freezing: Freezing | None = None
     guard: Guard | None = None
+    rate_batch: int = 128
+    rate_rule: str = "none"
 
     def __post_init__(self):
         if self.peak_lr <= 0:
@@ -82,6 +89,7 @@ class Strategy:
             raise ValueError(f"scalar_rate must be positive, got {self.scalar_rate}")
         check_order(self.transforms)
         self._check_roles()
+        self._check_rule()
         if self.guard is not None and not self.optimiser.can_skip:
             raise ValueError(
                 f"{type(self.optimiser).__name__} asks for the gradient while it moves the weights,"
@@ -114,6 +122,19 @@ class Strategy:
         before = sum(transform.place <= clip.place for transform in self.gradient)
         return (*self.gradient[:before], clip, *self.gradient[before:])
 
+    def _check_rule(self):
+        if self.rate_rule not in RATE_POWERS:
+            raise ValueError(
+                f"rate_rule must be one of {', '.join(RATE_POWERS)}, got {self.rate_rule!r}"
+            )
+        if self.rate_batch < 1:
+            raise ValueError(f"rate_batch must be positive, got {self.rate_batch}")
+        if self.averaging is not None and self.optimiser.evaluates_others:
+            raise ValueError(
+                f"{type(self.optimiser).__name__} has averaged or slow weights of its own, which"
+                " are evaluated; leave strategy.averaging out"
+            )
+
     def build(self, module: nn.Module, distances: Mapping[str, int] | None = None) -> Optimizer:
         """Make the optimiser over the module's trainable parameters.
 
@@ -132,6 +153,28 @@ class Strategy:
         )
         return self.optimiser.build(groups, rate=self.peak_lr)
 
+    def for_batches(self, size: int) -> "Strategy":
+        """Give the strategy whose rate is for batches of that size, by its rule.
+
+        η·(B/B₀)^p with p = 1 (linear), ½ (sqrt) or 0 (none).
+
+        Source: Goyal et al. (2017), section 2.1 (linear); Krizhevsky (2014), You et al. (2020)
+        (root).
+        """
+        scale = (size / self.rate_batch) ** RATE_POWERS[self.rate_rule]
+        return self if scale == 1 else replace(self, peak_lr=self.peak_lr * scale, rate_batch=size)
+
     def rate(self, step: int, steps: int) -> float:
         """Give the learning rate of the update after ``step`` of ``steps``."""
         return self.peak_lr * self.schedule.factor(step, steps)
+
+
+def rate_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
+    """Say by how much the size of the batches changed the rate, if it did."""
+    if stated.peak_lr == taken.peak_lr:
+        return ()
+    rule = {"linear": "in proportion", "sqrt": "by the root"}[stated.rate_rule]
+    return (
+        f"the rate is {taken.peak_lr:.4g}: {stated.peak_lr:g} for batches of {stated.rate_batch},"
+        f" scaled {rule} to batches of {taken.rate_batch}",
+    )
