@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import t as student
 
 from skipwise.tuning.trials import Trial
 
@@ -45,40 +44,34 @@ def best_of(scores: Scores) -> float:
 
 
 def interval(scores: Scores) -> tuple[float, float]:
-    """Give the ends of the rates that the seeds do not tell from the best.
+    """Give the ends of the rates that are as good as the best, as far as the seeds can tell.
 
-    A rate that was tried stands for those up to half way to its neighbours, √3 times less or more.
-
-    The difference of two rates is taken seed by seed; it tells them apart if the 95 % interval of
-    its mean, by Student's distribution, lies above zero. One seed tells all rates apart. Rates are
-    walked from the best outwards, up to the first that is worse.
+    These are, from the best outwards, all whose mean is at most one standard error of the best's
+    mean above it. A rate that was tried stands for those up to half way to its neighbours, √3 times
+    less or more.
 
     Raises:
         ValueError: If all rates diverged.
+
+    Source: Breiman et al. (1984), "Classification and regression trees", section 3.4.3, the 1-SE
+    rule.
     """
-    if all(math.isinf(np.mean(some)) for some in scores.values()):
+    means = {rate: float(np.mean(some)) for rate, some in scores.items()}
+    best = best_of(scores)
+    if math.isinf(means[best]):
         raise ValueError(
             f"every rate from {min(scores):g} to {max(scores):g} diverged; lower the range with"
             " --high, or set strategy.clip_norm"
         )
-    rates, best = sorted(scores), best_of(scores)
-    at = rates.index(best)
-    low = high = at
-    while low > 0 and not _is_worse(scores[rates[low - 1]], scores[best]):
+    count = len(scores[best])
+    error = float(np.std(scores[best], ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+    rates = sorted(scores)
+    low = high = rates.index(best)
+    while low > 0 and means[rates[low - 1]] <= means[best] + error:
         low -= 1
-    while high < len(rates) - 1 and not _is_worse(scores[rates[high + 1]], scores[best]):
+    while high < len(rates) - 1 and means[rates[high + 1]] <= means[best] + error:
         high += 1
     return rates[low] / math.sqrt(FACTOR), rates[high] * math.sqrt(FACTOR)
-
-
-def _is_worse(scores: Sequence[float], best: Sequence[float]) -> bool:
-    if not np.isfinite(scores).all():
-        return True
-    apart, count = np.subtract(scores, best), len(scores)
-    if count < 2:
-        return True
-    half = student.ppf(0.975, count - 1) * apart.std(ddof=1) / math.sqrt(count)
-    return bool(apart.mean() > half)
 
 
 def tidy(rate: float) -> float:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skipwise.tuning.picture import drawn, write_page
-from skipwise.tuning.sweep import Sweep
+from skipwise.tuning.range_test import Sweep
 from skipwise.tuning.trials import Trial
 
 

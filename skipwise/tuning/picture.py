@@ -10,7 +10,7 @@ from skipwise.files import write_atomic
 from skipwise.reports.chart import DASHES, SERIES, SYMBOLS, Chart, Table, axis_of, figure, line
 from skipwise.reports.page import Page, Section, rendered
 from skipwise.reports.words import number
-from skipwise.tuning.sweep import Sweep
+from skipwise.tuning.range_test import Sweep
 from skipwise.tuning.trials import Trial, mean
 
 WIDTH, HEIGHT = 320, 96
@@ -156,6 +156,6 @@ def drawn(title: str, words: Sequence[str], sweeps: Sequence[Sweep], marks: Mark
         f"<div><p><strong>{escape(title)}</strong></p>"
         f'<svg width="{WIDTH}" height="{HEIGHT + 4}" viewBox="0 -2 {WIDTH} {HEIGHT + 4}" role="img"'
         f' aria-label="loss over the learning rate; the rate is marked">{band}{lines}</svg>'
-        f"<p><small>loss over the rate, from {math.exp(left):.1g} to {math.exp(right):.2g}; the band"
+        f"<p><small>loss over the rate, {math.exp(left):.1g} to {math.exp(right):.2g}; the band"
         f" holds the rates that are as good as {marks[1]:g}</small></p><ul>{said}</ul></div>"
     )

@@ -1,6 +1,6 @@
 """Which learning rate suits a network, a strategy and data: measured, with an interval.
 
-Range tests (:mod:`skipwise.tuning.sweep`), one a seed, say where to look; short runs at a third of
+Range tests (:mod:`skipwise.tuning.range_test`), one a seed, say where to look; short runs at a third of
 that rate, at it and at three times as much decide, by their loss on validation data, and go on
 while the best of them stands at the edge.
 
@@ -10,8 +10,9 @@ in place, groups with one rate, a result that changes with the seed and the rang
 """
 
 import math
+import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,11 @@ from skipwise.data import Dataset
 from skipwise.experiment import Experiment, compose
 from skipwise.tuning.confirm import best_of, climb, interval, scores_of
 from skipwise.tuning.found import FoundRate
-from skipwise.tuning.sweep import Sweep, sweep
+from skipwise.tuning.range_test import Sweep, sweep
 from skipwise.tuning.trials import Trial, check_rate_is_theirs, short_run
 
 LEAST_STEPS = 20
-BELOW_TURN = 10.0  # so many times below the turn of the loss the short runs begin
+Tell = Callable[[str], None]  # is told what goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def rate_of(
     experiment: Experiment,
     dataset: Dataset,
     search: Search,
-    tell: Callable[[str], None] = lambda sentence: None,
+    tell: Tell = lambda sentence: None,
 ) -> FoundRate:
     """Find the learning rate of an experiment.
 
@@ -99,23 +100,15 @@ def rate_of(
     """
     check_rate_is_theirs(experiment.strategy)
     began, count = time.perf_counter(), search.seeds
-    seeds = range(experiment.seed, experiment.seed + count)
     tell(
         f"{count} range tests of at most {search.steps} updates, then {3 * count} or more runs of"
         f" {search.steps}"
     )
+    seeds = range(experiment.seed, experiment.seed + count)
     sweeps = [_swept(experiment, dataset, search, seed, tell) for seed in seeds]
-    scored_by = "training loss" if dataset.validation is None else "validation loss"
-
-    def run(rate: float) -> list[Trial]:
-        trials = [
-            short_run(experiment, dataset, rate=rate, seed=seed, steps=search.steps)
-            for seed in seeds
-        ]
-        tell(f"rate {rate:g}: {scored_by} {np.mean([trial.score for trial in trials]):.4g}")
-        return trials
-
-    tried = climb(beginning(sweeps), run)
+    tried = climb(
+        beginning(sweeps), lambda rate: _tried(experiment, dataset, search, rate, seeds, tell)
+    )
     scores = scores_of(tried)
     low, high = interval(scores)
     return FoundRate(
@@ -127,10 +120,30 @@ def rate_of(
         high=min(high, *(found.limit for found in sweeps)),
         sweeps=tuple(sweeps),
         trials=tuple(trial for rate in sorted(tried) for trial in tried[rate]),
-        scored_by=scored_by,
+        scored_by=_scored_by(dataset),
         seconds=time.perf_counter() - began,
         notes=tuple(_notes(sweeps, scores, dataset)),
     )
+
+
+def _scored_by(dataset: Dataset) -> str:
+    return "training loss" if dataset.validation is None else "validation loss"
+
+
+def _tried(
+    experiment: Experiment,
+    dataset: Dataset,
+    search: Search,
+    rate: float,
+    seeds: Iterable[int],
+    tell: Tell,
+) -> list[Trial]:
+    trials = [
+        short_run(experiment, dataset, rate=rate, seed=seed, steps=search.steps) for seed in seeds
+    ]
+    score = np.mean([trial.score for trial in trials])
+    tell(f"rate {rate:g}: {_scored_by(dataset)} {score:.4g}")
+    return trials
 
 
 def _swept(
@@ -138,7 +151,7 @@ def _swept(
     dataset: Dataset,
     search: Search,
     seed: int,
-    tell: Callable[[str], None],
+    tell: Tell,
 ) -> Sweep:
     found = sweep(
         experiment, dataset, low=search.low, high=search.high, steps=search.steps, seed=seed
@@ -148,20 +161,19 @@ def _swept(
     return found
 
 
-def beginning(sweeps: Iterable[Sweep]) -> float:
-    """Give the rate to begin the short runs with: a tenth of the turns' geometric mean.
+def beginning(sweeps: Sequence[Sweep]) -> float:
+    """Give the rate to begin the short runs with: the geometric mean of the turns.
 
     Raises:
-        ValueError: If the loss of a range test was least at its first steps.
+        ValueError: If the loss of a range test was least at its first rates.
     """
-    turns = [sweep.turn for sweep in sweeps]
     for found in sweeps:
-        if found.turn <= found.rates[0] * BELOW_TURN:
+        if found.turn <= 2 * found.rates[0]:
             raise ValueError(
-                f"with seed {found.seed} the loss does not fall from a rate of"
+                f"with seed {found.seed} the loss does not fall at rates from"
                 f" {found.rates[0]:g} on; begin lower with --low, or look at the data"
             )
-    return math.exp(sum(map(math.log, turns)) / len(turns)) / BELOW_TURN
+    return statistics.geometric_mean(found.turn for found in sweeps)
 
 
 def _notes(
