@@ -1,8 +1,8 @@
 """Which learning rate suits a network, a strategy and data: measured, with an interval.
 
-Range tests (:mod:`skipwise.tuning.range_test`), one a seed, say where to look; short runs at a third of
-that rate, at it and at three times as much decide, by their loss on validation data, and go on
-while the best of them stands at the edge.
+Range tests (:mod:`skipwise.tuning.range_test`), one a seed, say where to look; short runs at a
+third of that rate, at it and at three times as much decide, by their loss on validation data, and
+go on while the best of them stands at the edge.
 
 Source: Smith (2017), "Cyclical learning rates for training neural networks", section 3.3, for the
 range test. What is known to go wrong with it (a state that is not given back, a schedule that stays
