@@ -118,8 +118,8 @@ def main() -> None:
         f" {', '.join(f'{count} {name}' for name, count in EXAMPLES.items())} examples. The grid is"
         " 8 rates, each twice the one before; its best is chosen by this test accuracy.",
         "",
-        "| data | strategy | rate found (as good) | test, % | best of grid | test, % | lost, points |"
-        " updates of the search |",
+        "| data | strategy | rate found (as good) | test, % | best of grid | test, % | lost, points"
+        " | updates of the search |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [

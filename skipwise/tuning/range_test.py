@@ -5,7 +5,7 @@ use, turns where it becomes too high, and then grows without bound. On a quadrat
 curvature λ that mode of gradient descent is least when the rate passes the stability limit 2/λ,
 and, if the rate rises slowly, as large as at first at 6.3 times the limit: its size at ηλ = x is
 exp(c ∫ log|1 − t| dt/t from 0 to x). Groups of parameters keep the ratios of their rates, and the
-strategy's own schedule is set aside.
+strategy's own schedule, its average and its guard are set aside.
 """
 
 import math
@@ -86,7 +86,12 @@ def sweep(
         seed: Of the run.
     """
     rising = replace(
-        experiment.strategy, peak_lr=high, schedule=Rising(start=low / high), averaging=None
+        experiment.strategy,
+        peak_lr=high,
+        schedule=Rising(start=low / high),
+        averaging=None,
+        guard=None,
+        freezing=None,
     )
     losses: list[float] = []
     with begun(replace(experiment, strategy=rising), dataset, seed, steps) as (run, _):

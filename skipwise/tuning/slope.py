@@ -94,7 +94,11 @@ class _Fit:
 
 
 def _fitted(grid: Grid) -> _Fit:
-    """Keep the grid points next to the best one whose runs did not diverge."""
+    """Keep the grid points next to the best one whose runs did not diverge.
+
+    Raises:
+        ValueError: If there is none.
+    """
     rates = sorted(rate for rate, losses in grid.items() if np.isfinite(losses).all())
     if not rates:
         raise ValueError("every run diverged, so there is no best rate; lower strategy.peak_lr")

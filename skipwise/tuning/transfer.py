@@ -34,7 +34,7 @@ from skipwise.tuning.depth import (
 from skipwise.tuning.slope import Grid, Slope, slope_of
 from skipwise.tuning.trials import begun, check_rate_is_theirs, short_run
 
-COORDINATES, WIDEST, SLOPE = 0.15, 0.25, "slope"
+COORDINATES, WIDEST = 0.15, 0.25  # how far from 0 the two slopes may lie
 MOVES = 3  # rates beyond the grid, on the side where the best one stands at its edge
 Tell = Callable[[str], None]  # is told what goes on
 
@@ -243,7 +243,8 @@ def _grid(experiment: Experiment, dataset: Dataset, check: Check, tell: Tell) ->
         beyond = best + (1 if best == max(found) else -1)
         found[beyond] = run(beyond)
     best = min(found, key=lambda multiple: float(np.mean(found[multiple])))
-    tell(f"{depth_of(experiment.network)} blocks: the best of the rates is the scaled × {2.0**best:g}")
+    blocks = depth_of(experiment.network)
+    tell(f"{blocks} blocks: the best of the rates is the scaled one × {2.0**best:g}")
     return {float(multiple): found[multiple] for multiple in sorted(found)}
 
 
