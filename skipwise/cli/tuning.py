@@ -1,15 +1,27 @@
-"""``find-rate``."""
+"""``find-rate``, ``transfer``, and what ``train --transfer-from`` does before it trains."""
 
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from skipwise.cli.app import leave
 from skipwise.cli.composing import Chosen, composed
-from skipwise.cli.words import Flag, Whole, Words, find_augmentation, print_json
-from skipwise.tuning import FoundRate, Search, rate_of
+from skipwise.cli.words import (
+    Flag,
+    Whole,
+    Words,
+    apply_settings,
+    find_augmentation,
+    find_network,
+    print_json,
+)
+from skipwise.data import Dataset
+from skipwise.experiment import Experiment
+from skipwise.runs import experiment_of
+from skipwise.training import join
+from skipwise.tuning import Check, FoundRate, Search, Transfer, check_transfer, rate_of
 
 
 def find_rate(
@@ -80,6 +92,102 @@ def find_rate(
     else:
         picture = () if page is None else (f"picture: {page}",)
         print("\n".join([*found.words, *picture, f"train with it: {again}"]))
+
+
+def transfer(
+    run: Path,
+    /,
+    *,
+    network: str | None = None,
+    seeds: Whole = 3,
+    steps: Whole = 200,
+    reach: float = 4.0,
+    set: Words = (),
+    allow: Words = (),
+    quiet: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Measure whether a run's learning rate holds for a deeper network of the same family.
+
+    Exit code 1 if that is not shown, with the rate that the measurements suggest.
+
+    Args:
+        run: The folder of a run of the shallow network.
+        network: The deep one; the run's own if left out, so that --set network.blocks=[9,9,9]
+            makes it deep.
+        seeds: Runs at each rate and depth.
+        steps: Updates of each.
+        reach: The deepest of the three networks that are trained has at most so many times the
+            run's blocks.
+        set: path=value, any field: network.blocks=[9,9,9],
+            network.connection.scale_by_depth=0.5, network.connection.base_depth=3.
+        allow: A package of yours that the run names.
+        quiet: Tell nothing of what goes on.
+        json: Print the result as one JSON object.
+
+    Raises:
+        SystemExit: With code 1, if it is not shown to hold.
+    """
+    shallow = experiment_of(run, allow=allow)
+    deep = shallow if network is None else replace(shallow, network=find_network(network))
+    deep, check = apply_settings(deep, set), Check(seeds=seeds, steps=steps, reach=reach)
+    tell = _quietly if quiet else _aloud
+    found = check_transfer(shallow, deep, deep.data.load(), check, tell)
+    if json:
+        print_json(as_plain(found))
+    else:
+        print(found)
+    if not found.holds:
+        raise SystemExit(1)
+
+
+def transferred(
+    experiment: Experiment, dataset: Dataset, run: Path, chosen: Chosen, *, quiet: bool
+) -> Experiment:
+    """Give the experiment the strategy of a run of a shallower network, if that holds; else leave.
+
+    Raises:
+        ValueError: If a strategy is named too, or the check does not suit the run.
+    """
+    named = [word for word in chosen.settings if word.startswith("strategy.")]
+    if chosen.strategy is not None or chosen.recipe is not None or named:
+        other = "--recipe" if chosen.recipe is not None else "--strategy"
+        raise ValueError(
+            f"--transfer-from takes the strategy of {run}; leave {named[0] if named else other} out"
+        )
+    if experiment.weights is not None:
+        raise ValueError("--transfer-from is for training anew; leave --weights out")
+    if join().size > 1:
+        raise ValueError(
+            "--transfer-from measures in one process; check with skipwise transfer, then train"
+        )
+    shallow = experiment_of(run, allow=chosen.allow)
+    tell = _quietly if quiet else _aloud
+    for what, ours, theirs in (
+        ("data", experiment.data.name, shallow.data.name),
+        ("batches", f"{experiment.batch_size} examples", f"{shallow.batch_size} examples"),
+    ):
+        if ours != theirs:
+            tell(f"the {what} of {run} are others, {theirs}, not {ours}")
+    found = check_transfer(shallow, experiment, dataset, tell=tell)
+    if not found.holds:
+        leave(found.verdict, code=1)
+    tell(found.verdict)
+    return replace(experiment, strategy=found.strategy)
+
+
+def as_plain(found: Transfer) -> dict[str, Any]:
+    """Give what ``--json`` prints: the verdict, both slopes, the rate, and every loss."""
+    plain = {name: value for name, value in asdict(found).items() if name != "strategy"}
+    low, middle, high = found.suggested
+    return {
+        "holds": found.holds,
+        "faults": found.faults,
+        "rate": found.strategy.peak_lr,
+        "rates": found.strategy.rates,
+        "suggested": {"rate": middle, "low": low, "high": high},
+        **plain,
+    }
 
 
 def train_line(

@@ -6,8 +6,8 @@ network, these data and this rule is measured, with the deep network's settings 
 * the coordinate check: the slope of the stream's movement on the depth lies within ±0.15;
 * the best rate, as a multiple of the one that was taken over, has a slope on the depth whose 95 %
   interval contains 0 and lies within ±0.25;
-* the regret: at the largest depth of these, the loss at the rate that was taken over lies less than
-  one standard deviation of seeds above the least.
+* the regret: at the largest depth of these, the loss at the multiple that is best at the run's own
+  depth lies at most one standard deviation of seeds above the least.
 
 What is not shown to hold is refused, with the rate that the slope suggests.
 """
@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +32,11 @@ from skipwise.tuning.depth import (
     depth_of,
     power_of,
 )
-from skipwise.tuning.slope import Grid, Slope, slope_of
+from skipwise.tuning.slope import BESIDE, Grid, Slope, slope_of
 from skipwise.tuning.trials import begun, check_rate_is_theirs, short_run
 
 COORDINATES, WIDEST = 0.15, 0.25  # how far from 0 the two slopes may lie
-MOVES = 3  # rates beyond the grid, on the side where the best one stands at its edge
+MOVES = 4  # rates beyond the grid at most, where the best one stands near its edge
 Tell = Callable[[str], None]  # is told what goes on
 
 
@@ -78,7 +79,7 @@ class Transfer:
         coordinates: The slope of that on the depth, both as logarithms.
         slope: The slope of the best rate, as a multiple of the scaled one.
         losses: End losses at log₂ of that multiple, seed by seed, by depth.
-        regret: Loss at the rate that was taken over above the least one, at the largest depth.
+        regret: At the largest depth, the loss at the run's depth's best multiple above the least.
         spread: Standard deviation of the least one over seeds.
         seconds: How long all took.
     """
@@ -110,10 +111,11 @@ class Transfer:
                 f"the slope of the best rate is {self._slope}, not known within ±{WIDEST}: more"
                 " seeds would tell"
             )
-        if not self.regret < self.spread:
+        if self.regret > self.spread:
             found.append(
-                f"at {max(self.losses)} blocks the rate costs a loss of {self.regret:.3g}, not less"
-                f" than the seeds' standard deviation of {self.spread:.3g}"
+                f"at {max(self.losses)} blocks the best rate of {self.depths[0]} costs a loss of"
+                f" {self.regret:.3g}, more than the seeds' standard deviation of"
+                f" {self.spread:.3g}"
             )
         return tuple(found)
 
@@ -155,6 +157,12 @@ class Transfer:
             best = self.slope.optima.get(depth)
             times = "" if best is None else f"× {2**best:.2f}"
             rows.append(f"{depth:>6}  {times:>9}  {moved[0]:.3g}, {moved[-1]:.3g}")
+        own = self.slope.optima[min(self.losses)]
+        if abs(own) > 1:
+            rows.append(
+                f"in such short runs the best rate at the run's own depth is {2**own:.2g} times the"
+                " run's; skipwise find-rate looks for it"
+            )
         return "\n".join([*rows, self.verdict])
 
 
@@ -196,14 +204,15 @@ def check_transfer(
     coordinates = movement_slope(moved)
     tell(f"coordinate check at {', '.join(map(str, moved))} blocks: slope {coordinates:.2f}")
     losses = {depth_of(n): _grid(scaled(n), dataset, check, tell) for n in grid}
-    regret, spread = _regret(losses[max(losses)])
+    slope = slope_of(losses)
+    regret, spread = regret_of(losses, slope.optima[min(losses)])
     return Transfer(
         depths=(depth_of(few), depth_of(many)),
         power=power_of(many),
         strategy=scaled(many).strategy,
         moved=moved,
         coordinates=coordinates,
-        slope=slope_of(losses),
+        slope=slope,
         losses=losses,
         regret=regret,
         spread=spread,
@@ -237,22 +246,48 @@ def _grid(experiment: Experiment, dataset: Dataset, check: Check, tell: Tell) ->
     half = check.rates // 2
     found = {multiple: run(multiple) for multiple in range(-half, half + 1)}
     for _ in range(MOVES):
-        best = min(found, key=lambda multiple: float(np.mean(found[multiple])))
-        if best not in (min(found), max(found)):
+        best = _best(found)
+        if max(found) - best < BESIDE:
+            beyond = max(found) + 1
+        elif best - min(found) < BESIDE:
+            beyond = min(found) - 1
+        else:
             break
-        beyond = best + (1 if best == max(found) else -1)
         found[beyond] = run(beyond)
-    best = min(found, key=lambda multiple: float(np.mean(found[multiple])))
+    best = _best(found)
     blocks = depth_of(experiment.network)
     tell(f"{blocks} blocks: the best of the rates is the scaled one × {2.0**best:g}")
     return {float(multiple): found[multiple] for multiple in sorted(found)}
 
 
-def _regret(grid: Grid) -> tuple[float, float]:
-    """Give the loss at the scaled rate above the least mean, and that one's spread over seeds."""
-    best = min(grid, key=lambda multiple: float(np.mean(grid[multiple])))
-    regret = float(np.mean(grid[0.0])) - float(np.mean(grid[best]))
-    return regret, float(np.std(grid[best], ddof=1))
+def _best(losses: Mapping[Any, list[float]]) -> Any:
+    return min(losses, key=lambda multiple: float(np.mean(losses[multiple])))
+
+
+def regret_of(losses: Mapping[int, Grid], optimum: float) -> tuple[float, float]:
+    """Give what the run's depth's best multiple costs at the largest depth, and a spread beside it.
+
+    Where the seeds do not tell several multiples from the best one at the run's depth (their means
+    lie within its standard error), that nearest to the fitted optimum counts.
+
+    Args:
+        losses: End losses by log₂ of the multiple, seed by seed, at each depth.
+        optimum: log₂ of the best multiple at the least depth, as fitted.
+
+    Returns:
+        The mean loss at that multiple above the least mean, and the standard deviation over seeds
+        of the losses at the best multiple.
+    """
+    few, deep = losses[min(losses)], losses[max(losses)]
+    least = few[_best(few)]
+    limit = float(np.mean(least)) + float(np.std(least, ddof=1)) / math.sqrt(len(least))
+    alike = [m for m in few if np.mean(few[m]) <= limit and m in deep]
+    kept = min(alike, key=lambda m: abs(m - optimum), default=None)
+    best = _best(deep)
+    spread = float(np.std(deep[best], ddof=1))
+    if kept is None:
+        return math.inf, spread
+    return (float(np.mean(deep[kept]) - np.mean(deep[best])) if kept != best else 0.0), spread
 
 
 def _cost(check: Check, depths: list[int], deep: int) -> str:
