@@ -85,7 +85,22 @@ MAY_IMPORT = {
     "prediction": {"finetuning", "weights", "data", "records", "description"},
     "exports": {"runs", "prediction", "data", "layers", "records", "files"},
     "recipes": {"experiment", "networks", "strategies", "data"},
+    "tuning": {
+        "experiment",
+        "finetuning",
+        "data",
+        "tasks",
+        "strategies",
+        "training",
+        "networks",
+        "connections",
+        "randomness",
+        "description",
+        "reports",
+        "files",
+    },
     "cli": {
+        "tuning",
         "recipes",
         "progress",
         "runs",
@@ -116,6 +131,7 @@ MAY_IMPORT = {
         "reports",
         "runs",
         "strategies",
+        "tuning",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -227,6 +243,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "exports",
         "watch",
         "reports",
+        "tuning",
     ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:
