@@ -143,8 +143,9 @@ def detectable_factor(pairs: int, level: float) -> float:
     noise is above −δ. With δ = k·s(e′), s measured in another study, it does so with probability
     ``P(−ℓ(e)/s(e′) < k)``, so k is the 80 % quantile of this ratio. It is found from 4,000
     simulated studies each for differences that are normal, Laplace (those of exponential noise)
-    and Student's t with 3 degrees of freedom, and the largest counts. From 13 pairs on, ℓ is that of the normal approximation of the sign-flip
-    test, ``ē − t·s/√n`` with ``t = z·√((n − 1)/(n − z²))``.
+    and Student's t with 3 degrees of freedom, and the largest counts. From 13 pairs on, ℓ is that
+    of the normal approximation of the sign-flip test, ``ē − t·s/√n`` with
+    ``t = z·√((n − 1)/(n − z²))``.
     """
     random = np.random.default_rng(pairs)
     found = []

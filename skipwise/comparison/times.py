@@ -102,8 +102,8 @@ def arm_time(record: StudyRecord, arm: str, kind: str) -> ArmTime:
 def sign_test(earlier: int, later: int) -> float:
     """Give the two-sided p-value of as many heads and tails of a fair coin.
 
-    >>> round(sign_test(8, 0), 6), round(sign_test(5, 3), 6)
-    (0.007812, 0.726562)
+    >>> round(sign_test(8, 0), 4), round(sign_test(5, 3), 4)
+    (0.0078, 0.7266)
     """
     count = earlier + later
     return min(1.0, 2 * float(bdtr(min(earlier, later), count, 0.5))) if count else 1.0

@@ -1,7 +1,7 @@
 """Studies whose answer is known, written by hand."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def design(strategies: Sequence[str], *, networks: Sequence[str] = ("resnet20",)
     return Design(**{**usual, "arms": arms, **more})
 
 
-def study(plan: Design, scores: Mapping[str, Sequence[float]], **more) -> StudyRecord:
+def study(plan: Design, scores: Mapping[str, Iterable[float]], **more) -> StudyRecord:
     """One run for each score, in the order of the seeds; NaN has diverged."""
     runs = tuple(
         ArmRun(arm=arm, seed=seed, score=score, diverged=math.isnan(score))
@@ -31,7 +31,7 @@ def study(plan: Design, scores: Mapping[str, Sequence[float]], **more) -> StudyR
     return StudyRecord(design=plan, runs=runs, **more)
 
 
-def two(first: Sequence[float], second: Sequence[float], **more) -> StudyRecord:
+def two(first: Iterable[float], second: Iterable[float], **more) -> StudyRecord:
     """Momentum against SGD, with these scores."""
     plan = design(["sgd", "momentum"], family=(("resnet20/momentum", "resnet20/sgd"),), **more)
     return study(plan, {"resnet20/momentum": first, "resnet20/sgd": second})

@@ -65,10 +65,10 @@ def test_studies_are_judged_row_by_row():
 def test_the_interval_holds_what_the_test_does_not_reject(pairs: int, level: float):
     values = RANDOM.standard_t(3, pairs)
     low, high = sign_flip_interval(values, level)
-    for inside in np.linspace(low, high, 12)[1:-1]:
+    for inside in np.linspace(float(low), float(high), 12)[1:-1]:
         assert by_flips_moved(values, inside) > level
     for outside in (low - 1e-6, high + 1e-6, low - 1, high + 1):
-        assert by_flips_moved(values, outside) <= level
+        assert by_flips_moved(values, float(outside)) <= level
 
 
 def by_flips_moved(values: np.ndarray, centre: float) -> float:

@@ -103,9 +103,8 @@ def _traces(record: StudyRecord, arm: Arm, its: Band) -> list[dict]:
         "showlegend": False,
         "legendgroup": arm.name,
     }
-    middle_line = line(
-        arm.method, plain(places), middle, colour, dots=len(places) < 15, **look
-    )  # fmt: skip
+    few = len(places) < 15
+    middle_line = line(arm.method, places.tolist(), middle.tolist(), colour, dots=few, **look)
     return [around, {**middle_line, "legendgroup": arm.name}]
 
 

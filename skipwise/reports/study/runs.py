@@ -128,7 +128,7 @@ def _flow(record: StudyRecord, comparison: Comparison, n: int, network: str) -> 
     for method, flow in flows.items():
         look = style(record.design, method)
         layers = list(range(1, len(flow) + 1))
-        traces.append(line(method, layers, flow, look.pop("colour"), dots=True, **look))
+        traces.append(line(method, layers, flow.tolist(), look.pop("colour"), dots=True, **look))
     rows = [
         [method, *(number(float(flow[at])) for at in (0, len(flow) // 2, -1)), _ratio(flow)]
         for method, flow in flows.items()
@@ -140,7 +140,12 @@ def _flow(record: StudyRecord, comparison: Comparison, n: int, network: str) -> 
             "The gradient norm of each layer from the input on: the median over a run, and of that"
             " the median over the runs."
         ),
-        figure=figure(traces, "layer", "gradient norm", yaxis=axis_of(*flows.values())),
+        figure=figure(
+            traces,
+            "layer",
+            "gradient norm",
+            yaxis=axis_of(*(flow.tolist() for flow in flows.values())),
+        ),
         table=Table(
             caption="Gradient norms.",
             columns=["method", "first layer", "middle", "last layer", "first over last"],

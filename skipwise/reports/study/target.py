@@ -30,25 +30,23 @@ def _arrivals(
 ) -> Chart | None:
     design = record.design
     times = {
-        arm: np.sort([time_of(run, kind) for run in record.of(arm.name).values()])
+        arm.name: np.sort([float(time_of(run, kind)) for run in record.of(arm.name).values()])
         for arm in arms_of(design, network)
     }
     reached = [t for its in times.values() for t in its if np.isfinite(t)]
     if not reached:
         return None
     traces = []
-    for arm, its in times.items():
+    for name, its in times.items():
         if len(its):
+            method = design.arm(name).method
             there = its[np.isfinite(its)]
             x = [0.0, *there, 1.05 * max(reached)]
             y = [*(n / len(its) for n in range(len(there) + 1)), len(there) / len(its)]
-            look = style(design, arm.method)
-            traces.append(
-                line(arm.method, x, y, look["colour"], line={**look["line"], "shape": "hv"})
-            )
+            look = style(design, method)
+            traces.append(line(method, x, y, look["colour"], line={**look["line"], "shape": "hv"}))
     sheet = times_sheet(comparison)
-    names = {arm.name for arm in times}
-    rows = [row for row in sheet.rows if row[0] in names and row[1] == kind]
+    rows = [row for row in sheet.rows if row[0] in times and row[1] == kind]
     return Chart(
         name=f"target-{n}-{kind}",
         title=f"Runs at the target, by {kind}{on(comparison, network)}",
