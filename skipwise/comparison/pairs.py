@@ -45,8 +45,8 @@ class Pair:
         correlation: Of the two arms' scores over the seeds.
         smallest_seen: The smallest true difference that this study could have seen, with 80 %
             probability at the level divided by the comparisons of the family.
-        further_seeds: How many more might end in a verdict, if the true difference is as estimated;
-            None if there is a verdict, or if it is more than 1,000.
+        further_seeds: How many more might end in a verdict, if the true mean is the one that was
+            seen; None if there is a verdict, or if it is more than 1,000.
     """
 
     first: str

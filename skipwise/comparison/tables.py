@@ -72,10 +72,10 @@ def pairs_sheet(comparison: Comparison, *, family: bool = True) -> Sheet:
     rows = [_pair_row(comparison, pair) for pair in pairs]
     if family:
         columns[5:5] = ["Holm p"]
-        columns.append("verdict")
+        columns[2:2] = ["verdict"]
         for row, pair in zip(rows, pairs, strict=True):
             row[5:5] = [p_words(pair.holm_p)]
-            row.append(pair.verdict)
+            row[2:2] = [pair.verdict]
         caption = "The family declared before training; positive: the first is better"
     else:
         caption = "Other pairs: not declared, so no verdict; positive: the first is better"

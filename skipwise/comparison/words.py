@@ -185,7 +185,7 @@ def _seen(design: Design, pair: Pair) -> str:
     if pair.further_seeds is None:
         return f"{said} More than {MOST_SEEDS:,} seeds would be needed for one as small as this."
     more = counted(pair.further_seeds, "further seed")
-    return f"{said} If the true one is as estimated, about {more} would decide it."
+    return f"{said} If the true mean is the one that was seen, about {more} would decide it."
 
 
 def _failures(comparison: Comparison) -> Iterator[str]:
@@ -200,10 +200,15 @@ def _failures(comparison: Comparison) -> Iterator[str]:
             )
 
 
+def _is_skewed(pair: Pair) -> bool:
+    """Say whether estimate and mean tell different stories."""
+    outside = not pair.low <= pair.advantage <= pair.high
+    return pair.pairs > 1 and (outside or pair.advantage * pair.mean < 0)
+
+
 def _limits(comparison: Comparison) -> Iterator[str]:
     design, pairs = comparison.design, comparison.pairs
-    skewed = [p for p in pairs if p.pairs > 1 and not p.low <= p.advantage <= p.high]
-    for pair in skewed:
+    for pair in filter(_is_skewed, pairs):
         yield (
             f"The differences between {pair.first} and {pair.second} are skewed: their mean is"
             f" {Unit(design).points(pair.mean, pair.high - pair.low)}, and it is the mean that was"
@@ -217,6 +222,7 @@ def _limits(comparison: Comparison) -> Iterator[str]:
             f"The sign-flip test of paired differences ({how}) was used"
             + (f", with Holm's correction for {family} declared" if len(pairs) > 1 else "")
             + (" before training." if len(pairs) > 1 else ", for one comparison declared before.")
+            + " It supposes that without a difference the two runs of a pair could change places."
         )
     yield (
         "What is said holds for these data, this budget and these settings; another choice of data"

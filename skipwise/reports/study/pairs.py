@@ -41,7 +41,7 @@ def forest(comparison: Comparison) -> Chart | None:
         words=words,
         figure=figure(
             traces,
-            f"advantage of the first{unit}",
+            f"advantage{unit}",
             "",
             yaxis=rows_axis([label(design, pair) for pair in pairs]),
             shapes=_marks(design),
@@ -105,8 +105,9 @@ def label(design: Design, pair: Pair) -> str:
 
 
 def pair_tables(comparison: Comparison) -> tuple[Table, ...]:
-    """Give the tables that stand below the chart."""
-    tables = [as_table(pairs_sheet(comparison))] if comparison.pairs else []
+    """Give the tables without a chart: of other pairs, and of a family that has no run yet."""
+    drawn = any(pair.pairs for pair in comparison.pairs)
+    tables = [as_table(pairs_sheet(comparison))] if comparison.pairs and not drawn else []
     if comparison.others:
         tables.append(as_table(pairs_sheet(comparison, family=False)))
     return tuple(tables)
