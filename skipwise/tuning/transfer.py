@@ -220,10 +220,21 @@ def check_transfer(
 def _networks(
     few: AnyNetwork, many: AnyNetwork, reach: float
 ) -> tuple[list[AnyNetwork], dict[int, AnyNetwork]]:
-    """Give the three networks that are trained, and by depth all whose stream is looked at."""
+    """Give the two or three networks that are trained, and by depth all whose stream is looked at.
+
+    Raises:
+        ValueError: If there is only one.
+    """
     tall = depth_of(many) / depth_of(few)
     share = min(1.0, math.log(reach) / math.log(tall))
-    trained = [between(few, many, share * n / 2) for n in range(3)]
+    shares = (share * n / 2 for n in range(3))
+    distinct = {depth_of(network): network for network in (between(few, many, t) for t in shares)}
+    trained = [distinct[depth] for depth in sorted(distinct)]
+    if len(trained) < 2:
+        raise ValueError(
+            f"up to {reach:g} times the run's {depth_of(few)} blocks there is no other depth to"
+            " measure at; set a larger --reach"
+        )
     seen = (*trained, between(few, many, (1 + share) / 2), many)
     return trained, {depth_of(network): network for network in seen}
 

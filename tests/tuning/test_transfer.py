@@ -127,4 +127,4 @@ def test_what_cannot_be_checked_is_refused(tmp_path: Path):
         ({"reach": 1.0}, "reach must be above 1, got 1.0"),
     ):
         with pytest.raises(ValueError, match=told):
-            Check(**numbers)
+            Check(**numbers)  # pyright: ignore[reportArgumentType]
