@@ -94,16 +94,20 @@ class _Fit:
 
 
 def _fitted(grid: Grid) -> _Fit:
-    """Keep the grid points next to the best one whose runs did not diverge.
+    """Keep the grid points next to the best one whose runs did not explode.
 
     Raises:
         ValueError: If there is none.
     """
-    rates = sorted(rate for rate, losses in grid.items() if np.isfinite(losses).all())
+    means = {rate: float(np.mean(losses)) for rate, losses in grid.items()}
+    rates = sorted(rate for rate, loss in means.items() if math.isfinite(loss))
     if not rates:
         raise ValueError("every run diverged, so there is no best rate; lower strategy.peak_lr")
-    best = rates.index(min(rates, key=lambda rate: float(np.mean(grid[rate]))))
-    near = rates[max(best - BESIDE, 0) : best + BESIDE + 1]
+    best = rates.index(min(rates, key=lambda rate: means[rate]))
+    # Beyond the best, a loss above that of the lowest rate, which learned least, has exploded.
+    near = rates[max(best - BESIDE, 0) : best + 1] + [
+        rate for rate in rates[best + 1 : best + 1 + BESIDE] if means[rate] <= means[rates[0]]
+    ]
     return _Fit(at=np.array(near), losses=np.array([grid[rate] for rate in near]).T)
 
 

@@ -186,10 +186,7 @@ def check_transfer(
     check_family(shallow.network, deep.network)
     check_rate_is_theirs(shallow.strategy)
     began, few, many = time.perf_counter(), shallow.network, deep.network
-    tall = depth_of(many) / depth_of(few)
-    reach = min(1.0, math.log(check.reach) / math.log(tall))
-    grid = [between(few, many, reach * n / 2) for n in range(3)]
-    all_depths = {depth_of(n): n for n in (*grid, between(few, many, (1 + reach) / 2), many)}
+    grid, all_depths = _networks(few, many, check.reach)
     tell(_cost(check, [depth_of(network) for network in grid], depth_of(many)))
     present = _roles(deep, dataset, few)
 
@@ -218,6 +215,28 @@ def check_transfer(
         spread=spread,
         seconds=time.perf_counter() - began,
     )
+
+
+def _networks(
+    few: AnyNetwork, many: AnyNetwork, reach: float
+) -> tuple[list[AnyNetwork], dict[int, AnyNetwork]]:
+    """Give the two or three networks that are trained, and by depth all whose stream is looked at.
+
+    Raises:
+        ValueError: If there is only one.
+    """
+    tall = depth_of(many) / depth_of(few)
+    share = min(1.0, math.log(reach) / math.log(tall))
+    shares = (share * n / 2 for n in range(3))
+    distinct = {depth_of(network): network for network in (between(few, many, t) for t in shares)}
+    trained = [distinct[depth] for depth in sorted(distinct)]
+    if len(trained) < 2:
+        raise ValueError(
+            f"up to {reach:g} times the run's {depth_of(few)} blocks there is no other depth to"
+            " measure at; set a larger --reach"
+        )
+    seen = (*trained, between(few, many, (1 + share) / 2), many)
+    return trained, {depth_of(network): network for network in seen}
 
 
 def _roles(deep: Experiment, dataset: Dataset, network: AnyNetwork) -> set[str]:
