@@ -39,7 +39,9 @@ def test_only_the_first_gradient_moves_statistics_counts_answers_and_is_reported
     once, twice = (next(train(run)) for run in runs)
     assert torch.equal(once.loss, twice.loss)
     assert torch.equal(once.gradient_norm, twice.gradient_norm)
-    right = [run.loss.take() for run in runs if isinstance(run.loss, Hits)]
+    hits = [run.loss for run in runs if isinstance(run.loss, Hits)]
+    assert [counted._count for counted in hits] == [32, 32]
+    right = [counted.take() for counted in hits]
     assert right[0] is not None
     assert right[1] is not None
     assert torch.equal(right[0], right[1])
