@@ -56,7 +56,7 @@ HOMES = {
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
 }  # fmt: skip
-PARTS = (*HOMES, "connections", "recipes", "tasks", "training", "watch", "weights")
+PARTS = (*HOMES, "analysis", "connections", "recipes", "tasks", "training", "watch", "weights")
 _HOME = {name: home for home, names in HOMES.items() for name in names}
 
 __all__ = [

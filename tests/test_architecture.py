@@ -57,6 +57,7 @@ MAY_IMPORT = {
         "shapes",
         "files",
     },
+    "analysis": {"records", "shapes", "randomness"},
     "reports": {"records", "files"},
     "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
@@ -228,6 +229,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "training",
         "exports",
         "watch",
+        "analysis",
         "reports",
     ):
         module = import_module(f"skipwise.{folder}")
