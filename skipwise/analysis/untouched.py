@@ -56,7 +56,7 @@ def _module_restorer(module: nn.Module) -> Callable[[], None]:
     training, full = module.training, fields.get("_is_full_backward_hook")
     hooks = {name: dict(fields[name]) for name in HOOKS if name in fields}
     buffers = {
-        name: (buffer, buffer._version, buffer.detach().clone())
+        name: (buffer, buffer.detach().clone())
         for name, buffer in module._buffers.items()
         if buffer is not None
     }
@@ -68,9 +68,11 @@ def _module_restorer(module: nn.Module) -> Callable[[], None]:
             if dict(fields[name]) != before:  # in place: handles of others refer to this dictionary
                 fields[name].clear()
                 fields[name].update(before)
-        for name, (buffer, version, value) in buffers.items():
+        for name, (buffer, value) in buffers.items():
             module._buffers[name] = buffer
-            if buffer._version != version:  # a copy would spoil a graph that has saved the buffer
+            # Only what changed, for a copy would spoil a graph that has saved the buffer; by value,
+            # since BatchNorm's kernel leaves the version of its statistics as it was.
+            if not torch.equal(buffer, value):
                 with torch.no_grad():
                     buffer.copy_(value)
 
