@@ -7,9 +7,7 @@ from torch.nn import functional
 
 
 def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    double = torch.randn(
-        *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
-    )
+    double = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     return double.to(dtype)
 
 

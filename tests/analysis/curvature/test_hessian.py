@@ -125,7 +125,8 @@ def test_single_precision_agrees_with_double():
 
 def test_a_loss_that_is_linear_has_no_curvature():
     found = hessian_spectrum(linear(3), (drawn(4, 3), None), lambda output, _: output.mean())
-    assert found["value"] == (0.0,) and found.figures["trace"] == 0.0
+    assert found["value"] == (0.0,)
+    assert found.figures["trace"] == 0.0
 
 
 class Attention(nn.Module):

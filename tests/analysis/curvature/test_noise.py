@@ -82,7 +82,8 @@ def test_gradients_of_orthogonal_inputs_do_not_confuse_each_other():
     rows = 3 * torch.eye(6, dtype=torch.float64)
     batches = [(row[None], drawn(1, 1, seed=n)) for n, row in enumerate(rows)]
     found = gradient_noise(linear(6), batches, half_squares).figures
-    assert found["confusion"] == 0.0 and found["lowest cosine"] == 0.0
+    assert found["confusion"] == 0.0
+    assert found["lowest cosine"] == 0.0
 
 
 def test_gradients_against_each_other_do():

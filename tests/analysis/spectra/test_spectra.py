@@ -41,7 +41,8 @@ def test_few_steps_find_the_ends_within_their_bounds_and_their_directions():
     matrix[0, 0] += 60
     found = extreme_eigenvalues(dense(matrix), count=2, steps=80)
     truth = torch.linalg.eigvalsh(matrix).flip(0)
-    assert found.converged and found.products < 80
+    assert found.converged
+    assert found.products < 80
     for value, bound, true in zip(found.values, found.bounds, truth.tolist(), strict=False):
         assert abs(value - true) <= bound + 1e-10
     top = found.vectors[0]
@@ -65,7 +66,8 @@ def test_an_eigenvalue_of_several_vectors_is_found_as_often_after_all_steps():
 
 def test_a_matrix_of_zeros_has_the_eigenvalue_zero():
     found = extreme_eigenvalues(dense(torch.zeros(4, 4)))
-    assert found.values == (0.0,) and math.isnan(found.negativity)
+    assert found.values == (0.0,)
+    assert math.isnan(found.negativity)
 
 
 def test_the_samples_of_a_trace_have_the_variance_of_the_formula():
