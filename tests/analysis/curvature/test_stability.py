@@ -1,4 +1,4 @@
-"""The limits, by running torch's own optimisers on parabolas, and the toy that stabilises itself."""
+"""The limits, by running torch's optimisers on parabolas, and a toy that stabilises itself."""
 
 import math
 

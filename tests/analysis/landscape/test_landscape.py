@@ -155,8 +155,8 @@ def test_stored_statistics_make_a_barrier_that_recomputed_ones_do_not():
         rule: barrier(model, batch, first=first, second=second, statistics=rule, points=5)
         for rule in ("recomputed", "stored")
     }
-    assert max(map(abs, heights["recomputed"]["height"])) < 1e-4
-    assert max(map(abs, heights["stored"]["height"])) > 1e-2
+    highest = {rule: max(map(abs, found["height"])) for rule, found in heights.items()}
+    assert highest["stored"] > 1e-3 > 1e-5 > highest["recomputed"]
 
 
 def test_checkpoints_in_a_plane_are_drawn_to_scale():

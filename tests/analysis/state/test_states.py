@@ -111,16 +111,16 @@ def test_independent_states_are_alike_by_bias_only():
 
 
 def test_the_debiased_dependence_is_the_sum_over_four_different_examples():
-    k, l = (products @ products.mT for products in (drawn(6, 3), drawn(6, 2, seed=1)))
+    one, two = (products @ products.mT for products in (drawn(6, 3), drawn(6, 2, seed=1)))
     total, count = 0.0, 0
     for i in range(6):
         for j in range(6):
             for q in range(6):
                 for r in range(6):
                     if len({i, j, q, r}) == 4:
-                        total += (k[i, j] * (l[i, j] + l[q, r] - 2 * l[i, q])).item()
+                        total += (one[i, j] * (two[i, j] + two[q, r] - 2 * two[i, q])).item()
                         count += 1
-    assert hsic(k, l) == pytest.approx(total / count, rel=1e-10)
+    assert hsic(one, two) == pytest.approx(total / count, rel=1e-10)
 
 
 def test_similarity_between_depths_is_that_of_the_states():
