@@ -56,7 +56,7 @@ def _module_restorer(module: nn.Module) -> Callable[[], None]:
     training, full = module.training, fields.get("_is_full_backward_hook")
     hooks = {name: dict(fields[name]) for name in HOOKS if name in fields}
     buffers = {
-        name: (buffer, buffer._version, buffer.detach().clone())
+        name: (buffer, buffer.detach().clone())
         for name, buffer in module._buffers.items()
         if buffer is not None
     }
@@ -68,11 +68,11 @@ def _module_restorer(module: nn.Module) -> Callable[[], None]:
             if dict(fields[name]) != before:  # in place: handles of others refer to this dictionary
                 fields[name].clear()
                 fields[name].update(before)
-        for name, (buffer, version, value) in buffers.items():
+        for name, (buffer, value) in buffers.items():
             module._buffers[name] = buffer
-            if buffer._version != version:  # a copy would spoil a graph that has saved the buffer
-                with torch.no_grad():
-                    buffer.copy_(value)
+            if not torch.equal(buffer, value):
+                # BatchNorm moves its statistics without a new version, so they go back without one.
+                buffer.data.copy_(value)
 
     return restore
 
@@ -86,7 +86,6 @@ def _parameter_restorer(parameter: nn.Parameter, *, weights: bool) -> Callable[[
         parameter.requires_grad_(requires)
         parameter.grad = gradient
         if value is not None:
-            with torch.no_grad():
-                parameter.copy_(value)
+            parameter.data.copy_(value)
 
     return restore
