@@ -13,6 +13,7 @@ from skipwise.analysis.curvature import (
     hessian_spectrum,
     step_quality,
 )
+from skipwise.analysis.depth import gradient_split
 from skipwise.analysis.landscape import barrier, line, plane, principal_path, trajectory
 from skipwise.analysis.measurement import Measurement, Theory
 from skipwise.analysis.problem import Problem, pose
@@ -44,6 +45,7 @@ __all__ = [
     "equilibrium_rotation",
     "find_sites",
     "gradient_noise",
+    "gradient_split",
     "hessian",
     "hessian_density",
     "hessian_spectrum",

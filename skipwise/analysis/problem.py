@@ -36,21 +36,26 @@ class Problem:
     targets: Any
     loss: Loss
 
-    def output(self) -> Any:
-        """Compute the model's output, past a compiled outside, which would run no hook."""
+    def arguments(self) -> dict[int | str, Any]:
+        """Give the model's arguments, by name or by number."""
         if isinstance(self.inputs, Mapping):
-            return self.model(**self.inputs)
-        if isinstance(self.inputs, tuple):
-            return self.model(*self.inputs)
-        return self.model(self.inputs)
+            return dict(self.inputs)
+        return dict(enumerate(self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)))
 
-    def value(self) -> Scalar:
-        """Compute the loss.
+    def output(self, arguments: Mapping[int | str, Any] | None = None) -> Any:
+        """Compute the model's output, of other arguments if they are given."""
+        given = self.arguments() if arguments is None else arguments
+        if isinstance(self.inputs, Mapping):
+            return self.model(**{str(name): value for name, value in given.items()})
+        return self.model(*given.values())
+
+    def value(self, arguments: Mapping[int | str, Any] | None = None) -> Scalar:
+        """Compute the loss, of other arguments if they are given.
 
         Raises:
             ValueError: If it is not one finite number that gradients can be taken of.
         """
-        loss = self.loss(self.output(), self.targets)
+        loss = self.loss(self.output(arguments), self.targets)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
             raise ValueError(
@@ -86,8 +91,8 @@ def pose(model: nn.Module, batch: Any, loss: Loss | None = None) -> Problem:
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     model = vars(model).get("_modules", {}).get("_orig_mod", model)
     inputs, targets = _pair(batch)
-    _check_weights(model)
     _check_device(model, _tensors(inputs))
+    _check_weights(model)
     _check_statistics(model, _tensors(inputs))
     return Problem(
         model=model,

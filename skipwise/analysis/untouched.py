@@ -70,11 +70,9 @@ def _module_restorer(module: nn.Module) -> Callable[[], None]:
                 fields[name].update(before)
         for name, (buffer, value) in buffers.items():
             module._buffers[name] = buffer
-            # Only what changed, for a copy would spoil a graph that has saved the buffer; by value,
-            # since BatchNorm's kernel leaves the version of its statistics as it was.
             if not torch.equal(buffer, value):
-                with torch.no_grad():
-                    buffer.copy_(value)
+                # BatchNorm moves its statistics without a new version, so they go back without one.
+                buffer.data.copy_(value)
 
     return restore
 
@@ -88,7 +86,6 @@ def _parameter_restorer(parameter: nn.Parameter, *, weights: bool) -> Callable[[
         parameter.requires_grad_(requires)
         parameter.grad = gradient
         if value is not None:
-            with torch.no_grad():
-                parameter.copy_(value)
+            parameter.data.copy_(value)
 
     return restore
