@@ -55,12 +55,7 @@ class Problem:
         Raises:
             ValueError: If it is not one finite number that gradients can be taken of.
         """
-        loss = self.loss(self.output(arguments), self.targets)
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-            raise ValueError(
-                f"the loss must be one number, got {shape}; take its mean: reduction='mean'"
-            )
+        loss = self.number(arguments)
         if not loss.requires_grad:
             raise ValueError(
                 "the loss does not depend on the model by operations that have gradients;"
@@ -70,6 +65,20 @@ class Problem:
             raise ValueError(
                 f"the loss is {loss.item()}, so no gradient means anything; look for too large a"
                 " rate or weights, or for targets outside the classes"
+            )
+        return loss
+
+    def number(self, arguments: Mapping[int | str, Any] | None = None) -> Scalar:
+        """Compute the loss where no gradient is wanted; it may be infinite.
+
+        Raises:
+            ValueError: If it is not one number.
+        """
+        loss = self.loss(self.output(arguments), self.targets)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(
+                f"the loss must be one number, got {shape}; take its mean: reduction='mean'"
             )
         return loss.reshape(())
 

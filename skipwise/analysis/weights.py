@@ -48,7 +48,7 @@ def pairs(
     """Join two sets by name: the parameters of the model, or all floating tensors without one.
 
     Raises:
-        ValueError: If a name or a shape is not in both, or nothing is left.
+        ValueError: If a name or a shape is not in both, a number is not finite, or nothing is left.
     """
     names = [n for n, tensor in first.items() if tensor.is_floating_point()]
     if model is not None:
@@ -59,6 +59,12 @@ def pairs(
         if one is None:
             raise ValueError(f"the first weights have no {name!r}; take both from the same model")
         found[name] = (one.detach(), _named(second, name, one))
+    for name, tensors in found.items():
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+            raise ValueError(
+                f"{name} holds numbers that are not finite in one of the sets of weights; the"
+                " training diverged before: take weights from an earlier step"
+            )
     if not found:
         raise ValueError("the weights hold no floating tensors, so there is nothing to compare")
     return found

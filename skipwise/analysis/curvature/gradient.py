@@ -92,13 +92,14 @@ class Objective:
 
     def mean_gradient(self) -> Flat:
         """Compute the gradient of the mean loss."""
-        parts = [share * self.gradient(index) for index, share in enumerate(self.shares)]
-        return torch.stack(parts).sum(0)
+        total = self.shares[0] * self.gradient(0)
+        for index, share in enumerate(self.shares[1:], 1):
+            total += share * self.gradient(index)
+        return total
 
     def _plain(self, index: int) -> float:
-        problem = self.problems[index]
         with seeded(self.seed, "objective", index):
-            return problem.loss(problem.output(), problem.targets).item()
+            return self.problems[index].number().item()
 
 
 @contextmanager

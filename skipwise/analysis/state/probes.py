@@ -56,9 +56,10 @@ def linear_probes(
             run_and_see(
                 problem, names, lambda name, s: states[name].append(s.mean(1).float().cpu())
             )
-    if len(set(classes[::2].tolist())) < 2:
-        raise ValueError("the examples are of one class, so there is nothing to tell apart")
-    found = [_accuracies(torch.cat(states[name]).numpy(), classes) for name in names]
+        if len(set(classes[::2].tolist())) < 2:
+            raise ValueError("the examples are of one class, so there is nothing to tell apart")
+        # Within, because importing scikit-learn draws numbers.
+        found = [_accuracies(torch.cat(states[name]).numpy(), classes) for name in names]
     tested = len(classes[1::2])
     accuracy = [test for _, test in found]
     errors = [math.sqrt(max(a * (1 - a), 0.0) / tested) for a in accuracy]
