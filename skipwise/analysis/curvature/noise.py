@@ -160,6 +160,10 @@ def gradient_noise(
         size = _common_size(held)
         gradients = torch.stack([held.gradient(i) for i in range(len(held.problems))])
         sizes = {name: parameter.numel() for name, parameter in held.parameters.items()}
+    return _record(gradients, sizes, size)
+
+
+def _record(gradients: Tensor, sizes: Mapping[str, int], size: int) -> Measurement:
     ratios = signal_to_noise(gradients, size)
     whole = noise_from_products(_products(gradients), size)
     parts = gradients.split(list(sizes.values()), dim=1)

@@ -56,6 +56,10 @@ def batch_sharpness(
                     " already stands at a stationary point of it"
                 )
             sharpness.append(hessian_of(held, [index]).rayleigh(gradient))
+    return _record(sharpness, norms, rate)
+
+
+def _record(sharpness: list[float], norms: list[float], rate: float | None) -> Measurement:
     mean = mean_of(sharpness)
     figures = {"batch sharpness": mean.value, "standard error": mean.error}
     columns = {"sharpness": tuple(sharpness), "gradient norm": tuple(norms)}

@@ -13,7 +13,14 @@ from skipwise.analysis.curvature.optimiser import in_use
 from skipwise.analysis.curvature.stability import Rule
 from skipwise.analysis.measurement import Measurement
 from skipwise.analysis.problem import Loss
-from skipwise.analysis.spectra import extreme_eigenvalues, spectral_density, trace
+from skipwise.analysis.spectra import (
+    Density,
+    Extremes,
+    Operator,
+    extreme_eigenvalues,
+    spectral_density,
+    trace,
+)
 
 SOURCE = "Pearlmutter (1994); Lanczos (1950); Hutchinson (1989)"
 
@@ -61,13 +68,25 @@ def hessian_spectrum(
             total = trace(matrix, probes=probes, seed=seed)
             figures |= {"trace": total.value, "standard error of the trace": total.error}
         if optimiser is not None:
-            used = in_use(optimiser, held.parameters)
-            seen = extreme_eigenvalues(used.seen(matrix), seed=seed).values[0]
-            limit = used.rule.limit
-            figures |= {"seen by the optimiser": seen, "limit of stability": limit}
-            figures["seen / limit"] = seen / limit
+            figures |= _stability(held, matrix, optimiser, seed)
         figures |= {"loss": held.loss(), "products": float(found.products)}
         notes = [_mode(held, training)]
+    return _spectrum(found, figures, notes)
+
+
+def _stability(
+    held: Objective, matrix: Operator, optimiser: Optimizer | Rule, seed: int
+) -> dict[str, float]:
+    used = in_use(optimiser, held.parameters)
+    seen, limit = extreme_eigenvalues(used.seen(matrix), seed=seed).values[0], used.rule.limit
+    return {
+        "seen by the optimiser": seen,
+        "limit of stability": limit,
+        "seen / limit": seen / limit,
+    }
+
+
+def _spectrum(found: Extremes, figures: dict[str, float], notes: list[str]) -> Measurement:
     if not found.converged:
         notes.append(f"not converged after {found.products} products: see the bounds")
     return Measurement(
@@ -75,7 +94,7 @@ def hessian_spectrum(
         formula="H = ∂²L/∂θ², eigenvalues in descending order",
         source=SOURCE,
         of="eigenvalue",
-        rows=tuple(str(number + 1) for number in range(count)),
+        rows=tuple(str(number + 1) for number in range(len(found.values))),
         columns={"value": found.values, "bound": found.bounds},
         figures=figures,
         notes=tuple(notes),
@@ -115,13 +134,17 @@ def hessian_density(
     """
     with objective(model, batches, loss, of=of, training=training, seed=seed) as held:
         found = spectral_density(hessian_of(held), steps=steps, probes=probes, seed=seed)
-        notes = (_mode(held, training),)
+        note = _mode(held, training)
+    return _density(found, points, note)
+
+
+def _density(found: Density, points: int, note: str) -> Measurement:
     # A node without weight stands where a closed space ended early, and is no eigenvalue.
     nodes = found.nodes[found.weights > 0]
     low, high = nodes.min().item(), nodes.max().item()
     width = 0.01 * ((high - low) or abs(high) or 1.0)
     values = torch.linspace(low - 4 * width, high + 4 * width, points, dtype=torch.float64)
-    mean, square, negative = found.moment(1), found.moment(2), found.share_above(0.0)
+    mean, square, positive = found.moment(1), found.moment(2), found.share_above(0.0)
     return Measurement(
         name="density of the curvature",
         formula="1/n Σ δ(λ − λᵢ), each node widened to a normal of 1 % of the range",
@@ -134,10 +157,10 @@ def hessian_density(
             "standard error of the mean": mean.error,
             "trace": mean.value * found.size,
             "root mean square": math.sqrt(square.value),
-            "share above zero": negative.value,
+            "share above zero": positive.value,
             "resolution": width,
         },
-        notes=notes,
+        notes=(note,),
         positions=tuple(values.tolist()),
     )
 

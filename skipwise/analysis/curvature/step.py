@@ -95,10 +95,18 @@ def step_quality(
         if length == 0:
             raise ValueError("the weights before and after the step are equal; give two sets")
         curvature = hessian_of(held).rayleigh(step)
-    slope = torch.dot(gradient.double(), step.double()).item()
-    slope_after = torch.dot(gradient_after.double(), step.double()).item()
-    along = Along(before=loss_before, after=loss_after, slope_before=slope, slope_after=slope_after)
-    promised, given = -(slope + 0.5 * curvature * length**2), loss_before - loss_after
+    along = Along(
+        before=loss_before,
+        after=loss_after,
+        slope_before=torch.dot(gradient.double(), step.double()).item(),
+        slope_after=torch.dot(gradient_after.double(), step.double()).item(),
+    )
+    return _record(along, curvature, length)
+
+
+def _record(along: Along, curvature: float, length: float) -> Measurement:
+    promised = -(along.slope_before + 0.5 * curvature * length**2)
+    given = along.before - along.after
     return Measurement(
         name="a step against its parabola",
         formula="promised −(gᵀu + ½uᵀHu), given L(θ) − L(θ + u); α = t/t* − 1 with t* the valley",
@@ -113,7 +121,7 @@ def step_quality(
             "curvature along it": (curvature,),
             "length": (length,),
         },
-        figures={"loss before": loss_before, "loss after": loss_after},
+        figures={"loss before": along.before, "loss after": along.after},
     )
 
 

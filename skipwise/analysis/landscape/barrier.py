@@ -60,6 +60,10 @@ def barrier(
             mixed = {name: one.lerp(two.to(one), share) for name, (one, two) in mixable.items()}
             place(model, mixed)
             losses.append(loss_here(held, statistics))
+    return _record(shares, losses, statistics)
+
+
+def _record(shares: list[float], losses: list[float], statistics: Statistics) -> Measurement:
     straight = [(1 - a) * losses[0] + a * losses[-1] for a in shares]
     heights = [here - chord for here, chord in zip(losses, straight, strict=True)]
     return Measurement(

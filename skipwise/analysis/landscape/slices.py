@@ -118,7 +118,13 @@ def plane(
     grid = list(product(amounts, amounts))
     losses = _losses(model, batches, loss, chosen, grid, statistics, seed)
     beside = _beside(model, batches, loss, chosen, statistics, seed) if eigenvalues else {}
-    lowest = losses.index(min(losses))
+    return _plane(amounts, losses, beside, statistics)
+
+
+def _plane(
+    amounts: list[float], losses: list[float], beside: dict[str, float], statistics: Statistics
+) -> Measurement:
+    points, lowest = len(amounts), losses.index(min(losses))
     names = [f"b = {b:.3g}" for b in amounts]
     return Measurement(
         name="loss over a plane",
@@ -127,7 +133,11 @@ def plane(
         of="a",
         rows=tuple(f"{a:.3g}" for a in amounts),
         columns={name: tuple(losses[index::points]) for index, name in enumerate(names)},
-        figures={"lowest loss": losses[lowest], "at a": grid[lowest][0], "at b": grid[lowest][1]}
+        figures={
+            "lowest loss": losses[lowest],
+            "at a": amounts[lowest // points],
+            "at b": amounts[lowest % points],
+        }
         | beside,
         notes=(words(statistics),),
         shown=names[points // 2],

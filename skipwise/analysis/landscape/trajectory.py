@@ -127,14 +127,18 @@ def trajectory(
         for weights in checkpoints:
             place(model, weights)
             losses.append(loss_here(held, statistics))
+    return _record(path, losses, statistics)
+
+
+def _record(path: Path, losses: list[float], statistics: Statistics) -> Measurement:
     first, second = path.coordinates.mT.tolist()
-    walk = walk_shares(len(checkpoints))
+    walk = walk_shares(len(losses))
     return Measurement(
         name="trajectory in its plane",
         formula="coordinates of θₜ − θ_T on the principal components of all checkpoints",
         source="Li et al. (2018), section 7",
         of="checkpoint",
-        rows=tuple(map(str, range(len(checkpoints)))),
+        rows=tuple(map(str, range(len(losses)))),
         columns={
             "x": tuple(first),
             "y": tuple(second),

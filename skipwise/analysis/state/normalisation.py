@@ -88,23 +88,25 @@ def normalisation(
             hooks.callback(norm.register_forward_pre_hook(_adding(seen[name])).remove)
         training = held.loss()
     used = [name for name in norms if seen[name].count]
-    shifts = [_shift(stored[name][0], seen[name]) for name in used]
-    ratios = [(stored[name][1] / seen[name].variance()).median().item() for name in used]
-    narrow = [
-        (seen[name].variance() < 10 * norms[name].eps).double().mean().item() for name in used
-    ]
+    columns = {
+        "shift": [_shift(stored[n][0], seen[n]) for n in used],
+        "variance ratio": [(stored[n][1] / seen[n].variance()).median().item() for n in used],
+        "narrow": [(seen[n].variance() < 10 * norms[n].eps).double().mean().item() for n in used],
+        "settled": [_settled(norms[n]) for n in used],
+    }
+    return _record(used, columns, evaluating, training)
+
+
+def _record(
+    used: list[str], columns: dict[str, list[float]], evaluating: float, training: float
+) -> Measurement:
     return Measurement(
         name="health of BatchNorm",
         formula="median |μ_run − μ|/σ, median σ_run²/σ², share with σ² < 10ε, 1 − (1 − m)^T",
         source="Ioffe and Szegedy (2015); Singh and Shrivastava (2019)",
         of="norm",
         rows=tuple(used),
-        columns={
-            "shift": tuple(shifts),
-            "variance ratio": tuple(ratios),
-            "narrow": tuple(narrow),
-            "settled": tuple(_settled(norms[name]) for name in used),
-        },
+        columns={name: tuple(column) for name, column in columns.items()},
         figures={
             "loss in evaluation mode": evaluating,
             "loss in training mode": training,

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,12 @@ def linear_probes(
             raise ValueError("the examples are of one class, so there is nothing to tell apart")
         # Within, because importing scikit-learn draws numbers.
         found = [_accuracies(torch.cat(states[name]).numpy(), classes) for name in names]
+    return _record(names, found, classes)
+
+
+def _record(
+    names: Sequence[str], found: Sequence[tuple[float, float]], classes: np.ndarray
+) -> Measurement:
     tested = len(classes[1::2])
     accuracy = [test for _, test in found]
     errors = [math.sqrt(max(a * (1 - a), 0.0) / tested) for a in accuracy]

@@ -1,5 +1,6 @@
 """How many directions a layer's output, or its weight, really has."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -88,18 +89,22 @@ def state_ranks(
         names = as_sites(problems[0].model, sites).names
         for problem in problems:
             run_and_see(problem, names, see)
-    spectra = {name: _variances(*sums[name][:3]) for name in names}
+    return _record({name: sums[name] for name in names})
+
+
+def _record(sums: Mapping[str, list[Tensor]]) -> Measurement:
+    spectra = {name: _variances(*parts[:3]) for name, parts in sums.items()}
     return Measurement(
         name="rank of the state",
         formula="exp(entropy of σ/Σσ), ‖A‖_F²/‖A‖², directions for 99 % of the variance",
         source="Roy and Vetterli (2007); Rudelson and Vershynin (2007); Richter et al. (2021)",
-        rows=tuple(names),
+        rows=tuple(sums),
         columns={
             "effective rank": tuple(effective_rank(v.sqrt()) for v in spectra.values()),
             "stable rank": tuple(stable_rank(v.sqrt()) for v in spectra.values()),
             "for 99 %": tuple(float(directions_for(v)) for v in spectra.values()),
             "width": tuple(float(len(v)) for v in spectra.values()),
-            "mean cosine": tuple((sums[n][3] / sums[n][4]).item() for n in names),
+            "mean cosine": tuple((parts[3] / parts[4]).item() for parts in sums.values()),
         },
     )
 

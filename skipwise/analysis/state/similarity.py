@@ -120,6 +120,10 @@ def state_similarity(
             run_and_see(problem, names, see)
             rows = [[hsic(one, other) for other in products] for one in products]
             totals += torch.tensor(rows, dtype=torch.float64)
+    return _record(names, totals)
+
+
+def _record(names: tuple[str, ...], totals: Tensor) -> Measurement:
     own = totals.diag()
     table = torch.where(
         (own[:, None] > 0) & (own > 0), totals / (own[:, None] * own).abs().sqrt(), math.nan

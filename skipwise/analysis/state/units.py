@@ -1,7 +1,6 @@
 """Units that never fire, with what that proves, and units that hardly do."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -15,13 +14,13 @@ DORMANT = 0.025
 
 
 @final
-@dataclass(kw_only=True)
 class Tally:
     """Sums over examples for one activation, by unit: what fired, and the mean magnitude."""
 
-    rectifies: bool
-    fired: Tensor
-    magnitude: Tensor
+    def __init__(self, *, rectifies: bool, units: int):
+        self.rectifies = rectifies
+        self.fired = torch.zeros(units, dtype=torch.int64)
+        self.magnitude = torch.zeros(units, dtype=torch.float64)
 
 
 def firing_bound(examples: int, confidence: float = 0.95) -> float:
@@ -67,19 +66,18 @@ def units(
     A unit is a channel where there are positions. It is dead if its output is exactly zero at every
     position of every example (of ReLU and its kin, whose gradient is zero there too), which says
     with 95 % confidence that it fires for less than 3/N of all examples, if these are independent.
-    It is dormant if its score ``E|hᵢ| / meanⱼ E|hⱼ|`` is at most ``dormant``.
+    It is dormant if its score ``E|hᵢ| / meanⱼ E|hⱼ|`` is at most a threshold.
 
     Args:
         model: Any module.
         batches: A pair (inputs, targets), or several; the targets are not used.
-        dormant: Threshold of the score, whose mean over a layer is 1; a layer without any output
-            is dormant altogether.
+        dormant: The threshold; a layer without any output is dormant altogether.
         training: In evaluation mode, or in training mode.
         seed: Of random layers.
 
     Returns:
-        A row for each activation: units, the shares of dead and dormant ones (NaN where a unit can
-        not be dead), and how often a unit fires for an example.
+        A row for each activation: the shares of dead (NaN where none can be) and dormant units,
+        and how often a unit fires for an example.
 
     Raises:
         ValueError: If the model computes no activation that is known, or see :func:`posed`.
@@ -89,13 +87,10 @@ def units(
     tallies: dict[str, Tally] = {}
 
     def see(name: str, rectifies: bool, values: Tensor) -> None:
-        fired = (values != 0).any(1).sum(0)
+        tally = tallies.setdefault(name, Tally(rectifies=rectifies, units=values.shape[-1]))
+        tally.fired = tally.fired.to(values.device) + (values != 0).any(1).sum(0)
         magnitude = values.abs().mean(1, dtype=torch.float64).sum(0)
-        if name not in tallies:
-            tallies[name] = Tally(rectifies=rectifies, fired=fired, magnitude=magnitude)
-            return
-        tallies[name].fired += fired
-        tallies[name].magnitude += magnitude
+        tally.magnitude = tally.magnitude.to(values.device) + magnitude
 
     with posed(model, batches, training=training, seed=seed) as problems, torch.no_grad():
         for problem in problems:
@@ -103,9 +98,8 @@ def units(
                 problem.output()
         examples = sum(map(examples_of, problems))
     if not tallies:
-        raise ValueError(
-            f"{type(model).__name__} computes no activation that is known, so no unit can be dead"
-        )
+        name = type(model).__name__
+        raise ValueError(f"{name} computes no activation that is known, so no unit can be dead")
     return _table(tallies, examples, dormant)
 
 

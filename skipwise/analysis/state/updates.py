@@ -1,7 +1,7 @@
 """How far weights move: the update that was really made, and the rotation since the start."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -82,19 +82,7 @@ def update_sizes(
     both = pairs(before, after, model)
     ratios = [_ratio(one, two) for one, two in both.values()]
     known = sorted(ratio for ratio in ratios if math.isfinite(ratio))
-    theories = ()
-    if expected is not None:
-        line = tuple(expected if name in invariant else math.nan for name in both)
-        theories = (
-            Theory(
-                name="equilibrium",
-                column="update / weight",
-                formula="√(2ηw/(1 + b))",
-                condition="scale-invariant weight, stochastic gradient descent, many steps",
-                values=line,
-                source="Kosson, Messmer, Jaggi (2024)",
-            ),
-        )
+    theory = None if expected is None else _equilibrium(expected, [n in invariant for n in both])
     return Measurement(
         name="size of the update",
         formula="‖θ' − θ‖/‖θ‖; ‖θ‖; 1 − cos(θ', θ)",
@@ -107,8 +95,19 @@ def update_sizes(
             "rotation": tuple(rotation(one, two) for one, two in both.values()),
         },
         figures={"median": known[len(known) // 2] if known else math.nan},
-        theories=theories,
+        theories=() if theory is None else (theory,),
         logarithmic=True,
+    )
+
+
+def _equilibrium(expected: float, invariant: Sequence[bool]) -> Theory:
+    return Theory(
+        name="equilibrium",
+        column="update / weight",
+        formula="√(2ηw/(1 + b))",
+        condition="scale-invariant weight, stochastic gradient descent, many steps",
+        values=tuple(expected if each else math.nan for each in invariant),
+        source="Kosson, Messmer, Jaggi (2024)",
     )
 
 

@@ -35,7 +35,7 @@ class Product(nn.Module):
         return self.x * self.y
 
 
-def product_loss(output: Tensor, _: Tensor) -> Tensor:
+def product_loss(output: Tensor, _: Tensor | None) -> Tensor:
     return (output - 1) ** 2 / 2
 
 
@@ -51,6 +51,10 @@ def small_network(dtype: torch.dtype = torch.float64, *, seed: int = 3) -> nn.Se
             *(nn.Conv2d(4, 2, 3, bias=False), nn.BatchNorm2d(2), nn.ReLU(inplace=True)),
             *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3)),
         ).to(dtype)
+
+
+def norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def small_batch(dtype: torch.dtype = torch.float64, *, size: int = 8, seed: int = 5):
@@ -71,4 +75,6 @@ def dense_hessian(model: nn.Module, batch, loss=functional.cross_entropy) -> Ten
         return loss(functional_call(model, weights | copies, (batch[0],)), batch[1])
 
     start = torch.cat([p.detach().flatten() for p in model.parameters()])
-    return torch.autograd.functional.hessian(value, start)
+    matrix = torch.autograd.functional.hessian(value, start)
+    assert isinstance(matrix, Tensor)
+    return matrix

@@ -15,6 +15,7 @@ from tests.analysis.curvature.problems import (
     drawn,
     half_squares,
     linear,
+    norms,
     product_loss,
     small_batch,
     small_network,
@@ -94,12 +95,12 @@ def test_of_several_batches_it_is_their_mean_by_examples():
 @pytest.mark.parametrize("factor", [2.0, 0.25])
 def test_the_scale_of_a_weight_before_a_norm_divides_gradient_and_hessian(factor: float):
     model, batch = small_network(), small_batch()
-    for norm in (model[1], model[4]):
+    for norm in norms(model):
         norm.eps = 1e-30
     with objective(model, batch, of="0.weight") as held:
         before, gradient = whole(hessian_of(held)), held.gradient(0)
     with torch.no_grad():
-        model[0].weight.mul_(factor)
+        model.get_parameter("0.weight").mul_(factor)
     with objective(model, batch, of="0.weight") as held:
         torch.testing.assert_close(held.gradient(0) * factor, gradient, rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(
@@ -167,7 +168,8 @@ def test_attention_and_recurrence_have_second_derivatives(kind: type[nn.Module])
 
 def test_random_layers_draw_the_same_in_every_product():
     model = nn.Sequential(linear(6, 6), nn.Dropout(0.5), linear(6))
-    nn.init.ones_(model[0].weight), nn.init.ones_(model[2].weight)
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
     batches = [(drawn(8, 6, seed=n), drawn(8, 1, seed=n)) for n in range(2)]
     with hessian(model, batches, half_squares) as matrix:
         vector = drawn(matrix.size)

@@ -85,6 +85,7 @@ def test_descent_above_the_limit_moves_to_where_it_is_stable():
 def test_adams_step_is_averaged_momentum_over_the_preconditioner(steps: int):
     parameter = nn.Parameter(drawn(6))
     optimiser = Adam([parameter], lr=0.01, betas=(0.8, 0.95), eps=1e-3)
+    before = parameter.detach()
     for step in range(steps):
         before = parameter.detach().clone()
         parameter.grad = drawn(6, seed=step + 1)
@@ -131,7 +132,7 @@ def test_a_decoupled_decay_is_read_as_part_of_the_rule():
     used = in_use(optimiser, dict(model.named_parameters()))
     assert used.rule == Rule(rate=0.01, momentum=0.9, dampening=0.9, decay=0.5)
     assert used.rule.limit == pytest.approx(19 * (2 / 0.01 - 0.5))
-    assert torch.equal(torch.as_tensor(used.decay), torch.zeros(len(used.preconditioner)))
+    assert not torch.as_tensor(used.decay).any()
 
 
 def test_what_is_wrong_is_said():
@@ -152,4 +153,4 @@ def test_what_is_wrong_is_said():
     one, two = linear(3), linear(3)
     groups = [{"params": one.parameters(), "momentum": 0.9}, {"params": two.parameters()}]
     with pytest.raises(ValueError, match="differ in momentum"):
-        in_use(SGD(groups, lr=0.1), {"one": one.weight, "two": two.weight})
+        in_use(SGD(groups, lr=0.1), dict(nn.ModuleList([one, two]).named_parameters()))

@@ -69,7 +69,7 @@ def test_a_step_of_a_network_is_compared_in_training_mode():
     torch.nn.functional.cross_entropy(model(batch[0]), batch[1]).backward()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(parameter.grad, alpha=-1e-3)
+            parameter.sub_(1e-3 * (0 if parameter.grad is None else parameter.grad))
     found = step_quality(model, batch, before=before)
     assert found["given / promised"][0] == pytest.approx(1, rel=1e-3)
     assert found["promised"][0] > 0

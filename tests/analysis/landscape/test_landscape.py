@@ -19,15 +19,15 @@ from tests.analysis.curvature.problems import (
 )
 
 
-def rescaled(factor: float) -> nn.Sequential:
+def rescaled(factor: float) -> nn.Module:
     """A ReLU network whose first layer is larger and whose second is smaller by one factor."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)).double()
     with torch.no_grad():
-        model[0].weight.mul_(factor)
-        model[0].bias.mul_(factor)
-        model[2].weight.div_(factor)
+        model.get_parameter("0.weight").mul_(factor)
+        model.get_parameter("0.bias").mul_(factor)
+        model.get_parameter("2.weight").div_(factor)
     return model
 
 
@@ -107,16 +107,19 @@ def test_recomputed_statistics_are_the_mean_over_the_batches():
     batches = [small_batch(seed=1), small_batch(seed=2)]
     with objective(model, batches, training=False) as held:
         recompute_statistics(held)
-        mean, variance = model[1].running_mean.clone(), model[1].running_var.clone()
+        mean, variance = (
+            model.get_buffer("1.running_mean").clone(),
+            model.get_buffer("1.running_var").clone(),
+        )
         assert not model[1].training
-        assert model[1].momentum == 0.1
+        assert norms(model)[0].momentum == 0.1
     with torch.no_grad():
         outputs = [model[0](inputs) for inputs, _ in batches]
     means = torch.stack([output.mean((0, 2, 3)) for output in outputs])
     variances = torch.stack([output.var((0, 2, 3)) for output in outputs])
     torch.testing.assert_close(mean, means.mean(0))
     torch.testing.assert_close(variance, variances.mean(0))
-    assert torch.equal(model[1].running_mean, torch.zeros(4, dtype=torch.float64))
+    assert torch.equal(model.get_buffer("1.running_mean"), torch.zeros(4, dtype=torch.float64))
 
 
 def test_a_convex_loss_has_no_barrier():

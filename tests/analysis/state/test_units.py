@@ -19,7 +19,7 @@ def perceptron(bias: float = 0.0) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(6, 10), nn.ReLU(inplace=True), nn.Linear(10, 2))
-    nn.init.constant_(model[0].bias, bias)
+    nn.init.constant_(model.get_parameter("0.bias"), bias)
     return model
 
 
@@ -33,8 +33,8 @@ def test_a_large_negative_bias_kills_every_unit_and_a_positive_one_none():
 def test_dead_and_dormant_units_are_those_of_a_count_by_hand():
     model, (inputs, _) = perceptron(), (drawn(40, 6), None)
     with torch.no_grad():
-        model[0].bias[:3] = -10
-        model[0].weight[3] *= 1e-3
+        model.get_parameter("0.bias")[:3] = -10
+        model.get_parameter("0.weight")[3] *= 1e-3
         hidden = model[:2](inputs)
     scores = hidden.mean(0) / hidden.mean()
     found = units(model, [(inputs[:10], None), (inputs[10:], None)])
@@ -63,7 +63,7 @@ class Functional(nn.Module):
 
 def test_activations_are_seen_where_they_are_computed():
     model = Functional()
-    nn.init.constant_(model.convolution.bias, -100.0)
+    nn.init.constant_(model.get_parameter("convolution.bias"), -100.0)
     found = units(model, (drawn(5, 2, 6, 6), None))
     assert found.rows == ("the model", "the model (2)", "the model (3)")
     assert found["units"] == (4.0, 7.0, 7.0)
@@ -94,7 +94,7 @@ def test_a_transformers_layer_hides_nothing():
 
 def test_a_clamp_that_does_not_end_at_zero_is_not_dead():
     model = nn.Sequential(nn.Linear(2, 2), nn.Hardtanh(), nn.Hardtanh(0, 1))
-    nn.init.constant_(model[0].bias, -100.0)
+    nn.init.constant_(model.get_parameter("0.bias"), -100.0)
     found = units(model, (drawn(5, 2), None))
     assert math.isnan(found["dead"][0])
     assert found["dead"][1] == 1.0
