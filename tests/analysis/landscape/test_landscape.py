@@ -14,6 +14,7 @@ from tests.analysis.curvature.problems import (
     drawn,
     half_squares,
     linear,
+    norms,
     small_batch,
     small_network,
 )
