@@ -1,18 +1,20 @@
 """Curvature by three ways on the same model and batch: ours, curvlinops, all second derivatives.
 
 Prints Markdown. The Hessian of the small network can be written down whole in double precision;
-ResNet-20's cannot, and shows the time. curvlinops is compared in evaluation mode, and in training mode by what finite
-differences say of both.
+that of ResNet-20 cannot, and shows the time. curvlinops is compared in evaluation mode, and in
+training mode by what finite differences say of both.
 
     python benchmarks/curvature.py > benchmarks/curvature.md
 """
 
 import argparse
 import platform
+import re
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,12 @@ def their_trace(operator: curvlinops.HessianLinearOperator, probes: int) -> floa
     return float(curvlinops.hutchinson_trace(operator, num_matvecs=probes))
 
 
+def device() -> str:
+    """Name the processor."""
+    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return names[0] if names else platform.processor()
+
+
 def row(*cells: Any) -> None:
     """Print a row of a table."""
     print("| " + " | ".join(map(str, cells)) + " |")
@@ -137,13 +145,14 @@ def compare(model: nn.Module, batch: Batch, truth: Tensor | None, probes: int) -
     row("curvlinops", f"{value:.6f}", f"{top_seconds:.1f}", f"{other:.4f}", f"{seconds:.1f}")
     print(
         f"\nRelative difference of the largest eigenvalue to curvlinops"
-        f" {abs(top.values[0] / value - 1):.1e}"
+        f" {abs(top.values[0] / value - 1):.1e}",
+        end="\n" if truth is None else ", ",
     )
     if truth is not None:
         exact = torch.linalg.eigvalsh(truth)[-1].item()
         print(
-            f", to all derivatives {abs(top.values[0] / exact - 1):.1e}; trace"
-            f" {abs(total.value - truth.trace().item()) / total.error:.1f} standard errors from exact"
+            f"to all derivatives {abs(top.values[0] / exact - 1):.1e}; trace"
+            f" {abs(total.value - truth.trace().item()) / total.error:.1f} standard errors off"
         )
     print()
 
@@ -195,9 +204,9 @@ def main() -> None:
     torch.manual_seed(0)
     print("# Curvature: against curvlinops and all second derivatives\n")
     print(
-        f"`python benchmarks/curvature.py`; {platform.machine()} CPU,"
+        f"`python benchmarks/curvature.py`; {device()},"
         f" {torch.get_num_threads()} thread(s), torch {torch.__version__},"
-        " curvlinops 3.0.1. The machine is shared, so seconds are rough.\n"
+        f" curvlinops {version('curvlinops-for-pytorch')}. The machine is shared, so seconds are rough.\n"
     )
     batch = digits(128)
     model = trained(small_network().double(), batch, 30).eval()

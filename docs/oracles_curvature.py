@@ -1,6 +1,6 @@
 """Write docs/oracles_curvature.md: measurements whose answer is known, beside that answer.
 
-``python -m docs.oracles_curvature`` writes it; a test asserts that every row is within its tolerance.
+``python -m docs.oracles_curvature`` writes it; a test asserts that all rows are within tolerance.
 """
 
 import math
@@ -30,8 +30,9 @@ from tests.analysis.curvature.test_stability import found_limit
 FILE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Curvature, landscape and state against known answers
 
-Written by `python -m docs.oracles_curvature`; do not edit it by hand. The tolerance is absolute: rounding, or five standard
-errors where something is drawn. Samples are steps, batches or random vectors; 1 where nothing is drawn.
+Written by `python -m docs.oracles_curvature`; do not edit it by hand. The tolerance is absolute:
+rounding, or five standard errors where something is drawn. Samples are steps, batches or random
+vectors; 1 where nothing is drawn.
 
 | what | measured | expected | tolerance | samples | within |
 |---|---:|---:|---:|---:|---|
@@ -120,19 +121,19 @@ def limits() -> Iterable[Row]:
     """Give the limits of stability by running torch's optimisers."""
     rules = {
         "gradient descent": (Rule(rate=0.1), {}),
-        "heavy ball": (Rule(rate=0.1, momentum=0.9), {"momentum": 0.9}),
-        "Nesterov": (
+        "heavy ball of 0.9": (Rule(rate=0.1, momentum=0.9), {"momentum": 0.9}),
+        "Nesterov of 0.9": (
             Rule(rate=0.1, momentum=0.9, nesterov=True),
             {"momentum": 0.9, "nesterov": True},
         ),
-        "averaged momentum": (
+        "averaged momentum of 0.9": (
             Rule(rate=0.1, momentum=0.9, dampening=0.9),
             {"momentum": 0.9, "dampening": 0.9},
         ),
     }
     for name, (rule, options) in rules.items():
         yield Row(
-            name=f"{name}, rate 0.1, momentum 0.9: curvature at which torch's optimiser grows",
+            name=f"{name} at rate 0.1: the curvature from which on it grows",
             measured=found_limit(rule.limit, **options),
             expected=rule.limit,
             tolerance=1e-4 * rule.limit,
@@ -171,7 +172,7 @@ def estimates() -> Iterable[Row]:
     for debiased, expected in ((False, 0.5), (True, 0.0)):
         values = torch.tensor([linear_cka(*pair, debiased=debiased) for pair in pairs])
         yield Row(
-            name=f"CKA of independent states, n = p = 100, {'without' if debiased else 'with'} bias",
+            name=f"CKA of independent states, n = p = 100{', debiased' if debiased else ''}",
             measured=values.mean().item(),
             expected=expected,
             tolerance=0.005 if not debiased else 5 * values.std().item() / math.sqrt(12),

@@ -187,7 +187,7 @@ def _record(gradients: Tensor, sizes: Mapping[str, int], size: int) -> Measureme
         of="parameter",
         rows=tuple(sizes),
         columns={
-            "gradient": tuple(torch.linalg.vector_norm(p.mean(0)).item() for p in parts),
+            "gradient": tuple(torch.linalg.vector_norm(p.double().mean(0)).item() for p in parts),
             "noise scale": tuple(scales),
             "signal to noise": tuple(medians),
         },

@@ -49,7 +49,7 @@ def batch_sharpness(
     with objective(model, batches, loss, training=training, seed=seed) as held:
         for index in range(len(held.problems)):
             gradient = held.gradient(index)
-            norms.append(torch.linalg.vector_norm(gradient).item())
+            norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64).item())
             if norms[-1] == 0:
                 raise ValueError(
                     f"the gradient of batch {index} is zero, so it has no direction; the model"

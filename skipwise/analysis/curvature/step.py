@@ -91,7 +91,7 @@ def step_quality(
         place(model, before)
         start, loss_before, gradient = _at(held)
         step = end - start
-        length = torch.linalg.vector_norm(step).item()
+        length = torch.linalg.vector_norm(step, dtype=torch.float64).item()
         if length == 0:
             raise ValueError("the weights before and after the step are equal; give two sets")
         curvature = hessian_of(held).rayleigh(step)

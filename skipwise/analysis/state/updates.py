@@ -91,7 +91,9 @@ def update_sizes(
         rows=tuple(both),
         columns={
             "update / weight": tuple(ratios),
-            "weight": tuple(torch.linalg.vector_norm(one).item() for one, _ in both.values()),
+            "weight": tuple(
+                torch.linalg.vector_norm(one.double()).item() for one, _ in both.values()
+            ),
             "rotation": tuple(rotation(one, two) for one, two in both.values()),
         },
         figures={"median": known[len(known) // 2] if known else math.nan},
