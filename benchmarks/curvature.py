@@ -206,7 +206,8 @@ def main() -> None:
     print(
         f"`python benchmarks/curvature.py`; {device()},"
         f" {torch.get_num_threads()} thread(s), torch {torch.__version__},"
-        f" curvlinops {version('curvlinops-for-pytorch')}. The machine is shared, so seconds are rough.\n"
+        f" curvlinops {version('curvlinops-for-pytorch')}."
+        " The machine is shared, so seconds are rough.\n"
     )
     batch = digits(128)
     model = trained(small_network().double(), batch, 30).eval()

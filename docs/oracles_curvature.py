@@ -27,6 +27,7 @@ from tests.analysis.curvature.problems import (
 from tests.analysis.curvature.test_noise import Mean, half_norm, samples
 from tests.analysis.curvature.test_stability import found_limit
 
+ROUNDING = 1e-8
 FILE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Curvature, landscape and state against known answers
 
@@ -72,30 +73,29 @@ def curvatures() -> Iterable[Row]:
     def top(model: nn.Module, batch: object, loss: Callable | None = None) -> float:
         return analysis.hessian_spectrum(model, batch, loss, probes=0)["value"][0]
 
-    rounding = {"tolerance": 1e-8}
     yield Row(
         name="least squares: top eigenvalue of XᵀX/N",
         measured=top(linear(5), (inputs, halves), half_squares),
         expected=squares,
-        **rounding,
+        tolerance=ROUNDING,
     )
     yield Row(
         name="logistic regression at 0: of XᵀX/4N",
         measured=top(linear(5), (inputs, halves), logistic),
         expected=squares / 4,
-        **rounding,
+        tolerance=ROUNDING,
     )
     yield Row(
         name="softmax of 3 classes at 0: of XᵀX/3N",
         measured=top(linear(5, 3), (inputs, torch.arange(20) % 3)),
         expected=squares / 3,
-        **rounding,
+        tolerance=ROUNDING,
     )
     yield Row(
         name="(xy − 1)²/2 at its minimum (2, ½): x² + y²",
         measured=top(Product(2.0, 0.5), NOTHING, product_loss),
         expected=4.25,
-        **rounding,
+        tolerance=ROUNDING,
     )
 
 
