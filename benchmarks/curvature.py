@@ -177,6 +177,7 @@ def in_training_mode(model: nn.Module, batch: Batch) -> None:
     with hessian(model, batch) as matrix:
         ours = matrix.product(direction)
     other = theirs(model, batch) @ direction
+    assert isinstance(other, Tensor)
     row("in training mode", "‖product − finite differences‖ / ‖finite differences‖")
     row("---", "---:")
     for name, product in (("Skipwise", ours), ("curvlinops", other)):

@@ -84,7 +84,7 @@ def walk_shares(checkpoints: int) -> tuple[float, ...]:
     takes ``1/(1 − cos(πk/T))`` over the sum of these; for large T that is ``6/(π²k²)``.
 
     >>> [round(share, 3) for share in walk_shares(1000)[:2]]
-    [0.609, 0.152]
+    [0.608, 0.152]
     """
     weights = [1 / (1 - math.cos(math.pi * k / checkpoints)) for k in range(1, checkpoints)]
     return tuple(weight / math.fsum(weights) for weight in weights)
