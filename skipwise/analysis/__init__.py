@@ -4,7 +4,7 @@ Takes any module, a batch and a loss, gives measurements of plain numbers; never
 changes the model. Imports records, shapes and randomness.
 """
 
-from skipwise.analysis.depth import gradient_split
+from skipwise.analysis.depth import gradient_split, nearest_design, signal
 from skipwise.analysis.measurement import Measurement, Theory
 from skipwise.analysis.problem import Problem, pose
 from skipwise.analysis.sites import Site, Sites, find_sites
@@ -18,6 +18,8 @@ __all__ = [
     "Theory",
     "find_sites",
     "gradient_split",
+    "nearest_design",
     "pose",
+    "signal",
     "untouched",
 ]

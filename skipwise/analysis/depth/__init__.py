@@ -5,5 +5,6 @@ Imports the contract of the analysis: sites, problem, forward pass, graph.
 """
 
 from skipwise.analysis.depth.gradient_split import gradient_split
+from skipwise.analysis.depth.signal import nearest_design, signal
 
-__all__ = ["gradient_split"]
+__all__ = ["gradient_split", "nearest_design", "signal"]
