@@ -4,7 +4,17 @@ Takes any module, a batch and a loss, gives measurements of plain numbers; never
 changes the model. Imports records, shapes and randomness.
 """
 
-from skipwise.analysis.depth import gradient_split, nearest_design, signal
+from skipwise.analysis.depth import (
+    effective_depth,
+    gradient_split,
+    jacobian,
+    jacobian_density,
+    lesion,
+    lesions,
+    nearest_design,
+    path_spectrum,
+    signal,
+)
 from skipwise.analysis.measurement import Measurement, Theory
 from skipwise.analysis.problem import Problem, pose
 from skipwise.analysis.sites import Site, Sites, find_sites
@@ -16,9 +26,15 @@ __all__ = [
     "Site",
     "Sites",
     "Theory",
+    "effective_depth",
     "find_sites",
     "gradient_split",
+    "jacobian",
+    "jacobian_density",
+    "lesion",
+    "lesions",
     "nearest_design",
+    "path_spectrum",
     "pose",
     "signal",
     "untouched",

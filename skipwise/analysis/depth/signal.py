@@ -149,7 +149,7 @@ def _stage(
     numbers = range(first, last)
     if any(structures[number].unknown for number in numbers):
         numbers = range(0)
-    steps = [_step(visits[n], structures[n], points[n + 1]) for n in numbers]
+    steps = [step_of(visits[n], structures[n], points[n + 1]) for n in numbers]
     rows = slice(first, first + len(steps) + 1)
     return Stage(
         steps=tuple(steps),
@@ -160,7 +160,8 @@ def _stage(
     )
 
 
-def _step(visit: Visit, structure: Structure, after: Point) -> Step:
+def step_of(visit: Visit, structure: Structure, after: Point) -> Step:
+    """Describe one block up to ``after``, where the next one begins, as theory sees it."""
     names = operations_between(after, visit.start)
     joins = structure.joins
     written = joins[0].written if joins else None
