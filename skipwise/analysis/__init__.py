@@ -6,6 +6,7 @@ changes the model. Imports records, shapes and randomness.
 
 from skipwise.analysis.depth import (
     effective_depth,
+    gradient_autocorrelation,
     gradient_split,
     jacobian,
     jacobian_density,
@@ -13,6 +14,7 @@ from skipwise.analysis.depth import (
     lesions,
     nearest_design,
     path_spectrum,
+    shattering,
     signal,
 )
 from skipwise.analysis.measurement import Measurement, Theory
@@ -28,6 +30,7 @@ __all__ = [
     "Theory",
     "effective_depth",
     "find_sites",
+    "gradient_autocorrelation",
     "gradient_split",
     "jacobian",
     "jacobian_density",
@@ -36,6 +39,7 @@ __all__ = [
     "nearest_design",
     "path_spectrum",
     "pose",
+    "shattering",
     "signal",
     "untouched",
 ]

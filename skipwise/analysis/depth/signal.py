@@ -178,12 +178,13 @@ def step_of(visit: Visit, structure: Structure, after: Point) -> Step:
 
 
 def _gain(visit: Visit, structure: Structure) -> float:
-    """Give E F²/E x² as it was measured at the block's sum."""
+    """Give E F²/E x² as it was measured at the block's sum, where the pass looked at it."""
     if len(structure.joins) != 1:
         return math.nan if structure.joins else 0.0
     join = structure.joins[0]
     made = next(s for s in visit.sums if s.result.key == join.result.key)
-    assert made.moments is not None
+    if made.moments is None:
+        return math.nan
     left, right, _ = made.moments
     writes_left = made.left is join.written if join.written else made.left is None
     return (left / right if writes_left else right / left) if left * right else 0.0

@@ -1,4 +1,4 @@
-"""Closed forms for the singular values of random Jacobians, and quadrature from bidiagonal matrices.
+"""Closed forms for singular values of random Jacobians, and quadrature from bidiagonal matrices.
 
 A residual network of many blocks, whose branches have small independent random Jacobians with the
 sum c of their mean-square gains, has squared singular values of one universal law: the S-transform
@@ -50,8 +50,8 @@ def residual_law(gains: float) -> Law:
 def residual_density(squares: np.ndarray, gains: float) -> np.ndarray:
     """Give the density of σ² at these points, ``−Im G/π``.
 
-    With w = zG the equation is ``w = z·(w − 1)·e^(c(1 − 2w))``; Newton's method follows its root from
-    far above the real axis, where w = 1 + m₁/z, down to it.
+    With w = zG the equation is ``w = z·(w − 1)·e^(c(1 − 2w))``; Newton's method follows its root
+    from far above the real axis, where w = 1 + m₁/z, down to it.
 
     Args:
         squares: Points σ² > 0.
