@@ -86,9 +86,9 @@ def jacobian(
         pairs = [(visit.start, visit.end) for visit in seen.visits]
         pairs.append((seen.visits[0].start, seen.visits[-1].end))
         rows = [_row(singular_values(*p, probes=probes, steps=steps, seed=seed)) for p in pairs]
+        gains = sum(branch_gain(*pair, probes=probes, seed=seed) for pair in pairs[:-1])
         holds = _fits(seen)
     columns = {name: tuple(row[n] for row in rows) for n, name in enumerate(COLUMNS)}
-    gains = sum(row[2] - 1 for row in rows[:-1])
     return Measurement(
         name="Singular values of the Jacobians",
         formula="σ(∂x_{l+1}/∂x_l); the whole: σ(∂x_L/∂x_0)",
@@ -136,10 +136,7 @@ def jacobian_density(
     sites = as_sites(problem.model, sites)
     with untouched(problem.model):
         seen = watched_pass(problem, sites)
-        blocks = [
-            singular_values(v.start, v.end, probes=probes, steps=2, seed=seed) for v in seen.visits
-        ]
-        gains = sum(quadrature.mean(2)[0] - 1 for quadrature in blocks)
+        gains = sum(branch_gain(v.start, v.end, probes=probes, seed=seed) for v in seen.visits)
         start, end = seen.visits[0].start, seen.visits[-1].end
         whole = singular_values(start, end, probes=probes, steps=steps, seed=seed)
         holds = _fits(seen)
@@ -162,6 +159,24 @@ def jacobian_density(
         positions=tuple(map(float, np.log10(values))),
         notes=("the figure's axis is log₁₀ σ",),
     )
+
+
+def branch_gain(start: Point, end: Point, *, probes: int, seed: int = 0) -> float:
+    """Give ``E‖J·v − v‖²/‖v‖²`` over random v: the mean-square gain of what is added to x.
+
+    Where the shape changes there is no identity to take away, and it is ``E‖J·v‖²/‖v‖² − 1``.
+    """
+    noise = generator(seed, "gain")
+    found = []
+    for _ in range(probes):
+        vector = torch.randn(start.shape, generator=noise, dtype=torch.float64)
+        vector = vector.to(start.device, start.dtype)
+        pushed, square = pushed_forward(vector, start, end), float(vector.square().sum())
+        if start.shape == end.shape:
+            found.append(float((pushed - vector).square().sum()) / square)
+        else:
+            found.append(float(pushed.square().sum()) / square - 1)
+    return sum(found) / probes
 
 
 def singular_values(

@@ -41,7 +41,7 @@ def test_all_columns_are_those_of_the_dense_jacobian():
     model = residual_stack(6, 3).double()
     x = torch.randn(1, 6, dtype=torch.float64)
     dense = torch.func.jacrev(model)(x).reshape(6, 6)
-    values = torch.linalg.svdvals(dense).numpy()
+    values = torch.linalg.svdvals(dense.detach()).numpy()
     found = jacobian(model, (x, x), along, probes=400, steps=6)
     assert whole(found, "largest") == pytest.approx(values[0], rel=1e-8)
     assert whole(found, "smallest") == pytest.approx(values[-1], rel=1e-6)
@@ -75,7 +75,7 @@ def test_the_law_of_residual_networks(gains, smallest, largest, condition, mean)
         law.ratio * law.mean**2, rel=2e-3
     )
     assert np.trapezoid(density * np.log(points), points) == pytest.approx(0, abs=2e-3)
-    inside = points[density > 1e-3]
+    inside = points[density > 1e-5]
     assert inside.min() == pytest.approx(law.smallest**2, rel=0.02)
     assert inside.max() == pytest.approx(law.largest**2, rel=0.02)
 
@@ -99,7 +99,7 @@ def deep(width: int, blocks: int, *, bent: bool = False) -> nn.Module:
 
 def test_a_deep_linear_network_fills_the_law():
     x = torch.randn(1, 160)
-    found = jacobian(deep(160, 40), (x, x), along, probes=6, steps=80)
+    found = jacobian(deep(160, 40), (x, x), along, probes=2, steps=40)
     law = {theory.column: theory for theory in found.theories}
     assert all(theory.holds for theory in law.values())
     assert found.figures["sum of gains"] == pytest.approx(1, abs=0.15)
