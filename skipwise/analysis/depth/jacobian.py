@@ -88,18 +88,7 @@ def jacobian(
         rows = [_row(singular_values(*p, probes=probes, steps=steps, seed=seed)) for p in pairs]
         gains = sum(branch_gain(*pair, probes=probes, seed=seed) for pair in pairs[:-1])
         holds = _fits(seen)
-    columns = {name: tuple(row[n] for row in rows) for n, name in enumerate(COLUMNS)}
-    return Measurement(
-        name="Singular values of the Jacobians",
-        formula="σ(∂x_{l+1}/∂x_l); the whole: σ(∂x_L/∂x_0)",
-        source="Pennington et al. (2017); Golub, Kahan (1965)",
-        rows=(*row_names(seen.visits), "whole"),
-        columns=columns,
-        figures={"sum of gains": gains},
-        theories=_laws(gains, len(rows), holds=holds),
-        shown="largest",
-        logarithmic=True,
-    )
+    return _record((*row_names(seen.visits), "whole"), rows, gains, holds=holds)
 
 
 def jacobian_density(
@@ -140,25 +129,7 @@ def jacobian_density(
         start, end = seen.visits[0].start, seen.visits[-1].end
         whole = singular_values(start, end, probes=probes, steps=steps, seed=seed)
         holds = _fits(seen)
-    nodes = np.concatenate(whole.nodes)
-    law = residual_law(max(gains, 0))
-    low = max(min(law.smallest, float(nodes.min())), 1e-3) / 1.5
-    values = np.geomspace(low, max(law.largest, float(nodes.max())) * 1.5, 60)
-    return Measurement(
-        name="Density of the Jacobian's singular values",
-        formula="shares of σ(∂x_L/∂x_0)",
-        source="Ghorbani et al. (2019); Tarnowski et al. (2019)",
-        of="σ",
-        rows=tuple(f"{value:.4g}" for value in values),
-        columns={
-            "density": tuple(map(float, whole.density(values, 0.1))),
-            "share below": tuple(map(float, whole.below(values))),
-        },
-        figures={"sum of gains": gains, "edge below": law.smallest, "edge above": law.largest},
-        theories=_densities(values, gains, holds=holds),
-        positions=tuple(map(float, np.log10(values))),
-        notes=("the figure's axis is log₁₀ σ",),
-    )
+    return _density_record(whole, gains, holds=holds)
 
 
 def branch_gain(start: Point, end: Point, *, probes: int, seed: int = 0) -> float:
@@ -255,6 +226,45 @@ def _row(found: Quadrature) -> tuple[float, ...]:
         ratio,
         found.mean_logarithm()[0],
         error,
+    )
+
+
+def _record(
+    names: tuple[str, ...], rows: list[tuple[float, ...]], gains: float, *, holds: bool
+) -> Measurement:
+    columns = {name: tuple(row[n] for row in rows) for n, name in enumerate(COLUMNS)}
+    return Measurement(
+        name="Singular values of the Jacobians",
+        formula="σ(∂x_{l+1}/∂x_l); the whole: σ(∂x_L/∂x_0)",
+        source="Pennington et al. (2017); Golub, Kahan (1965)",
+        rows=names,
+        columns=columns,
+        figures={"sum of gains": gains},
+        theories=_laws(gains, len(rows), holds=holds),
+        shown="largest",
+        logarithmic=True,
+    )
+
+
+def _density_record(whole: Quadrature, gains: float, *, holds: bool) -> Measurement:
+    nodes = np.concatenate(whole.nodes)
+    law = residual_law(max(gains, 0))
+    low = max(min(law.smallest, float(nodes.min())), 1e-3) / 1.5
+    values = np.geomspace(low, max(law.largest, float(nodes.max())) * 1.5, 60)
+    return Measurement(
+        name="Density of the Jacobian's singular values",
+        formula="shares of σ(∂x_L/∂x_0)",
+        source="Ghorbani et al. (2019); Tarnowski et al. (2019)",
+        of="σ",
+        rows=tuple(f"{value:.4g}" for value in values),
+        columns={
+            "density": tuple(map(float, whole.density(values, 0.1))),
+            "share below": tuple(map(float, whole.below(values))),
+        },
+        figures={"sum of gains": gains, "edge below": law.smallest, "edge above": law.largest},
+        theories=_densities(values, gains, holds=holds),
+        positions=tuple(map(float, np.log10(values))),
+        notes=("the figure's axis is log₁₀ σ",),
     )
 
 

@@ -57,17 +57,8 @@ def lesions(
         modules = [visit.module for visit in seen.visits]
         del seen  # and with it the graph
         whole = _losses(problem)
-        removed, swapped = [], []
-        for number, module in enumerate(modules):
-            with _silenced(module, sums[number]):
-                known = sums[number] is not None
-                removed.append(_change(whole, _losses(problem)) if known else (math.nan,) * 3)
-            follows = number + 1 < len(modules) and shapes[number] is not None
-            if not follows or shapes[number] != shapes[number + 1]:
-                swapped.append(math.nan)
-                continue
-            with _in_places({module: modules[number + 1], modules[number + 1]: module}):
-                swapped.append(_change(whole, _losses(problem))[0])
+        removed = [_without(problem, whole, *pair) for pair in zip(modules, sums, strict=True)]
+        swapped = [_exchanged(problem, whole, modules, shapes, n) for n in range(len(modules))]
     columns = {name: tuple(row[n] for row in removed) for n, name in enumerate(COLUMNS)}
     return Measurement(
         name="Lesions",
@@ -78,6 +69,28 @@ def lesions(
         figures={"loss": float(whole.mean())},
         notes=(_mode(problem.model),),
     )
+
+
+def _without(
+    problem: Problem, whole: np.ndarray, module: nn.Module, sums: dict[int, bool] | None
+) -> tuple[float, float, float]:
+    """Give the change of loss without one block's branch, and its interval."""
+    if sums is None:
+        return (math.nan,) * 3
+    with _silenced(module, sums):
+        return _change(whole, _losses(problem))
+
+
+def _exchanged(
+    problem: Problem, whole: np.ndarray, modules: list[nn.Module], shapes: list[Any], number: int
+) -> float:
+    """Give the change of loss when a block and the next trade their places."""
+    last = number + 1 == len(modules)
+    if last or shapes[number] is None or shapes[number] != shapes[number + 1]:
+        return math.nan
+    first, second = modules[number], modules[number + 1]
+    with _in_places({first: second, second: first}):
+        return _change(whole, _losses(problem))[0]
 
 
 def lesion(

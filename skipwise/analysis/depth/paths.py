@@ -60,25 +60,8 @@ def path_spectrum(
         along = [inner(part, first) for part in parts]
         rest = torch.stack(parts).sum(0) - first
         error = math.sqrt(inner(rest, rest))
-    energy, total = inner(first, first), sum(energies)
-    shares = tuple(part / energy if energy else math.nan for part in along)
-    weights = tuple(each / total if total else math.nan for each in energies)
-    return Measurement(
-        name="Gradient by the number of branches passed",
-        formula="G_k ← Sᵀ·G_k + J_Fᵀ·G_{k−1}, Σ_k G_k = g",
-        source="Veit et al. (2016), section 4.2, exactly",
-        of="branches",
-        rows=tuple(map(str, range(len(parts)))),
-        columns={"energy": tuple(energies), "energy share": weights, "additive share": shares},
-        figures={
-            "effective depth": sum(k * share for k, share in enumerate(shares)),
-            "mean path length": sum(k * weight for k, weight in enumerate(weights)),
-            "sum error": error / math.sqrt(energy) if energy else math.nan,
-            "blocks": len(seen.visits),
-        },
-        notes=_notes(error, energy),
-        shown="energy share",
-    )
+        whole = inner(first, first)
+    return _record(energies, along, whole, error)
 
 
 def effective_depth(
@@ -134,6 +117,28 @@ def design_depths(blocks: int) -> dict[str, float]:
         "BatchNorm": sum(1 / (2 + step * block) for block in range(blocks)),
         "identity": 0.0,
     }
+
+
+def _record(energies: list[float], along: list[float], energy: float, error: float) -> Measurement:
+    total = sum(energies)
+    shares = tuple(part / energy if energy else math.nan for part in along)
+    weights = tuple(each / total if total else math.nan for each in energies)
+    return Measurement(
+        name="Gradient by the number of branches passed",
+        formula="G_k ← Sᵀ·G_k + J_Fᵀ·G_{k−1}, Σ_k G_k = g",
+        source="Veit et al. (2016), section 4.2, exactly",
+        of="branches",
+        rows=tuple(map(str, range(len(energies)))),
+        columns={"energy": tuple(energies), "energy share": weights, "additive share": shares},
+        figures={
+            "effective depth": sum(k * share for k, share in enumerate(shares)),
+            "mean path length": sum(k * weight for k, weight in enumerate(weights)),
+            "sum error": error / math.sqrt(energy) if energy else math.nan,
+            "blocks": len(energies) - 1,
+        },
+        notes=_notes(error, energy),
+        shown="energy share",
+    )
 
 
 def _known(seen: Pass) -> list[Structure]:

@@ -68,8 +68,13 @@ def shattering(
         )
         factors = [_factor(seen, number, active) for number in range(len(seen.visits))]
         holds = _no_norms(seen)
-    cosines = (*map(_cosine, found), _cosine(vector))
-    expected = [math.prod(factors[number:]) for number in range(len(points))]
+    return _record(seen, (*map(_cosine, found), _cosine(vector)), factors, holds=holds)
+
+
+def _record(
+    seen: Pass, cosines: tuple[float, ...], factors: list[float], *, holds: bool
+) -> Measurement:
+    expected = [math.prod(factors[number:]) for number in range(len(cosines))]
     looks = [*(visit.entering[0] for visit in seen.visits), seen.visits[-1].leaving[0]]
     return Measurement(
         name="Likeness of the gradients of two inputs",
@@ -81,18 +86,20 @@ def shattering(
             "stream cosine": tuple(looks),
             "factor": (*factors, 1.0),
         },
-        theories=(
-            Theory(
-                name="measured co-activation",
-                column="gradient cosine",
-                formula="Π 2P(both active), with skips Π (1 + a·2P)/(1 + a)",
-                condition="wide ReLU layers with independent random weights, no norm",
-                values=tuple(expected),
-                holds=holds,
-                source="Balduzzi et al. (2017), without the assumption P = 1/4",
-            ),
-        ),
+        theories=(_theory(tuple(expected), holds=holds),),
         shown="gradient cosine",
+    )
+
+
+def _theory(values: tuple[float, ...], *, holds: bool) -> Theory:
+    return Theory(
+        name="measured co-activation",
+        column="gradient cosine",
+        formula="Π 2P(both active), with skips Π (1 + a·2P)/(1 + a)",
+        condition="wide ReLU layers with independent random weights, no norm",
+        values=values,
+        holds=holds,
+        source="Balduzzi et al. (2017), without the assumption P = 1/4",
     )
 
 

@@ -38,8 +38,8 @@ def signal(
     * correlation: the mean cosine of the streams of two examples;
     * gradient norm ``‖∂L/∂x‖`` and gradient size, its root mean square.
 
-    Theory speaks of the longest row of blocks of one shape; elsewhere its curves are NaN. The
-    figures hold the distance to every design, whose least :func:`nearest_design` names.
+    Theory speaks of the longest row of blocks of one shape. The figures hold the distance to every
+    design, whose least :func:`nearest_design` names.
 
     Args:
         model: Any module, in the mode in which it is to be measured.
@@ -50,8 +50,7 @@ def signal(
     Returns:
         One row for each call of a block, in order, and one for the end.
 
-    Source: Brock et al. (2021), signal propagation plots, for the forward columns; theory:
-    :mod:`skipwise.analysis.depth.meanfield`.
+    Source: Brock et al. (2021), signal propagation plots; theory: see ``meanfield``.
     """
     problem = pose(model, batch, loss)
     sites = as_sites(problem.model, sites)

@@ -42,13 +42,13 @@ def test_all_columns_are_those_of_the_dense_jacobian():
     x = torch.randn(1, 6, dtype=torch.float64)
     dense = torch.func.jacrev(model)(x).reshape(6, 6)
     values = torch.linalg.svdvals(dense.detach()).numpy()
-    found = jacobian(model, (x, x), along, probes=400, steps=6)
+    found = jacobian(model, (x, x), along, probes=60, steps=6)
     assert whole(found, "largest") == pytest.approx(values[0], rel=1e-8)
     assert whole(found, "smallest") == pytest.approx(values[-1], rel=1e-6)
     error = whole(found, "mean square error")
     assert abs(whole(found, "mean square") - (values**2).mean()) < 5 * error
-    assert error < 0.1 * whole(found, "mean square")
-    assert whole(found, "mean log") == pytest.approx(np.log(values).mean(), abs=0.15)
+    assert error < 0.2 * whole(found, "mean square")
+    assert whole(found, "mean log") == pytest.approx(np.log(values).mean(), abs=0.3)
     block = torch.func.jacrev(model.get_submodule("blocks.0"))(x).reshape(6, 6)
     assert found["largest"][0] == pytest.approx(torch.linalg.svdvals(block)[0].item(), rel=1e-8)
 
