@@ -76,7 +76,7 @@ def _without(
 ) -> tuple[float, float, float]:
     """Give the change of loss without one block's branch, and its interval."""
     if sums is None:
-        return (math.nan,) * 3
+        return math.nan, math.nan, math.nan
     with _silenced(module, sums):
         return _change(whole, _losses(problem))
 
