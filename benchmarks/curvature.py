@@ -96,7 +96,8 @@ def theirs(model: nn.Module, batch: Batch) -> curvlinops.HessianLinearOperator:
 def their_top(operator: curvlinops.HessianLinearOperator) -> float:
     """Find the largest eigenvalue as its documents do, by scipy, to the same tolerance."""
     found = eigsh(
-        operator.to_scipy(), k=1, which="LA", tol=1e-3, return_eigenvectors=False,
+        operator.to_scipy(), k=1, which="LA", tol=1e-3,  # pyright: ignore[reportArgumentType]
+        return_eigenvectors=False,
         v0=np.random.default_rng(0).standard_normal(operator.shape[0]),
     )  # fmt: skip
     return float(found[0])

@@ -104,7 +104,7 @@ def watched_pass(
     """
     for parameter in problem.model.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
-    inputs = {name: _open(value) for name, value in problem.arguments().items()}
+    inputs = {name: opened(value) for name, value in problem.arguments().items()}
     watcher = _Watcher(look)
     with ExitStack() as stack:
         modules = dict(problem.model.named_modules())
@@ -145,7 +145,7 @@ def with_first_tensor(value: Any, tensor: AnyStream) -> Any:
     return (*value[:number], with_first_tensor(value[number], tensor), *value[number + 1 :])
 
 
-def _open(value: Any) -> Any:
+def opened(value: Any) -> Any:
     """Let gradients reach an input; the copy may be changed in place, which a leaf may not."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return value
@@ -167,7 +167,7 @@ class _Watcher(TorchFunctionMode):
         self.block: Visit | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self.block is None or not _is_addition(func, args, kwargs):
+        if self.block is None or not is_addition(func, args, kwargs):
             return func(*args, **(kwargs or {}))
         left, right = point_of(args[0]), point_of(args[1])  # before, for it may be in place
         moments = None if self.look is None else _moments(args[0], args[1])
@@ -188,12 +188,12 @@ class _Watcher(TorchFunctionMode):
         stream = first_tensor(holder)
         if stream is None:
             raise ValueError(f"{site.name} reads no tensor that gradients pass; name other blocks")
-        opened = stream if stream.requires_grad else _open(stream)
-        point = point_of(opened)
+        reached = stream if stream.requires_grad else opened(stream)
+        point = point_of(reached)
         assert point is not None
         self.block = Visit(site=site, module=module, start=point, end=point)
-        self.block.entering = self.look(opened.detach()) if self.look else None
-        holder = with_first_tensor(holder, opened)
+        self.block.entering = self.look(reached.detach()) if self.look else None
+        holder = with_first_tensor(holder, reached)
         return (args, holder) if named else (holder, kwargs)
 
     def leave(self, site: Site, output: Any) -> None:
@@ -224,7 +224,8 @@ def _moments(left: AnyStream, right: AnyStream) -> tuple[float, float, float]:
     return (*squares, float((first * second).mean()))
 
 
-def _is_addition(func: Any, args: Any, kwargs: Any) -> bool:
+def is_addition(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether a call of torch adds two tensors of numbers of one shape."""
     return (
         func in ADDITIONS
         and len(args) == 2

@@ -150,3 +150,21 @@ def _is_matrix(node: Any) -> bool:
         return False
     shape = node.variable.shape
     return len(shape) == 2 or sum(size > 1 for size in shape) >= 2
+
+
+def operations_between(end: Point, start: Point) -> list[str]:
+    """List the names of the nodes on all paths from ``start`` to ``end``, each node once."""
+    reaches: dict[Any, bool] = {}
+    stack = [end.edge.node]
+    while stack:
+        node = stack[-1]
+        edges = [(child, number) for child, number in node.next_functions if child]
+        waiting = [c for c, number in edges if (c, number) != start.key and c not in reaches]
+        if waiting:
+            stack += waiting
+            continue
+        stack.pop()
+        reaches[node] = any((c, n) == start.key or reaches[c] for c, n in edges)
+    if end.key == start.key:
+        return []
+    return [node.name() for node, reached in reaches.items() if reached]

@@ -15,7 +15,7 @@ from typing import final
 import numpy as np
 
 Function = Callable[[np.ndarray], np.ndarray]
-GRID = np.arange(-1000, 1001) / 100  # the trapezoid rule is exact to rounding for smooth functions
+GRID = (np.arange(-1000, 1000) + 0.5) / 100  # no point on ReLU's kink; exact to rounding if smooth
 DENSITY = np.exp(-(GRID**2) / 2) * (GRID[1] - GRID[0]) / math.sqrt(2 * math.pi)
 BATCH_NORM_FACTOR = math.pi / (math.pi - 1)  # of the squared gradient, for each BatchNorm–ReLU
 VARIANCE_STEP = 1 - 1 / math.pi  # of the channel variance, for each BatchNorm–ReLU–W block
@@ -35,7 +35,7 @@ class Activation:
 RELU = Activation(
     name="ReLU",
     value=lambda z: np.maximum(z, 0),
-    slope=lambda z: (z > 0) + 0.5 * (z == 0),
+    slope=lambda z: (z > 0).astype(float),
     bend=np.zeros_like,
 )
 TANH = Activation(
