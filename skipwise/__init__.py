@@ -58,7 +58,7 @@ HOMES = {
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
     "tuning": ("find_rate",),
 }  # fmt: skip
-PARTS = (*HOMES, "connections", "recipes", "tasks", "training", "watch", "weights")
+PARTS = (*HOMES, "analysis", "connections", "recipes", "tasks", "training", "watch", "weights")
 _HOME = {name: home for home, names in HOMES.items() for name in names}
 
 __all__ = [

@@ -59,6 +59,8 @@ MAY_IMPORT = {
     },
     "comparison": {"records"},
     "reports": {"comparison", "records", "files"},
+    "analysis": {"records", "shapes", "randomness"},
+    "reports": {"records", "files"},
     "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
         "provenance",
@@ -244,6 +246,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "exports",
         "watch",
         "comparison",
+        "analysis",
         "reports",
         "tuning",
     ):

@@ -1,0 +1,77 @@
+"""Batch sharpness: the curvature that a step on one batch meets along its own gradient."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from skipwise.analysis.curvature.gradient import objective
+from skipwise.analysis.curvature.hessian import hessian_of
+from skipwise.analysis.measurement import Measurement
+from skipwise.analysis.problem import Loss
+from skipwise.analysis.spectra import mean_of
+
+
+def batch_sharpness(
+    model: nn.Module,
+    batches: Any,
+    loss: Loss | None = None,
+    *,
+    rate: float | None = None,
+    training: bool = True,
+    seed: int = 0,
+) -> Measurement:
+    """Measure ``E_B [g_Bᵀ H_B g_B / ‖g_B‖²]``, gradient and Hessian of the same batch.
+
+    Stochastic gradient descent settles where this is 2/η, while the curvature of the whole loss
+    stays below. One product a batch.
+
+    Args:
+        model: Any module.
+        batches: A pair (inputs, targets), or several of the size that is trained with.
+        loss: ``(output, targets) → mean over the batch``; the cross-entropy if None.
+        rate: η; with it the ratio to 2/η is given.
+        training: In training mode, or in evaluation mode.
+        seed: Of random layers.
+
+    Returns:
+        A row for each batch: sharpness, gradient norm, and ``α = η·sharpness − 1``, where a plain
+        gradient step lands on its parabola: −1 start, 0 valley, 1 as high as before.
+
+    Raises:
+        ValueError: If the rate is not positive or a gradient is zero, or see :func:`objective`.
+
+    Source: Andreyev and Beneventano (2024), "Edge of stochastic stability", definition 1.
+    """
+    if rate is not None and rate <= 0:
+        raise ValueError(f"rate must be positive, got {rate}")
+    sharpness, norms = [], []
+    with objective(model, batches, loss, training=training, seed=seed) as held:
+        for index in range(len(held.problems)):
+            gradient = held.gradient(index)
+            norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64).item())
+            if norms[-1] == 0:
+                raise ValueError(
+                    f"the gradient of batch {index} is zero, so it has no direction; the model"
+                    " already stands at a stationary point of it"
+                )
+            sharpness.append(hessian_of(held, [index]).rayleigh(gradient))
+    return _record(sharpness, norms, rate)
+
+
+def _record(sharpness: list[float], norms: list[float], rate: float | None) -> Measurement:
+    mean = mean_of(sharpness)
+    figures = {"batch sharpness": mean.value, "standard error": mean.error}
+    columns = {"sharpness": tuple(sharpness), "gradient norm": tuple(norms)}
+    if rate is not None:
+        figures |= {"2 / rate": 2 / rate, "sharpness · rate / 2": mean.value * rate / 2}
+        columns["alpha"] = tuple(rate * value - 1 for value in sharpness)
+    return Measurement(
+        name="batch sharpness",
+        formula="gᵀHg / ‖g‖², gradient and Hessian of the same batch",
+        source="Andreyev and Beneventano (2024)",
+        of="batch",
+        rows=tuple(map(str, range(len(sharpness)))),
+        columns=columns,
+        figures=figures,
+    )

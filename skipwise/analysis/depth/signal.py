@@ -1,0 +1,241 @@
+"""Signal and gradient through the depth of a network, with mean-field theory over them.
+
+Where does the signal grow or die, do two inputs stay apart, what norm has the gradient at each
+block? Every curve stands beside what theory expects of such a network at the start of its training.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skipwise.analysis.depth.boundaries import boundary_gradients, inner, row_names
+from skipwise.analysis.depth.expectations import Layer, Stage, Step, distances, expectations
+from skipwise.analysis.depth.structure import Structure, structure_of
+from skipwise.analysis.forward import Visit, watched_pass
+from skipwise.analysis.graph import Point, operations_between
+from skipwise.analysis.measurement import Measurement, Theory
+from skipwise.analysis.problem import Loss, pose
+from skipwise.analysis.sites import Sites, as_sites
+from skipwise.analysis.untouched import untouched
+from skipwise.shapes import AnyStream
+
+MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+PRODUCTS = ("Convolution", "Addmm", "MmBackward", "BmmBackward", "Linear")
+BENDS = {"Relu": "ReLU", "Tanh": "tanh", "Gelu": "GELU", "Sigmoid": "sigmoid", "Silu": "SiLU"}
+COLUMNS = ("second moment", "channel mean square", "channel variance", "correlation")
+DISTANCE = "distance to "
+
+
+def signal(
+    model: nn.Module, batch: Any, loss: Loss | None = None, *, sites: Sites | str | None = None
+) -> Measurement:
+    """Measure the stream and its gradient where every block begins, and where the last one ends.
+
+    * second moment ``q = E x²`` over examples, channels and positions;
+    * channel mean square ``E_c (E x_c)²`` and channel variance ``E_c Var x_c``, whose sum is q;
+    * correlation: the mean cosine of the streams of two examples;
+    * gradient norm ``‖∂L/∂x‖`` and gradient size, its root mean square.
+
+    Theory speaks of the longest row of blocks of one shape. The figures hold the distance to every
+    design, whose least :func:`nearest_design` names.
+
+    Args:
+        model: Any module, in the mode in which it is to be measured.
+        batch: (inputs, targets).
+        loss: ``(output, targets) → one number``; the cross-entropy if None.
+        sites: The blocks, or a pattern of their names; found if None.
+
+    Returns:
+        One row for each call of a block, in order, and one for the end.
+
+    Source: Brock et al. (2021), signal propagation plots; theory: see ``meanfield``.
+    """
+    problem = pose(model, batch, loss)
+    sites = as_sites(problem.model, sites)
+    with untouched(problem.model):
+        seen = watched_pass(problem, sites, _look)
+        gradients = boundary_gradients(seen)
+        structures = [structure_of(visit) for visit in seen.visits]
+        points, looks, norms = _boundaries(seen.visits, gradients)
+        columns = {name: tuple(look[n] for look in looks) for n, name in enumerate(COLUMNS)}
+        columns["gradient norm"] = norms
+        sizes = [norm / math.sqrt(p.shape.numel()) for norm, p in zip(norms, points, strict=True)]
+        columns["gradient size"] = tuple(sizes)
+        first, last = longest_row(points)
+        stage = _stage(seen.visits, structures, points, columns, first, last)
+        theories = [_placed(t, first, len(points)) for t in expectations(stage)]
+    return Measurement(
+        name="Signal and gradient through the depth",
+        formula="q = E x², ‖g‖ = ‖∂L/∂x‖ at the input of every block",
+        source="Schoenholz et al. (2017); Brock et al. (2021)",
+        rows=(*row_names(seen.visits), "end")[: len(points)],
+        columns=columns,
+        figures={f"{DISTANCE}{name}": value for name, value in distances(stage).items()},
+        theories=tuple(theories),
+        notes=_notes(stage, first, last, len(points)),
+        shown="gradient norm",
+        logarithmic=True,
+    )
+
+
+def nearest_design(measured: Measurement) -> str:
+    """Name the design that a measurement of :func:`signal` behaves like, or ``"none"``.
+
+    One is named if its curves are within a factor e of the measured ones, root mean square.
+    """
+    named = {
+        name.removeprefix(DISTANCE): value
+        for name, value in measured.figures.items()
+        if name.startswith(DISTANCE)
+    }
+    if not named or min(named.values()) > 1:
+        return "none"
+    return min(named, key=lambda name: named[name])
+
+
+def longest_row(points: list[Point]) -> tuple[int, int]:
+    """Give the first and last number of the longest row of points of one shape."""
+    best, first = (0, 0), 0
+    for number in range(1, len(points) + 1):
+        if number == len(points) or points[number].shape != points[first].shape:
+            best = max(best, (first, number - 1), key=lambda pair: pair[1] - pair[0])
+            first = number
+    return best
+
+
+def _look(stream: AnyStream) -> tuple[float, float, float, float]:
+    """Take the four moments of a stream, in double precision."""
+    x = stream.double()
+    # Channels come second, but last where there are tokens: (batch, tokens, width).
+    channels = x.transpose(1, -1) if x.dim() == 3 else x
+    rest = [axis for axis in range(channels.dim()) if axis != 1]
+    mean = channels.mean(rest) if x.dim() > 1 else x.mean()
+    moment = x.square().mean()
+    flat = x.flatten(1) if x.dim() > 1 else x[:, None]
+    unit = flat / flat.norm(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
+    count = len(unit)
+    pairs = (unit.sum(0).square().sum() - unit.square().sum()) / max(count * (count - 1), 1)
+    middle = mean.square().mean()
+    cosine = float(pairs) if count > 1 else math.nan
+    return float(moment), float(middle), float(moment - middle), cosine
+
+
+def _boundaries(
+    visits: tuple[Visit, ...], gradients: list[tuple[Tensor, Tensor]]
+) -> tuple[list[Point], list[Any], tuple[float, ...]]:
+    """List the starts of all visits and, unless it is a bare layer, the end of the last."""
+    points = [visit.start for visit in visits]
+    looks = [visit.entering for visit in visits]
+    vectors = [start for start, _ in gradients]
+    if any(True for _ in visits[-1].module.children()):
+        points.append(visits[-1].end)
+        looks.append(visits[-1].leaving)
+        vectors.append(gradients[-1][1])
+    return points, looks, tuple(math.sqrt(inner(v, v)) for v in vectors)
+
+
+def _stage(
+    visits: tuple[Visit, ...],
+    structures: list[Structure],
+    points: list[Point],
+    columns: dict[str, tuple[float, ...]],
+    first: int,
+    last: int,
+) -> Stage:
+    """Describe the longest row of one shape, or nothing where a block in it is unknown."""
+    numbers = range(first, last)
+    if any(structures[number].unknown for number in numbers):
+        numbers = range(0)
+    steps = [step_of(visits[n], structures[n], points[n + 1]) for n in numbers]
+    rows = slice(first, first + len(steps) + 1)
+    return Stage(
+        steps=tuple(steps),
+        moment=columns["second moment"][rows],
+        variance=columns["channel variance"][rows],
+        correlation=columns["correlation"][rows],
+        gradient=columns["gradient norm"][rows],
+    )
+
+
+def step_of(visit: Visit, structure: Structure, after: Point) -> Step:
+    """Describe one block up to ``after``, where the next one begins, as theory sees it."""
+    names = operations_between(after, visit.start)
+    joins = structure.joins
+    written = joins[0].written if joins else None
+    last = written.edge.node.name() if written else ""
+    return Step(
+        skip=bool(joins),
+        gain=_gain(visit, structure),
+        norms=sum("BatchNorm" in name for name in names),
+        bends=tuple(bend for name in names for key, bend in BENDS.items() if key in name),
+        layers=_layers(visit),
+        after=bool(joins) and joins[0].result.key != after.key,
+        ends=any(word in last for word in (*PRODUCTS, "Mul")),
+    )
+
+
+def _gain(visit: Visit, structure: Structure) -> float:
+    """Give E F²/E x² as it was measured at the block's sum, where the pass looked at it."""
+    if len(structure.joins) != 1:
+        return math.nan if structure.joins else 0.0
+    join = structure.joins[0]
+    made = next(s for s in visit.sums if s.result.key == join.result.key)
+    if made.moments is None:
+        return math.nan
+    left, right, _ = made.moments
+    writes_left = made.left is join.written if join.written else made.left is None
+    return (left / right if writes_left else right / left) if left * right else 0.0
+
+
+def _layers(visit: Visit) -> tuple[Layer, ...]:
+    """List the matrices of a block in the order in which they stand in it, shortcuts left out."""
+    beside = visit.site.shortcut
+    inside = visit.module if visit.site.branch is None else visit.module.get_submodule("branch")
+    left_out = set()
+    if beside is not None and inside is visit.module:
+        name = beside.removeprefix(f"{visit.site.name}.")
+        left_out = set(visit.module.get_submodule(name).modules())
+    found = []
+    for module in inside.modules():
+        if isinstance(module, MATRICES) and module not in left_out:
+            weight, bias = module.weight.detach().double(), module.bias
+            found.append(
+                Layer(
+                    weights=float(weight.square().sum()) / len(weight),
+                    biases=0.0 if bias is None else float(bias.detach().double().square().mean()),
+                    width=len(weight),
+                )
+            )
+    return tuple(found)
+
+
+def _placed(theory: Theory, first: int, rows: int) -> Theory:
+    """Put a stage's curve in its place among all rows."""
+
+    def put(values: tuple[float, ...]) -> tuple[float, ...]:
+        if not values:
+            return ()
+        return (*[math.nan] * first, *values, *[math.nan] * (rows - first - len(values)))
+
+    return Theory(**{
+        **vars(theory),
+        "values": put(theory.values),
+        "low": put(theory.low),
+        "high": put(theory.high),
+    })
+
+
+def _notes(stage: Stage, first: int, last: int, rows: int) -> tuple[str, ...]:
+    notes = []
+    if not stage.steps:
+        notes.append("no theory: the longest row of blocks of one shape holds an unknown block")
+    elif (first, last) != (0, rows - 1):
+        notes.append(f"theory speaks of rows {first + 1} to {last + 1}, the longest of one shape")
+    found = distances(stage)
+    if found:
+        ranked = sorted(found, key=lambda name: found[name])
+        said = ", ".join(f"{name} ({found[name]:.2f})" for name in ranked[:3])
+        notes.append(f"nearest designs, by distance of logarithms: {said}")
+    return tuple(notes)
