@@ -60,7 +60,6 @@ MAY_IMPORT = {
     "comparison": {"records"},
     "reports": {"comparison", "records", "files"},
     "analysis": {"records", "shapes", "randomness"},
-    "reports": {"records", "files"},
     "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
         "provenance",
