@@ -47,6 +47,16 @@ MAY_IMPORT = {
         "randomness",
         "description",
     },
+    "conformity": {
+        "experiment",
+        "networks",
+        "connections",
+        "data",
+        "strategies",
+        "training",
+        "randomness",
+        "description",
+    },
     "watch": {
         "training",
         "tasks",
@@ -86,6 +96,7 @@ MAY_IMPORT = {
     "exports": {"runs", "prediction", "data", "layers", "records", "files"},
     "recipes": {"experiment", "networks", "strategies", "data"},
     "cli": {
+        "conformity",
         "recipes",
         "progress",
         "runs",
@@ -229,6 +240,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "exports",
         "watch",
         "reports",
+        "conformity",
     ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:

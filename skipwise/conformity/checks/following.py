@@ -1,0 +1,122 @@
+"""The rule equals its formula, and a step of the training loop is one update of it."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from skipwise.conformity.formulas import Setting, formula_of
+from skipwise.conformity.outcome import EXACT, Outcome, judged, not_due
+from skipwise.conformity.problem import (
+    PARTS,
+    Arrays,
+    Problem,
+    Walk,
+    difference,
+    drawn,
+    walked,
+)
+from skipwise.conformity.rehearsal import rehearsal, weights_of
+from skipwise.strategies import Strategy, decays, roles
+from skipwise.training import train
+
+NO_FORMULA = "there is no formula of this rule in the package to compare with"
+
+
+def equals_its_formula(strategy: Strategy) -> Outcome:
+    """One update, and ten with gradients that change, equal the formula written in float64."""
+    problem = drawn()
+    wanted = slowly(strategy, problem)
+    if wanted is None:
+        return not_due(NO_FORMULA)
+    found = walked(strategy, problem)
+    one = difference(found[0], wanted[0], problem.start)
+    ten = max(difference(now, then, problem.start) for now, then in zip(found, wanted, strict=True))
+    return judged(
+        one <= EXACT and ten <= EXACT,
+        f"differs from its formula by {one:.1e} of the way after one update, by {ten:.1e} in ten",
+        one=one,
+        ten=ten,
+    )
+
+
+def slowly(strategy: Strategy, problem: Problem) -> list[Arrays] | None:
+    """Give the weights after each step by the formula, or None where there is none."""
+    formula = formula_of(strategy.optimiser)
+    if formula is None:
+        return None
+    weights, found = problem.start, []
+    for step in range(problem.steps):
+        rate = strategy.rate(step, problem.steps)
+        settings = {name: setting_of(strategy, name, rate) for name in weights}
+        weights = formula.step(weights, partial(problem.gradient, step), settings)
+        found.append(weights)
+    return found
+
+
+def setting_of(strategy: Strategy, name: str, rate: float) -> Setting:
+    """Say what is due to a parameter of the small problem."""
+    part = PARTS[name]
+    factor = strategy.layer_decay**part.distance
+    if name == "connection.scale":  # the one parameter of one number
+        factor *= strategy.scalar_rate
+    decay = strategy.weight_decay if part.decays else 0.0
+    return Setting(rate=rate * factor, decay=decay, role=part.role)
+
+
+def steps_once(strategy: Strategy) -> Outcome:
+    """A step of the loop is one call of the optimiser, and moves as far as one update."""
+    formula = formula_of(strategy.optimiser)
+    run = rehearsal(strategy)
+    calls: list[int] = []
+    run.optimiser.register_step_post_hook(lambda *_: calls.append(1))
+    start = weights_of(run.model)
+    next(iter(train(run)))
+    if len(calls) != 1:
+        return judged(False, f"the optimiser was called {len(calls)} times in one step")
+    if formula is None:
+        return not_due(f"one call of the optimiser a step; {NO_FORMULA}")
+    gradients = {
+        name: np.zeros_like(start[name]) if p.grad is None else p.grad.numpy()
+        for name, p in run.model.named_parameters()
+    }
+    settings = _settings(strategy, run.model, strategy.rate(0, run.steps))
+    wanted = formula.step(start, lambda _: gradients, settings)
+    apart = difference(weights_of(run.model), wanted, start)
+    return judged(
+        apart <= EXACT,
+        f"one call a step, which differs from one update by {apart:.1e} of the way",
+        apart=apart,
+    )
+
+
+def _settings(strategy: Strategy, model: Any, rate: float) -> Mapping[str, Setting]:
+    of_roles, far = roles(model), _distances(model)
+    return {
+        name: Setting(
+            rate=rate
+            * strategy.layer_decay ** far[name]
+            * (strategy.scalar_rate if p.numel() == 1 else 1.0),
+            decay=strategy.weight_decay if decays(name, p) else 0.0,
+            role=of_roles[name],
+        )
+        for name, p in model.named_parameters()
+    }
+
+
+def _distances(model: Any) -> dict[str, int]:
+    blocks = len(model.trunk.blocks)
+    found = {}
+    for name, _ in model.named_parameters():
+        words = name.split(".")
+        inner = blocks - int(words[2]) if words[:2] == ["trunk", "blocks"] else 0
+        found[name] = blocks + 1 if words[0] == "stem" else inner
+    return found
+
+
+def asks_of(strategy: Strategy) -> int:
+    """Count how often the rule asks for the gradient in one step."""
+    walk = Walk(strategy, drawn(1))
+    walk.step()
+    return walk.asked

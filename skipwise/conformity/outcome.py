@@ -1,0 +1,56 @@
+"""The contract: a check is a function (strategy) → outcome, and an outcome says its reason."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from skipwise.strategies import Strategy
+
+EXACT = 1e-9  # largest relative difference of two float64 computations of the same thing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a check found.
+
+    Args:
+        passed: Whether the claim holds; None where it is not about this strategy.
+        sentence: Why, in one sentence.
+        numbers: What it rests on.
+    """
+
+    passed: bool | None
+    sentence: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One claim and how it is checked.
+
+    Args:
+        name: Head of its column.
+        claim: What holds where it is passed, in one sentence.
+        find: Tries it on a strategy.
+    """
+
+    name: str
+    claim: str
+    find: Callable[[Strategy], Outcome]
+
+    def __call__(self, strategy: Strategy) -> Outcome:
+        """Try the claim; what cannot run has not passed, and the sentence is that of the error."""
+        try:
+            return self.find(strategy)
+        except Exception as error:  # any error of a rule is a finding about that rule
+            text = " ".join(str(error).split())
+            return Outcome(passed=False, sentence=f"it stops with {type(error).__name__}: {text}")
+
+
+def judged(passed: bool, sentence: str, **numbers: float) -> Outcome:
+    """Give the outcome of a check that was tried."""
+    return Outcome(passed=passed, sentence=sentence, numbers=numbers)
+
+
+def not_due(reason: str) -> Outcome:
+    """Give the outcome where the claim is not about the strategy."""
+    return Outcome(passed=None, sentence=reason)
