@@ -33,6 +33,7 @@ from skipwise.finetuning import (
     TRUNK,
     begin_from,
     distances_from_head,
+    freezable_parts,
     freeze_parts,
     prepared,
     settle,
@@ -52,6 +53,7 @@ from skipwise.training import (
     can_shard,
     check_shares,
     choose_device,
+    guarded,
     place_model,
     replicated,
     sharded,
@@ -237,8 +239,9 @@ def build(
         world=world,
         spread=None if is_sharded or world.size == 1 else replicated(model),
         is_sharded=is_sharded,
+        freezable=freezable_parts(model) if experiment.strategy.freezing is not None else (),
     )
-    return run, task
+    return guarded(run), task
 
 
 def _batches(

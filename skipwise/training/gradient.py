@@ -1,4 +1,4 @@
-"""The gradient of one step: forward, backward, accumulate, clip.
+"""The gradient of one step: forward, backward, accumulate, transform.
 
 It stands in the closure that the optimiser calls, so a rule that needs the gradient twice is no
 special case: every call within a step sees the same batch and the same random numbers.
@@ -11,7 +11,7 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 
 from skipwise.data import Batch
 from skipwise.randomness import examples, seeded
@@ -22,7 +22,7 @@ from skipwise.training.sharded import add_up, whole_tensor
 
 @final
 class Gradient:
-    """Calling it leaves the batch's mean gradient in ``.grad``, clipped, and gives the mean loss.
+    """Calling it leaves the batch's mean gradient, transformed, in ``.grad``, and gives the loss.
 
     Args:
         run: The run at the step whose gradient is wanted.
@@ -37,20 +37,25 @@ class Gradient:
     def __call__(self) -> Tensor:
         """Compute loss and gradient.
 
-        ``norm`` then holds the gradient's norm before clipping, and ``seconds`` the time of all
-        calls so far; on a GPU that of giving the commands.
+        ``norm`` then holds the gradient's norm before it is transformed, and ``seconds`` the time
+        of all calls so far; on a GPU that of giving the commands. Where the guard refuses the step
+        this leaves by its :class:`Skipped`, before a transform could spread what is not finite.
         """
-        started, run = perf_counter(), self.run
+        started, before, run = perf_counter(), self.seconds, self.run
         run.optimiser.zero_grad(set_to_none=True)
         with seeded(run.seed, "step", run.step, run.world.rank):
             loss = accumulate(run, self.batch)
-        parameters = [p for p in run.model.parameters() if p.grad is not None]
-        self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        self.norm = get_total_norm([p.grad for p in run.model.parameters() if p.grad is not None])
         if run.is_sharded:
             self.norm = whole_tensor(self.norm)
-        if run.strategy.clip_norm is not None:
-            clip_grads_with_norm_(parameters, run.strategy.clip_norm, self.norm)
         self.seconds += perf_counter() - started
+        if run.guard is not None:
+            run.guard.check(loss, self.norm)
+        if run.chain.transforms:
+            learning = [entry for entry in run.learning if entry.parameter.grad is not None]
+            with seeded(run.seed, "gradient", run.step):
+                run.chain.apply(learning, self.norm, run.step)
+        self.seconds = before + perf_counter() - started
         return loss
 
 
