@@ -133,8 +133,6 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A member imports no sibling but its folder's contract; these need one more, and say why.
 SIBLINGS = {
     ("connections/stochastic.py", "additive"),  # wraps the sum unless told otherwise
-    ("strategies/named.py", "optimisers"),  # puts members together
-    ("strategies/named.py", "schedules"),
     ("tasks/named.py", "classification"),  # likewise
     ("tasks/named.py", "multi_label"),
     ("tasks/named.py", "regression"),

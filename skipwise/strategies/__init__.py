@@ -40,9 +40,11 @@ from skipwise.strategies.named import (
     sgd_cosine,
     sgd_onecycle,
     sgd_step,
+    sgd_wsd,
     sgdw_algoperf,
     shampoo,
     soap,
+    swa,
 )
 from skipwise.strategies.optimisers import (
     ASAM,
@@ -83,7 +85,7 @@ from skipwise.strategies.schedules import (
     ToConstant,
     WarmupLinear,
 )
-from skipwise.strategies.strategy import Strategy
+from skipwise.strategies.strategy import Strategy, rate_notes
 from skipwise.strategies.transforms import (
     AdaptiveClipping,
     AutoClip,
@@ -173,6 +175,7 @@ __all__ = [
     "parameter_groups",
     "prodigy",
     "radam",
+    "rate_notes",
     "rmsprop",
     "roles",
     "sam",
@@ -182,7 +185,9 @@ __all__ = [
     "sgd_cosine",
     "sgd_onecycle",
     "sgd_step",
+    "sgd_wsd",
     "sgdw_algoperf",
     "shampoo",
     "soap",
+    "swa",
 ]

@@ -167,3 +167,14 @@ class Strategy:
     def rate(self, step: int, steps: int) -> float:
         """Give the learning rate of the update after ``step`` of ``steps``."""
         return self.peak_lr * self.schedule.factor(step, steps)
+
+
+def rate_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
+    """Say by how much the size of the batches changed the rate, if it did."""
+    if stated.peak_lr == taken.peak_lr:
+        return ()
+    rule = {"linear": "in proportion", "sqrt": "by the root"}[stated.rate_rule]
+    return (
+        f"the rate is {taken.peak_lr:.4g}: {stated.peak_lr:g} for batches of {stated.rate_batch},"
+        f" scaled {rule} to batches of {taken.rate_batch}",
+    )

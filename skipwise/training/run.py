@@ -1,6 +1,6 @@
 """Run: all that cannot be recomputed, and the functions that recompute the rest."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,7 +77,8 @@ class Run:
         is_sharded: Whether each of them keeps only a share of the parameters.
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
-        average: The averaged weights, if the strategy averages.
+        average: The weights that are evaluated, if the strategy averages or its rule has others
+            than those it trains.
         compiled: The model as it computes in training, if it was compiled.
         frozen: Parts that stay in evaluation mode, so that their statistics do not move.
         notes: What a reader should know of how the model began, one sentence each.
@@ -182,7 +183,8 @@ class Run:
         """
         try:
             self.load_weights(state["model"])
-            options = [_options(group) for group in self.optimiser.param_groups]
+            state_of_rule = self.strategy.optimiser.kept_in_groups
+            options = [_options(group, state_of_rule) for group in self.optimiser.param_groups]
             kept = state["optimiser"]
             self.optimiser.load_state_dict(
                 cut_optimiser(kept, self.optimiser) if self.is_sharded else kept
@@ -241,15 +243,18 @@ class Run:
 
     @property
     def chosen(self) -> nn.Module:
-        """The model that evaluations are about: the average, if there is one."""
+        """The model that evaluations are about: the average as of then, if there is one."""
         return self.model if self.average is None else self.average.model
 
     def evaluated(self) -> nn.Module:
-        """Give that model, with BatchNorm statistics of its own if it is an average.
+        """Give that model, with BatchNorm statistics of its own if it is not the one in training.
 
         Of several processes all get the same: rank 0's statistics.
         """
         if self.average is not None:
+            if self.strategy.averaging is None:
+                others = self.strategy.optimiser.evaluated(self.optimiser)
+                self.average.take(self.model, others)
             frozen = [n for n, m in self.model.named_modules() if any(m is f for f in self.frozen)]
             with_own_statistics(
                 self.average.model,
@@ -262,5 +267,6 @@ class Run:
         return self.chosen
 
 
-def _options(group: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in group.items() if name != "params"}
+def _options(group: dict[str, Any], state_of_rule: Collection[str]) -> dict[str, Any]:
+    others = ("params", *state_of_rule)
+    return {name: value for name, value in group.items() if name not in others}

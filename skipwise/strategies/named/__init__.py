@@ -7,7 +7,7 @@ Imports optimisers, schedules, averaging and the contract.
 import inspect
 from collections.abc import Callable
 
-from skipwise.strategies.named.around import asam, ema, lookahead, sam
+from skipwise.strategies.named.around import asam, ema, lookahead, sam, swa
 from skipwise.strategies.named.classic import (
     adam,
     adamw,
@@ -22,6 +22,7 @@ from skipwise.strategies.named.descent import (
     sgd_cosine,
     sgd_onecycle,
     sgd_step,
+    sgd_wsd,
     sgdw_algoperf,
 )
 from skipwise.strategies.named.matrices import lbfgs, muon, shampoo, soap
@@ -84,7 +85,9 @@ __all__ = [
     "sgd_cosine",
     "sgd_onecycle",
     "sgd_step",
+    "sgd_wsd",
     "sgdw_algoperf",
     "shampoo",
     "soap",
+    "swa",
 ]

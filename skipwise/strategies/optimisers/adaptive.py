@@ -100,7 +100,7 @@ class Adafactor(Optimiser):
         decay_power: c, negative.
         least: ε₁; None is the type's own rounding.
         least_scale: ε₂.
-        clip: d, the root mean square that an update may have.
+        clip: d, the root mean square that an update may have, at least 1.
 
     Source: Shazeer, Stern (2018), algorithm 4, in torch's form: for filters the last two axes are
     height and width, so only 3 × 3 numbers are put together from 3 + 3.
@@ -114,7 +114,9 @@ class Adafactor(Optimiser):
     def __post_init__(self):
         if not -1 <= self.decay_power < 0:
             raise ValueError(f"decay_power must lie in [-1, 0), got {self.decay_power}")
-        check_positive(least_scale=self.least_scale, clip=self.clip)
+        check_positive(least_scale=self.least_scale)
+        if not self.clip >= 1:
+            raise ValueError(f"clip must be at least 1, got {self.clip}")
         if self.least is not None:
             check_positive(least=self.least)
 

@@ -90,9 +90,9 @@ class DecayedDescent(torch.optim.SGD):
                 loss = closure()
         decays = [group["weight_decay"] for group in self.param_groups]
         for group, decay in zip(self.param_groups, decays, strict=True):
-            learning = [p for p in group["params"] if p.grad is not None]
-            if decay and learning:
-                torch._foreach_mul_(learning, 1 - group["lr"] * decay)
+            for parameter in group["params"]:
+                if decay and parameter.grad is not None:
+                    parameter.mul_(1 - group["lr"] * decay)
             group["weight_decay"] = 0.0  # torch's own would go through the momentum
         try:
             super().step()
