@@ -3,9 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from skipwise.strategies import Strategy
+from skipwise.strategies import SOAP, NAdam, Optimiser, Strategy
 
 EXACT = 1e-9  # largest relative difference of two float64 computations of the same thing
+SINGLE = 1e-5  # likewise where one of them is in float32
+# What these keep in float32 whatever the parameters are; every other rule is held to EXACT.
+IN_FLOAT32: Mapping[type[Optimiser], str] = {
+    NAdam: "torch keeps the product of its momenta in float32",
+    SOAP: "the package turns its basis in float32",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +50,17 @@ class Check:
         except Exception as error:  # any error of a rule is a finding about that rule
             text = " ".join(str(error).split())
             return Outcome(passed=False, sentence=f"it stops with {type(error).__name__}: {text}")
+
+
+def tolerance(rule: Optimiser) -> float:
+    """Give the largest relative difference that rounding explains, by the type it computes in."""
+    return SINGLE if isinstance(rule, tuple(IN_FLOAT32)) else EXACT
+
+
+def precision_of(rule: Optimiser) -> str:
+    """Say what is in float32, as the end of a sentence."""
+    words = [text for kind, text in IN_FLOAT32.items() if isinstance(rule, kind)]
+    return f" ({words[0]})" if words else ""
 
 
 def judged(passed: bool, sentence: str, **numbers: float) -> Outcome:

@@ -13,10 +13,20 @@ from skipwise.conformity.problem import (
     walked,
     without_gradient,
 )
-from skipwise.strategies import AdamW, Optimiser, Strategy
+from skipwise.strategies import (
+    SGDW,
+    Adafactor,
+    AdamW,
+    Lion,
+    Muon,
+    NAdamW,
+    Optimiser,
+    Shampoo,
+    Strategy,
+)
 
 DECAY = 0.1
-DECOUPLED: tuple[type[Optimiser], ...] = (AdamW,)
+DECOUPLED: tuple[type[Optimiser], ...] = (AdamW, NAdamW, SGDW, Lion, Adafactor, Muon, Shampoo)
 
 
 def decays_where_due(strategy: Strategy) -> Outcome:

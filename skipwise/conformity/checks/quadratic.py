@@ -8,7 +8,17 @@ import numpy as np
 
 from skipwise.conformity.outcome import EXACT, Outcome, judged
 from skipwise.conformity.problem import Array, Problem, Walk, changed, drawn
-from skipwise.strategies import SGD, Adam, AdamW, Optimiser, Strategy
+from skipwise.strategies import (
+    SGD,
+    SGDW,
+    Adagrad,
+    Adam,
+    AdamW,
+    NAdamW,
+    Optimiser,
+    RMSprop,
+    Strategy,
+)
 
 STEPS = 200
 SCALES = (1.0, 10.0, 0.1, 100.0, 1000.0)
@@ -18,7 +28,7 @@ def obeys_its_theory(strategy: Strategy) -> Outcome:
     """It converges below the limit of stability and diverges above it, at the predicted rate."""
     plain = changed(strategy, weight_decay=0.0, layer_decay=1.0, scalar_rate=1.0)
     rule = strategy.optimiser
-    if type(rule) in EXACT_THEORY or isinstance(rule, SGD):
+    if isinstance(rule, SGD | SGDW):
         return _descends(plain, _matrix(rule))
     for kind, limit in LIMITS.items():
         if isinstance(rule, kind):
@@ -89,10 +99,22 @@ def _limit_of_adam(rule: Adam | AdamW) -> float:
     return 2 * (1 + rule.beta1) / (1 - rule.beta1)
 
 
-EXACT_THEORY: tuple[type[Optimiser], ...] = (SGD,)
+def _limit_of_nadamw(rule: NAdamW) -> float:
+    """Give Nesterov's limit, for a velocity in units of 1 − β₁."""
+    return 2 * (1 + rule.beta1) / ((1 + 2 * rule.beta1) * (1 - rule.beta1))
+
+
+def _limit_of_rmsprop(rule: RMSprop) -> float:
+    """Give that of heavy ball."""
+    return 2 * (1 + rule.momentum)
+
+
 LIMITS: Mapping[type[Optimiser], Callable[[Any], float]] = {
     Adam: _limit_of_adam,
     AdamW: _limit_of_adam,
+    NAdamW: _limit_of_nadamw,
+    RMSprop: _limit_of_rmsprop,
+    Adagrad: lambda _: 2.0,
 }
 
 

@@ -48,10 +48,11 @@ def lars(rule: LARS, state: State, w: Array, g: Array, setting: Setting) -> Arra
 def lamb(rule: LAMB, state: State, w: Array, g: Array, setting: Setting) -> Array:
     """LAMB: Adam's step, decay included, at the length of the layer, which counts up to ten.
 
-    Source: You et al. (2020), algorithm 2 with φ(z) = min(z, 10), without correction of bias.
+    Source: You et al. (2020), algorithm 2 with φ(z) = min(z, 10), without correction of bias; ε
+    beside the length of the step too, as the description says.
     """
     m, v = mean(state, "m", rule.beta1, g), mean(state, "v", rule.beta2, g * g)
     u = m / (np.sqrt(v) + rule.epsilon) + setting.decay * w
     length, of_update = min(float(np.linalg.norm(w)), 10.0), float(np.linalg.norm(u))
-    trust = length / of_update if length > 0 and of_update > 0 else 1.0
+    trust = length / (of_update + rule.epsilon) if length > 0 and of_update > 0 else 1.0
     return w - setting.rate * trust * u
