@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skipwise.conformity import CHECKS, MARKS, Certificate, certify, versions
-from skipwise.description import exported
-from skipwise.strategies import Strategy
+from skipwise.strategies import Strategy, named_strategies
 
 FILE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Do the strategies compute what they say
@@ -22,18 +21,9 @@ training loop.
 """
 
 
-def strategies() -> dict[str, Callable[[], Strategy]]:
-    """Give the functions that make the named strategies."""
-    return {
-        name: function
-        for name, function in exported("strategies").items()
-        if function.__annotations__.get("return") is Strategy and not function.__code__.co_argcount
-    }
-
-
 def document() -> str:
     """Write the whole file."""
-    makers = strategies()
+    makers = named_strategies()
     found = list(certify(make() for make in makers.values()))
     parts = [INTRODUCTION, f"\nHolds for {_versions()}.\n", _table(found), _failures(found)]
     return "\n".join([*parts, _claims(), _catalogue(makers)])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from skipwise.cli.words import Flag, find_strategy, named, print_json
+from skipwise.cli.words import Flag, find_strategy, print_json
 
 WORDS = {True: "yes", False: "NO", None: "-"}
 
@@ -46,12 +46,12 @@ def check(*names: str, strategies: Flag = False, json: Flag = False) -> None:
 
 def _chosen(names: Sequence[str], *, every: bool) -> list[Any]:
     from skipwise.conformity import own_strategy
-    from skipwise.strategies import Strategy
+    from skipwise.strategies import named_strategies
 
     if names:
         return [own_strategy(name) if ":" in name else find_strategy(name) for name in names]
     if every:
-        return [make() for make in named("strategies", Strategy).values()]
+        return [make() for make in named_strategies().values()]
     raise ValueError(
         "say what to check: --strategies for all, names of some (skipwise list strategies), or"
         " package.module:function of your own"

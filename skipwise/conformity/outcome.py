@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from skipwise.strategies import SOAP, NAdam, Optimiser, Strategy
+from skipwise.strategies import SOAP, NAdam, Optimiser, Prodigy, Strategy
 
 EXACT = 1e-9  # largest relative difference of two float64 computations of the same thing
 SINGLE = 1e-5  # likewise where one of them is in float32
 # What these keep in float32 whatever the parameters are; every other rule is held to EXACT.
 IN_FLOAT32: Mapping[type[Optimiser], str] = {
     NAdam: "torch keeps the product of its momenta in float32",
+    Prodigy: "the package keeps what d is estimated from in float32",
     SOAP: "the package turns its basis in float32",
 }
 

@@ -95,24 +95,26 @@ class Problem:
         )
 
 
-def drawn(steps: int = 10, *, seed: int = 0, curved: bool = True) -> Problem:
-    """Draw a problem; gradients are of order one, and no number of them is nearly zero."""
-    noise = np.random.default_rng(seed)
+def drawn(steps: int = 10, *, curved: bool = True, scale: float = 1.0) -> Problem:
+    """Draw a problem; gradients are of the order of ``scale``, and none is nearly zero."""
+    noise = np.random.default_rng(0)
 
     def normal() -> dict[str, Array]:
         values = {n: noise.normal(size=tuple(p.shape)) for n, p in Small().named_parameters()}
         return {n: np.sign(v) * (0.1 + np.abs(v)) for n, v in values.items()}
 
     start = normal()
-    curvature = {n: 0.1 * np.abs(v) * curved for n, v in normal().items()}
-    return Problem(start=start, pushes=tuple(normal() for _ in range(steps)), curvature=curvature)
+    curvature = {n: 0.1 * scale * np.abs(v) * curved for n, v in normal().items()}
+    pushes = [{n: scale * v for n, v in normal().items()} for _ in range(steps)]
+    return Problem(start=start, pushes=tuple(pushes), curvature=curvature)
 
 
-def without_gradient(steps: int = 10) -> Problem:
-    """Give a problem whose gradients are zero."""
+def without_gradient(steps: int = 10, *, but: Collection[str] = ()) -> Problem:
+    """Give a problem whose gradients are zero, of all parameters but those named."""
     base = drawn(steps)
     nothing = {name: np.zeros_like(w) for name, w in base.start.items()}
-    return Problem(start=base.start, pushes=(nothing,) * steps, curvature=nothing)
+    pushes = tuple({**nothing, **{name: push[name] for name in but}} for push in base.pushes)
+    return Problem(start=base.start, pushes=pushes, curvature=nothing)
 
 
 @final

@@ -50,8 +50,9 @@ def rehearsal(
     steps: int = 6,
     parts: int = 1,
     exact_loss: bool = True,
+    double: bool = True,
 ) -> Run:
-    """Make a run of a few steps on the CPU, in float64, as an experiment makes it.
+    """Make a run of a few steps on the CPU, as an experiment makes it.
 
     Args:
         strategy: What is rehearsed.
@@ -59,6 +60,7 @@ def rehearsal(
         steps: Length.
         parts: Of every batch.
         exact_loss: Whether the loss is computed in float64; the task's own uses float32.
+        double: Whether all else is in float64; float32 is what runs compute in.
     """
     experiment = Experiment(
         data=Stripes(),
@@ -74,9 +76,11 @@ def rehearsal(
     run, _ = build(experiment, Stripes().load())
     for model in (run.model, None if run.average is None else run.average.model):
         if model is not None:
-            _prepare(model)
+            _prepare(model, double=double)
+    if double:
+        _widen(run)
     run.batches.device = torch.device("cpu")
-    if exact_loss:
+    if exact_loss and double:
         run.loss = _ExactLoss(strategy.label_smoothing)
     return run
 
@@ -97,12 +101,20 @@ def _as_double(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @torch.no_grad()
-def _prepare(model: nn.Module) -> None:
-    model.cpu().double().register_forward_pre_hook(_as_double)
+def _prepare(model: nn.Module, *, double: bool) -> None:
+    model.cpu()
+    if double:
+        model.double().register_forward_pre_hook(_as_double)
     noise = generator("conformity", "weights")
     for parameter in model.parameters():
         drawn = torch.randn(parameter.shape, generator=noise, dtype=torch.float64)
-        parameter.add_(0.2 * drawn)
+        parameter.add_(0.2 * drawn.to(parameter.dtype))
+
+
+def _widen(run: Run) -> None:
+    # Adagrad's state is there from the start, in the type that the parameters had then.
+    for state in run.optimiser.state.values():
+        state.update({k: v.double() for k, v in state.items() if isinstance(v, Tensor) and v.dim()})
 
 
 def finish(run: Run, steps: int | None = None) -> Run:

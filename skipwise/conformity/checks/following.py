@@ -18,6 +18,7 @@ from skipwise.conformity.problem import (
     walked,
 )
 from skipwise.conformity.rehearsal import rehearsal, weights_of
+from skipwise.description import replace_at
 from skipwise.strategies import Strategy, decays, roles
 from skipwise.training import train
 
@@ -27,16 +28,18 @@ NO_FORMULA = "there is no formula of this rule in the package to compare with"
 def equals_its_formula(strategy: Strategy) -> Outcome:
     """One update, and ten with gradients that change, equal the formula written in float64.
 
-    So do those of the rule with each of its numbers changed, one at a time.
+    So do those of the rule with each of its numbers changed, one at a time, and all with gradients
+    so small that a number added to them somewhere is seen.
     """
     if formula_of(strategy.optimiser) is None:
         return not_due(NO_FORMULA)
     problem, allowed = drawn(), tolerance(strategy.optimiser)
     one, ten = _apart(strategy, problem)
     others = {path: max(_apart(other, problem)) for path, other in _others(strategy)}
+    others["gradient, a ten thousandth"] = max(_apart(strategy, drawn(scale=1e-4)))
     worst = max(others, key=others.__getitem__, default="")
     varied = others.get(worst, 0.0)
-    which = f"another {worst}" if varied > allowed else f"any of {len(others)} numbers changed"
+    which = f"another {worst}" if varied > allowed else f"{len(others)} changes of numbers"
     return judged(
         max(one, ten, varied) <= allowed,
         f"differs from its formula by {one:.1e} of the way after one update, by {ten:.1e} in ten,"
@@ -50,9 +53,10 @@ def equals_its_formula(strategy: Strategy) -> Outcome:
 def _others(strategy: Strategy) -> Iterator[tuple[str, Strategy]]:
     """Yield the strategy with each number of its rule changed to the first that is allowed."""
     for path, values in paths(strategy.optimiser, "optimiser."):
-        for other in allowed_variants(strategy, path, values):
-            yield path, other
-            break
+        kept = list(allowed_variants(strategy, path, values))
+        yield from ((path, other) for other in kept[:1])
+        if path.endswith("epsilon"):  # so large that its place in the formula is seen
+            yield f"{path} of 0.1", replace_at(strategy, path, 0.1)
 
 
 def _apart(strategy: Strategy, problem: Problem) -> tuple[float, float]:
@@ -92,8 +96,13 @@ def steps_once(strategy: Strategy) -> Outcome:
     """A step of the loop is one call of the optimiser, and moves as far as one update."""
     formula = formula_of(strategy.optimiser)
     run = rehearsal(strategy)
-    calls: list[int] = []
-    run.optimiser.register_step_post_hook(lambda *_: calls.append(1))
+    calls, step = [], run.optimiser.step
+
+    def counted(closure: Any) -> Any:
+        calls.append(1)
+        return step(closure)
+
+    run.optimiser.step = counted
     start, rate = weights_of(run.model), run.rate
     next(iter(train(run)))
     if len(calls) != 1:

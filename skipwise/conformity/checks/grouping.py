@@ -4,7 +4,7 @@ import numpy as np
 from torch import nn
 from torch.optim import Optimizer
 
-from skipwise.conformity.outcome import EXACT, Outcome, judged
+from skipwise.conformity.outcome import Outcome, judged, tolerance
 from skipwise.conformity.problem import Arrays, Walk, difference, distances_of, drawn
 from skipwise.strategies import Optimiser, Strategy, parameter_groups
 
@@ -47,7 +47,7 @@ def order_does_not_matter(strategy: Strategy) -> Outcome:
         one: Arrays = usual.weights()
         apart = max(apart, difference(single.weights(), one, problem.start))
     return judged(
-        apart <= EXACT,
+        apart <= tolerance(strategy.optimiser),
         f"in groups of one and in reverse, weights differ by {apart:.1e} of the way",
         apart=apart,
     )
@@ -60,6 +60,8 @@ def _one_by_one(strategy: Strategy, module: nn.Module) -> Optimizer:
         layer_decay=strategy.layer_decay,
         distances=distances_of(strategy),
         scalar_rate=strategy.scalar_rate,
+        rates=strategy.rates,
+        decay_factors=strategy.decay_factors,
     )
     rule: Optimiser = strategy.optimiser
     alone = [{**group, "params": [p]} for group in groups for p in group["params"]]

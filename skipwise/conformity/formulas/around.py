@@ -8,6 +8,8 @@ import numpy as np
 from skipwise.conformity.formulas.formula import Array, Arrays, Ask, Formula, Settings
 from skipwise.strategies import ASAM, SAM, Lookahead
 
+TINY = 1e-12  # so that without any gradient nothing is climbed
+
 
 @final
 class Sharp(Formula):
@@ -29,7 +31,7 @@ class Sharp(Formula):
         scale = {name: self._scale(w) for name, w in weights.items()}
         length = math.sqrt(sum(float((scale[n] ** 2 * g**2).sum()) for n, g in gradients.items()))
         above = {
-            n: w + self.rule.radius * scale[n] ** 2 * gradients[n] / length
+            n: w + self.rule.radius * scale[n] ** 2 * gradients[n] / (length + TINY)
             for n, w in weights.items()
         }
         worst = ask(above)

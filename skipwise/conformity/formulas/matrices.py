@@ -86,7 +86,7 @@ def soap(rule: SOAP, state: State, w: Array, g: Array, setting: Setting) -> Arra
     """SOAP: Adam in the eigenvectors of the means of GGᵀ, which are turned now and then.
 
     Source: Vyas et al. (2025), algorithm 3; a turn is one power iteration and QR, columns sorted by
-    their eigenvalues; the decay comes last.
+    their eigenvalues; the decay comes last, and ε stands beside √v before its correction.
     """
     axes = range(g.ndim) if g.ndim > 1 else range(0)
     t = count(state) - 1
@@ -95,10 +95,11 @@ def soap(rule: SOAP, state: State, w: Array, g: Array, setting: Setting) -> Arra
         state["basis"] = {a: np.linalg.eigh(x)[1][:, ::-1] for a, x in state["means"].items()}
         return w
     basis: Mapping[int, Array] = state["basis"]
-    m = mean(state, "m", rule.beta1, g) / (1 - rule.beta1**t)
-    v = mean(state, "v", rule.beta2, _turned(g, basis) ** 2) / (1 - rule.beta2**t)
+    m = mean(state, "m", rule.beta1, g)
+    v = mean(state, "v", rule.beta2, _turned(g, basis) ** 2)
     within = _turned(m, basis) / (np.sqrt(v) + rule.epsilon)
-    moved = w - setting.rate * _turned(within, {a: q.T for a, q in basis.items()})
+    corrected = setting.rate * np.sqrt(1 - rule.beta2**t) / (1 - rule.beta1**t)
+    moved = w - corrected * _turned(within, {a: q.T for a, q in basis.items()})
     for axis in axes:
         state["means"][axis] = rule.beta2 * state["means"][axis] + (1 - rule.beta2) * _outer(
             g, axis

@@ -39,8 +39,9 @@ def lars(rule: LARS, state: State, w: Array, g: Array, setting: Setting) -> Arra
     """
     pushed = g + setting.decay * w
     if w.ndim > 1:
-        length, of_gradient = np.linalg.norm(w), np.linalg.norm(g)
-        pushed = pushed * rule.trust * length / (of_gradient + setting.decay * length)
+        length, of_gradient = float(np.linalg.norm(w)), float(np.linalg.norm(g))
+        below = of_gradient + setting.decay * length
+        pushed = pushed * (rule.trust * length / below if below > 0 else 1.0)
     v = state["velocity"] = rule.momentum * state.get("velocity", np.zeros_like(g)) + pushed
     return w - setting.rate * (pushed + rule.momentum * v if rule.nesterov else v)
 

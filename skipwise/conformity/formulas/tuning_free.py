@@ -80,11 +80,11 @@ def schedule_free_adamw(
 ) -> Array:
     """Schedule-Free with Adam's preconditioner.
 
-    Source: Defazio et al. (2024), algorithm 1.
+    Source: Defazio et al. (2024), algorithm 1, with 10⁻¹⁵ under the root as the description says.
     """
     t = count(state)
     v = mean(state, "v", rule.beta2, g * g) / (1 - rule.beta2**t)
-    return _free(rule.beta1, state, w, g / (np.sqrt(v) + rule.epsilon), setting)
+    return _free(rule.beta1, state, w, g / (np.sqrt(v + 1e-15) + rule.epsilon), setting)
 
 
 def _free(beta: float, state: State, w: Array, direction: Array, setting: Setting) -> Array:

@@ -1,7 +1,8 @@
 """Limited-memory BFGS, for small problems."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, final
 
 import torch
 from torch.optim import Optimizer
@@ -61,7 +62,7 @@ class LBFGS(Optimiser):
         if any(group.get("weight_decay") for group in groups):
             raise ValueError("LBFGS has no decay; set strategy.weight_decay=0")
         same_rates(groups, "LBFGS")
-        return torch.optim.LBFGS(
+        return Flattening(
             parameters,
             lr=rate,
             max_iter=self.iterations,
@@ -70,3 +71,21 @@ class LBFGS(Optimiser):
             tolerance_change=self.still,
             line_search_fn="strong_wolfe",
         )
+
+
+@final
+class Flattening(torch.optim.LBFGS):
+    """torch.optim.LBFGS, which reads gradients as they lie, for filters with channels last too."""
+
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+        """Take one step."""
+        parameters = [p for group in self.param_groups for p in group["params"]]
+
+        def flat() -> Any:
+            loss = closure()
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad = parameter.grad.contiguous()
+            return loss
+
+        return super().step(flat)
