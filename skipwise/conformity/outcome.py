@@ -1,9 +1,9 @@
 """The contract: a check is a function (strategy) → outcome, and an outcome says its reason."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from skipwise.strategies import SOAP, NAdam, Optimiser, Prodigy, Strategy
+from skipwise.strategies import LBFGS, SOAP, NAdam, Optimiser, Prodigy, Strategy
 
 EXACT = 1e-9  # largest relative difference of two float64 computations of the same thing
 SINGLE = 1e-5  # likewise where one of them is in float32
@@ -62,6 +62,14 @@ def precision_of(rule: Optimiser) -> str:
     """Say what is in float32, as the end of a sentence."""
     words = [text for kind, text in IN_FLOAT32.items() if isinstance(rule, kind)]
     return f" ({words[0]})" if words else ""
+
+
+def steadied(strategy: Strategy) -> Strategy:
+    """Give a line search one iteration a step: each makes the rounding of those before larger."""
+    rule = strategy.optimiser
+    if not isinstance(rule, LBFGS):
+        return strategy
+    return replace(strategy, optimiser=replace(rule, iterations=1))
 
 
 def judged(passed: bool, sentence: str, **numbers: float) -> Outcome:

@@ -114,7 +114,8 @@ def _prepare(model: nn.Module, *, double: bool) -> None:
 def _widen(run: Run) -> None:
     # Adagrad's state is there from the start, in the type that the parameters had then.
     for state in run.optimiser.state.values():
-        state.update({k: v.double() for k, v in state.items() if isinstance(v, Tensor) and v.dim()})
+        tensors = {k: v for k, v in state.items() if isinstance(v, Tensor) and k != "step"}
+        state.update({k: v.double() for k, v in tensors.items()})
 
 
 def finish(run: Run, steps: int | None = None) -> Run:

@@ -100,6 +100,8 @@ def _moved(found: Arrays, start: Arrays, names) -> list[str]:
 
 def rests_at_rate_zero(strategy: Strategy) -> Outcome:
     """At a rate of zero no weight changes, whatever the gradient and the decay."""
+    if not strategy.optimiser.can_skip:
+        return not_due("its rate is no more than the first length that its line search tries")
     problem = drawn(3)
     try:
         walk = Walk(changed(strategy, weight_decay=DECAY), problem)

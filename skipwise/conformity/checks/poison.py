@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def poison_is_said(strategy: Strategy) -> Outcome:
     guarded = _poisoned(changed(strategy, guard=strategy.guard or Guard()))
     before = _state_before(guarded)
     step = _walk_to(guarded)
-    after = guarded.training_state()
+    after = _state(guarded)
     moved = [part for part, value in before.items() if not equal(value, after[part])]
     if not step.skipped or moved:
         what = moved[0] if moved else "the step counts as taken"
@@ -44,7 +45,7 @@ def poison_is_said(strategy: Strategy) -> Outcome:
 
 
 def _poisoned(strategy: Strategy) -> Run:
-    run = rehearsal(strategy, steps=4)
+    run = rehearsal(strategy, steps=4, double=False)
     parameter = next(p for n, p in run.model.named_parameters() if n.startswith("trunk"))
 
     def poison(gradient: Tensor) -> Tensor:
@@ -63,8 +64,22 @@ def _walk_to(run: Run) -> Step:
     return next(step for step in train(run) if step.step == POISONED)
 
 
-def _state_before(run: Run) -> dict[str, object]:
-    """Train up to the poisoned step, and give the state but the counter and buffers."""
+def _state_before(run: Run) -> dict[str, Any]:
+    """Train up to the poisoned step, and give the state."""
     next(step for step in train(run) if step.step == POISONED - 1)
-    state = copy.deepcopy(run.training_state())
-    return {part: value for part, value in state.items() if part != "step"}
+    return copy.deepcopy(_state(run))
+
+
+def _state(run: Run) -> dict[str, Any]:
+    """Give the state without what a skipped step changes too: the counter, the rate, statistics."""
+    state = run.training_state()
+    groups = [
+        {name: value for name, value in group.items() if name != "lr"}
+        for group in state["optimiser"]["param_groups"]
+    ]
+    parameters = dict(run.model.named_parameters())
+    return {
+        **{part: value for part, value in state.items() if part not in ("step", "model")},
+        "optimiser": {**state["optimiser"], "param_groups": groups},
+        "model": {name: parameters[name].detach() for name in parameters},
+    }

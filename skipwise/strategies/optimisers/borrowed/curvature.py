@@ -82,7 +82,8 @@ class SOAP(MomentEstimating):
     """Adam in the eigenbasis of Shampoo's matrices, w ← (w − ηₜ Q m'/(√v' + ε) Qᵀ)(1 − ηλ).
 
     Lᵢ ← β₂Lᵢ + (1 − β₂) Gᵢ Gᵢᵀ for each axis; m' and v' are the mean gradient and the mean square
-    of the gradient, both turned into the eigenvectors Q of all Lᵢ; ηₜ = η √(1 − β₂ᵗ)/(1 − β₁ᵗ). Vectors are not turned.
+    of the gradient, both turned into the eigenvectors Q of all Lᵢ, and ηₜ is
+    η √(1 − β₂ᵗ)/(1 − β₁ᵗ). Vectors are not turned.
 
     The first step only begins the matrices: it leaves the weights as they are.
 
