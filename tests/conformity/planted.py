@@ -14,10 +14,12 @@ from skipwise.strategies import (
     SGD,
     Adam,
     AdamW,
+    Muon,
     Strategy,
     adam,
     adamw,
     momentum,
+    muon,
     nesterov,
     parameter_groups,
 )
@@ -204,6 +206,29 @@ class DecaysWithoutGradient(SGD):
         return AbsentAsZero(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
 
 
+class NormalisesItsBuffer(torch.optim.SGD):
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        loss = super().step(closure)
+        for state in self.state.values():
+            state["momentum_buffer"].div_(state["momentum_buffer"].norm())
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class BufferNormalised(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return NormalisesItsBuffer(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MuonOnTheStem(Muon):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        stem = {"stem": "branch"}
+        named = [{**group, "role": stem.get(group["role"], group["role"])} for group in groups]
+        return super().build(named, rate=rate)
+
+
 def swapped(base: Callable[[], Strategy], kind: type) -> Callable[[], Strategy]:
     """Give a strategy whose rule is one with a bug and the same fields."""
     return lambda: replace(base(), optimiser=kind(**vars(base().optimiser)))
@@ -226,9 +251,11 @@ PLANTED: dict[str, tuple[Callable[[], Strategy], tuple[str, ...]]] = {
     "NaN swallowed": (swapped(momentum, SwallowedNaN), ("NaN",)),
     "coupled, not decoupled": (swapped(adamw, Coupled), ("formula", "decay", "once")),
     "bias correction missing": (swapped(adam, Uncorrected), ("formula", "once")),
+    "momentum normalised in place": (swapped(momentum, BufferNormalised), ("formula", "symmetry")),
+    "Muon on the stem": (swapped(muon, MuonOnTheStem), ("formula", "once")),
     "state lost in the checkpoint": (swapped(momentum, StateLost), ("resume",)),
-    "rate of the start": (swapped(momentum, RateOfTheStart), ("formula", "rate 0", "once")),
-    "order matters": (swapped(momentum, OrderMatters), ("formula", "order", "symmetry", "once")),
+    "rate of the start": (swapped(momentum, RateOfTheStart), ("formula", "rate 0")),
+    "order matters": (swapped(momentum, OrderMatters), ("formula", "order", "symmetry")),
     "absent gradient taken for zero": (swapped(momentum, DecaysWithoutGradient), ("absent",)),
 }
 AVERAGED = replace(nesterov(), averaging=EMA(decay=0.9))

@@ -1,12 +1,15 @@
 """Every planted bug is found by the checks that ought to, and healthy strategies pass them all."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 import skipwise.training.run
 from skipwise.conformity import CHECKS
 from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
+from skipwise.training.policies.guard import History
 from tests.conformity.planted import AVERAGED, PLANTED
 
 BY_NAME = {check.name: check for check in CHECKS}
@@ -40,7 +43,21 @@ def test_statistics_of_older_weights_are_found(monkeypatch: pytest.MonkeyPatch):
     CAUGHT.append("statistics of older weights")
 
 
+def test_a_guard_that_sees_only_the_loss_lets_a_nan_through_the_clipping(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    clipped = replace(momentum(), clip_norm=1.0)
+    healthy = BY_NAME["NaN"](clipped)
+    assert healthy.passed, healthy.sentence
+    blind = staticmethod(lambda loss, norm: "" if math.isfinite(loss) else "not finite")
+    monkeypatch.setattr(History, "problem", blind)
+    outcome = BY_NAME["NaN"](clipped)
+    assert outcome.passed is False
+    assert "a NaN in a gradient changes it" in outcome.sentence
+    CAUGHT.append("NaN through clipping")
+
+
 def test_all_were_caught():
     """The last of this file: prints what a reader wants to know."""
-    print(f"planted {len(PLANTED) + 1}, caught {len(CAUGHT)}")
-    assert len(CAUGHT) in (0, len(PLANTED) + 1)  # 0 where it runs alone
+    print(f"planted {len(PLANTED) + 2}, caught {len(CAUGHT)}")
+    assert len(CAUGHT) in (0, len(PLANTED) + 2)  # 0 where it runs alone
