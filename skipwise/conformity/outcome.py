@@ -74,7 +74,9 @@ def steadied(strategy: Strategy) -> Strategy:
 
 def judged(passed: bool, sentence: str, **numbers: float) -> Outcome:
     """Give the outcome of a check that was tried."""
-    return Outcome(passed=passed, sentence=sentence, numbers=numbers)
+    # numpy's own truth is not Python's: `numpy.False_ is False` does not hold.
+    plain = {name: float(value) for name, value in numbers.items()}
+    return Outcome(passed=bool(passed), sentence=sentence, numbers=plain)
 
 
 def not_due(reason: str) -> Outcome:
