@@ -96,13 +96,14 @@ def steps_once(strategy: Strategy) -> Outcome:
     """A step of the loop is one call of the optimiser, and moves as far as one update."""
     formula = formula_of(strategy.optimiser)
     run = rehearsal(strategy)
-    calls, step = [], run.optimiser.step
+    optimiser: Any = run.optimiser
+    calls, step = [], optimiser.step
 
     def counted(closure: Any) -> Any:
         calls.append(1)
         return step(closure)
 
-    run.optimiser.step = counted
+    optimiser.step = counted
     start, rate = weights_of(run.model), run.rate
     next(iter(train(run)))
     if len(calls) != 1:

@@ -72,7 +72,7 @@ def _matrix(rule: Any) -> Linear:
 
 def _descends(strategy: Strategy, theory: Linear) -> Outcome:
     """Compare with powers of the matrix, below and above the limit."""
-    error, lengths = 0.0, []
+    error, found, lengths = 0.0, 1.0, []
     for share in (0.5, 0.95, 1.05):
         walk = Walk(strategy, bowl(share * theory.limit / strategy.peak_lr, 1.0))
         matrix, state = theory.matrix(share * theory.limit), np.array([1.0, 0.0])

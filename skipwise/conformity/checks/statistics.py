@@ -45,17 +45,23 @@ def _is_same_in_evaluation(run: Run) -> bool:
     return all(torch.equal(before[n], p) for n, p in run.evaluated().named_parameters())
 
 
+class _Moments:
+    """A hook that notes mean and variance of what a norm reads."""
+
+    def __init__(self, found: list[tuple[torch.Tensor, torch.Tensor]]):
+        self.found = found
+
+    def __call__(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        read = inputs[0]
+        self.found.append((read.mean((0, 2, 3)), read.var((0, 2, 3), unbiased=True)))
+
+
 def _seen(run: Run, model: nn.Module) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Give the mean over the batches of each batch's mean and (unbiased) variance, by norm."""
     found: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.register_forward_pre_hook(
-                lambda _, inputs, name=name: found.setdefault(name, []).append((
-                    inputs[0].mean((0, 2, 3)),
-                    inputs[0].var((0, 2, 3), unbiased=True),
-                ))
-            )
+            module.register_forward_pre_hook(_Moments(found.setdefault(name, [])))
     model.train()
     with torch.no_grad():
         for step in range(math.ceil(EXAMPLES / BATCH)):

@@ -38,8 +38,9 @@ class Sharp(Formula):
         return self.base.step(weights, lambda _: worst, settings)
 
     def _scale(self, w: Array) -> Array:
-        plain = isinstance(self.rule, SAM) or w.ndim < 2
-        return np.ones_like(w) if plain else np.abs(w) + self.rule.least
+        if isinstance(self.rule, ASAM) and w.ndim > 1:
+            return np.abs(w) + self.rule.least
+        return np.ones_like(w)
 
 
 @final
