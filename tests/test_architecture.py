@@ -47,6 +47,16 @@ MAY_IMPORT = {
         "randomness",
         "description",
     },
+    "conformity": {
+        "experiment",
+        "networks",
+        "connections",
+        "data",
+        "strategies",
+        "training",
+        "randomness",
+        "description",
+    },
     "watch": {
         "training",
         "tasks",
@@ -103,6 +113,7 @@ MAY_IMPORT = {
     },
     "cli": {
         "tuning",
+        "conformity",
         "recipes",
         "progress",
         "runs",
@@ -248,6 +259,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "analysis",
         "reports",
         "tuning",
+        "conformity",
     ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:

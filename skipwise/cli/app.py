@@ -34,6 +34,7 @@ COMMANDS = (
         "List networks, strategies, connections, augmentations, recipes or data.",
     ),
     ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
+    ("check", "checking:check", "Check that strategies compute what they say."),
     ("doctor", "showing:doctor", "Show versions, devices, precision and what is missing."),
 )
 for _name, _place, _help in COMMANDS:

@@ -14,6 +14,9 @@ from skipwise.strategies.optimisers.optimiser import (
     check_memories,
     check_nesterov,
 )
+from skipwise.strategies.optimisers.wrapping import asked
+
+VELOCITY = "momentum_buffer"  # torch's word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +42,7 @@ class SGD(Optimiser):
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make torch.optim.SGD."""
         fused = can_fuse(groups)
-        return torch.optim.SGD(
-            groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov, fused=fused
-        )
+        return Descent(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov, fused=fused)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +78,34 @@ class SGDW(Optimiser):
         )
 
 
-@final
-class DecayedDescent(torch.optim.SGD):
-    """torch.optim.SGD that takes ``weight_decay`` from the weights, not into the gradient."""
+class Descent(torch.optim.SGD):
+    """torch.optim.SGD whose fused kernel takes parameters that get their first gradient later.
+
+    Velocities of zero stand in for those that are missing beside others, which is what they are.
+    """
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = asked(closure)
+        for group in self.param_groups:
+            learning = [p for p in group["params"] if p.grad is not None]
+            new = [p for p in learning if self.state[p].get(VELOCITY) is None]
+            if group["momentum"] and group["fused"] and 0 < len(new) < len(learning):
+                for parameter in new:
+                    self.state[parameter][VELOCITY] = torch.zeros_like(parameter)
+        super().step()
+        return loss
+
+
+@final
+class DecayedDescent(Descent):
+    """Descent that takes ``weight_decay`` from the weights, not into the gradient."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step."""
+        loss = asked(closure)
         decays = [group["weight_decay"] for group in self.param_groups]
         for group, decay in zip(self.param_groups, decays, strict=True):
             for parameter in group["params"]:

@@ -79,10 +79,11 @@ class Rooting(Wrapping):
 
 @dataclass(frozen=True, kw_only=True)
 class SOAP(MomentEstimating):
-    """Adam in the eigenbasis of Shampoo's matrices, w ← (w − η Q m̂'/(√v̂' + ε) Qᵀ)(1 − ηλ).
+    """Adam in the eigenbasis of Shampoo's matrices, w ← (w − ηₜ Q m'/(√v' + ε) Qᵀ)(1 − ηλ).
 
     Lᵢ ← β₂Lᵢ + (1 − β₂) Gᵢ Gᵢᵀ for each axis; m' and v' are the mean gradient and the mean square
-    of the gradient, both turned into the eigenvectors Q of all Lᵢ. Vectors are not turned.
+    of the gradient, both turned into the eigenvectors Q of all Lᵢ, and ηₜ is
+    η √(1 − β₂ᵗ)/(1 − β₁ᵗ). Vectors are not turned.
 
     The first step only begins the matrices: it leaves the weights as they are.
 
@@ -91,7 +92,8 @@ class SOAP(MomentEstimating):
             decomposition, which the package computes in float32.
 
     Source: Vyas et al. (2025), "SOAP: improving and stabilizing Shampoo using Adam", algorithm 3;
-    the decay comes after the update, as in the authors' code.
+    the decay comes after the update and ε beside √v', before its
+    correction, as in the authors' code.
     """
 
     beta1: float = 0.95

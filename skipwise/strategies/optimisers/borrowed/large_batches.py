@@ -63,14 +63,14 @@ class LARS(Optimiser):
 
 @dataclass(frozen=True, kw_only=True)
 class LAMB(MomentEstimating):
-    """u = m/(√v + ε) + λw, w ← w − η min(‖w‖, 10)/‖u‖ · u, the norms those of one parameter.
+    """u = m/(√v + ε) + λw, w ← w − η min(‖w‖, 10)/(‖u‖ + ε) · u, norms of one parameter.
 
     Where a norm is zero the factor is one. Moments are not corrected for their start.
 
     Source: You et al. (2020), "Large batch optimization for deep learning", algorithm 2 with
-    φ(z) = min(z, 10), and no bias correction as in the third version of its preprint. The package
-    takes the decay out of u and divides the rate by 1 − β₁ᵗ (ten times the rate at the first step)
-    unless it is told otherwise, as it is here.
+    φ(z) = min(z, 10), and no bias correction as in the third version of its preprint. Differs: the
+    package adds ε to ‖u‖ too. It takes the decay out of u and divides the rate by 1 − β₁ᵗ (ten
+    times the rate at the first step) unless it is told otherwise, as it is here.
     """
 
     epsilon: float = 1e-6

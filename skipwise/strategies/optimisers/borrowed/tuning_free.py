@@ -135,7 +135,7 @@ class ScheduleFreeSGD(ScheduleFree):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeAdamW(ScheduleFree):
-    """Schedule-Free with u = g/(√v̂ + ε) + λy.
+    """Schedule-Free with u = g/(√(v̂ + 10⁻¹⁵) + ε) + λy.
 
     z ← z − ηu, x ← (1 − c)x + cz, y = (1 − β₁)z + β₁x, c = η²/Ση²; x is evaluated.
 
@@ -144,8 +144,9 @@ class ScheduleFreeAdamW(ScheduleFree):
         beta2: Memory of the mean square v.
         epsilon: ε.
 
-    Source: Defazio et al. (2024), "The road less scheduled", algorithm 1. The package overwrites
-    the gradients, so it gets copies.
+    Source: Defazio et al. (2024), "The road less scheduled", algorithm 1. Differs: 10⁻¹⁵ under the
+    root, which the package adds and which counts as ε = 3·10⁻⁸ would. It overwrites the gradients,
+    so it gets copies.
     """
 
     beta1: float = 0.9

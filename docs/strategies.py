@@ -1,0 +1,68 @@
+"""Write docs/strategies.md: which strategies there are, and what the conformity checks find.
+
+``python -m docs.strategies`` writes it, in a minute or two; the table holds for the versions that
+it names.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from skipwise.conformity import CHECKS, MARKS, Certificate, certify, versions
+from skipwise.strategies import Strategy, named_strategies
+
+FILE = Path(__file__).with_suffix(".md")
+INTRODUCTION = """# Do the strategies compute what they say
+
+Written by `python -m docs.strategies`; do not edit it by hand. `skipwise check --strategies` prints
+the same for your machine, `skipwise check adam` for one of them, and for one of your own
+`skipwise check package.module:function`. Checks run in float64 on the CPU, on parameters of every
+kind (stem, branch, norm, bias, scale, head), and on a small residual network through the real
+training loop.
+"""
+
+
+def document() -> str:
+    """Write the whole file."""
+    makers = named_strategies()
+    found = list(certify(make() for make in makers.values()))
+    parts = [INTRODUCTION, f"\nHolds for {_versions()}.\n", _table(found), _failures(found)]
+    return "\n".join([*parts, _claims(), _catalogue(makers)])
+
+
+def _versions() -> str:
+    return ", ".join(f"{name} {value}" for name, value in versions().items())
+
+
+def _table(found: Sequence[Certificate]) -> str:
+    heads = [check.name for check in CHECKS]
+    rows = [f"| strategy | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    for certificate in found:
+        marks = (MARKS[certificate.outcomes[head].passed] for head in heads)
+        rows.append(f"| `{certificate.strategy}` | {' | '.join(marks)} |")
+    return "\n".join([*rows, "", "–: the claim is not about this strategy.", ""])
+
+
+def _failures(found: Sequence[Certificate]) -> str:
+    lines = [
+        f"* `{certificate.strategy}`, {name}: {sentence}."
+        for certificate in found
+        for name, sentence in certificate.failures.items()
+    ]
+    return "\n".join(["## What fails, and why", "", *(lines or ["Nothing."]), ""])
+
+
+def _claims() -> str:
+    lines = [f"* **{check.name}**: {check.claim}." for check in CHECKS]
+    return "\n".join(["## The claims", "", *lines, ""])
+
+
+def _catalogue(makers: dict[str, Callable[[], Strategy]]) -> str:
+    lines = []
+    for name, make in makers.items():
+        sentence = " ".join((make.__doc__ or "").split("\n\n")[0].split())
+        lines.append(f"* `{name}`: {sentence}")
+    return "\n".join(["## The strategies", "", *lines, ""])
+
+
+if __name__ == "__main__":
+    FILE.write_text(document())

@@ -1,0 +1,24 @@
+"""Conformity: does a strategy compute what it says.
+
+Takes a strategy, gives its certificate: one outcome a check, with numbers and a sentence.
+Imports strategies, training, experiment and what these need.
+"""
+
+from skipwise.conformity.certificate import MARKS, Certificate, certify, versions
+from skipwise.conformity.checks import CHECKS
+from skipwise.conformity.formulas import FORMULAS, formula_of
+from skipwise.conformity.outcome import Check, Outcome
+from skipwise.conformity.own import own_strategy
+
+__all__ = [
+    "CHECKS",
+    "FORMULAS",
+    "MARKS",
+    "Certificate",
+    "Check",
+    "Outcome",
+    "certify",
+    "formula_of",
+    "own_strategy",
+    "versions",
+]

@@ -1,0 +1,86 @@
+"""The certificate: every strategy by every check, and the versions that it holds for."""
+
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from skipwise.conformity.checks import CHECKS
+from skipwise.conformity.outcome import Check, Outcome
+from skipwise.strategies import SOAP, Lion, Optimiser, Shampoo, Strategy
+
+# Why a check fails that is known to, as the end of its sentence.
+REASONS: Mapping[tuple[type[Optimiser], str], str] = {
+    (Lion, "NaN"): "torch's sign of NaN is 0, so the weight stands still for good; set a guard",
+    (Shampoo, "quadratic"): "where gradients were zero so far its matrix is ε, and until the next"
+    " root is computed a gradient there is taken 1/√ε times as large",
+    (SOAP, "parts"): "where the gradient's matrix has zero eigenvalues their basis is arbitrary,"
+    " and rounding decides it",
+}
+PACKAGES = ("torch", "pytorch-optimizer", "numpy")
+MARKS = {True: "yes", False: "**no**", None: "–"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What the checks found for one strategy.
+
+    Args:
+        strategy: Its name.
+        outcomes: By the name of the check.
+    """
+
+    strategy: str
+    outcomes: Mapping[str, Outcome]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return not self.failures
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """The sentence of each check that failed, by name."""
+        return {n: o.sentence for n, o in self.outcomes.items() if o.passed is False}
+
+    def plain(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        return {"strategy": self.strategy, "passed": self.passed} | {
+            "checks": {
+                name: {"passed": o.passed, "sentence": o.sentence, **o.numbers}
+                for name, o in self.outcomes.items()
+            }
+        }
+
+
+def certify(
+    strategies: Iterable[Strategy], checks: Iterable[Check] = CHECKS
+) -> Iterator[Certificate]:
+    """Try every check on every strategy, one strategy after another."""
+    checks = tuple(checks)
+    for strategy in strategies:
+        outcomes = {check.name: _explained(check, strategy) for check in checks}
+        yield Certificate(strategy=strategy.name, outcomes=outcomes)
+
+
+def _explained(check: Check, strategy: Strategy) -> Outcome:
+    found, rule = check(strategy), strategy.optimiser
+    reasons = [
+        why
+        for (kind, name), why in REASONS.items()
+        if name == check.name and isinstance(rule, kind) and found.passed is False
+    ]
+    return replace(found, sentence="; ".join([found.sentence, *reasons]))
+
+
+def versions() -> dict[str, str]:
+    """Give the versions that a certificate holds for."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

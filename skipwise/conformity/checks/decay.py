@@ -1,0 +1,114 @@
+"""Weight decay acts where it is due and nowhere else; a rate of zero changes nothing."""
+
+import numpy as np
+
+from skipwise.conformity.checks.following import setting_of, slowly
+from skipwise.conformity.outcome import Outcome, judged, not_due, precision_of, tolerance
+from skipwise.conformity.problem import (
+    PARTS,
+    Arrays,
+    Walk,
+    changed,
+    drawn,
+    walked,
+    without_gradient,
+)
+from skipwise.strategies import (
+    SGDW,
+    Adafactor,
+    AdamW,
+    Lion,
+    Muon,
+    NAdam,
+    NAdamW,
+    Optimiser,
+    Prodigy,
+    RAdam,
+    Shampoo,
+    Strategy,
+)
+
+DECAY = 0.1
+DECOUPLED: tuple[type[Optimiser], ...] = (AdamW, NAdamW, SGDW, Lion, Adafactor, Muon, Shampoo)
+
+
+def decays_where_due(strategy: Strategy) -> Outcome:
+    """Without a gradient, what decays follows the closed form and all else stays, bit for bit."""
+    problem = without_gradient(but=_pushed(strategy))
+    spared = [name for name, part in PARTS.items() if not part.decays]
+    spared = [name for name in spared if name not in _pushed(strategy)]
+    due = {name: w for name, w in problem.start.items() if PARTS[name].decays}
+    plain = walked(changed(strategy, weight_decay=0.0), problem)[-1]
+    hidden = _moved(plain, problem.start, [*spared, *due])
+    if hidden:
+        return judged(False, f"without decay and gradient, {hidden[0]} moves")
+    try:
+        decaying = changed(strategy, weight_decay=DECAY)
+        found = walked(decaying, problem)[-1]
+    except ValueError as error:
+        return not_due(f"it refuses to decay: {error}")
+    wrong = _moved(found, problem.start, spared)
+    if wrong:
+        return judged(False, f"{wrong[0]} decays, and none is due to it")
+    still = sorted(due.keys() - set(_moved(found, problem.start, due)))
+    if still:
+        return judged(False, f"{still[0]} does not decay")
+    return _by_closed_form(decaying, {name: found[name] for name in due}, due)
+
+
+def _pushed(strategy: Strategy) -> tuple[str, ...]:
+    """Name what gets a gradient all the same, for a rule that rests where there is none at all."""
+    return ("head.bias",) if isinstance(strategy.optimiser, Prodigy) else ()
+
+
+def _by_closed_form(strategy: Strategy, found: Arrays, start: Arrays) -> Outcome:
+    problem = without_gradient(but=_pushed(strategy))
+    if _is_decoupled(strategy.optimiser):
+        wanted, words = _product(strategy, start, problem.steps), "Π(1 − ηλ)"
+    else:
+        slow = slowly(strategy, problem)
+        if slow is None:
+            return not_due("decays where it is due; there is no closed form here for its law")
+        wanted, words = {name: slow[-1][name] for name in start}, "the law of its formula"
+    error = max(float(np.abs(found[n] / wanted[n] - 1).max()) for n in start)
+    sentence = f"decays on weights only, and differs from {words} by {error:.1e}"
+    return judged(
+        error <= tolerance(strategy.optimiser),
+        sentence + precision_of(strategy.optimiser),
+        error=error,
+    )
+
+
+def _is_decoupled(rule: Optimiser) -> bool:
+    return isinstance(rule, DECOUPLED) or (isinstance(rule, NAdam | RAdam) and rule.decoupled)
+
+
+def _product(strategy: Strategy, start: Arrays, steps: int) -> Arrays:
+    kept, rule = {name: 1.0 for name in start}, strategy.optimiser
+    for step in range(steps):
+        for name in start:
+            setting = setting_of(strategy, name, strategy.rate(step, steps))
+            shared = isinstance(rule, Muon) and setting.role != "branch"
+            share = rule.share if isinstance(rule, Muon) and shared else 1.0
+            kept[name] *= 1 - setting.rate * share * setting.decay
+    return {name: kept[name] * w for name, w in start.items()}
+
+
+def _moved(found: Arrays, start: Arrays, names) -> list[str]:
+    return [name for name in names if not np.array_equal(found[name], start[name])]
+
+
+def rests_at_rate_zero(strategy: Strategy) -> Outcome:
+    """At a rate of zero no weight changes, whatever the gradient and the decay."""
+    if not strategy.optimiser.can_skip:
+        return not_due("its rate is no more than the first length that its line search tries")
+    problem = drawn(3)
+    try:
+        walk = Walk(changed(strategy, weight_decay=DECAY), problem)
+    except ValueError:
+        walk = Walk(strategy, problem)  # it refuses to decay
+    for _ in range(problem.steps):
+        walk.step(0.0)
+    moved = _moved(walk.weights(), problem.start, PARTS)
+    sentence = f"{moved[0]} moves at rate 0" if moved else "no weight moves in 3 steps at rate 0"
+    return judged(not moved, sentence)

@@ -1,0 +1,76 @@
+"""Every hyper-parameter is alive: changing it changes what happens."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from skipwise.conformity.changing import allowed_variants, paths
+from skipwise.conformity.outcome import Outcome, judged
+from skipwise.conformity.rehearsal import finish, rehearsal, weights_of
+from skipwise.description import replace_at
+from skipwise.strategies import Strategy
+
+STEPS = 8
+# What a field needs of others to be able to act.
+TOGETHER: Mapping[str, Mapping[str, Any]] = {
+    "rate_batch": {"rate_rule": "linear"},
+    "schedule.decay": {"schedule.milestones": (0.5,)},
+    "optimiser.decoupled": {"weight_decay": 0.1},
+    "decay_factors": {"weight_decay": 0.1},
+}
+
+
+def hyperparameters_are_alive(strategy: Strategy) -> Outcome:
+    """Each field of the strategy, its rule and its schedule, changed, changes the weights.
+
+    Another value is taken from the field's type and from what its checks let pass: first one that
+    is a little different, then others, since some fields act only beyond a threshold. A field that
+    its checks hold to the value it has, since it could not take effect, is not dead.
+    """
+    if not np.array_equal(_trajectory(strategy), _trajectory(strategy)):
+        return judged(False, "two runs of the same strategy differ")
+    dead, held, tried = [], [], 0
+    for path, values in paths(strategy):
+        base = _together(strategy, TOGETHER.get(path, {}))
+        others = [other for other in allowed_variants(base, path, values) if _can_be_built(other)]
+        if not others:
+            held.append(path)
+            continue
+        tried += 1
+        before = _trajectory(base)
+        if all(np.array_equal(before, _trajectory(other)) for other in others):
+            dead.append(path)
+    if dead:
+        return judged(False, f"nothing changes with {', '.join(dead)}", tried=tried, dead=len(dead))
+    words = f"each of {tried} fields changes the weights"
+    words += f"; {', '.join(held)} could not take effect and may not be set" if held else ""
+    return judged(True, words, tried=tried, dead=0)
+
+
+def _together(strategy: Strategy, needs: Mapping[str, Any]) -> Strategy:
+    try:
+        for path, value in needs.items():
+            strategy = replace_at(strategy, path, value)
+        _built(strategy)
+    except ValueError:
+        return strategy  # the field is held to its value
+    return strategy
+
+
+def _can_be_built(strategy: Strategy) -> bool:
+    try:
+        _built(strategy)
+    except ValueError:
+        return False
+    return True
+
+
+def _built(strategy: Strategy) -> None:
+    rehearsal(strategy, steps=1)
+
+
+def _trajectory(strategy: Strategy) -> np.ndarray:
+    run = finish(rehearsal(strategy, steps=STEPS, exact_loss=False))
+    models = (run.model, run.evaluated())
+    return np.concatenate([w.ravel() for model in models for w in weights_of(model).values()])

@@ -1,0 +1,144 @@
+"""What the rule must not see: the scale of the gradient; and what its steps must measure."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from skipwise.conformity.outcome import Outcome, judged, not_due, tolerance
+from skipwise.conformity.problem import Arrays, Problem, changed, difference, drawn, walked
+from skipwise.description import replace_at
+from skipwise.strategies import (
+    ASAM,
+    LAMB,
+    LARS,
+    SAM,
+    SGD,
+    SGDW,
+    SOAP,
+    Adafactor,
+    Adagrad,
+    Adam,
+    AdamW,
+    Adan,
+    Lion,
+    Lookahead,
+    Muon,
+    NAdam,
+    NAdamW,
+    Optimiser,
+    Prodigy,
+    RMSprop,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+    Shampoo,
+    Strategy,
+)
+
+SCALE = 1024.0  # a power of two, so that scaling itself rounds nothing
+LINEAR = (SGD, SGDW, ScheduleFreeSGD)
+AROUND = (SAM, ASAM, Lookahead)
+SCALE_FREE = (
+    Adam, AdamW, NAdam, NAdamW, RMSprop, Adagrad, Adafactor, Lion, Adan, Prodigy, SOAP, Shampoo,
+)  # fmt: skip
+INSIDE = ("others", "base")  # where a rule within a rule stands
+
+
+def keeps_its_symmetry(strategy: Strategy) -> Outcome:
+    """A gradient c times as large moves c times as far, or as far, as the rule promises."""
+    plain, rule = changed(strategy, weight_decay=0.0), strategy.optimiser
+    if isinstance(rule, AROUND):
+        if not isinstance(rule.base, LINEAR):
+            return not_due("no symmetry of this rule is known here")
+        return _is_linear(plain)
+    for kinds, find in SYMMETRIES:
+        if isinstance(rule, kinds):
+            return find(plain)
+    return not_due("no symmetry of this rule is known here")
+
+
+def _both(strategy: Strategy, other: Strategy) -> tuple[Arrays, Arrays, Problem]:
+    problem = drawn(curved=False)
+    scaled = tuple({n: SCALE * g for n, g in push.items()} for push in problem.pushes)
+    usual, larger = walked(strategy, problem), walked(other, replace(problem, pushes=scaled))
+    return usual[-1], larger[-1], problem
+
+
+def _is_linear(strategy: Strategy) -> Outcome:
+    usual, larger, problem = _both(strategy, strategy)
+    wanted = {n: problem.start[n] + SCALE * (w - problem.start[n]) for n, w in usual.items()}
+    apart = difference(larger, wanted, problem.start)
+    sentence = f"gradients {SCALE:g} times as large move that much farther, to {apart:.1e}"
+    return judged(apart <= tolerance(strategy.optimiser), sentence, apart=apart)
+
+
+def _is_scale_free(strategy: Strategy) -> Outcome:
+    usual, larger, problem = _both(strategy, _with_epsilon_scaled(strategy))
+    apart = difference(larger, usual, problem.start)
+    sentence = f"gradients and ε {SCALE:g} times as large change the way by {apart:.1e} of it"
+    return judged(apart <= tolerance(strategy.optimiser), sentence, apart=apart)
+
+
+def _with_epsilon_scaled(strategy: Strategy) -> Strategy:
+    rule = strategy.optimiser
+    power = 2 if isinstance(rule, Shampoo) else 1  # there ε stands beside GGᵀ
+    owners = {"optimiser": rule}
+    owners |= {f"optimiser.{name}": vars(rule)[name] for name in INSIDE if name in vars(rule)}
+    for path, owner in owners.items():
+        if "epsilon" in vars(owner):
+            scaled = vars(owner)["epsilon"] * SCALE**power
+            strategy = replace_at(strategy, f"{path}.epsilon", scaled)
+    return strategy
+
+
+def _is_adaptive_but_for_a_constant(strategy: Strategy) -> Outcome:
+    """Take the 10⁻¹⁵ that stands under a root for nothing beside gradients of order one."""
+    usual, larger, problem = _both(strategy, _with_epsilon_scaled(strategy))
+    apart = difference(larger, usual, problem.start)
+    sentence = f"gradients and ε {SCALE:g} times as large change the way by {apart:.1e} of it"
+    return judged(apart <= 1e-12, sentence + "; 1e-15 under a root explains 1e-13", apart=apart)
+
+
+def _moves_by_trust(strategy: Strategy) -> Outcome:
+    """The first step of a matrix is η times the length that the rule promises."""
+    problem = drawn(2)
+    found, rate = walked(strategy, problem)[0], strategy.rate(0, 2)
+    rule, error = strategy.optimiser, 0.0
+    for name, start in problem.start.items():
+        if start.ndim > 1:
+            length = float(np.linalg.norm(start))
+            wanted = rule.trust * length if isinstance(rule, LARS) else min(length, 10.0)
+            if isinstance(rule, LARS) and rule.nesterov:
+                wanted *= 1 + rule.momentum
+            moved = float(np.linalg.norm(found[name] - start)) / rate
+            error = max(error, abs(moved / wanted - 1))
+    allowed = 1e-5 if isinstance(rule, LAMB) else tolerance(rule)  # ε beside the step's length
+    sentence = f"a layer's first step is its length times the rate times the trust, to {error:.1e}"
+    return judged(error <= allowed, sentence, error=error)
+
+
+def _is_orthogonal(strategy: Strategy) -> Outcome:
+    """The update of a branch, as a matrix, has singular values near one, at any scale."""
+    problem = drawn(2)
+    found, rate = walked(strategy, problem)[0]["branch.weight"], strategy.rate(0, 2)
+    start = problem.start["branch.weight"]
+    matrix = ((found - start) / rate).reshape(len(start), -1)
+    matrix /= max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+    values = np.linalg.svd(matrix, compute_uv=False)
+    low, high = float(values.min()), float(values.max())
+    free = _is_scale_free(strategy)
+    return judged(
+        bool(free.passed) and low >= 0.5 and high <= 1.5,
+        f"singular values of a branch's update lie in [{low:.3f}, {high:.3f}]; {free.sentence}",
+        low=low,
+        high=high,
+    )
+
+
+SYMMETRIES: tuple[tuple[tuple[type[Optimiser], ...], Callable[[Strategy], Outcome]], ...] = (
+    (LINEAR, _is_linear),
+    (SCALE_FREE, _is_scale_free),
+    ((LARS, LAMB), _moves_by_trust),
+    ((Muon,), _is_orthogonal),
+    ((ScheduleFreeAdamW,), _is_adaptive_but_for_a_constant),
+)

@@ -1,0 +1,261 @@
+"""Bugs that optimisers have had, each planted into a strategy that is otherwise healthy."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from skipwise.strategies import (
+    EMA,
+    SGD,
+    Adam,
+    AdamW,
+    Muon,
+    Strategy,
+    adam,
+    adamw,
+    momentum,
+    muon,
+    nesterov,
+    parameter_groups,
+)
+from skipwise.strategies.optimisers import Groups
+
+
+def spared(groups: Groups) -> Groups:
+    return [{**group, "weight_decay": 0.0} for group in groups]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayIgnored(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return super().build(spared(groups), rate=rate)
+
+
+class DecaysOnceAGroup(torch.optim.AdamW):
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for _ in self.param_groups[1:]:
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        return super().step(closure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayedTwice(AdamW):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return DecaysOnceAGroup(groups, lr=rate, betas=(self.beta1, self.beta2), eps=self.epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormsDecay(Strategy):
+    def build(self, module: nn.Module, distances: Mapping[str, int] | None = None) -> Optimizer:
+        groups = parameter_groups(module, self.weight_decay)
+        for group in groups:
+            if group["role"] == "norm":
+                group["weight_decay"] = self.weight_decay
+        return self.optimiser.build(groups, rate=self.peak_lr)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenDecay(AdamW):
+    """torch's default decay of 1e-2 is left where the strategy asks for none."""
+
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        default = [{k: v for k, v in group.items() if k != "weight_decay" or v} for group in groups]
+        return super().build(default, rate=rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadMemory(Adam):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return torch.optim.Adam(groups, lr=rate, betas=(self.beta1, 0.999), eps=self.epsilon)
+
+
+class StepsTwice(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        loss = super().step(closure)
+        super().step()
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoubleStep(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return StepsTwice(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coupled(AdamW):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        betas = (self.beta1, self.beta2)
+        return torch.optim.Adam(groups, lr=rate, betas=betas, eps=self.epsilon)
+
+
+class WithoutCorrection(torch.optim.Optimizer):
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        with torch.enable_grad():
+            loss = closure()
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in (p for p in group["params"] if p.grad is not None):
+                state = self.state[p]
+                if not state:
+                    state["m"], state["v"] = torch.zeros_like(p), torch.zeros_like(p)
+                g = p.grad + group["weight_decay"] * p
+                state["m"].lerp_(g, 1 - beta1)
+                state["v"].lerp_(g * g, 1 - beta2)
+                p.addcdiv_(state["m"], state["v"].sqrt() + group["eps"], value=-group["lr"])
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uncorrected(Adam):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        options = {"betas": (self.beta1, self.beta2), "eps": self.epsilon, "weight_decay": 0.0}
+        return WithoutCorrection(groups, {"lr": rate, **options})
+
+
+class Forgets(torch.optim.SGD):
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "state": {}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateLost(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return Forgets(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
+
+
+class KeepsItsRate(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            group["lr"] = self.defaults["lr"]
+        return super().step(closure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateOfTheStart(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return KeepsItsRate(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
+
+
+class Swallows(torch.optim.SGD):
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        with torch.enable_grad():
+            loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad.nan_to_num_()
+        super().step()
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwallowedNaN(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return Swallows(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
+
+
+class MeansOverAll(torch.optim.SGD):
+    """Normalises by the gradient of the parameter that was updated before."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        with torch.enable_grad():
+            loss = closure()
+        before = 1.0
+        for group in self.param_groups:
+            for parameter in (p for p in group["params"] if p.grad is not None):
+                length = float(parameter.grad.norm())
+                parameter.grad.div_(math.sqrt(before))
+                before = length
+        super().step()
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderMatters(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return MeansOverAll(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
+
+
+class AbsentAsZero(torch.optim.SGD):
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        with torch.enable_grad():
+            loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+        super().step()
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecaysWithoutGradient(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return AbsentAsZero(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
+
+
+class NormalisesItsBuffer(torch.optim.SGD):
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        loss = super().step(closure)
+        for state in self.state.values():
+            state["momentum_buffer"].div_(state["momentum_buffer"].norm())
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class BufferNormalised(SGD):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return NormalisesItsBuffer(groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MuonOnTheStem(Muon):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        stem = {"stem": "branch"}
+        named = [{**group, "role": stem.get(group["role"], group["role"])} for group in groups]
+        return super().build(named, rate=rate)
+
+
+def swapped(base: Callable[[], Strategy], kind: type) -> Callable[[], Strategy]:
+    """Give a strategy whose rule is one with a bug and the same fields."""
+    return lambda: replace(base(), optimiser=kind(**vars(base().optimiser)))
+
+
+# The bug, the strategy that has it, and the checks that must find it.
+PLANTED: dict[str, tuple[Callable[[], Strategy], tuple[str, ...]]] = {
+    "decay ignored": (swapped(momentum, DecayIgnored), ("formula", "decay", "alive", "once")),
+    "decay once a group": (swapped(adamw, DecayedTwice), ("formula", "decay", "once")),
+    "decay on BatchNorm": (
+        lambda: NormsDecay(**{**vars(nesterov())}),
+        ("formula", "decay", "once"),
+    ),
+    "decay by default": (
+        lambda: replace(adamw(), weight_decay=0.0, optimiser=HiddenDecay()),
+        ("formula", "decay", "once"),
+    ),
+    "hyper-parameter unread": (swapped(adam, UnreadMemory), ("alive",)),
+    "two updates a step": (swapped(momentum, DoubleStep), ("formula", "once")),
+    "NaN swallowed": (swapped(momentum, SwallowedNaN), ("NaN",)),
+    "coupled, not decoupled": (swapped(adamw, Coupled), ("formula", "decay", "once")),
+    "bias correction missing": (swapped(adam, Uncorrected), ("formula", "once")),
+    "momentum normalised in place": (swapped(momentum, BufferNormalised), ("formula", "symmetry")),
+    "Muon on the stem": (swapped(muon, MuonOnTheStem), ("formula", "once")),
+    "state lost in the checkpoint": (swapped(momentum, StateLost), ("resume",)),
+    "rate of the start": (swapped(momentum, RateOfTheStart), ("formula", "rate 0")),
+    "order matters": (swapped(momentum, OrderMatters), ("formula", "order", "symmetry")),
+    "absent gradient taken for zero": (swapped(momentum, DecaysWithoutGradient), ("absent",)),
+}
+AVERAGED = replace(nesterov(), averaging=EMA(decay=0.9))

@@ -1,0 +1,64 @@
+"""The certificate and its command: all strategies, words, JSON, exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from docs.strategies import FILE
+from skipwise.conformity import CHECKS, FORMULAS, versions
+from skipwise.strategies import LBFGS, Optimiser, named_strategies
+from tests.cli.commands import call, fails
+
+OWN = """
+from dataclasses import dataclass, replace
+from skipwise.strategies import SGD, momentum
+
+@dataclass(frozen=True, kw_only=True)
+class Ignored(SGD):
+    def build(self, groups, *, rate):
+        return super().build([{**group, "weight_decay": 0.0} for group in groups], rate=rate)
+
+def ignored():
+    return Ignored(momentum=0.9)
+
+def number():
+    return 3
+"""
+
+
+def test_every_rule_but_the_line_search_has_a_formula():
+    rules: set[type[Optimiser]] = {type(make().optimiser) for make in named_strategies().values()}
+    assert rules - set(FORMULAS) == {LBFGS}
+
+
+def test_a_healthy_strategy_leaves_exit_code_zero(capsys: pytest.CaptureFixture[str]):
+    code, out, _ = call(capsys, "check", "sgd")
+    assert code == 0
+    assert "1 of 1 strategies pass" in out
+    assert versions()["torch"] in out
+
+
+def test_a_bug_of_the_users_own_is_one_line_and_exit_code_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    (tmp_path / "own_rules.py").write_text(OWN)
+    code, out, _ = call(capsys, "check", "own_rules:ignored", "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert found["failed"] == ["ignored"]
+    checks = found["strategies"][0]["checks"]
+    assert checks["decay"]["sentence"] == "branch.weight does not decay"
+    assert set(checks) == {check.name for check in CHECKS}
+    assert "must return a Strategy" in fails(capsys, "check", "own_rules:number")
+
+
+def test_what_cannot_be_checked_is_said(capsys: pytest.CaptureFixture[str]):
+    assert "say what to check" in fails(capsys, "check")
+    assert "did you mean 'adam'" in fails(capsys, "check", "adamm")
+
+
+def test_the_document_has_every_strategy_and_check():
+    text = FILE.read_text()
+    assert all(f"| `{make().name}` |" in text for make in named_strategies().values())
+    assert all(f"**{check.name}**" in text for check in CHECKS)
