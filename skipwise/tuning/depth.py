@@ -86,7 +86,7 @@ def _late_update(rule: Optimiser, factor: float) -> Tensor:
             weight.grad = gradient.clone()
             return torch.zeros(())
 
-        optimiser.step(closure)  # pyright: ignore[reportArgumentType]
+        optimiser.step(closure)  # pyright: ignore
     return (weight.detach() - before).norm()
 
 
@@ -133,7 +133,7 @@ def _mean(few: int, many: int, share: float) -> int:
 def _with_blocks(network: AnyNetwork, blocks: int | tuple[int, ...]) -> AnyNetwork:
     if isinstance(network, Call):
         return replace(network, arguments={**network.arguments, "blocks": blocks})
-    return replace(network, blocks=blocks)  # pyright: ignore[reportCallIssue]
+    return replace(network, blocks=blocks)  # pyright: ignore
 
 
 def power_of(network: AnyNetwork) -> float:
@@ -198,7 +198,7 @@ def _with_sum(network: AnyNetwork, plain: Additive) -> AnyNetwork:
         return plain
 
     connection = put(vars(network)["connection"])
-    return replace(network, connection=connection)  # pyright: ignore[reportCallIssue]
+    return replace(network, connection=connection)  # pyright: ignore
 
 
 def _difference(first: dict, second: dict) -> str | None:
