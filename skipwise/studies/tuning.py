@@ -170,11 +170,12 @@ def rounds(plan: Plan, tried: dict[str, list[Tried]]) -> Iterator[list[Task]]:
         tried: By arm; empty at first.
 
     Raises:
-        ValueError: If a trial did not end.
+        ValueError: If nothing of an arm can be tuned.
     """
-    spaces = {arm.name: space_of(arm) for arm in plan.arms}
+    tried.update({arm.name: [] for arm in plan.arms})
+    spaces = {arm.name: space_of(arm) for arm in plan.arms} if plan.study.trials else {}
     alone = plan.study.tuner == "random"
-    while any(len(tried.setdefault(arm.name, [])) < plan.study.trials for arm in plan.arms):
+    while any(len(tried[arm.name]) < plan.study.trials for arm in plan.arms):
         count = plan.study.trials if alone else len(tried[plan.arms[0].name]) + 1
         asked: list[tuple[Arm, dict[str, float], Task]] = []
         for arm in plan.arms:

@@ -21,7 +21,7 @@ from typing import IO, Any
 import torch
 
 from skipwise.data import Data, Dataset
-from skipwise.description import from_plain, read_yaml
+from skipwise.description import from_plain, read_yaml, to_plain
 from skipwise.experiment import Experiment, build
 from skipwise.networks import measure_size
 from skipwise.records import EvaluationRecord, StepRecord, finite
@@ -89,13 +89,17 @@ def _experiment(task: Task, data: Data | None) -> Experiment:
     return found if data is None else replace(found, data=data)
 
 
-_held: list[tuple[Data, Dataset]] = []  # the data of this process, loaded once
+_held: list[tuple[Any, Data, Dataset]] = []  # the data of this process, loaded once
 
 
 def _loaded(data: Data) -> Dataset:
-    if not _held or _held[0][0] != data:
-        _held[:] = [(data, data.load())]
-    return _held[0][1]
+    try:
+        name = to_plain(data)
+    except TypeError:  # made in Python; it is held, so no other has its number
+        name = id(data)
+    if not _held or _held[0][0] != name:
+        _held[:] = [(name, data, data.load())]
+    return _held[0][2]
 
 
 @contextmanager

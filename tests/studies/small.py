@@ -48,6 +48,13 @@ def started(*words: str) -> subprocess.Popen:
     )
 
 
+def ended(*words: str) -> int:
+    """Run ``skipwise compare`` to its end, and give its exit code."""
+    process = started(*words)
+    process.communicate(timeout=200)
+    return process.returncode
+
+
 def weights_below(folder: Path) -> dict[str, bytes]:
     """Give the weights that each run of a study kept."""
     return {
@@ -61,6 +68,7 @@ __all__ = [
     "NETWORK",
     "SETTINGS",
     "adam",
+    "ended",
     "small_study",
     "started",
     "weights_below",
