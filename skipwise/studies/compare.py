@@ -15,7 +15,7 @@ from skipwise.description import Call, nearest
 from skipwise.experiment import Experiment, compose
 from skipwise.studies.conduct import Conducted, conduct, rehearsed
 from skipwise.studies.launchers import Here, Launcher, Machine
-from skipwise.studies.plan import Plan, facts_of, opened, planned, study_folder
+from skipwise.studies.plan import Plan, check_free, facts_of, opened, planned, study_folder
 from skipwise.studies.results import design_of
 from skipwise.studies.study import STUDY, Study
 from skipwise.studies.working import carry_out
@@ -153,7 +153,9 @@ def carry_on(
     is_new = not (folder / STUDY).exists()
     threads = _threads(folder, jobs, is_new=is_new)
     plan = planned(study, dataset, folder, threads=threads)
-    if not is_new:
+    if is_new:
+        check_free(folder)
+    else:
         plan = opened(plan)
     launcher = _launcher(plan, jobs=jobs, ray=ray)
     words = warning(design_of(plan, jobs=launcher.words))

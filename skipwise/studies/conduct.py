@@ -182,7 +182,7 @@ def _forecast(plan: Plan, outcomes: Sequence[Outcome], jobs: int) -> str:
     length = study.experiment.seconds
     seconds = (steps if length is None else length * len(outcomes)) * count / jobs
     lines = [
-        f"{len(outcomes)} arms × {study.seeds} seeds"
+        f"{len(outcomes)} arms, each with {study.seeds} seed{'s' * (study.seeds != 1)}"
         + (f" and {study.trials} trials" if study.trials else "")
         + f": {len(outcomes) * count} runs, their steps about {in_time(seconds)}"
     ]

@@ -155,8 +155,7 @@ def opened(plan: Plan) -> Plan:
     """
     folder = plan.folder
     if not (folder / STUDY).exists():
-        if folder.exists() and not _is_free(folder):
-            raise ValueError(f"{folder} is not empty and no study; name another folder with --out")
+        check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         facts = {**plan.facts, "begun": time.strftime("%Y-%m-%d %H:%M:%S")}
         plan = replace(plan, facts=facts)
@@ -165,10 +164,17 @@ def opened(plan: Plan) -> Plan:
     return _taken_up(plan)
 
 
-def _is_free(folder: Path) -> bool:
-    """Whether nothing lies there but what a study leaves that is killed while it begins."""
+def check_free(folder: Path) -> None:
+    """Ask that nothing lie in a folder but what a study leaves that is killed while it begins.
+
+    Raises:
+        ValueError: If something does.
+    """
     ours = {PLAN, f".{PLAN}.draft", f".{STUDY}.draft"}
-    return folder.is_dir() and {path.name for path in folder.iterdir()} <= ours
+    if folder.exists() and not (
+        folder.is_dir() and {path.name for path in folder.iterdir()} <= ours
+    ):
+        raise ValueError(f"{folder} is not empty and no study; name another folder with --out")
 
 
 def _taken_up(plan: Plan) -> Plan:

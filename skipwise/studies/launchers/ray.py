@@ -32,8 +32,8 @@ from skipwise.studies.launchers.launcher import (
 LOCAL = "local"
 TICK_SECONDS = 0.25
 REACH_SECONDS = 5.0
-ATTEMPTS = 2  # of a run whose process ended
-NODE_ATTEMPTS = 10  # of a run whose node went away, which is not the run's fault
+NODE_LOST, PROCESS_LOST = "its node went away", "its process ended"
+LOST = {NODE_LOST: 10, PROCESS_LOST: 2}  # attempts; that a node goes is not the run's fault
 Files = dict[str, bytes]
 
 
@@ -138,7 +138,7 @@ class _Tasks:
             for reference in done:
                 task = self.running.pop(reference)
                 outcome = self._outcome(reference, task, stopping=bool(signals))
-                if outcome.state not in (FAILED, STOPPED) or not self._again(task, outcome):
+                if not self._again(task, outcome):
                     yield News(task=task, outcome=outcome)
                 else:
                     waiting.append(task)
@@ -147,10 +147,10 @@ class _Tasks:
                 yield News()
 
     def _again(self, task: Task, outcome: Outcome) -> bool:
-        most = {"node": NODE_ATTEMPTS, "process": ATTEMPTS}.get(outcome.words.split(" ")[1], 0)
-        kind = outcome.words.split(" ")[1]
-        self.attempts[task, kind] += 1
-        return outcome.state == FAILED and self.attempts[task, kind] < most
+        """Whether a task that was lost is done once more."""
+        what = outcome.words.partition(" (")[0]
+        self.attempts[task, what] += 1
+        return outcome.state == FAILED and self.attempts[task, what] < LOST.get(what, 0)
 
     def _outcome(self, reference: Any, task: Task, *, stopping: bool) -> Outcome:
         errors = self.ray.exceptions
@@ -159,9 +159,9 @@ class _Tasks:
         except errors.TaskCancelledError:
             return Outcome(state=STOPPED, words="it was stopped")
         except (errors.NodeDiedError, errors.ObjectLostError) as error:
-            return _lost("its node went away", error, stopping=stopping)
+            return _lost(NODE_LOST, error, stopping=stopping)
         except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
-            return _lost("its process ended", error, stopping=stopping)
+            return _lost(PROCESS_LOST, error, stopping=stopping)
         for name, content in files.items():
             path = Path(task.folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
