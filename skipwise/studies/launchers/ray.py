@@ -134,6 +134,8 @@ class _Tasks:
                 task = waiting.popleft()
                 self.running[self.remote.remote(task, self.threads)] = task
                 yield News(task=task)
+            if not self.running:
+                return
             done, _ = self.ray.wait(list(self.running), timeout=TICK_SECONDS)
             for reference in done:
                 task = self.running.pop(reference)
