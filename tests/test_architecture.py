@@ -57,7 +57,8 @@ MAY_IMPORT = {
         "shapes",
         "files",
     },
-    "reports": {"records", "files"},
+    "comparison": {"records"},
+    "reports": {"comparison", "records", "files"},
     "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
         "provenance",
@@ -198,7 +199,7 @@ def run_python(code: str) -> None:
 
 def test_the_reading_side_and_the_help_need_no_torch():
     run_python(
-        "import sys, skipwise, skipwise.records, skipwise.cli.reporting;"
+        "import sys, skipwise, skipwise.records, skipwise.comparison, skipwise.cli.reporting;"
         "sys.exit('torch' in sys.modules)"
     )
     run_python(
@@ -228,6 +229,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "training",
         "exports",
         "watch",
+        "comparison",
         "reports",
     ):
         module = import_module(f"skipwise.{folder}")

@@ -1,22 +1,25 @@
 """What a run left behind, as one page that needs nothing else.
 
-Takes folders of runs, gives report.html and what a notebook shows.
-Imports records and files; no torch.
+Takes folders of runs and records of studies, gives report.html, study.html, what a notebook shows.
+Imports comparison, records and files; no torch.
 """
 
 from skipwise.reports.comparison import COMPARISON, compare_to
 from skipwise.reports.page import REPORT, report
 from skipwise.reports.reading import Reading, read_run
 from skipwise.reports.statistics import wilson
+from skipwise.reports.study import STUDY, study_report
 from skipwise.reports.summary import summary
 
 __all__ = [
     "COMPARISON",
     "REPORT",
+    "STUDY",
     "Reading",
     "compare_to",
     "read_run",
     "report",
+    "study_report",
     "summary",
     "wilson",
 ]

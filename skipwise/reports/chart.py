@@ -17,12 +17,20 @@ HEAT = [[n / 4, f"var(--heat-{n})"] for n in range(5)]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Link:
+    """Words in a table that lead to another page, by an address relative to this one."""
+
+    words: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Columns and rows of words; the first column names its row."""
 
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Link]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     pictures_words: str = ""
     tables: tuple[Table, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 import skipwise
+from tests.comparison.planted import whole
 from tests.references import rings_file
 from tests.watch.test_watch import TINY
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("processes")]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+CHARTS = {"one": 8, "several": 3, "study": 19}
 SHAPES = (
     "() => [...document.querySelectorAll('.chart')].map(c => "
     "c.querySelectorAll('svg.main-svg .trace path, svg.main-svg .hm image').length)"
@@ -40,12 +42,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             data, TINY, out=str(folder / f"{seed}"), epochs=4, batch_size=32, seed=seed, quiet=True
         )
     several = skipwise.report(folder / "0", folder / "1", out=folder / "both.html")
-    return {"one": folder / "0" / "report.html", "several": several}
+    study = skipwise.reports.study_report(whole(), folder)
+    return {"one": folder / "0" / "report.html", "several": several, "study": study}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["one", "several"])
+@pytest.mark.parametrize("kind", CHARTS)
 def test_a_page_draws_everything_and_asks_for_nothing(browser, pages, kind, width, scheme):
     size = dict(zip(("width", "height"), WIDTHS[width], strict=True))
     context = browser.new_context(viewport=size, color_scheme=scheme)
@@ -59,7 +62,7 @@ def test_a_page_draws_everything_and_asks_for_nothing(browser, pages, kind, widt
     assert errors == []
     assert [url for url in requests if url != address and not url.startswith("data:")] == []
     drawn = page.evaluate(SHAPES)
-    assert len(drawn) == (8 if kind == "one" else 3)
+    assert len(drawn) == CHARTS[kind]
     assert all(count > 0 for count in drawn), drawn
     for element in page.query_selector_all("details"):
         element.evaluate("e => e.open = true")

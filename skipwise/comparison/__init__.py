@@ -1,0 +1,60 @@
+"""Which way is better, by how much, and whether the answer can be trusted.
+
+Takes the records of a study, gives a comparison with intervals and verdicts.
+Imports records; no torch.
+"""
+
+from skipwise.comparison.comparison import Comparison, compare
+from skipwise.comparison.family import holm, least_seeds, usual_family, warning
+from skipwise.comparison.pairs import Pair
+from skipwise.comparison.scores import ArmSummary
+from skipwise.comparison.signs import (
+    hodges_lehmann,
+    sign_flip_interval,
+    sign_flip_p,
+    smallest_difference,
+)
+from skipwise.comparison.study import (
+    Ablation,
+    Arm,
+    ArmRun,
+    Design,
+    Point,
+    StudyRecord,
+    Trial,
+    study_from_text,
+    study_to_text,
+)
+from skipwise.comparison.tables import as_csv, as_json, as_latex, as_markdown, sheets
+from skipwise.comparison.words import conclusion, headline
+
+__all__ = [
+    "Ablation",
+    "Arm",
+    "ArmRun",
+    "ArmSummary",
+    "Comparison",
+    "Design",
+    "Pair",
+    "Point",
+    "StudyRecord",
+    "Trial",
+    "as_csv",
+    "as_json",
+    "as_latex",
+    "as_markdown",
+    "compare",
+    "conclusion",
+    "headline",
+    "hodges_lehmann",
+    "holm",
+    "least_seeds",
+    "sheets",
+    "sign_flip_interval",
+    "sign_flip_p",
+    "smallest_difference",
+    "study_from_text",
+    "study_to_text",
+    "usual_family",
+    "warning",
+]

@@ -1,0 +1,202 @@
+"""A comparison as tables for papers and as data for programs: Markdown, LaTeX, CSV, JSON."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from skipwise.comparison.comparison import Comparison
+from skipwise.comparison.pairs import Pair
+from skipwise.comparison.words import Unit, conclusion, headline, p_words
+from skipwise.records import finite
+
+MISSING = "–"
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": "$<$", ">": "$>$", "±": r"$\pm$", "−": "$-$", "∞": r"$\infty$", "×": r"$\times$",
+    "–": "--", "²": r"$^2$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """Columns and rows of words; the first column names its row."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def arms_sheet(comparison: Comparison) -> Sheet:
+    """Give the arms, best first within each network."""
+    design, unit = comparison.design, Unit(comparison.design)
+    columns = [
+        "arm", "interquartile mean", "≈ 95 %", "mean", "standard deviation", "lowest", "highest",
+        "runs", "diverged",
+    ]  # fmt: skip
+    rows = []
+    for arm in comparison.arms:
+        spread = arm.deviation
+        ends = [unit.score(end, spread) for end in (arm.low, arm.high)]
+        rows.append([
+            arm.arm,
+            unit.score(arm.interquartile_mean, spread),
+            MISSING if math.isnan(arm.low) else " to ".join(ends),
+            unit.score(arm.mean, spread),
+            MISSING if math.isnan(spread) else unit.apart(spread, spread),
+            unit.score(arm.least, spread),
+            unit.score(arm.most, spread),
+            f"{arm.runs} of {arm.runs + arm.missing}" if arm.missing else str(arm.runs),
+            str(arm.diverged),
+        ])
+    caption = (
+        f"{design.metric} on {design.data}; the interval of the interquartile mean is by the"
+        " bootstrap and approximate"
+    )
+    return Sheet(caption=caption, columns=columns, rows=rows)
+
+
+def pairs_sheet(comparison: Comparison, *, family: bool = True) -> Sheet:
+    """Give the comparisons of the family with their verdicts, or the other pairs without."""
+    design = comparison.design
+    unit = " in points" if design.percent else ""
+    sure = f"{100 * (1 - design.level):g} %"
+    columns = [
+        "first", "second", f"advantage{unit}", sure, "p", "P(first better)", "correlation",
+        "smallest seen", "pairs",
+    ]  # fmt: skip
+    pairs = comparison.pairs if family else comparison.others
+    rows = [_pair_row(comparison, pair) for pair in pairs]
+    if family:
+        columns[5:5] = ["Holm p"]
+        columns.append("verdict")
+        for row, pair in zip(rows, pairs, strict=True):
+            row[5:5] = [p_words(pair.holm_p)]
+            row.append(pair.verdict)
+        caption = "The family declared before training; positive: the first is better"
+    else:
+        caption = "Other pairs: not declared, so no verdict; positive: the first is better"
+    return Sheet(caption=caption, columns=columns, rows=rows)
+
+
+def _pair_row(comparison: Comparison, pair: Pair) -> list[str]:
+    unit, spread = Unit(comparison.design), pair.high - pair.low
+    seen = min(spread, pair.smallest_seen)
+    return [
+        pair.first,
+        pair.second,
+        unit.apart(pair.advantage, spread),
+        f"{unit.apart(pair.low, spread)} to {unit.apart(pair.high, spread)}",
+        p_words(pair.p),
+        MISSING if math.isnan(pair.probability) else f"{pair.probability:.2f}",
+        MISSING if math.isnan(pair.correlation) else f"{pair.correlation:.2f}".replace("-", "−"),
+        unit.apart(pair.smallest_seen, seen),
+        str(pair.pairs),
+    ]
+
+
+def times_sheet(comparison: Comparison) -> Sheet:
+    """Give the times to the target: median and quartiles over the runs, and the misses."""
+    rows = [
+        [
+            time.arm,
+            time.kind,
+            amount(time.median),
+            f"{amount(time.lower_quartile)} to {amount(time.upper_quartile)}",
+            f"{time.misses} of {time.runs}",
+        ]
+        for time in comparison.times
+    ]
+    target = comparison.design.target
+    words = MISSING if target is None else Unit(comparison.design).score(target, target / 10)
+    columns = ["arm", "counted in", "median", "quartiles", "missed"]
+    caption = f"To the target of {words}; a run that missed it took infinitely long"
+    return Sheet(caption=caption, columns=columns, rows=rows)
+
+
+def ablation_sheet(comparison: Comparison) -> Sheet:
+    """Give the worth of each part: what having it brings beside all others, and alone."""
+    unit = Unit(comparison.design)
+
+    def words(pair: Pair | None) -> list[str]:
+        if pair is None:
+            return [MISSING, MISSING]
+        spread = pair.high - pair.low
+        ends = f"{unit.apart(pair.low, spread)} to {unit.apart(pair.high, spread)}"
+        return [unit.apart(pair.advantage, spread), ends]
+
+    points = " in points" if comparison.design.percent else ""
+    return Sheet(
+        caption=f"The advantage of having a part{points}; intervals are not corrected",
+        columns=["part", "beside all others", "95 %", "alone", "95 % "],
+        rows=[[w.part, *words(w.beside), *words(w.alone)] for w in comparison.ablation],
+    )
+
+
+def amount(value: float) -> str:
+    """Write a count of steps, seconds or multiplications with about four digits.
+
+    >>> amount(1234.0), amount(2.5e12), amount(float("inf"))
+    ('1,234', '2.5e+12', '∞')
+    """
+    if math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞"
+    return f"{value:,.0f}" if 1000 <= value < 1e7 else f"{value:.4g}"
+
+
+def sheets(comparison: Comparison) -> list[Sheet]:
+    """Give every table that has rows."""
+    found = [
+        arms_sheet(comparison),
+        pairs_sheet(comparison),
+        pairs_sheet(comparison, family=False),
+        times_sheet(comparison),
+        ablation_sheet(comparison),
+    ]
+    return [sheet for sheet in found if sheet.rows]
+
+
+def as_markdown(sheet: Sheet) -> str:
+    """Write a table in Markdown, numbers to the right."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in (sheet.columns, *sheet.rows)]
+    ruler = [":---", *["---:"] * (len(sheet.columns) - 1)]
+    lines = ["| " + " | ".join(row) + " |" for row in (rows[0], ruler, *rows[1:])]
+    return f"{sheet.caption}.\n\n" + "\n".join(lines) + "\n"
+
+
+def as_latex(sheet: Sheet) -> str:
+    r"""Write a table in LaTeX, for ``\usepackage{booktabs}``."""
+    lines = [" & ".join(map(_latex, row)) + r" \\" for row in (sheet.columns, *sheet.rows)]
+    body = "\n".join(lines[1:])
+    return (
+        "\\begin{table}\n\\centering\n"
+        f"\\caption{{{_latex(sheet.caption)}.}}\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(sheet.columns) - 1)}}}\n"
+        f"\\toprule\n{lines[0]}\n\\midrule\n{body}\n\\bottomrule\n"
+        "\\end{tabular}\n\\end{table}\n"
+    )
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in text)
+
+
+def as_csv(comparison: Comparison) -> str:
+    """Write all pairs, the family first, with every digit; what is not finite is empty."""
+    table = io.StringIO()
+    rows = [finite(asdict(pair)) for pair in (*comparison.pairs, *comparison.others)]
+    writer = csv.DictWriter(table, list(Pair.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue()
+
+
+def as_json(comparison: Comparison) -> str:
+    """Write everything, with the conclusion in words; null is infinite or not known."""
+    words = {"headline": headline(comparison), "conclusion": conclusion(comparison)}
+    return json.dumps({**words, **finite(asdict(comparison))}, ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,164 @@
+"""Sentences and tables say what the numbers say."""
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+
+from skipwise.comparison import (
+    as_csv,
+    as_json,
+    as_latex,
+    as_markdown,
+    compare,
+    conclusion,
+    headline,
+    sheets,
+)
+from skipwise.comparison.tables import Sheet, pairs_sheet
+from tests.comparison.planted import design, study, two, whole
+from tests.comparison.test_pairs import BASE, GAPS
+
+NOISE = np.array([0.004, -0.003, 0.006, -0.001, 0.003, -0.004, 0.005, -0.002])
+
+
+def first(record) -> str:
+    found = compare(record)
+    return next(text for text in conclusion(found) if text.startswith("On "))
+
+
+def test_a_difference_in_words():
+    pair = compare(two(BASE + GAPS, BASE)).pairs[0]
+    low, high = (f"{100 * end:.2f}" for end in (pair.low, pair.high))
+    assert first(two(BASE + GAPS, BASE)) == (
+        "On fashion-mnist with resnet20, momentum is better than sgd by 0.80 points"
+        f" (95 % interval {low} to {high}, 8 pairs, p 0.0078)."
+    )
+    assert "sgd, momentum" not in first(two(BASE, BASE + GAPS))
+    assert "momentum is worse than sgd by 0.80 points" in first(two(BASE, BASE + GAPS))
+
+
+def test_a_difference_that_does_not_matter_is_called_so():
+    assert first(two(BASE + GAPS, BASE, margin=0.02)).endswith(
+        ", which is less than the 2.00 points that matter."
+    )
+
+
+def test_two_networks_share_their_strategy_in_words():
+    plan = design(
+        ["sgd"], networks=("resnet20", "plain20"), family=(("resnet20/sgd", "plain20/sgd"),)
+    )
+    text = first(study(plan, {"resnet20/sgd": BASE + GAPS, "plain20/sgd": BASE}))
+    assert text.startswith("On fashion-mnist with sgd, resnet20 is better than plain20 by")
+
+
+def test_an_open_question_says_what_could_have_been_seen():
+    pair = compare(two(BASE + NOISE, BASE)).pairs[0]
+    text = first(two(BASE + NOISE, BASE))
+    assert "it is open whether momentum is better than sgd: the difference is 0." in text
+    assert f"true difference of {100 * pair.smallest_seen:.2f} points or more" in text
+    assert f"about {pair.further_seeds} further seeds would decide it" in text
+    assert "better than sgd by" not in text
+
+
+def test_too_few_seeds_are_inconclusive_by_design():
+    record = two(BASE[:5] + GAPS[:5], BASE[:5], seeds=range(5))
+    said = conclusion(compare(record))
+    assert said[0].startswith("With 5 seeds no verdict is possible")
+    assert "5 pairs give no 95 % interval" in said[1]
+    assert "5 pairs cannot show any difference, however large." in said[1]
+
+
+def test_one_of_anything_is_singular():
+    broken = BASE + GAPS
+    broken[0] = math.nan
+    said = " ".join(conclusion(compare(two(broken, BASE))))
+    assert "1 of 8 runs of resnet20/momentum diverged and counts as" in said
+    broken[1] = math.nan
+    said = " ".join(conclusion(compare(two(broken, BASE))))
+    assert "2 of 8 runs of resnet20/momentum diverged and count as" in said
+    assert "1 pair cannot" in first(two(BASE[:1], BASE[:1] + 0.1, seeds=(0,)))
+
+
+def test_equivalence_in_words():
+    text = first(two(BASE + NOISE / 10, BASE, margin=0.002))
+    assert "momentum and sgd are equivalent within ±0.200 points: the difference is 0.0" in text
+
+
+def test_an_interval_without_0_is_no_verdict_in_a_family():
+    names = ["sgd", *"abcdef"]
+    family = tuple((f"resnet20/{name}", "resnet20/sgd") for name in names[1:])
+    scores = {f"resnet20/{name}": BASE + NOISE for name in names}
+    scores["resnet20/sgd"] = BASE
+    scores["resnet20/a"] = BASE + GAPS * np.array([1, 1, 1, 1, 1, 1, -0.9, 1])
+    text = first(study(design(names, family=family), scores))
+    assert "The interval leaves out 0, but it is not corrected for the other comparisons." in text
+
+
+def test_an_unfinished_study_gives_no_verdict_in_words():
+    found = compare(two(BASE[:7], BASE))
+    assert headline(found) == "1 comparison of 1 not finished yet"
+    assert first(two(BASE[:7], BASE)).endswith("7 of 8 pairs done, so there is no verdict yet.")
+
+
+def test_the_headline_counts_verdicts():
+    assert headline(compare(whole())) == (
+        "2 of 4 comparisons show a difference, 2 are inconclusive"
+    )
+    assert headline(compare(two(BASE + GAPS, BASE))) == "1 of 1 comparison shows a difference"
+
+
+def test_skewed_differences_are_said_where_estimate_and_interval_part():
+    zero = np.zeros(14)
+    skewed = zero + 0.001 * np.arange(14) / 14
+    skewed[:5] = 0.4
+    record = two(0.5 + skewed, 0.5 + zero, seeds=range(14))
+    pair = compare(record).pairs[0]
+    said = " ".join(conclusion(compare(record)))
+    assert ("are skewed" in said) == (not pair.low <= pair.advantage <= pair.high)
+
+
+def test_tables_have_a_row_for_each_and_every_cell():
+    found = compare(whole())
+    for sheet in sheets(found):
+        assert {len(row) for row in sheet.rows} == {len(sheet.columns)}
+    assert [len(sheet.rows) for sheet in sheets(found)] == [6, 4, 5, 18]
+
+
+def test_markdown_and_latex_hold_the_same_cells():
+    sheet = Sheet(caption="A & B", columns=["arm", "p"], rows=[["a_b|c", "< 0.01"], ["d", "−1 %"]])
+    assert as_markdown(sheet) == (
+        "A & B.\n\n| arm | p |\n| :--- | ---: |\n| a_b\\|c | < 0.01 |\n| d | −1 % |\n"
+    )
+    latex = as_latex(sheet)
+    assert "\\caption{A \\& B.}" in latex
+    assert "a\\_b|c & $<$ 0.01 \\\\\nd & $-$1 \\% \\\\\n\\bottomrule" in latex
+    assert "\\begin{tabular}{lr}" in latex
+
+
+def test_csv_holds_every_digit():
+    found = compare(whole())
+    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    assert len(rows) == 9
+    for row, pair in zip(rows, (*found.pairs, *found.others), strict=True):
+        assert float(row["advantage"]) == pair.advantage
+        assert row["verdict"] == pair.verdict
+
+
+def test_json_is_json_and_holds_all():
+    found = compare(whole())
+    plain = json.loads(as_json(found), parse_constant=lambda word: pytest.fail(word))
+    assert plain["conclusion"] == conclusion(found)
+    assert plain["pairs"][0]["holm_p"] == found.pairs[0].holm_p
+    assert plain["design"]["family"][0] == ["plain20/momentum", "plain20/sgd"]
+
+
+def test_a_table_of_pairs_writes_verdict_and_interval():
+    sheet = pairs_sheet(compare(two(BASE + GAPS, BASE)))
+    row = dict(zip(sheet.columns, sheet.rows[0], strict=True))
+    assert row["verdict"] == "better"
+    assert row["advantage in points"] == "0.80"
+    assert row["Holm p"] == "0.0078"

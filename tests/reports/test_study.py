@@ -1,0 +1,156 @@
+"""The page of a study says what its records say, and its bands are right."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skipwise.reports
+from skipwise.comparison import ArmRun, Point, StudyRecord, compare, conclusion
+from skipwise.reports import study_report
+from skipwise.reports.study.curves import band
+from skipwise.reports.study.page import study_page
+from skipwise.reports.study.pairs import forest
+from skipwise.reports.study.ranking import rankings
+from skipwise.reports.study.runs import run_table
+from skipwise.reports.study.target import arrivals, profile_charts
+from tests.comparison.planted import design, study, two, whole
+from tests.comparison.test_pairs import BASE, GAPS
+
+
+def run(steps, scores, *, diverged: bool = False) -> ArmRun:
+    points = tuple(
+        Point(step=x, seconds=x / 10, score=y) for x, y in zip(steps, scores, strict=True)
+    )
+    return ArmRun(arm="a", seed=0, score=0.5, diverged=diverged, curve=points)
+
+
+def test_a_band_holds_the_middle_half_of_the_runs():
+    values = np.random.default_rng(0).uniform(0, 1, (9, 4))
+    found = band([run([1, 2, 3, 4], row) for row in values], "step", 0.0)
+    assert found is not None
+    places, (low, middle, high) = found
+    assert places.tolist() == [1, 2, 3, 4]
+    ordered = np.sort(values, 0)
+    assert np.allclose([low, middle, high], ordered[[2, 4, 6]])
+
+
+def test_between_evaluations_a_run_moves_straight_and_after_them_it_stays():
+    found = band([run([1, 3], [0.0, 1.0]), run([1, 2, 5], [0.0, 0.5, 0.5])], "step", 0.0)
+    assert found is not None
+    assert found[0].tolist() == [1, 2, 3, 5]
+    assert found[1][1].tolist() == [0.0, 0.5, 0.75, 0.75]
+    by_time = band([run([1, 3], [0.0, 1.0])], "seconds", 0.0)
+    assert by_time is not None
+    assert by_time[0].tolist() == [0.1, 0.3]
+
+
+def test_a_run_that_diverged_stands_at_the_worst_and_is_not_left_out():
+    runs = [run([1, 2], [0.4, math.nan], diverged=True), run([1, 2, 3], [0.5, 0.6, 0.7])]
+    found = band([*runs, run([], [], diverged=True)], "step", 0.1)
+    assert found is not None
+    assert found[1][1].tolist() == [0.4, 0.1, 0.1]  # the middle of (.4, .5, .1), (.1, .6, .1), …
+    assert band([run([], [])], "step", 0.1) is None
+
+
+def test_the_page_of_a_whole_study_has_every_part(tmp_path: Path):
+    record = whole()
+    page = study_page(record, tmp_path)
+    assert page.verdict == conclusion(compare(record))
+    assert page.headline == "2 of 4 comparisons show a difference, 2 are inconclusive"
+    charts = [chart.name for section in page.sections for chart in section.charts]
+    assert len(charts) == len(set(charts)) == 2 + 1 + 4 + 4 + 2 + 4 + 2
+    for section in page.sections:
+        assert section.charts or section.tables or section.texts, section.name
+        for table in [*section.tables, *(chart.table for chart in section.charts)]:
+            assert table.rows, table.caption
+            assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_runs_are_one_click_away_where_they_have_a_report(tmp_path: Path):
+    record = whole()
+    first = record.runs[0]
+    there = replace(first, path="runs/a b#1")
+    (tmp_path / there.path).mkdir(parents=True)
+    (tmp_path / there.path / "report.html").write_text("")
+    record = replace(record, runs=(there, *record.runs[1:]))
+    table = run_table(record, tmp_path)
+    assert vars(table.rows[0][-1]) == {
+        "words": "runs/a b#1",
+        "address": "runs/a%20b%231/report.html",
+    }
+    assert table.rows[1][-1] == record.runs[1].path  # no report, no link
+    text = study_report(record, tmp_path).read_text()
+    assert '<a href="runs/a%20b%231/report.html">runs/a b#1</a>' in text
+
+
+def test_words_of_a_user_cannot_become_a_program(tmp_path: Path):
+    evil = "</script><b>x"
+    plan = replace(whole().design, data=evil, facts={"note": evil})
+    text = study_report(StudyRecord(design=plan), tmp_path).read_text()
+    assert evil not in text
+    found = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)
+    assert all(json.loads(figure)["data"] is not None for figure in found)
+
+
+def test_the_forest_has_a_mark_for_each_comparison_and_none_without_pairs():
+    record = whole()
+    chart = forest(compare(record))
+    assert chart is not None
+    marks = {
+        trace["name"]: dict(zip(trace["y"], trace["x"], strict=True))
+        for trace in chart.figure["data"]
+    }
+    pairs = compare(record).pairs
+    assert marks["better"] == {
+        n: pytest.approx(100 * pair.advantage, rel=1e-5)
+        for n, pair in enumerate(pairs)
+        if pair.verdict == "better"
+    }
+    bars = chart.figure["data"][0]["error_x"]
+    assert bars["array"][0] == pytest.approx(100 * (pairs[0].high - pairs[0].advantage), rel=1e-4)
+    assert forest(compare(two([], []))) is None
+
+
+def test_an_infinite_interval_has_no_bar():
+    chart = forest(compare(two(BASE[:5] + GAPS[:5], BASE[:5], seeds=range(5))))
+    assert chart is not None
+    assert chart.figure["data"][0]["error_x"]["array"] == [0.0]
+
+
+def test_the_ranking_shows_every_run_and_the_failures():
+    record = whole()
+    plain, _ = rankings(record, compare(record))
+    shown = {trace["name"]: trace["x"] for trace in plain.figure["data"]}
+    assert len(shown["adam: runs"]) == 8
+    worst = compare(record).worst["plain20"]
+    assert min(shown["adam: runs"]) == pytest.approx(worst, rel=1e-5)
+
+
+def test_arrivals_end_at_the_share_that_arrived():
+    record = whole()
+    found = compare(record)
+    chart = next(c for c in arrivals(record, found) if c.name == "target-0-steps")
+    for trace in chart.figure["data"]:
+        time = next(t for t in found.times if t.arm == f"plain20/{trace['name']}")
+        assert trace["y"][-1] == pytest.approx(1 - time.misses / time.runs)
+    assert len(profile_charts(found)) == 2
+
+
+def test_an_empty_and_a_single_study_have_pages_too(tmp_path: Path):
+    for record in (
+        two([], []),
+        study(design(["sgd"], lower_is_better=True, percent=False), {"resnet20/sgd": [0.5]}),
+    ):
+        text = study_report(record, tmp_path).read_text()
+        assert "nan" not in re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL).lower()
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path):
+    with pytest.raises(OSError, match="nowhere"):
+        study_report(two([], []), tmp_path / "nowhere")
+    assert skipwise.reports.STUDY == "study.html"
