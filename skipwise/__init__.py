@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from skipwise.reports import report
     from skipwise.runs import resume, train
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
+    from skipwise.studies import Study, compare
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ HOMES = {
     "reports": ("report",),
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
+    "studies": ("Study", "compare"),
 }  # fmt: skip
 PARTS = (*HOMES, "connections", "recipes", "tasks", "training", "watch", "weights")
 _HOME = {name: home for home, names in HOMES.items() for name in names}
@@ -78,9 +80,11 @@ __all__ = [
     "Residual",
     "StochasticDepth",
     "Strategy",
+    "Study",
     "Table",
     "adam",
     "adamw",
+    "compare",
     "export",
     "load",
     "measure_size",

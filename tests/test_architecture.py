@@ -83,6 +83,21 @@ MAY_IMPORT = {
         "reports",
         "records",
     },
+    "studies": {
+        "experiment",
+        "comparison",
+        "records",
+        "description",
+        "runs",
+        "session",
+        "data",
+        "networks",
+        "connections",
+        "strategies",
+        "training",
+        "reports",
+        "files",
+    },
     "prediction": {"finetuning", "weights", "data", "records", "description"},
     "exports": {"runs", "prediction", "data", "layers", "records", "files"},
     "recipes": {"experiment", "networks", "strategies", "data"},
@@ -96,6 +111,8 @@ MAY_IMPORT = {
         "finetuning",
         "prediction",
         "exports",
+        "studies",
+        "comparison",
         "training",
         "tasks",
         "strategies",
@@ -117,6 +134,7 @@ MAY_IMPORT = {
         "reports",
         "runs",
         "strategies",
+        "studies",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -231,6 +249,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "watch",
         "comparison",
         "reports",
+        "studies",
     ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:

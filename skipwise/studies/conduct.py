@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skipwise.comparison import (
     Comparison,
+    StudyRecord,
     as_csv,
     as_json,
     as_latex,
@@ -18,9 +19,11 @@ from skipwise.comparison import (
     conclusion,
     headline,
     sheets,
+    study_to_text,
 )
 from skipwise.comparison import compare as compare_runs
 from skipwise.files import write_atomic
+from skipwise.reports import study_report
 from skipwise.studies.launchers import (
     FAILED,
     FINISHED,
@@ -42,6 +45,8 @@ from skipwise.studies.tuning import (
     write_tuning,
 )
 from skipwise.training import Interrupted, caught_signals
+
+RECORD = "record.json"  # all that the comparison is computed from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +95,11 @@ def conduct(
         tasks = plan.tasks(reports=reports)
         failed = work.do(tasks, title="study")
     design = design_of(plan, jobs=launcher.words, tuned=tuned)
-    comparison = compare_runs(record_of_study(plan, tasks, design, tried, tuned))
-    _write(plan.folder, comparison)
+    record = record_of_study(plan, tasks, design, tried, tuned)
+    comparison = compare_runs(record)
+    _write(plan.folder, record, comparison)
+    if reports:
+        _report(plan.folder, record)
     return Conducted(folder=plan.folder, comparison=comparison, failed=tuple(failed))
 
 
@@ -207,9 +215,23 @@ def free_memory() -> int | None:
     return None if found is None else 1024 * int(found.split()[1])
 
 
-def _write(folder: Path, comparison: Comparison) -> None:
+def _report(folder: Path, record: StudyRecord) -> None:
+    """Write the page; the study is whole without it."""
+    try:
+        study_report(record, folder)
+    except Exception as error:  # days of training must not end in the page's error
+        print(
+            f"skipwise: no page was written: {error}; the study is whole, and the same command"
+            " writes it",
+            file=sys.stderr,
+        )
+
+
+def _write(folder: Path, record: StudyRecord, comparison: Comparison) -> None:
+    """Write what the study found, for programs, spreadsheets and papers."""
     tables = sheets(comparison)
     words = "\n\n".join([f"**{headline(comparison)}**", *conclusion(comparison)])
+    write_atomic(folder / RECORD, study_to_text(record).encode())
     texts = {
         "json": as_json(comparison),
         "csv": as_csv(comparison),

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,6 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
     Raises:
         ValueError: If arms, baseline or family do not fit, or runs would have no score.
     """
-    from skipwise import __version__
-
     arms = arms_of(study)
     if len(arms) < 2:
         raise ValueError(
@@ -113,7 +112,7 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
     if study.target is not None and dataset.validation is None:
         raise ValueError(f"{dataset.name} has no validation part on which a target is reached")
     facts = {
-        "version": __version__,
+        "version": version("skipwise"),
         "torch": torch.__version__,
         "data": dataset.digest,
         "parts": {name: digest for name, digest in _parts(dataset)},

@@ -13,6 +13,7 @@ from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT
 from skipwise.studies.arms import NETWORK, STRATEGY, Arm
 from skipwise.studies.launchers import DIVERGED, Outcome, Task, mark_of
 from skipwise.studies.plan import Plan
+from skipwise.studies.study import STUDY
 from skipwise.studies.tuning import Tried, Tuned
 
 SHARES = ("accuracy", "f1", "exact")  # metrics that are shares, which people give in points
@@ -83,6 +84,7 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         "versions": f"skipwise {facts['version']}, torch {facts['torch']}",
         "runs": f"{jobs}, the arms in turn by seed",
         "begun": facts.get("begun", ""),
+        "command": f"skipwise compare {plan.folder / STUDY}",
     }
     if plan.study.target is not None:
         found["multiplications"] = "three forward passes a step; evaluations do not count"

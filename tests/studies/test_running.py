@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from skipwise.data import Own
 from skipwise.records import StepRecord, read_journal
 from skipwise.strategies import Constant
 from skipwise.studies import carry_on
-from skipwise.studies.launchers import FAILED, FINISHED, Machine, Task, mark_of
+from skipwise.studies.launchers import FAILED, FINISHED, Machine, Task
 from skipwise.studies.plan import opened, planned
 from tests.references import rings_file
 from tests.studies.small import (
@@ -28,7 +29,7 @@ from tests.studies.small import (
 )
 
 processes = [pytest.mark.processes, pytest.mark.xdist_group("processes")]
-QUIET = {"quiet": True, "report": False}
+QUIET: dict[str, Any] = {"quiet": True, "report": False}
 
 
 def marks(folder: Path) -> dict[str, tuple[int, str]]:
@@ -67,7 +68,7 @@ def test_a_study_trains_every_run_once_and_is_compared(here, tmp_path: Path):
     assert shown.comparison.pairs[0].verdict == "inconclusive"
     assert {p.name for p in (tmp_path / "s").iterdir()} >= {
         "study.yaml", "plan.json", "runs",
-        "comparison.json", "comparison.csv", "comparison.md", "comparison.tex",
+        "record.json", "comparison.json", "comparison.csv", "comparison.md", "comparison.tex",
     }  # fmt: skip
     before = marks(tmp_path / "s")
     carry_on(study, dataset, tmp_path / "s", **QUIET)
@@ -121,7 +122,7 @@ def test_two_jobs_give_what_one_gives_bit_for_bit(tmp_path: Path):
     assert len(one) == 4
     scores = [
         sorted(
-            (m.parent.name, mark_of(m.parent).score)
+            (m.parent.name, json.loads(m.read_text())["score"])
             for m in (tmp_path / name).glob("runs/*/outcome.json")
         )
         for name in ("s1", "s2")
