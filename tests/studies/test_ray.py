@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setenv("PYTHONPATH", PATHS)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    small = {"object_store_memory": 80 * 2**20}
+    small: dict[str, Any] = {"object_store_memory": 80 * 2**20}
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small}
     )
