@@ -1,9 +1,9 @@
 """``skipwise.compare``: from what a user gives to a study, and its answer."""
 
 import dataclasses
-import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from skipwise.studies.results import design_of
 from skipwise.studies.study import STUDY, Study
 from skipwise.studies.working import carry_out
 
-LOG = "workers.txt"
 FIELDS = tuple(f.name for f in dataclasses.fields(Study))
 
 
@@ -161,12 +160,12 @@ def carry_on(
     words = warning(design_of(plan, jobs=launcher.words))
     if words and not quiet:
         print(words, file=sys.stderr, flush=True)
-    if is_new:
-        plan = opened(rehearsed(plan, launcher, jobs=jobs, quiet=quiet))
-        launcher = _launcher(plan, jobs=jobs, ray=ray)
-    if not quiet:
-        print(f"study in {folder}: {launcher.words}", file=sys.stderr, flush=True)
-    return conduct(plan, launcher, jobs=jobs, quiet=quiet, reports=report)
+    with closing(launcher):
+        if is_new:
+            plan = opened(rehearsed(plan, launcher, jobs=jobs, quiet=quiet))
+        if not quiet:
+            print(f"study in {folder}: {launcher.words}", file=sys.stderr, flush=True)
+        return conduct(plan, launcher, jobs=jobs, quiet=quiet, reports=report)
 
 
 def _threads(folder: Path, jobs: int, *, is_new: bool) -> int:
@@ -187,5 +186,4 @@ def _launcher(plan: Plan, *, jobs: int, ray: str | None) -> Launcher:
         from skipwise.studies.launchers.ray import Cluster
 
         return Cluster(address=ray, threads=threads)
-    log = plan.folder / LOG if plan.folder.is_dir() else Path(os.devnull)
-    return Machine(jobs=jobs, threads=threads, log=log)
+    return Machine(jobs=jobs, threads=threads)

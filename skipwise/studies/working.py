@@ -40,7 +40,7 @@ from skipwise.studies.launchers.launcher import (
 from skipwise.training import Diverged, Interrupted, newest_checkpoint
 from skipwise.training.gradient import leaving_no_trace, trial_gradient
 
-LOCK = ".lock"
+LOCK, OUTPUT = ".lock", "output.txt"
 LOCK_SECONDS = 120.0  # the worker of a study that was killed may still be saving
 TELL_SECONDS = 0.5
 Tell = Callable[..., None]
@@ -204,16 +204,37 @@ def _most_memory() -> int:
 def main() -> None:
     """Do what comes in, tell what happens, until the input ends."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a user's code prints is no news
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     tasks: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     while True:
         task = _task(tasks.get())
-        outcome = carry_out(task, tell=lambda **told: _say(out, told))
+        with _printing_into(Path(task.folder), wanted=not task.is_rehearsal):
+            outcome = carry_out(task, tell=lambda **told: _say(out, told))
         _say(out, {"outcome": asdict(outcome)})
         if outcome.state == STOPPED:
             return
+
+
+@contextmanager
+def _printing_into(folder: Path, *, wanted: bool) -> Iterator[None]:
+    """Let what a user's code prints go into a run's folder; it is no news."""
+    if not wanted:
+        yield
+        return
+    path = folder / OUTPUT
+    with suppress(OSError):  # a full disk shows where the run is saved
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            for number in (sys.stdout.fileno(), sys.stderr.fileno()):
+                os.dup2(file.fileno(), number)
+    yield
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with suppress(OSError):
+        if not path.stat().st_size:
+            path.unlink()
 
 
 def _listen(tasks: queue.Queue[str]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def test_a_node_that_goes_away_loses_nothing(cluster, tmp_path: Path):
         steps = [e.step for e in read_journal(journal) if isinstance(e, StepRecord)]
         assert steps == list(range(1, 151))
     here = opened(planned(study, dataset, tmp_path / "here", threads=1))
-    assert list(Machine().launch(here.tasks(reports=False), []))
+    with closing(Machine()) as machine:
+        assert list(machine.launch(here.tasks(reports=False), []))
     assert weights_below(tmp_path / "there") == weights_below(tmp_path / "here")
 
 

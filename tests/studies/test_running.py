@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,9 @@ def test_two_jobs_give_what_one_gives_bit_for_bit(tmp_path: Path):
     study, dataset = small_study(tmp_path)
     for jobs in (1, 2):
         plan = opened(planned(study, dataset, tmp_path / f"s{jobs}", threads=1))
-        assert (
-            list(outcomes(Machine(jobs=jobs, threads=1), plan.tasks(reports=False)))
-            == [FINISHED] * 4
-        )
+        with closing(Machine(jobs=jobs, threads=1)) as machine:
+            ends = list(outcomes(machine, plan.tasks(reports=False)))
+        assert ends == [FINISHED] * 4
     one, two = (weights_below(tmp_path / name) for name in ("s1", "s2"))
     assert one == two
     assert len(one) == 4
@@ -144,16 +144,17 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_goes_on_from_its_save(t
         study, experiment=dataclasses.replace(study.experiment, save_seconds=0.05)
     )
     plan = opened(planned(study, dataset, tmp_path / "s", threads=1))
-    machine, task = Machine(jobs=1, threads=1), plan.tasks(reports=False)[0]
+    task = plan.tasks(reports=False)[0]
     told = []
-    for news in machine.launch([task], []):
-        if news.step and not told:
-            os.kill(worker_of(os.getpid()), signal.SIGKILL)
-            told.append("killed")
-        if news.outcome is not None:
-            told.append(news.outcome.state)
-            words = news.outcome.words
-            assert news.outcome.state == FINISHED or "killed by SIGKILL" in words
+    with closing(Machine(jobs=1, threads=1)) as machine:
+        for news in machine.launch([task], []):
+            if news.step and not told:
+                os.kill(worker_of(os.getpid()), signal.SIGKILL)
+                told.append("killed")
+            if news.outcome is not None:
+                told.append(news.outcome.state)
+                words = news.outcome.words
+                assert news.outcome.state == FINISHED or "killed by SIGKILL" in words
     assert told == ["killed", "repeated", FINISHED]
     log = (Path(task.folder) / "log.txt").read_text()
     assert log.count("session from step") == 2
@@ -192,7 +193,8 @@ def test_a_run_whose_worker_dies_each_time_counts_as_failed_with_a_sentence(
     rest = tail[tail.index("strategy:") :]
     text = f"{head}network:\n  is: deadly:net\n{rest}"
     task = dataclasses.replace(task, experiment=text, allow=("deadly",))
-    ends = [n.outcome for n in Machine().launch([task], []) if n.outcome is not None]
+    with closing(Machine()) as machine:
+        ends = [n.outcome for n in machine.launch([task], []) if n.outcome is not None]
     assert [end.state for end in ends] == ["repeated", FAILED]
     assert ends[1].words == (
         "its process was killed by SIGKILL, as the system does where memory runs out"

@@ -23,6 +23,9 @@ class Here(Launcher):
         """What it is, for a reader."""
         return "one run after the other in this process"
 
+    def close(self) -> None:
+        """Nothing is kept."""
+
     def launch(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
         """Do all tasks; see :class:`Launcher`."""
         for task in tasks:

@@ -113,6 +113,10 @@ class Launcher(ABC):
             ValueError: If there is no way to do them.
         """
 
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is kept from one launch to the next."""
+
 
 def mark_of(folder: Path) -> Outcome | None:
     """Read how a run ended; None while it has not, or if the mark cannot be read."""

@@ -15,7 +15,6 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, final
 
 from skipwise.studies.launchers.launcher import (
@@ -39,12 +38,12 @@ class Machine(Launcher):
     Args:
         jobs: How many.
         threads: That each computes with.
-        log: The file that gets what workers and a user's code print.
+        idle: Workers that wait for the next launch, so that each starts once.
     """
 
     jobs: int = 1
     threads: int = 1
-    log: Path = field(default_factory=lambda: Path(os.devnull))
+    idle: "list[_Worker]" = field(default_factory=list, repr=False)
 
     @property
     def words(self) -> str:
@@ -60,6 +59,11 @@ class Machine(Launcher):
         finally:
             crew.dismiss()
 
+    def close(self) -> None:
+        """End the workers."""
+        while self.idle:
+            self.idle.pop().close()
+
 
 @final
 class _Crew:
@@ -69,7 +73,12 @@ class _Crew:
         self.machine = machine
         self.news: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
         self.at_work: dict[_Worker, Task] = {}
-        self.idle: list[_Worker] = []
+        self.idle = machine.idle
+        for worker in [worker for worker in self.idle if worker.process.poll() is not None]:
+            self.idle.remove(worker)
+            worker.close()
+        for worker in self.idle:
+            worker.news = self.news
         self.attempts: Counter[Task] = Counter()
 
     def work(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
@@ -120,8 +129,8 @@ class _Crew:
             worker.close()
 
     def dismiss(self) -> None:
-        """Let every worker save what it has and end."""
-        for worker in (*self.idle, *self.at_work):
+        """Let every worker that is at work save what it has and end."""
+        for worker in self.at_work:
             worker.close()
 
 
@@ -134,6 +143,7 @@ class _Worker:
     """One process, and the thread that hears it."""
 
     def __init__(self, machine: Machine, news: "queue.Queue[Any]"):
+        self.news = news
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": str(machine.threads),
@@ -141,25 +151,24 @@ class _Worker:
         }
         for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             environment.pop(name, None)
-        with machine.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "skipwise.studies.working"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=environment,
-                start_new_session=True,  # a Ctrl-C reaches the study, which tells its workers
-                text=True,
-                encoding="utf-8",
-            )
-        threading.Thread(target=self._hear, args=(news,), daemon=True).start()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "skipwise.studies.working"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what is printed in a run goes into its folder
+            env=environment,
+            start_new_session=True,  # a Ctrl-C reaches the study, which tells its workers
+            text=True,
+            encoding="utf-8",
+        )
+        threading.Thread(target=self._hear, daemon=True).start()
 
-    def _hear(self, news: "queue.Queue[Any]") -> None:
+    def _hear(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
-                news.put((self, json.loads(line)))
-        news.put((self, None))
+                self.news.put((self, json.loads(line)))
+        self.news.put((self, None))
 
     def give(self, task: Task) -> None:
         assert self.process.stdin is not None

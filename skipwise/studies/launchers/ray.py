@@ -62,6 +62,9 @@ class Cluster(Launcher):
         where = "a local Ray cluster" if self.address == LOCAL else f"Ray at {self.address}"
         return f"{where}, {self.threads} thread{'s' * (self.threads != 1)} a run"
 
+    def close(self) -> None:
+        """Nothing is kept: each launch connects anew."""
+
     def launch(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
         """Do all tasks; see :class:`Launcher`."""
         ray = _ray()
