@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ CLASSES = 10
 
 def subset(dataset: Dataset, sizes: dict[str, int], path: Path) -> Arrays:
     """Write the first examples of every class of each part, the same number of each."""
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for name, size in sizes.items():
         part = getattr(dataset, PARTS[name])
         assert isinstance(part, Stored)

@@ -100,8 +100,8 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
     arms = arms_of(study)
     if len(arms) < 2:
         raise ValueError(
-            f"there is one arm only, {arms[0].name!r}; give a second --network or --strategy, or"
-            " --vary path=v1,v2"
+            f"there is one arm only, {', '.join(a.name for a in arms)!r}; give a second --network or"
+            " --strategy, or --vary path=v1,v2"
         )
     family = family_of(study, arms)
     task, *_ = [task_of(dataset, arm.experiment) for arm in arms]
