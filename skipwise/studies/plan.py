@@ -99,8 +99,9 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
     """
     arms = arms_of(study)
     if len(arms) < 2:
+        only = " ".join(arm.name for arm in arms)
         raise ValueError(
-            f"there is one arm only, {', '.join(a.name for a in arms)!r}; give a second --network or"
+            f"there is one arm only, {only!r}; give a second --network or"
             " --strategy, or --vary path=v1,v2"
         )
     family = family_of(study, arms)
