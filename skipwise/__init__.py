@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from skipwise.reports import report
     from skipwise.runs import resume, train
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
+    from skipwise.studies import Study, compare
     from skipwise.tuning import find_rate
 
 __version__ = "0.1.0"
@@ -57,6 +58,7 @@ HOMES = {
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
     "tuning": ("find_rate",),
+    "studies": ("Study", "compare"),
 }  # fmt: skip
 PARTS = (*HOMES, "analysis", "connections", "recipes", "tasks", "training", "watch", "weights")
 _HOME = {name: home for home, names in HOMES.items() for name in names}
@@ -80,9 +82,11 @@ __all__ = [
     "Residual",
     "StochasticDepth",
     "Strategy",
+    "Study",
     "Table",
     "adam",
     "adamw",
+    "compare",
     "export",
     "find_rate",
     "load",

@@ -94,6 +94,21 @@ MAY_IMPORT = {
         "reports",
         "records",
     },
+    "studies": {
+        "experiment",
+        "comparison",
+        "records",
+        "description",
+        "runs",
+        "session",
+        "data",
+        "networks",
+        "connections",
+        "strategies",
+        "training",
+        "reports",
+        "files",
+    },
     "prediction": {"finetuning", "weights", "data", "records", "description"},
     "exports": {"runs", "prediction", "data", "layers", "records", "files"},
     "recipes": {"experiment", "networks", "strategies", "data"},
@@ -123,6 +138,8 @@ MAY_IMPORT = {
         "finetuning",
         "prediction",
         "exports",
+        "studies",
+        "comparison",
         "training",
         "tasks",
         "strategies",
@@ -145,6 +162,7 @@ MAY_IMPORT = {
         "runs",
         "strategies",
         "tuning",
+        "studies",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -260,6 +278,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "reports",
         "tuning",
         "conformity",
+        "studies",
     ):
         module = import_module(f"skipwise.{folder}")
         for name in module.__all__:

@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 # The clock of --time begins with the program, not with the first step.
 STARTED = time.perf_counter()
 TRACEBACK = "SKIPWISE_TRACEBACK"
+TAKE_ASSIGNMENTS = (["--set"], ["--vary"])
 ASSIGNMENT = re.compile(r"[A-Za-z][\w.-]*=")
 
 app = App(
@@ -27,6 +28,7 @@ COMMANDS = (
     ("evaluate", "using:evaluate", "Score a run on its test part or on other data."),
     ("predict", "using:predict", "Predict the classes of picture files."),
     ("export", "exporting:export_run", "Write a run as one file that works alone: ONNX, or .pt2."),
+    ("compare", "comparing:compare", "Compare networks and strategies, and say how sure it is."),
     ("report", "reporting:report", "Write the report of a run, or of several side by side."),
     (
         "list",
@@ -104,7 +106,7 @@ def normalised(words: list[str]) -> list[str]:
     for word in words:
         if re.match(r"-\d", word) and found and found[-1].startswith("--"):
             found[-1] += f"={word}"  # a negative value is no option
-        elif not ASSIGNMENT.match(word) or os.path.exists(word) or found[-1:] == ["--set"]:
+        elif not ASSIGNMENT.match(word) or os.path.exists(word) or found[-1:] in TAKE_ASSIGNMENTS:
             found.append(word)
         elif "." in word.partition("=")[0]:
             found += ["--set", word]

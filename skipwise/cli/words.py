@@ -191,10 +191,14 @@ def apply_settings(description: Any, settings: Iterable[str]) -> Any:
 
 
 def _value(text: str) -> Any:
-    read = read_yaml(text, f"the value {text!r}")
+    return read_value(read_yaml(text, f"the value {text!r}"))
+
+
+def read_value(read: Any) -> Any:
+    """Take a value that YAML has read; ``1e-3``, which it takes for a word, becomes a number."""
     if isinstance(read, str):
         try:
-            return float(read)  # YAML reads 1e-3 as a string
+            return float(read)
         except ValueError:
             return read
     return read

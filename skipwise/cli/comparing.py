@@ -1,0 +1,252 @@
+"""``compare``."""
+
+import dataclasses
+import json as json_text
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from skipwise.cli.app import leave
+from skipwise.cli.words import (
+    Flag,
+    Whole,
+    Words,
+    apply_settings,
+    find_augmentation,
+    find_network,
+    find_strategy,
+    parse_time,
+    print_json,
+    read_value,
+)
+from skipwise.comparison import as_json, conclusion, headline, sheets
+from skipwise.data import Dataset, find_data
+from skipwise.description import read_yaml
+from skipwise.experiment import extended
+from skipwise.studies import STUDY, Conducted, Study, carry_on, read_study, study_folder, study_of
+from skipwise.training import Interrupted
+
+GAP = "  "
+
+
+def compare(
+    data: str,
+    /,
+    *,
+    network: str | None = None,
+    strategy: str | None = None,
+    seeds: Whole | None = None,
+    baseline: str | None = None,
+    epochs: float | None = None,
+    steps: Whole | None = None,
+    time: str | None = None,
+    target: float | None = None,
+    margin: float | None = None,
+    tune: Whole | None = None,
+    tuner: str | None = None,
+    vary: Words = (),
+    ablate: Flag = False,
+    batch_size: Whole | None = None,
+    augment: str | None = None,
+    set: Words = (),
+    jobs: Whole = 1,
+    ray: str | None = None,
+    out: Path | None = None,
+    allow: Words = (),
+    no_report: Flag = False,
+    quiet: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Compare networks and strategies over seeds, and say which is better and how sure that is.
+
+    The same command again goes on where it stopped, and repeats nothing.
+
+    Args:
+        data: As in skipwise train; or a study.yaml, or the folder of a study, to go on with it.
+        network: Names, with commas between them; one chosen by the data if left out.
+        strategy: Names, with commas between them; one chosen by the task if left out.
+        seeds: Runs of every arm; 10 if left out.
+        baseline: What the other strategies (or networks) are compared with; the first.
+        epochs: Length of every run in passes over the training part.
+        steps: Length of every run in updates.
+        time: Length of every run in time: 90s, 10m or 1h30m.
+        target: Count steps, seconds and multiplications until validation reaches it; no run stops
+            there.
+        margin: Differences below it matter to nobody, in points (0.2) where the score is a share.
+        tune: So many trials for every arm over rate and decay, on validation, with another seed.
+        tuner: random, or optuna.
+        vary: path=v1,v2: each value makes more arms: network.width=8,16. With a name before
+            it only those arms: adam:strategy.peak_lr=1e-3,3e-3.
+        ablate: Leave out each part of the strategy, and add each to none of them.
+        batch_size: Examples an update.
+        augment: Changes of training pictures, as in skipwise train.
+        set: path=value, a field of all runs: network.width=8, strategy.weight_decay=0.
+        jobs: Runs at the same time, in processes that share the cores.
+        ray: Run on a Ray cluster: its address, or local.
+        out: The study's folder; one below studies/ if left out.
+        allow: A package of yours that a study.yaml may name.
+        no_report: Write no report of the runs and of the study.
+        quiet: Show no progress.
+        json: Print the result as one JSON object.
+
+    Raises:
+        ValueError: If something does not fit; nothing was trained.
+    """
+    place = Path(data)
+    of_study = {
+        "seeds": seeds,
+        "baseline": baseline,
+        "target": target,
+        "margin": margin,
+        "trials": tune,
+        "tuner": tuner,
+        "vary": varied(vary) if vary else None,
+        "ablate": ablate or None,
+    }
+    of_runs = {
+        "epochs": epochs,
+        "steps": steps,
+        "seconds": None if time is None else parse_time(time),
+        "batch_size": batch_size,
+        "augmentation": None if augment is None else find_augmentation(augment),
+    }
+    if place.suffix in (".yaml", ".yml") or (place / STUDY).is_file():
+        if network is not None or strategy is not None:
+            raise ValueError(f"{data} has networks and strategies of its own; leave yours out")
+        is_folder = place.is_dir()
+        study = read_study(place / STUDY if is_folder else place, allow=allow)
+        study, dataset = _changed(study, of_study, of_runs, set)
+        out = place if is_folder and out is None else out
+    else:
+        study, dataset = _composed(data, network, strategy, {**of_study, **of_runs}, set, allow)
+    folder = study_folder(study) if out is None else out
+    shown = _carried_on(
+        study, dataset, folder, jobs=jobs, ray=ray, report=not no_report, quiet=quiet
+    )
+    if json:
+        plain = json_text.loads(as_json(shown.comparison))
+        print_json({"study": str(shown.folder), "failed": shown.failed, **plain})
+    else:
+        print(in_words(shown))
+    if shown.failed:
+        leave(
+            f"{len(shown.failed)} runs failed, {shown.failed[0]}; the same command tries again",
+            code=1,
+        )
+
+
+def _carried_on(study: Study, dataset: Dataset, folder: Path, **how: Any) -> Conducted:
+    try:
+        return carry_on(study, dataset, folder, **how)
+    except Interrupted as error:
+        name, code = signal.Signals(error.number).name, 128 + error.number
+        if not (folder / STUDY).exists():
+            leave(f"stopped by {name} before anything was trained", code=code)
+        words = "".join(f" --allow {package}" for package in study.packages)
+        words += f" --jobs {how['jobs']}" if how["jobs"] > 1 else ""
+        words += f" --ray {how['ray']}" if how["ray"] else ""
+        leave(
+            f"stopped by {name}; every run is saved; go on with: skipwise compare {folder}{words}",
+            code=code,
+        )
+        raise
+
+
+def _composed(
+    data: str,
+    network: str | None,
+    strategy: str | None,
+    given: dict[str, Any],
+    settings: Words,
+    allow: Words,
+) -> tuple[Study, Dataset]:
+    """Make a study from words; settings of network and strategy hold for all of them.
+
+    Raises:
+        ValueError: If a setting is of what nobody named.
+    """
+    networks = [find_network(word) for word in _words(network)] or [None]
+    strategies = [find_strategy(word) for word in _words(strategy)] or [None]
+    described = apply_settings(find_data(data), _below("data", settings))
+    for name, choices in (("network", networks), ("strategy", strategies)):
+        if _below(name, settings) and choices == [None]:
+            raise ValueError(f"--set {name}.… needs --{name}, as one chosen by the data may change")
+    study, dataset = study_of(
+        described,
+        [n if n is None else apply_settings(n, _below("network", settings)) for n in networks],
+        [s if s is None else apply_settings(s, _below("strategy", settings)) for s in strategies],
+        allow=allow,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    rest = [w for w in settings if w.partition(".")[0] not in ("data", "network", "strategy")]
+    return dataclasses.replace(study, experiment=apply_settings(study.experiment, rest)), dataset
+
+
+def _changed(
+    study: Study, of_study: dict[str, Any], of_runs: dict[str, Any], settings: Words
+) -> tuple[Study, Dataset]:
+    """Change what a study file says by what else was given."""
+    lengths = {name: of_runs.pop(name) for name in ("epochs", "steps", "seconds")}
+    experiment = dataclasses.replace(
+        extended(study.experiment, **lengths), **{k: v for k, v in of_runs.items() if v is not None}
+    )
+    changes = {name: value for name, value in of_study.items() if value is not None}
+    changes["experiment"] = apply_settings(experiment, settings)
+    study = dataclasses.replace(study, **changes)
+    return study, study.data.load()
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()] if text else []
+
+
+def _below(name: str, settings: Iterable[str]) -> list[str]:
+    return [w.removeprefix(f"{name}.") for w in settings if w.startswith(f"{name}.")]
+
+
+def varied(words: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    """Read ``path=v1,v2``; a list among the values stands in brackets.
+
+    >>> varied(["network.width=8,16", "strategy.peak_lr=1e-3,0.1"])
+    {'network.width': (8, 16), 'strategy.peak_lr': (0.001, 0.1)}
+
+    Raises:
+        ValueError: If a word is no assignment of several values.
+    """
+    found = {}
+    for word in words:
+        path, _, text = word.partition("=")
+        values = read_yaml(f"[{text}]", f"the values {text!r}") if text else []
+        if len(values) < 2:
+            raise ValueError(
+                f"--vary takes path=v1,v2, network.width=8,16 for example; got {word!r}"
+            )
+        found[path] = tuple(read_value(value) for value in values)
+    return found
+
+
+def in_words(shown: Conducted) -> str:
+    """Write a study's answer for a person: the conclusion, and the tables behind it."""
+    comparison = shown.comparison
+    lines = [headline(comparison), *conclusion(comparison), ""]
+    for sheet in sheets(comparison):
+        lines += [f"{sheet.caption}:", *aligned([sheet.columns, *sheet.rows]), ""]
+    return "\n".join([*lines, f"study: {shown.folder}"])
+
+
+def aligned(rows: Iterable[Iterable[str]]) -> list[str]:
+    """Write rows with their columns below each other, the first to the left.
+
+    >>> aligned([["arm", "mean"], ["sgd", "0.9"]])
+    ['arm  mean', 'sgd   0.9']
+    """
+    table = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        GAP.join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]

@@ -1,0 +1,189 @@
+"""``skipwise.compare``: from what a user gives to a study, and its answer."""
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skipwise.comparison import warning
+from skipwise.data import Dataset, Own
+from skipwise.description import Call, nearest
+from skipwise.experiment import Experiment, compose
+from skipwise.studies.conduct import Conducted, conduct, rehearsed
+from skipwise.studies.launchers import Here, Launcher, Machine
+from skipwise.studies.plan import Plan, check_free, facts_of, opened, planned, study_folder
+from skipwise.studies.results import design_of
+from skipwise.studies.study import STUDY, Study
+from skipwise.studies.working import carry_out
+
+FIELDS = tuple(f.name for f in dataclasses.fields(Study))
+
+
+def compare(
+    data: Any,
+    network: Any = None,
+    strategy: Any = None,
+    *,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    ray: str | None = None,
+    report: bool = True,
+    quiet: bool = False,
+    **settings: Any,
+) -> Conducted:
+    """Compare networks and strategies; the Python form of ``skipwise compare``.
+
+    Called again, it goes on where it stopped.
+
+    Args:
+        data: A description, a word as on the command line, a map-style data set of your own, or a
+            whole :class:`~skipwise.studies.Study`.
+        network: One or several, as in :func:`skipwise.train`.
+        strategy: One or several.
+        out: The study's folder; one below ``studies`` if None.
+        jobs: Runs at the same time.
+        ray: The address of a Ray cluster, or ``"local"``.
+        report: Write the reports of the runs and of the study.
+        quiet: Say nothing while it goes.
+        **settings: Other fields of :class:`~skipwise.studies.Study`, ``seeds`` for example, and of
+            :class:`skipwise.Experiment`, ``epochs`` for example.
+
+    Raises:
+        ValueError: If something does not fit; nothing was trained.
+    """
+    if isinstance(data, Study):
+        study, dataset = data, data.data.load()
+    else:
+        study, dataset = study_of(data, network, strategy, **settings)
+    folder = study_folder(study) if out is None else Path(out)
+    return carry_on(study, dataset, folder, jobs=jobs, ray=ray, report=report, quiet=quiet)
+
+
+def study_of(
+    data: Any,
+    network: Any = None,
+    strategy: Any = None,
+    *,
+    allow: Iterable[str] = (),
+    **settings: Any,
+) -> tuple[Study, Dataset]:
+    """Make a study from what a user gives, and load its data.
+
+    Args:
+        data: See :func:`compare`.
+        network: One or several.
+        strategy: One or several.
+        allow: Packages that the card of a file of weights may name.
+        **settings: Fields of the study and of the experiment that all runs share.
+
+    Raises:
+        TypeError: If a setting is unknown.
+    """
+    networks, strategies = _several(network), _several(strategy)
+    known = [f.name for f in dataclasses.fields(Experiment)]
+    for name in settings:
+        if name not in (*FIELDS, *known):
+            raise TypeError(f"a study has no setting {name!r}{nearest(name, [*FIELDS, *known])}")
+    of_study = {k: v for k, v in settings.items() if k in FIELDS and v is not None}
+    of_runs = {k: v for k, v in settings.items() if k not in FIELDS}
+    networks = tuple(_described(choice) for choice in networks)
+    experiment, dataset = compose(data, networks[0], strategies[0], allow=allow, **of_runs)
+    vary = {path: tuple(values) for path, values in of_study.pop("vary", {}).items()}
+    study = Study(
+        experiment=dataclasses.replace(experiment, seed=0),
+        networks=tuple(experiment.network if n is None else n for n in networks),
+        strategies=tuple(experiment.strategy if s is None else s for s in strategies),
+        vary=vary,
+        **of_study,
+    )
+    return study, dataset
+
+
+def _described(network: Any) -> Any:
+    """Name a function of the user's own, so that another process finds it.
+
+    Raises:
+        ValueError: If none could.
+    """
+    if isinstance(network, str) or not callable(network) or isinstance(network, Call | type):
+        return network
+    if network.__module__ == "__main__":
+        raise ValueError(
+            f"{network.__qualname__} stands in the program itself, where no other process finds it;"
+            " move it into a module and import it from there"
+        )
+    return Call(target=f"{network.__module__}:{network.__qualname__}")
+
+
+def _several(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+
+
+def carry_on(
+    study: Study,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    jobs: int = 1,
+    ray: str | None = None,
+    report: bool = True,
+    quiet: bool = False,
+) -> Conducted:
+    """Carry out a study in its folder, from wherever it has got to.
+
+    Args:
+        study: The study.
+        dataset: Its data, loaded.
+        folder: Where it lies, or is to lie.
+        jobs: Runs at the same time.
+        ray: The address of a Ray cluster, or ``"local"``.
+        report: Write the reports.
+        quiet: Say nothing.
+
+    Raises:
+        ValueError: If something does not fit; nothing was trained.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    is_new = not (folder / STUDY).exists()
+    threads = _threads(folder, jobs, is_new=is_new)
+    plan = planned(study, dataset, folder, threads=threads)
+    if is_new:
+        check_free(folder)
+    else:
+        plan = opened(plan)
+    launcher = _launcher(plan, jobs=jobs, ray=ray)
+    words = warning(design_of(plan, jobs=launcher.words))
+    if words and not quiet:
+        print(words, file=sys.stderr, flush=True)
+    with closing(launcher):
+        if is_new:
+            plan = opened(rehearsed(plan, launcher, jobs=jobs, quiet=quiet))
+        if not quiet:
+            print(f"study in {folder}: {launcher.words}", file=sys.stderr, flush=True)
+        return conduct(plan, launcher, jobs=jobs, quiet=quiet, reports=report)
+
+
+def _threads(folder: Path, jobs: int, *, is_new: bool) -> int:
+    """Share the cores out; a study that has begun keeps its number, as it decides the last bits."""
+    return max(torch.get_num_threads() // jobs, 1) if is_new else int(facts_of(folder)["threads"])
+
+
+def _launcher(plan: Plan, *, jobs: int, ray: str | None) -> Launcher:
+    data, threads = plan.study.data, int(plan.facts["threads"])
+    if isinstance(data, Own) and not isinstance(data.dataset, Call):
+        if jobs > 1 or ray is not None:
+            raise ValueError(
+                "data that were made in Python cannot go to another process; name the function that"
+                " makes them, module:function, or take one job"
+            )
+        return Here(carry_out=lambda task: carry_out(task, data))
+    if ray is not None:
+        from skipwise.studies.launchers.ray import Cluster
+
+        return Cluster(address=ray, threads=threads)
+    return Machine(jobs=jobs, threads=threads)

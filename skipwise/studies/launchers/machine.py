@@ -1,0 +1,195 @@
+"""This machine as a launcher: worker processes, each with its share of the threads.
+
+A worker does one task after another, so that Python, torch and the data are loaded once. One that
+dies is replaced; its task is done once more, from its last save, and then counts as failed.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, final
+
+from skipwise.studies.launchers.launcher import (
+    FAILED,
+    STOPPED,
+    Launcher,
+    News,
+    Outcome,
+    Task,
+    repeated,
+)
+
+TICK_SECONDS = 0.25
+ATTEMPTS = 2
+
+
+@dataclass(kw_only=True)
+class Machine(Launcher):
+    """Worker processes on this machine.
+
+    Args:
+        jobs: How many.
+        threads: That each computes with.
+        idle: Workers that wait for the next launch, so that each starts once.
+    """
+
+    jobs: int = 1
+    threads: int = 1
+    idle: "list[_Worker]" = field(default_factory=list, repr=False)
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        jobs = "1 job" if self.jobs == 1 else f"{self.jobs} jobs"
+        return f"{jobs} on this machine, {self.threads} thread{'s' * (self.threads != 1)} each"
+
+    def launch(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
+        """Do all tasks; see :class:`Launcher`."""
+        crew = _Crew(self)
+        try:
+            yield from crew.work(tasks, signals)
+        finally:
+            crew.dismiss()
+
+    def close(self) -> None:
+        """End the workers."""
+        while self.idle:
+            self.idle.pop().close()
+
+
+@final
+class _Crew:
+    """The workers of one launch, and what each of them is at."""
+
+    def __init__(self, machine: Machine):
+        self.machine = machine
+        self.news: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
+        self.at_work: dict[_Worker, Task] = {}
+        self.idle = machine.idle
+        for worker in [worker for worker in self.idle if worker.process.poll() is not None]:
+            self.idle.remove(worker)
+            worker.close()
+        for worker in self.idle:
+            worker.news = self.news
+        self.attempts: Counter[Task] = Counter()
+
+    def work(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
+        waiting, told_to_stop = deque(tasks), False
+        while waiting or self.at_work:
+            if signals and not told_to_stop:
+                told_to_stop = True
+                waiting.clear()
+                for worker in self.at_work:
+                    worker.stop()
+            while waiting and len(self.at_work) < self.machine.jobs:
+                task = waiting.popleft()
+                worker = self.idle.pop() if self.idle else _Worker(self.machine, self.news)
+                self.at_work[worker] = task
+                worker.give(task)
+                yield News(task=task)
+            yield from self._next(waiting, told_to_stop)
+
+    def _next(self, waiting: deque[Task], stopping: bool) -> Iterator[News]:
+        try:
+            worker, said = self.news.get(timeout=TICK_SECONDS)
+        except queue.Empty:
+            yield News()
+            return
+        if worker not in self.at_work:
+            with suppress(ValueError):  # an idle worker is gone
+                self.idle.remove(worker)
+        elif said is not None and "outcome" not in said:
+            yield News(task=self.at_work[worker], **said)
+        else:
+            task = self.at_work.pop(worker)
+            outcome = worker.epitaph() if said is None else Outcome(**said["outcome"])
+            if stopping and said is None:
+                outcome = Outcome(state=STOPPED, words=outcome.words)
+            is_alive = said is not None and outcome.state != STOPPED
+            self._put_away(worker, reusable=is_alive and not _is_of_memory(outcome))
+            self.attempts[task] += 1
+            again = said is None or _is_of_memory(outcome)
+            if again and outcome.state == FAILED and self.attempts[task] < ATTEMPTS:
+                waiting.appendleft(task)
+                outcome = repeated(outcome)
+            yield News(task=task, outcome=outcome)
+
+    def _put_away(self, worker: "_Worker", *, reusable: bool) -> None:
+        if reusable:
+            self.idle.append(worker)
+        else:
+            worker.close()
+
+    def dismiss(self) -> None:
+        """Let every worker that is at work save what it has and end."""
+        for worker in self.at_work:
+            worker.close()
+
+
+def _is_of_memory(outcome: Outcome) -> bool:
+    return outcome.state == FAILED and "memory" in outcome.words.lower()
+
+
+@final
+class _Worker:
+    """One process, and the thread that hears it."""
+
+    def __init__(self, machine: Machine, news: "queue.Queue[Any]"):
+        self.news = news
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(machine.threads),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+            environment.pop(name, None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "skipwise.studies.working"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what is printed in a run goes into its folder
+            env=environment,
+            start_new_session=True,  # a Ctrl-C reaches the study, which tells its workers
+            text=True,
+            encoding="utf-8",
+        )
+        threading.Thread(target=self._hear, daemon=True).start()
+
+    def _hear(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self.news.put((self, json.loads(line)))
+        self.news.put((self, None))
+
+    def give(self, task: Task) -> None:
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # its end is heard as news
+            self.process.stdin.write(json.dumps(asdict(task)) + "\n")
+            self.process.stdin.flush()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def epitaph(self) -> Outcome:
+        """Say how a worker that is gone ended."""
+        code = self.process.wait()
+        if code >= 0:
+            return Outcome(state=FAILED, words=f"its process ended with exit code {code}")
+        name = signal.Signals(-code).name
+        why = ", as the system does where memory runs out" if -code == signal.SIGKILL else ""
+        return Outcome(state=FAILED, words=f"its process was killed by {name}{why}")
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait()

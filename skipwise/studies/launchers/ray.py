@@ -1,0 +1,199 @@
+"""A Ray cluster as a launcher: every run is a task of Ray's, with its share of processors.
+
+Where a node sees the folder of the study, it trains there, and a run that is repeated goes on from
+its last save. Where it does not, it trains in a folder of its own and sends that back at the end.
+What a node or a process takes along when it goes is done again.
+
+Needs the extra ``ray``.
+"""
+
+import socket
+import tempfile
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from skipwise.files import write_atomic
+from skipwise.studies.launchers.launcher import (
+    FAILED,
+    OUTCOME,
+    STOPPED,
+    Launcher,
+    News,
+    Outcome,
+    Task,
+    repeated,
+)
+
+LOCAL = "local"
+TICK_SECONDS = 0.25
+REACH_SECONDS = 5.0
+NODE_LOST, PROCESS_LOST = "its node went away", "its process ended"
+LOST = {NODE_LOST: 10, PROCESS_LOST: 2}  # attempts; that a node goes is not the run's fault
+Files = dict[str, bytes]
+
+
+@final
+@dataclass(kw_only=True)
+class Cluster(Launcher):
+    """Tasks on a Ray cluster.
+
+    Args:
+        address: Of the cluster, ``host:port`` or ``ray://host:port``; ``"local"`` starts one here.
+        threads: Processors of a task.
+
+    Raises:
+        ValueError: If Ray is not installed.
+    """
+
+    address: str
+    threads: int = 1
+
+    def __post_init__(self):
+        _ray()
+
+    @property
+    def words(self) -> str:
+        """What it is, for a reader."""
+        where = "a local Ray cluster" if self.address == LOCAL else f"Ray at {self.address}"
+        return f"{where}, {self.threads} thread{'s' * (self.threads != 1)} a run"
+
+    def close(self) -> None:
+        """Nothing is kept: each launch connects anew."""
+
+    def launch(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
+        """Do all tasks; see :class:`Launcher`."""
+        ray = _ray()
+        ours = not ray.is_initialized()
+        if ours:
+            self._connect(ray)
+        try:
+            yield from _Tasks(ray, self.threads).work(tasks, signals)
+        finally:
+            if ours:
+                ray.shutdown()
+
+    def _connect(self, ray: Any) -> None:
+        """Connect to the cluster, or start one.
+
+        Raises:
+            ValueError: If none answers.
+        """
+        quietly = {"logging_level": "ERROR", "log_to_driver": False}
+        if self.address == LOCAL:
+            ray.init(address=LOCAL, include_dashboard=False, **quietly)
+            return
+        host, _, port = self.address.removeprefix("ray://").rpartition(":")
+        try:
+            # Ray itself tries for minutes.
+            socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+            ray.init(address=self.address, **quietly)
+        except (OSError, ValueError, RuntimeError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"no Ray cluster answers at {self.address} ({first}); start one with ray start"
+                " --head, or take --ray local"
+            ) from None
+
+
+def _ray() -> Any:
+    """Import Ray.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ValueError("Ray is not installed; pip install 'skipwise[ray]'") from None
+    return ray
+
+
+@final
+class _Tasks:
+    """The tasks that Ray was given, and how often each was tried."""
+
+    def __init__(self, ray: Any, threads: int):
+        self.ray = ray
+        # Ray's own repetition would not be seen here; nor would it know what to count as failed.
+        self.remote = ray.remote(num_cpus=threads, max_retries=0)(carry_out_there)
+        self.threads = threads
+        self.running: dict[Any, Task] = {}
+        self.attempts: Counter[tuple[Task, str]] = Counter()
+
+    def work(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
+        waiting, cancelled = deque(tasks), False
+        while waiting or self.running:
+            if signals and not cancelled:
+                cancelled = True
+                waiting.clear()
+                for reference in self.running:
+                    self.ray.cancel(reference, force=False)
+            while waiting:
+                task = waiting.popleft()
+                self.running[self.remote.remote(task, self.threads)] = task
+                yield News(task=task)
+            if not self.running:
+                return
+            done, _ = self.ray.wait(list(self.running), timeout=TICK_SECONDS)
+            for reference in done:
+                task = self.running.pop(reference)
+                outcome = self._outcome(reference, task, stopping=bool(signals))
+                if not self._again(task, outcome):
+                    yield News(task=task, outcome=outcome)
+                else:
+                    waiting.append(task)
+                    yield News(task=task, outcome=repeated(outcome))
+            if not done:
+                yield News()
+
+    def _again(self, task: Task, outcome: Outcome) -> bool:
+        """Whether a task that was lost is done once more."""
+        what = outcome.words.partition(" (")[0]
+        self.attempts[task, what] += 1
+        return outcome.state == FAILED and self.attempts[task, what] < LOST.get(what, 0)
+
+    def _outcome(self, reference: Any, task: Task, *, stopping: bool) -> Outcome:
+        errors = self.ray.exceptions
+        try:
+            outcome, files = self.ray.get(reference)
+        except errors.TaskCancelledError:
+            return Outcome(state=STOPPED, words="it was stopped")
+        except (errors.NodeDiedError, errors.ObjectLostError) as error:
+            return _lost(NODE_LOST, error, stopping=stopping)
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
+            return _lost(PROCESS_LOST, error, stopping=stopping)
+        for name, content in files.items():
+            path = Path(task.folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, content)
+        return outcome
+
+
+def _lost(what: str, error: Exception, *, stopping: bool) -> Outcome:
+    kind = type(error).__name__
+    return Outcome(state=STOPPED if stopping else FAILED, words=f"{what} ({kind})")
+
+
+def carry_out_there(task: Task, threads: int) -> tuple[Outcome, Files]:
+    """Do one task on a node, in the study's folder or in one of the node's own.
+
+    Returns:
+        How it ended, and the files of the run where the node does not see the study's folder.
+    """
+    from skipwise.studies.working import carry_out
+
+    torch.set_num_threads(threads)
+    if task.is_rehearsal or Path(task.folder).parent.parent.is_dir():
+        return carry_out(task), {}
+    with tempfile.TemporaryDirectory() as above:
+        folder = Path(above) / Path(task.folder).name
+        outcome = carry_out(replace(task, folder=str(folder)))
+        paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+        mark = files.pop(OUTCOME, None)  # the mark comes last, when all else is there
+        return outcome, files if mark is None else {**files, OUTCOME: mark}

@@ -1,0 +1,185 @@
+"""From the folders of a study's runs to the records that the statistics are computed from."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from skipwise.comparison import Ablation, ArmRun, Design, Point, StudyRecord, Trial
+from skipwise.comparison import Arm as ArmRecord
+from skipwise.records import EvaluationRecord, MeasureRecord, StepRecord, read_journal
+from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT
+from skipwise.studies.arms import NETWORK, STRATEGY, Arm
+from skipwise.studies.launchers import DIVERGED, Outcome, Task, mark_of
+from skipwise.studies.plan import Plan
+from skipwise.studies.study import STUDY
+from skipwise.studies.tuning import Tried, Tuned
+
+SHARES = ("accuracy", "f1", "exact")  # metrics that are shares, which people give in points
+PASSES = 3  # a step costs a forward pass and, for the gradient, twice as much again
+METRICS = "metrics.jsonl"
+GRADIENTS = "gradient norm"
+
+
+def design_of(plan: Plan, *, jobs: str, tuned: Mapping[str, Tuned] | None = None) -> Design:
+    """Give the design, as it was declared.
+
+    Args:
+        plan: The study.
+        jobs: How the runs are launched, in words.
+        tuned: What tuning found, for the settings of the arms.
+    """
+    study, percent = plan.study, plan.metric in SHARES
+    margin = study.margin
+    return Design(
+        data=study.data.name,
+        metric=plan.metric,
+        arms=tuple(_arm(arm) for arm in plan.arms),
+        seeds=plan.seeds,
+        family=plan.family,
+        lower_is_better=not plan.higher,
+        percent=percent,
+        margin=margin / 100 if margin is not None and percent else margin,
+        target=study.target,
+        ablation=_ablation(plan.arms) if study.ablate else None,
+        facts=_facts(plan, jobs, tuned or {}),
+    )
+
+
+def _arm(arm: Arm) -> ArmRecord:
+    """Give an arm's record; what is varied in the network is a part of the network's name."""
+    of_network = {k: v for k, v in arm.settings.items() if k.startswith(f"{NETWORK}.")}
+    words = [f"{key.rpartition('.')[2]}={value}" for key, value in of_network.items()]
+    return ArmRecord(
+        name=arm.name,
+        network=" ".join([arm.place[NETWORK], *words]),
+        strategy=arm.place[STRATEGY],
+        settings={
+            key.removeprefix(f"{STRATEGY}."): value
+            for key, value in arm.settings.items()
+            if key not in of_network
+        },
+    )
+
+
+def _ablation(arms: Sequence[Arm]) -> Ablation:
+    named = [(arm.part, arm.name) for arm in arms if arm.part is not None]
+    kinds = {part.kind: name for part, name in named}
+    parts = [
+        {part.name: name for part, name in named if part.kind == kind} for kind in (WITHOUT, ONLY)
+    ]
+    return Ablation(full=kinds[FULL], none=kinds[NONE], without=parts[0], only=parts[1])
+
+
+def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
+    facts, experiment = plan.facts, plan.study.experiment
+    lengths = {"epochs": experiment.epochs, "steps": experiment.steps, "s": experiment.seconds}
+    budget = next(f"{value:g} {unit}" for unit, value in lengths.items() if value is not None)
+    found = {
+        "length of every run": budget,
+        "batch": f"{experiment.batch_size} examples",
+        "data, SHA-256": plan.digest,
+        **{f"{name} part": words for name, words in facts["parts"].items()},
+        "versions": f"skipwise {facts['version']}, torch {facts['torch']}",
+        "runs": f"{jobs}, the arms in turn by seed",
+        "begun": facts.get("begun", ""),
+        "command": f"skipwise compare {plan.folder / STUDY}",
+    }
+    if plan.study.target is not None:
+        found["multiplications"] = "three forward passes a step; evaluations do not count"
+    if plan.study.trials:
+        found["tuning"] = (
+            f"{plan.study.trials} trials an arm ({plan.study.tuner}), on validation, with a seed of"
+            " their own"
+        )
+    for name, best in tuned.items():
+        words = ", ".join(f"{key} {value:.3g}" for key, value in best.settings.items())
+        edge = f" (at the edge: {', '.join(best.edge)})" if best.edge else ""
+        found[f"tuned: {name}"] = words + edge
+    for seeds in facts.get("earlier_seeds", []):
+        found["extended"] = (
+            f"after {seeds} seeds had been planned; if their results were seen before, the p-values"
+            " are too small"
+        )
+    return found
+
+
+def record_of_study(
+    plan: Plan,
+    tasks: Sequence[Task],
+    design: Design,
+    tried: Mapping[str, Sequence[Tried]],
+    tuned: Mapping[str, Tuned],
+) -> StudyRecord:
+    """Read what the runs left; one without a mark of its end is missing."""
+    arms = {arm.name: arm for arm in plan.arms}
+    runs = []
+    for task in tasks:
+        mark = mark_of(Path(task.folder))
+        if mark is not None:
+            runs.append(_run(plan, arms[task.arm], task, mark))
+    return StudyRecord(design=design, runs=tuple(runs), trials=tuple(_trials(tried, tuned)))
+
+
+def _run(plan: Plan, arm: Arm, task: Task, mark: Outcome) -> ArmRun:
+    folder = Path(task.folder)
+    events = list(read_journal(folder / METRICS))
+    steps = [event for event in events if isinstance(event, StepRecord)]
+    seconds = dict(zip([s.step for s in steps], accumulate(s.seconds for s in steps), strict=True))
+    curve = [
+        Point(step=e.step, seconds=seconds.get(e.step, math.nan), score=e.metrics[plan.metric])
+        for e in events
+        if isinstance(e, EvaluationRecord) and e.part == "validation"
+    ]
+    reached = _reached(plan, curve)
+    macs = plan.facts.get("macs", {}).get(arm.name, 0) * PASSES
+    examples = sum(s.examples for s in steps if reached is not None and s.step <= reached.step)
+    clip = arm.experiment.strategy.clip_norm
+    return ArmRun(
+        arm=arm.name,
+        seed=task.seed,
+        score=math.nan if mark.score is None else mark.score,
+        diverged=mark.state == DIVERGED,
+        curve=tuple(curve),
+        steps=mark.steps,
+        seconds=sum(s.seconds for s in steps),
+        steps_to_target=math.inf if reached is None else reached.step,
+        seconds_to_target=math.inf if reached is None else reached.seconds,
+        macs_to_target=macs * examples if reached is not None and macs else math.inf,
+        clipped=0 if clip is None else sum(s.gradient_norm > clip for s in steps),
+        gradient_flow=_flow([e for e in events if isinstance(e, MeasureRecord)]),
+        path=str(folder.relative_to(plan.folder.absolute())),
+    )
+
+
+def _reached(plan: Plan, curve: Sequence[Point]) -> Point | None:
+    target = plan.study.target
+    if target is None:
+        return None
+    sign = 1 if plan.higher else -1
+    return next((point for point in curve if sign * point.score >= sign * target), None)
+
+
+def _flow(measures: Sequence[MeasureRecord]) -> tuple[float, ...]:
+    """Give the median of each layer's gradient norm over the run."""
+    seen = [list(m.values.values()) for m in measures if m.name == GRADIENTS]
+    return tuple(statistics.median(layer) for layer in zip(*seen, strict=True))
+
+
+def _trials(tried: Mapping[str, Sequence[Tried]], tuned: Mapping[str, Tuned]) -> list[Trial]:
+    found = []
+    for name, trials in tried.items():
+        best = tuned[name].settings if name in tuned else None
+        chosen = next((n for n, trial in enumerate(trials) if trial.settings == best), None)
+        found += [
+            Trial(
+                arm=name,
+                settings=trial.settings,
+                score=math.nan if trial.score is None else trial.score,
+                seconds=trial.seconds,
+                chosen=number == chosen,
+            )
+            for number, trial in enumerate(trials)
+        ]
+    return found

@@ -1,0 +1,137 @@
+"""A study: arms × seeds, complete, as it is declared before anything trains.
+
+The arms are the product of networks, strategies and varied fields. All of them share the data, the
+split, the budget and the seeds; the two runs of a seed are a pair.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from skipwise.data import Data, Own
+from skipwise.description import Call, from_plain, read_yaml, write_yaml
+from skipwise.experiment import Experiment
+from skipwise.networks import NetworkDescription
+from skipwise.strategies import Strategy
+
+STUDY = "study.yaml"
+TUNERS = ("random", "optuna")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """All that decides a study.
+
+    Args:
+        experiment: What all runs share: data with their split, length, batch and all else. Its
+            network, strategy and seed are replaced by those of each run.
+        networks: What learns.
+        strategies: How.
+        vary: Values by path, as in ``--set``: each multiplies the arms. A path behind the name of a
+            network or a strategy and a colon varies these arms only.
+        seeds: So many runs of each arm, with the seeds 0, 1, …
+        baseline: The strategy, or the network, that the others are compared with; the first if
+            None.
+        family: Pairs of names of arms that get a verdict, the first against the second; None takes
+            strategies against the baseline, residual networks against their plain twins, and varied
+            values against the first.
+        target: The score on validation data to which time is counted; it stops no run.
+        margin: A difference that matters to nobody: in points where the score is a share, else in
+            the unit of the score.
+        trials: Of tuning, for each arm; the first is the strategy as it is named.
+        tuner: How trials are chosen: ``"random"``, or ``"optuna"``.
+        ablate: Whether the arms are the strategies without, and with only, each of their parts.
+    """
+
+    experiment: Experiment
+    networks: tuple[NetworkDescription | Call, ...]
+    strategies: tuple[Strategy, ...]
+    vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    seeds: int = 10
+    baseline: str | None = None
+    family: tuple[tuple[str, str], ...] | None = None
+    target: float | None = None
+    margin: float | None = None
+    trials: int = 0
+    tuner: str = "random"
+    ablate: bool = False
+
+    def __post_init__(self):
+        if self.seeds < 1:
+            raise ValueError(f"a study needs at least 1 seed, got {self.seeds}")
+        if self.trials < 0 or self.trials == 1:
+            raise ValueError(
+                f"tuning needs at least 2 trials an arm, or 0 for none; got {self.trials}, and the"
+                " first is the strategy as it is named"
+            )
+        if self.tuner not in TUNERS:
+            raise ValueError(f"tuner must be one of {', '.join(TUNERS)}, got {self.tuner!r}")
+        if self.margin is not None and not self.margin > 0:
+            raise ValueError(f"margin must be positive, got {self.margin}")
+        self._check_arms()
+        if self.experiment.target is not None:
+            raise ValueError(
+                "a run of a study stops at no target, or its length would differ; give the study"
+                " the target"
+            )
+
+    def _check_arms(self):
+        if not self.networks or not self.strategies:
+            raise ValueError("a study needs at least one network and one strategy")
+        if self.ablate and (len(self.networks) > 1 or len(self.strategies) > 1 or self.vary):
+            raise ValueError("an ablation is of one strategy on one network, with nothing varied")
+        for path, values in self.vary.items():
+            if path.rpartition(":")[2].partition(".")[0] in ("data", "seed"):
+                raise ValueError(f"all arms share data and seeds, so {path} cannot vary")
+            if not isinstance(values, tuple | list) or not values:
+                raise ValueError(f"{path} varies over a list of values, got {values!r}")
+
+    @property
+    def data(self) -> Data:
+        """What all arms learn from."""
+        return self.experiment.data
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages of the user's own that it names."""
+        own = [self.data.dataset] if isinstance(self.data, Own) else []
+        calls = [c for c in (*self.networks, *own) if isinstance(c, Call)]
+        return tuple(dict.fromkeys(call.package for call in calls))
+
+
+def text_of(description: Any) -> str:
+    """Write a study or an experiment as YAML; of data that were made in Python only the shares."""
+    return write_yaml(_writable(description))
+
+
+def _writable(description: Any) -> Any:
+    if isinstance(description, Study):
+        return dataclasses.replace(description, experiment=_writable(description.experiment))
+    data = description.data
+    if isinstance(data, Own) and not isinstance(data.dataset, Call):
+        return dataclasses.replace(description, data=dataclasses.replace(data, dataset=None))
+    return description
+
+
+def read_study(path: Path, *, allow: Iterable[str] = ()) -> Study:
+    """Read ``study.yaml``.
+
+    Args:
+        path: The file.
+        allow: Packages outside ``skipwise`` that may be imported.
+
+    Raises:
+        ValueError: If it is no study; the message names file, key and the nearest valid one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    found = from_plain(read_yaml(text, str(path)), allow=allow, where=str(path))
+    if not isinstance(found, Study):
+        raise ValueError(
+            f"{path} does not describe a study; its top must say is: skipwise.studies.Study"
+        )
+    return found

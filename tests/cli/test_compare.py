@@ -1,0 +1,109 @@
+"""``skipwise compare``: one sentence for wrong input before anything trains, and what it prints."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.commands import call, fails
+from tests.studies.small import SETTINGS
+
+TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "--seeds", "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("--strategy", "sgd,momentun"),
+            "there is no strategy 'momentun'; did you mean 'momentum'?",
+        ),
+        (("--network", "resnet20,resnet57"), "there is no network 'resnet57'; did you mean"),
+        (("--strategy", "sgd"), "there is one arm only, 'sgd'; give a second --network"),
+        (("--strategy", "sgd,adam", "--seeds", "0"), "a study needs at least 1 seed, got 0"),
+        (("--strategy", "sgd,adam", "--seeds", "1.5"), "'1.5' is no whole number"),
+        (
+            ("--strategy", "sgd,adam", "--baseline", "adm"),
+            "the baseline 'adm' is neither a strategy",
+        ),
+        (("--strategy", "sgd,adam", "--jobs", "0"), "jobs must be at least 1, got 0"),
+        (("--strategy", "sgd,adam", "--tune", "1"), "tuning needs at least 2 trials an arm"),
+        (("--strategy", "sgd,adam", "--tuner", "grid"), "tuner must be one of random, optuna"),
+        (("--strategy", "sgd,adam", "--margin", "-1"), "margin must be positive, got -1.0"),
+        (("--strategy", "sgd", "--vary", "network.width"), "--vary takes path=v1,v2"),
+        (
+            ("--strategy", "sgd", "--vary", "network.widt=4,8"),
+            "no field 'widt'; did you mean 'width'",
+        ),
+        (
+            ("--strategy", "sgd", "--vary", "data.shares.test=0.1,0.2"),
+            "all arms share data and seeds",
+        ),
+        (("--strategy", "sgd", "--set", "network.width=8"), "--set network.… needs --network"),
+        (("--strategy", "sgd,adam", "--steps", "5", "--epochs", "1"), "give one length"),
+        (("--strategy", "sgd,adam", "--set", "target=0.9"), "a run of a study stops at no target"),
+        (("--strategy", "sgd,adam", "--ablate"), "an ablation is of one strategy on one network"),
+        (
+            ("--strategy", "sgd,adam", "--ray", "127.0.0.1:1"),
+            "no Ray cluster answers at 127.0.0.1:1",
+        ),
+    ],
+)
+def test_wrong_input_is_one_sentence_before_anything_trains(capsys, words, told: str):
+    assert told in fails(capsys, "compare", "digits", "--quiet", *words)
+    assert not Path("studies").exists()
+
+
+def test_wrong_files_and_folders_are_one_sentence(capsys, rings: str):
+    assert "there is no data set 'digts'" in fails(capsys, "compare", "digts")
+    assert "nowhere.yaml cannot be read" in fails(capsys, "compare", "nowhere.yaml")
+    Path("full").mkdir()
+    Path("full/thesis.tex").touch()
+    told = fails(capsys, "compare", rings, *TWO, *SETTINGS, "--out", "full", "--quiet")
+    assert "full is not empty and no study; name another folder with --out" in told
+
+
+@pytest.mark.processes
+def test_a_study_is_printed_continued_and_guarded(capsys, rings: str):
+    words = ("compare", rings, *TWO, *SETTINGS, "--out", "s")
+    code, out, err = call(capsys, *words)
+    assert code == 0, err
+    assert "With 1 seed no verdict is possible" in err
+    assert "2 arms, each with 1 seed: 2 runs, their steps about" in err
+    assert "2/2" in err
+    assert "momentum" in out
+    assert "inconclusive" in out
+    assert out.splitlines()[-1] == "study: s"
+    code, out, err = call(capsys, "compare", "s", "--json", "--quiet")
+    shown = json.loads(out)
+    assert (code, shown["study"], shown["failed"]) == (0, "s", [])
+    assert {arm["arm"] for arm in shown["arms"]} == {"sgd", "momentum"}
+    assert "folder of another study: experiment.steps is 4 there and 5 here" in fails(
+        capsys, "compare", "s", "--steps", "5", "--quiet"
+    )
+    assert "has networks and strategies of its own" in fails(
+        capsys, "compare", "s", "--strategy", "adam"
+    )
+    with np.load(rings) as arrays:
+        x, y = arrays["x"], arrays["y"]
+    np.savez(rings, x=x[::-1], y=y[::-1])
+    assert "the data changed since s was begun" in fails(capsys, "compare", "s", "--quiet")
+
+
+@pytest.mark.processes
+def test_an_arm_that_cannot_be_trained_is_named_before_anything_is(capsys, rings: str):
+    Path("ours.py").write_text(
+        "from torch import nn\ndef net(classes): return nn.Linear(3, classes)\n"
+    )
+    told = fails(
+        capsys, "compare", rings, "--network", "ours:net,resnet20", "--strategy", "sgd",
+        "--steps", "4", "--batch-size", "32", "--quiet", "--out", "s",
+    )  # fmt: skip
+    assert "the arm net cannot be trained: RuntimeError: mat1 and mat2 shapes" in told
+    assert not Path("s").exists()
+
+
+def test_a_study_file_that_lacks_something_is_refused(capsys):
+    Path("wrong.yaml").write_text("is: skipwise.studies.Study\nnetworks: []\n")
+    assert "lacks experiment, strategies of Study" in fails(capsys, "compare", "wrong.yaml")

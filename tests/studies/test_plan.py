@@ -1,0 +1,112 @@
+"""A study's folder: what is settled stays so, and a run's folder follows from what the run is."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from skipwise.studies import read_study, study_folder
+from skipwise.studies.plan import PLAN, opened, planned
+from skipwise.studies.study import STUDY
+from tests.studies.small import momentum, sgd, small_study, with_steps
+
+
+def test_a_study_file_comes_back_as_it_was(tmp_path: Path):
+    study, dataset = small_study(
+        tmp_path, vary={"strategy.peak_lr": (0.1, 0.2)}, target=0.9, family=(("a", "b"),)
+    )
+    study = dataclasses.replace(study, family=None)
+    opened(planned(study, dataset, tmp_path / "s", threads=1))
+    assert read_study(tmp_path / "s" / STUDY) == study
+    (tmp_path / "other.yaml").write_text("is: skipwise.networks.ResNet\nname: a\nblocks: [1]\n")
+    with pytest.raises(ValueError, match=r"does not describe a study; its top must say"):
+        read_study(tmp_path / "other.yaml")
+    text = (tmp_path / "s" / STUDY).read_text().replace("seeds:", "seed:")
+    (tmp_path / "wrong.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"seed is not a field of Study; did you mean 'seeds'"):
+        read_study(tmp_path / "wrong.yaml")
+
+
+def test_the_folder_of_a_run_follows_from_all_that_decides_it(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    folders = {task.folder for task in planned(study, dataset, tmp_path / "s", threads=1).tasks()}
+    again = {task.folder for task in planned(study, dataset, tmp_path / "s", threads=1).tasks()}
+    assert folders == again
+    assert len(folders) == 4
+    longer = with_steps(study, 7)
+    others = {task.folder for task in planned(longer, dataset, tmp_path / "s", threads=1).tasks()}
+    changed = dataclasses.replace(dataset, digest="another")
+    moved = {task.folder for task in planned(study, changed, tmp_path / "s", threads=1).tasks()}
+    assert not folders & others
+    assert not folders & moved
+
+
+def test_runs_begin_seed_by_seed_and_every_other_one_backwards(tmp_path: Path):
+    study, dataset = small_study(tmp_path, seeds=3)
+    tasks = planned(study, dataset, tmp_path / "s", threads=1).tasks()
+    assert [(task.arm, task.seed) for task in tasks] == [
+        ("sgd", 0), ("momentum", 0), ("momentum", 1), ("sgd", 1), ("sgd", 2), ("momentum", 2),
+    ]  # fmt: skip
+
+
+def test_the_folder_of_another_study_is_refused_with_what_differs(tmp_path: Path):
+    study, dataset = small_study(tmp_path, seeds=3)
+    folder = tmp_path / "s"
+    opened(planned(study, dataset, folder, threads=1))
+    other = dataclasses.replace(
+        study, strategies=(sgd(), dataclasses.replace(momentum(), peak_lr=0.2))
+    )
+    with pytest.raises(ValueError, match=r"strategies\[1\].peak_lr is 0.1 there and 0.2 here"):
+        opened(planned(other, dataset, folder, threads=1))
+    fewer = dataclasses.replace(study, seeds=2)
+    with pytest.raises(ValueError, match="seeds is 3 there and 2 here"):
+        opened(planned(fewer, dataset, folder, threads=1))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="not empty and no study"):
+        opened(planned(study, dataset, tmp_path / "full", threads=1))
+
+
+def test_data_and_versions_that_changed_are_refused(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    folder = tmp_path / "s"
+    opened(planned(study, dataset, folder, threads=1))
+    changed = dataclasses.replace(dataset, digest="0123")
+    with pytest.raises(ValueError, match=r"the data changed since .* was begun"):
+        opened(planned(study, changed, folder, threads=1))
+    facts = json.loads((folder / PLAN).read_text())
+    (folder / PLAN).write_text(json.dumps({**facts, "version": "0.0.9"}))
+    with pytest.raises(ValueError, match=r"begun by skipwise 0\.0\.9 and this is"):
+        opened(planned(study, dataset, folder, threads=1))
+    (folder / PLAN).unlink()
+    with pytest.raises(ValueError, match="cannot be read, so what the study had settled"):
+        opened(planned(study, dataset, folder, threads=1))
+
+
+def test_more_seeds_go_on_in_the_same_folder_and_are_kept_in_mind(tmp_path: Path):
+    study, dataset = small_study(tmp_path, seeds=2)
+    folder = tmp_path / "s"
+    before = opened(planned(study, dataset, folder, threads=1)).tasks()
+    longer = dataclasses.replace(study, seeds=4)
+    plan = opened(planned(longer, dataset, folder, threads=1))
+    assert {task.folder for task in before} < {task.folder for task in plan.tasks()}
+    assert plan.facts["earlier_seeds"] == [2]
+    assert read_study(folder / STUDY).seeds == 4
+
+
+def test_the_same_study_is_found_again_below_studies(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    first = study_folder(study, tmp_path / "studies")
+    assert first.name == "rings-1"
+    opened(planned(study, dataset, first, threads=1))
+    assert study_folder(study, tmp_path / "studies") == first
+    assert study_folder(with_steps(study, 9), tmp_path / "studies").name == "rings-2"
+
+
+def test_a_folder_that_was_killed_before_its_description_is_taken(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    folder = tmp_path / "s"
+    opened(planned(study, dataset, folder, threads=1))
+    (folder / STUDY).unlink()
+    assert opened(planned(study, dataset, folder, threads=1)).folder == folder

@@ -1,0 +1,92 @@
+"""A Ray cluster does what this machine does, also when a node goes away in the middle."""
+
+import dataclasses
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skipwise.records import StepRecord, read_journal
+from skipwise.studies.launchers import FINISHED, REPEATED, Machine
+from skipwise.studies.plan import opened, planned
+from tests.studies.small import PATHS, small_study, weights_below
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("processes"),
+    # Ray leaves sockets and files to its own threads.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch):
+    """A head without processors, and two nodes with one each."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", PATHS)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    small: dict[str, Any] = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small}
+    )
+    nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+    yield cluster, nodes
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_node_that_goes_away_loses_nothing(cluster, tmp_path: Path):
+    from skipwise.studies.launchers.ray import Cluster
+
+    running, nodes = cluster
+    study, dataset = small_study(tmp_path, steps=150, seeds=1)
+    study = dataclasses.replace(
+        study, experiment=dataclasses.replace(study.experiment, save_seconds=0.05)
+    )
+    plan = opened(planned(study, dataset, tmp_path / "there", threads=1))
+    tasks = plan.tasks(reports=False)
+    launcher = Cluster(address=running.address, threads=1)
+    states, removed = [], False
+    for news in launcher.launch(tasks, []):
+        begun = list((tmp_path / "there").glob("runs/*/last.ckpt"))
+        if len(begun) == 2 and not removed and not states:
+            running.remove_node(nodes[0], allow_graceful=False)
+            removed = True
+        if news.outcome is not None:
+            states.append(news.outcome.state)
+    assert removed
+    assert sorted(states) == [FINISHED, FINISHED, REPEATED]
+    for task in tasks:
+        journal = Path(task.folder) / "metrics.jsonl"
+        steps = [e.step for e in read_journal(journal) if isinstance(e, StepRecord)]
+        assert steps == list(range(1, 151))
+    here = opened(planned(study, dataset, tmp_path / "here", threads=1))
+    with closing(Machine()) as machine:
+        assert list(machine.launch(here.tasks(reports=False), []))
+    assert weights_below(tmp_path / "there") == weights_below(tmp_path / "here")
+
+
+def test_where_a_node_does_not_see_the_folder_the_run_is_sent_back(tmp_path: Path):
+    from skipwise.studies.launchers.launcher import mark_of
+    from skipwise.studies.launchers.ray import carry_out_there
+
+    pytest.importorskip("ray")
+    study, dataset = small_study(tmp_path)
+    task = planned(study, dataset, tmp_path / "unseen", threads=1).tasks(reports=False)[0]
+    outcome, files = carry_out_there(task, 1)
+    assert outcome.state == FINISHED
+    assert not (tmp_path / "unseen").exists()
+    assert list(files)[-1] == "outcome.json"
+    for name, content in files.items():
+        (tmp_path / "back" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "back" / name).write_bytes(content)
+    assert mark_of(tmp_path / "back") == outcome
+    assert {"metrics.jsonl", "best.safetensors", "last.ckpt"} <= set(os.listdir(tmp_path / "back"))
