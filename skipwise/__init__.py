@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from skipwise.reports import report
     from skipwise.runs import resume, train
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
+    from skipwise.tuning import find_rate
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ HOMES = {
     "reports": ("report",),
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
+    "tuning": ("find_rate",),
 }  # fmt: skip
 PARTS = (*HOMES, "connections", "recipes", "tasks", "training", "watch", "weights")
 _HOME = {name: home for home, names in HOMES.items() for name in names}
@@ -82,6 +84,7 @@ __all__ = [
     "adam",
     "adamw",
     "export",
+    "find_rate",
     "load",
     "measure_size",
     "momentum",

@@ -233,7 +233,8 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     """Return a copy in which the field at ``path`` has another value.
 
     A string in place of a description names another member of the same folder:
-    ``replace_at(network, "connection", "Highway")``.
+    ``replace_at(network, "connection", "Highway")``; where several may stand, the names are a list,
+    or one string with commas. A field that holds factors by name has these names as fields.
 
     Raises:
         ValueError: If there is no such field or the value does not fit; the nearest field is named.
@@ -243,6 +244,8 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
         return _replace_in(description, name, rest, value)
     if isinstance(description, Call):
         return dataclasses.replace(description, arguments={**description.arguments, path: value})
+    if isinstance(description, Mapping):
+        return {**description, path: value}
     if not dataclasses.is_dataclass(description) or isinstance(description, type):
         hint = "; it is chosen by the data, so name it first" if description is None else ""
         raise ValueError(f"there is nothing to set at {path!r} of {description!r}{hint}")
@@ -254,9 +257,7 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     if rest:
         return dataclasses.replace(description, **{name: replace_at(old, rest, value)})
     hint = typing.get_type_hints(kind)[name]
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    ours = [k for k in kinds if isinstance(k, type) and k.__module__.startswith(f"{HOME}.")]
-    new = _member(ours[0], value) if isinstance(value, str) and ours else value
+    new = _named(value, hint)
     new = from_plain(new, where=f"the value of {path}") if isinstance(new, list | dict) else new
     return dataclasses.replace(description, **{name: _fitted(new, hint, name)})
 
@@ -278,10 +279,33 @@ def _replace_in(members: tuple[Any, ...], name: str, rest: str, value: Any) -> t
     return (*members[:number], changed, *members[number + 1 :])
 
 
-def _member(kind: type, word: str) -> Any:
-    folder = public_name(kind).rpartition(".")[0]
+def _named(value: Any, hint: Any) -> Any:
+    """Make the description, or the several, that a word or words stand for; else give the value."""
+    kinds = _alternatives(hint)
+    if isinstance(value, str) and (ours := _ours(kinds)):
+        return _member(ours, value)
+    words = value.split(",") if isinstance(value, str) else value
+    lists = [typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is tuple]
+    ours = _ours(_alternatives(lists[0])) if lists else ()
+    if ours and isinstance(words, list) and all(isinstance(word, str) for word in words):
+        return tuple(_member(ours, word.strip()) for word in words)
+    return value
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+def _ours(kinds: Iterable[Any]) -> tuple[type, ...]:
+    return tuple(k for k in kinds if isinstance(k, type) and k.__module__.startswith(f"{HOME}."))
+
+
+def _member(kinds: tuple[type, ...], word: str) -> Any:
+    folder = public_name(kinds[0]).rpartition(".")[0]
     members = {
-        n.lower(): v for n, v in vars(importlib.import_module(folder)).items() if _is_description(v)
+        n.lower(): v
+        for n, v in vars(importlib.import_module(folder)).items()
+        if _is_description(v) and issubclass(v, kinds)
     }
     if word.lower() not in members:
         raise ValueError(

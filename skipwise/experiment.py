@@ -33,13 +33,14 @@ from skipwise.finetuning import (
     TRUNK,
     begin_from,
     distances_from_head,
+    freezable_parts,
     freeze_parts,
     prepared,
     settle,
 )
 from skipwise.networks import Network, NetworkDescription, build_network
 from skipwise.randomness import seeded
-from skipwise.strategies import Strategy
+from skipwise.strategies import Strategy, rate_notes
 from skipwise.tasks import Classification, Task, balanced, plain_task
 from skipwise.training import (
     ALONE,
@@ -52,6 +53,7 @@ from skipwise.training import (
     can_shard,
     check_shares,
     choose_device,
+    guarded,
     place_model,
     replicated,
     sharded,
@@ -216,29 +218,33 @@ def build(
     sizes = {name: len(part) for name, part in held.items() if part is not None}
     check_shares(world, batch=batches.size, parts=experiment.parts, held=sizes)
     model, of_norms = share_statistics(model, device, world, synchronised=experiment.sync_norms)
-    averages = experiment.strategy.averaging is not None
-    is_sharded = experiment.shard and can_shard(world, averages=averages, resumed=resumed)
+    strategy = experiment.strategy.for_batches(batches.size)
+    rule, averages = strategy.optimiser, strategy.averaging is not None
+    is_sharded = experiment.shard and can_shard(
+        world, averages=averages, rule=rule, resumed=resumed
+    )
     blocks = model.trunk.blocks if isinstance(model, Network) else ()
     model = sharded(model, blocks, world, device) if is_sharded else place_model(model, device)
-    decays = experiment.strategy.layer_decay != 1.0
+    decays = strategy.layer_decay != 1.0
     run = Run(
         model=model,
-        optimiser=experiment.strategy.build(model, distances_from_head(model) if decays else None),
+        optimiser=strategy.build(model, distances_from_head(model) if decays else None),
         batches=batches,
         loss=task.loss,
-        strategy=experiment.strategy,
+        strategy=strategy,
         steps=experiment.planned_steps(len(dataset.train)),
         seed=experiment.seed,
         parts=experiment.parts,
         autocast=autocast_type(experiment.precision, device, exact=dataset.task == NUMBERS),
-        average=Average(model) if averages else None,
+        average=Average(model) if averages or rule.evaluates_others else None,
         frozen=frozen,
-        notes=notes if resumed else (*notes, *of_norms),
+        notes=notes if resumed else (*notes, *of_norms, *rate_notes(experiment.strategy, strategy)),
         world=world,
         spread=None if is_sharded or world.size == 1 else replicated(model),
         is_sharded=is_sharded,
+        freezable=freezable_parts(model) if strategy.freezing is not None else (),
     )
-    return run, task
+    return guarded(run), task
 
 
 def _batches(

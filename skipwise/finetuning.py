@@ -168,6 +168,16 @@ def freeze_parts(model: nn.Module, freeze: int | str | None) -> tuple[nn.Module,
     return parts
 
 
+def freezable_parts(model: nn.Module) -> tuple[nn.Module, ...]:
+    """Give what progressive freezing may stop, one after the other: the stem and the blocks.
+
+    Raises:
+        ValueError: If the network has no blocks.
+    """
+    network = _with_blocks(model, "strategy.freezing")
+    return (network.stem, *network.trunk.blocks)
+
+
 def distances_from_head(model: nn.Module) -> dict[str, int]:
     """Count the blocks between each parameter and the head, its own among them.
 

@@ -66,6 +66,21 @@ def batch_norm(width: int, dimensions: int = 2) -> nn.Module:
     return NORMS[max(dimensions, 1) - 1](width)
 
 
+def dropout(probability: float) -> nn.Module:
+    """Make the dropout of single numbers in training, or nothing where the probability is 0."""
+    return nn.Dropout(probability) if probability else nn.Identity()
+
+
+def check_dropout(probability: float) -> None:
+    """See that it is a probability.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not 0 <= probability < 1:
+        raise ValueError(f"dropout must lie in [0, 1), got {probability}; 0 drops nothing")
+
+
 class NormActivation(nn.Module):
     """``ReLU(BatchNorm(x))``: what stands before a pre-activation branch.
 

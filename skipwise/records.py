@@ -21,7 +21,8 @@ class StepRecord:
     ``gradient_norm`` is the Euclidean norm over all parameters before clipping; ``epoch`` is a
     fraction. ``accuracy`` is that of the batch as it was trained on, augmented, before the update.
     ``data_seconds``, ``gradient_seconds`` and ``optimiser_seconds`` split ``seconds``; on a GPU all
-    of them are the times of giving commands. What was not measured is NaN.
+    of them are the times of giving commands. What was not measured is NaN. ``skipped`` says that
+    a guard refused the step, which then changed nothing.
     """
 
     step: int
@@ -35,6 +36,7 @@ class StepRecord:
     gradient_seconds: float = math.nan
     optimiser_seconds: float = math.nan
     accuracy: float = math.nan
+    skipped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,8 +218,12 @@ def steps_as_csv(events: Iterator[Event]) -> str:
     rows: dict[int, dict[str, Any]] = {}
     for event in events:
         if isinstance(event, StepRecord):
-            fields = asdict(event).items()
-            rows[event.step] = {k: v for k, v in fields if k not in OPTIONAL or math.isfinite(v)}
+            fields = asdict(event)
+            if not fields["skipped"]:
+                del fields["skipped"]
+            rows[event.step] = {
+                k: v for k, v in fields.items() if k not in OPTIONAL or math.isfinite(v)
+            }
         elif isinstance(event, EvaluationRecord):
             named = {f"{event.part}_{k}": v for k, v in event.metrics.items()}
             rows.setdefault(event.step, {"step": event.step}).update(named)

@@ -135,7 +135,7 @@ class Session:
 
         Raises:
             Interrupted: After a signal; the run is saved.
-            Diverged: If the loss is not finite; the last good save stays.
+            Diverged: If the loss is not finite, or the guard gives up; the last good save stays.
         """
         keep_freed_memory()
         with (
@@ -157,7 +157,7 @@ class Session:
                 step = self.watch.step(step)
                 yield step
                 yield from self.journal.step(step)
-                for text in self.compiling.after(step):
+                for text in (*step.notes, *self.compiling.after(step)):
                     yield from self._note(text)
                 came, is_due, steps = self.world.largest(
                     _first(signals), self._save_is_due(), self._fitted(step)
@@ -270,6 +270,10 @@ class Session:
             started = time.perf_counter()
             record = self._measure(self.run.evaluated(), "validation")
             self._example_seconds = (time.perf_counter() - started) / len(part)
+            if not math.isfinite(record.metrics["loss"]) and self.run.guard is not None:
+                for text in self.run.guard.turn_back("the loss on validation data is not finite"):
+                    yield from self._note(text)
+                record = self._measure(self.run.evaluated(), "validation")
             self.journal.write(dataclasses.replace(record, per_class={}))
             yield record
             if not math.isfinite(record.metrics["loss"]):
@@ -331,6 +335,8 @@ class Session:
         save_weights(self.folder / BEST, weights, card)
 
     def _finish(self) -> Iterator[Event]:
+        for text in self.run.chain.notes():
+            yield from self._note(text)
         if self.dataset.validation is None:
             self.run.evaluated()
             self._save_best()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 import torch
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -29,6 +30,13 @@ def test_the_articles_program_adds_the_input_and_memorises_its_batch():
     block = network[4][0]
     x = torch.rand(2, 32, 8, 8)
     assert torch.equal(block(x), torch.relu(x + block.branch(x)))
+
+
+def test_what_explodes_is_trained_with_the_guard(capsys: pytest.CaptureFixture[str]):
+    found = example("explosion").main(seeds=(0,), steps=150)
+    assert found["off"][0] < 0.2
+    assert found["on"][0] > 0.3
+    assert "returns" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_the_demo_trains_both_networks_and_prints_scores_and_paths(tmp_path: Path):

@@ -6,7 +6,7 @@ from typing import final
 from torch import nn
 
 from skipwise.branches.branch import Branch
-from skipwise.layers import NormActivation, batch_norm, convolution
+from skipwise.layers import NormActivation, batch_norm, check_dropout, convolution, dropout
 from skipwise.shapes import Place, Stream
 
 
@@ -56,13 +56,23 @@ class PreActivation(Branch):
     """norm–ReLU–conv–norm–ReLU–conv, and nothing after the sum: ResNet v2.
 
     The connection owns the first norm–ReLU.
+
+    Args:
+        dropout: Probability that a number between the two convolutions is dropped in training; wide
+            networks have 0.3.
+
+    Source: He et al. (2016), figure 4 (e); dropout: Zagoruyko, Komodakis (2016), section 2.4.
     """
 
+    dropout: float = 0.0
     preactivated = True
+
+    def __post_init__(self):
+        check_dropout(self.dropout)
 
     def build(self, place: Place) -> nn.Module:
         """Make what follows the first activation."""
-        return PreActivationBranch(place)
+        return PreActivationBranch(place, dropped=self.dropout)
 
     def before(self, place: Place) -> nn.Module | None:
         """Make the first norm and ReLU."""
@@ -75,21 +85,23 @@ class PreActivation(Branch):
 
 @final
 class PreActivationBranch(nn.Module):
-    """``W₂ * ReLU(N(W₁ * x))`` with 3×3 kernels, the stride on W₁; x is already activated.
+    """``W₂ * D(ReLU(N(W₁ * x)))`` with 3×3 kernels, the stride on W₁; x is already activated.
 
     Args:
         place: Widths, stride and dimensions.
+        dropped: Probability of the dropout D.
 
     Source: He et al. (2016), figure 4 (e).
     """
 
-    def __init__(self, place: Place):
+    def __init__(self, place: Place, *, dropped: float = 0.0):
         super().__init__()
         width, dimensions = place.width_out, place.dimensions
         self.conv1 = convolution(place.width_in, width, stride=place.stride, dimensions=dimensions)
         self.norm2 = NormActivation(width, dimensions)
+        self.dropout = dropout(dropped)
         self.conv2 = convolution(width, width, dimensions=dimensions)
 
     def forward(self, x: Stream) -> Stream:
         """Compute F(x)."""
-        return self.conv2(self.norm2(self.conv1(x)))
+        return self.conv2(self.dropout(self.norm2(self.conv1(x))))

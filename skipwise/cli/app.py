@@ -22,6 +22,8 @@ app = App(
 COMMANDS = (
     ("train", "training:train", "Train a network on data and leave a run."),
     ("resume", "training:resume", "Go on with a run, or make it longer."),
+    ("transfer", "tuning:transfer", "Measure whether a run's rate holds for a deeper network."),
+    ("find-rate", "tuning:find_rate", "Find the learning rate for data, a network, a strategy."),
     ("evaluate", "using:evaluate", "Score a run on its test part or on other data."),
     ("predict", "using:predict", "Predict the classes of picture files."),
     ("export", "exporting:export_run", "Write a run as one file that works alone: ONNX, or .pt2."),

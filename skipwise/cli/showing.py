@@ -35,6 +35,7 @@ PACKAGES = (
     "onnx",
     "onnxscript",
     "onnxruntime",
+    "pytorch-optimizer",
 )
 
 
@@ -61,11 +62,11 @@ def _names(what: str | None) -> dict[str, str]:
     from skipwise.data import NAMED
     from skipwise.description import nearest
     from skipwise.networks import NetworkDescription
-    from skipwise.strategies import Strategy
+    from skipwise.strategies import named_strategies
 
     kinds: dict[str, Any] = {
         "networks": lambda: named("networks", NetworkDescription),
-        "strategies": lambda: named("strategies", Strategy),
+        "strategies": named_strategies,
         "connections": lambda: {
             name: member
             for name, member in vars(connections).items()

@@ -7,6 +7,7 @@ from typing import Any
 
 from skipwise.cli.app import STARTED, leave
 from skipwise.cli.composing import Chosen, composed
+from skipwise.cli.tuning import transferred
 from skipwise.cli.words import (
     Flag,
     Whole,
@@ -39,6 +40,7 @@ def train(
     network: str | None = None,
     strategy: str | None = None,
     recipe: str | None = None,
+    transfer_from: Path | None = None,
     epochs: float | None = None,
     steps: Whole | None = None,
     time: str | None = None,
@@ -77,6 +79,8 @@ def train(
         strategy: A name (skipwise list strategies); if left out nesterov, with --weights
             finetuning, for numbers adam.
         recipe: All the choices of a recipe (skipwise list recipes); what else is given changes it.
+        transfer_from: The folder of a run of a shallower network of the same family: take its
+            strategy, scaled to this depth, if that is measured to hold; exit code 1 if not.
         epochs: Length in passes over the training part; 10 by default, more on small data.
         steps: Length in updates.
         time: Length in time, 90s, 10m or 1h30m: the first steps are measured and the
@@ -115,11 +119,8 @@ def train(
         json: Print the result as one JSON object.
     """
     world = join()
-    length = {
-        "epochs": epochs,
-        "steps": steps,
-        "seconds": None if time is None else parse_time(time),
-    }
+    seconds = None if time is None else parse_time(time)
+    length = {"epochs": epochs, "steps": steps, "seconds": seconds}
     others = {
         "seed": seed,
         "batch_size": batch_size,
@@ -141,13 +142,10 @@ def train(
         "size": None if size is None else parse_size(size),
         "memory_bytes": None if memory is None else parse_memory(memory),
     }
-    experiment, dataset = composed(
-        data,
-        Chosen(network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow),
-        length=length,
-        others=others,
-        of_data=of_data,
-    )
+    chosen = Chosen(network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow)
+    experiment, dataset = composed(data, chosen, length=length, others=others, of_data=of_data)
+    if transfer_from is not None:
+        experiment = transferred(experiment, dataset, transfer_from, chosen, quiet=quiet)
     session = begin(experiment, dataset, out, started=STARTED)
     if not quiet and world.is_first:
         _introduce(session)

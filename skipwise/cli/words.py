@@ -82,14 +82,14 @@ def twins() -> list[str]:
 
 
 def find_strategy(word: str) -> Any:
-    """Turn ``momentum`` into the strategy that our function of that name gives.
+    """Turn ``sgd-cosine`` into the strategy that our function of that name gives.
 
     Raises:
         ValueError: If there is no such strategy; the nearest is offered.
     """
-    from skipwise.strategies import Strategy
+    from skipwise.strategies import named_strategies
 
-    return _found(word, "strategy", named("strategies", Strategy))
+    return _found(word.replace("_", "-"), "strategy", named_strategies())
 
 
 def find_recipe(word: str) -> Callable[[Any], Any]:

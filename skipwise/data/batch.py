@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skipwise.data.placing import moved
 from skipwise.shapes import Index
 
 
@@ -45,10 +46,8 @@ class Batch:
         return self._mapped(lambda tensor: tensor[run])
 
     def to(self, device: torch.device) -> "Batch":
-        """Move all tensors to a device without waiting: to a GPU from pages that stay in place."""
-        if device.type != "cuda":
-            return self._mapped(lambda tensor: tensor.to(device))
-        return self._mapped(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
+        """Move all tensors to a device without waiting."""
+        return self._mapped(lambda tensor: moved(tensor, device))
 
     def _mapped(self, change: Any) -> "Batch":
         tensors = {name: value for name, value in vars(self).items() if value is not None}

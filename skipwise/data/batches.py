@@ -10,8 +10,9 @@ from torch.nn.functional import one_hot
 
 from skipwise.data.augmentations import Augmentation, Draw, Mixing
 from skipwise.data.batch import Batch
-from skipwise.data.dataset import Examples
+from skipwise.data.dataset import Examples, InMemory
 from skipwise.data.order import batch_index, share_of
+from skipwise.data.placing import CPU, fits
 from skipwise.data.preprocess import Preprocessing
 from skipwise.randomness import example_keys
 from skipwise.shapes import Index
@@ -46,7 +47,7 @@ class Batches:
         device: torch.device,
         among: tuple[int, int] = (0, 1),
     ):
-        self.examples = examples
+        self.examples = _kept(examples, augmentation, device)
         self.preprocessing = preprocessing
         self.size, self.seed = min(size, len(examples)), seed
         self.single = [a for a in augmentation if isinstance(a, Augmentation)]
@@ -93,6 +94,7 @@ class Batches:
             own=example_keys(self.seed, -1, index),
             passes=(step * self.size + position) // len(self.examples),
             progress=progress,
+            device=self.examples.device if isinstance(self.examples, InMemory) else CPU,
         )
 
     def _vectors(self, targets: Tensor) -> Tensor:
@@ -114,6 +116,16 @@ class Batches:
         found = next(self._ahead)
         self._next = step + 1
         return found
+
+
+def _kept(
+    examples: Examples, augmentation: tuple[Augmentation | Mixing, ...], device: torch.device
+) -> Examples:
+    """Keep a part on a GPU if it fits there and is changed a batch at a time."""
+    one_by_one = any(isinstance(a, Augmentation) and a.picture_by_picture for a in augmentation)
+    if not isinstance(examples, InMemory) or one_by_one:
+        return examples
+    return examples.on(device) if fits(examples.size, device) else examples
 
 
 def in_order(

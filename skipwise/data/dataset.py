@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from skipwise.data.augmentations import Augmentation, Mixing
+from skipwise.data.placing import moved
 from skipwise.data.preprocess import Preprocessing
 from skipwise.shapes import Ends, Index
 
@@ -88,7 +89,22 @@ class InMemory(Stored):
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Index both tensors."""
         rows = index if self._rows is None else self._rows[index]
-        return self._inputs[rows], self.targets[index]
+        inputs, targets = self._inputs, self.targets
+        return inputs[moved(rows, inputs.device)], targets[moved(index, targets.device)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs lie."""
+        return self._inputs.device
+
+    @property
+    def size(self) -> int:
+        """Bytes of the inputs."""
+        return len(self) * self._inputs[0].numel() * self._inputs.element_size()
+
+    def on(self, device: torch.device) -> "InMemory":
+        """Copy inputs and targets to a device."""
+        return InMemory(self.sample(0).to(device), self.targets.to(device))
 
     def subset(self, rows: Index) -> "InMemory":
         """Give some of the examples, without copying their inputs."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skipwise.data.placing import moved
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -37,7 +39,8 @@ class Preprocessing:
         shape = (1, -1) + (1,) * (inputs.dim() - 2)
         scale = 1 / torch.tensor(self.std)
         offset = torch.tensor(self.mean) * scale
-        return inputs.float() * scale.view(shape) - offset.view(shape)
+        scale, offset = (moved(value.view(shape), inputs.device) for value in (scale, offset))
+        return inputs.float() * scale - offset
 
 
 def imagenet_preprocessing(size: tuple[int, ...]) -> Preprocessing:

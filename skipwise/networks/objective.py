@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from skipwise.branches import Basic, Perceptron
-from skipwise.connections import Additive, Padded
+from skipwise.connections import Additive, ConnectionDescription, Padded
 from skipwise.layers import CONVOLUTIONS
 from skipwise.networks.network import Network, NetworkDescription
 from skipwise.networks.residual import Residual
@@ -42,11 +42,15 @@ class ResidualMLP(NetworkDescription):
         name: What tables call it.
         width: Of the stream.
         blocks: Number of blocks.
+        branch: What is computed off the stream.
+        connection: How it joins.
     """
 
     name: str = "mlp"
     width: int = 64
     blocks: int = 4
+    branch: Perceptron = field(default_factory=Perceptron)
+    connection: ConnectionDescription = field(default_factory=Additive)
 
     def __post_init__(self):
         if self.width < 1 or self.blocks < 1:
@@ -58,7 +62,8 @@ class ResidualMLP(NetworkDescription):
         """Make it."""
         stem = nn.Linear(_features(self.name, ends.inputs), self.width)
         head = nn.Linear(self.width, _features(self.name, ends.outputs))
-        trunk = build_trunk(_flat(self.width, self.blocks, 0), Perceptron(), Additive(), Padded())
+        places = _flat(self.width, self.blocks, 0)
+        trunk = build_trunk(places, self.branch, self.connection, Padded())
         return Network(stem, trunk, head)
 
 
@@ -72,11 +77,13 @@ class FullyConvolutional(NetworkDescription):
         name: What tables call it.
         width: Of the stream.
         blocks: Number of blocks.
+        connection: How a branch joins.
     """
 
     name: str = "convolutional"
     width: int = 32
     blocks: int = 4
+    connection: ConnectionDescription = field(default_factory=Additive)
 
     def __post_init__(self):
         if self.width < 1 or self.blocks < 1:
@@ -97,7 +104,9 @@ class FullyConvolutional(NetworkDescription):
             )
         stem = SmallStem().build(ends, self.width, activated=True)
         head = CONVOLUTIONS[space - 1](self.width, ends.outputs[0], 3, padding=1)
-        trunk = build_trunk(_flat(self.width, self.blocks, space), Basic(), Additive(), Padded())
+        trunk = build_trunk(
+            _flat(self.width, self.blocks, space), Basic(), self.connection, Padded()
+        )
         network = Network(stem, trunk, head)
         initialise_he(network)
         nn.init.zeros_(head.weight)

@@ -13,7 +13,7 @@ from torch import nn
 
 from skipwise.branches import Basic, Branch
 from skipwise.connections import Additive, ConnectionDescription, Padded, Plain, Shortcut
-from skipwise.layers import CONVOLUTIONS, NORMS
+from skipwise.layers import CONVOLUTIONS, NORMS, check_dropout, dropout
 from skipwise.networks.network import Network, NetworkDescription
 from skipwise.networks.stem import SmallStem, StemDescription
 from skipwise.networks.trunk import Block, Trunk, build_trunk
@@ -38,6 +38,7 @@ class ResNet(NetworkDescription):
         shortcut: The identity where the shape changes.
         zero_last: Whether the last layer of every branch (its norm's γ, or the convolution of a
             pre-activation branch) starts at zero, so that every block starts as its skip.
+        dropout: Probability that the head loses a channel's mean, in training.
 
     Source: He et al. (2015), table 1 and section 4.2; zero_last: Goyal et al. (2017), section 5.1.
     """
@@ -51,6 +52,7 @@ class ResNet(NetworkDescription):
     connection: ConnectionDescription = field(default_factory=Additive)
     shortcut: Shortcut = field(default_factory=Padded)
     zero_last: bool = False
+    dropout: float = 0.0
 
     def __post_init__(self):
         if not self.blocks or min(self.blocks) < 1:
@@ -59,6 +61,7 @@ class ResNet(NetworkDescription):
             )
         if self.width < 1:
             raise ValueError(f"width must be positive, got {self.width}")
+        check_dropout(self.dropout)
         zero = self.zero_last or self.branch.starts_at_zero
         if zero and isinstance(self.connection, Plain):
             raise ValueError(
@@ -89,7 +92,8 @@ class ResNet(NetworkDescription):
             activation=self.branch.activation,
         )
         trunk = build_trunk(places, self.branch, self.connection, self.shortcut)
-        network = Network(stem, trunk, Head(places[-1].width_out, math.prod(ends.outputs)))
+        head = Head(places[-1].width_out, math.prod(ends.outputs), dropped=self.dropout)
+        network = Network(stem, trunk, head)
         self._initialise(network)
         return network
 
@@ -155,20 +159,22 @@ class ResNet(NetworkDescription):
 
 @final
 class Head(nn.Module):
-    """The mean over space, and a linear map.
+    """The mean over space, dropout, and a linear map.
 
     Args:
         width: Of the stream.
         outputs: Number of outputs.
+        dropped: Probability of the dropout.
     """
 
-    def __init__(self, width: int, outputs: int):
+    def __init__(self, width: int, outputs: int, *, dropped: float = 0.0):
         super().__init__()
+        self.dropout = dropout(dropped)
         self.linear = nn.Linear(width, outputs)
 
     def forward(self, x: Stream) -> Outputs:
         """Give the outputs."""
-        return self.linear(x.flatten(2).mean(2))
+        return self.linear(self.dropout(x.flatten(2).mean(2)))
 
 
 def plain_twin(network: ResNet) -> ResNet:

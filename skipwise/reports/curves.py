@@ -27,13 +27,14 @@ class Curve:
 def thinned(steps: Sequence[StepRecord], name: str, points: int = POINTS) -> Curve:
     """Give the means of a field over at most so many stretches; each stands at its last step.
 
-    What was not measured, or is not finite, does not count.
+    What was not measured, is not finite, or is of a skipped step, does not count.
     """
     width = max(math.ceil(len(steps) / points), 1)
     at, values = [], []
     for start in range(0, len(steps), width):
         stretch = steps[start : start + width]
-        seen = np.array([vars(step)[name] for step in stretch], dtype=float)
+        taken = [step for step in stretch if not step.skipped]
+        seen = np.array([vars(step)[name] for step in taken], dtype=float)
         seen = seen[np.isfinite(seen)]
         if len(seen):
             at.append(stretch[-1].step)
@@ -110,7 +111,8 @@ def _has(run: Reading, name: str) -> bool:
 
 
 def _mean(steps: Sequence[StepRecord], name: str, written) -> str:
-    values = [vars(s)[name] for s in steps if math.isfinite(vars(s)[name])]
+    taken = (s for s in steps if not s.skipped)
+    values = [vars(s)[name] for s in taken if math.isfinite(vars(s)[name])]
     return written(sum(values) / len(values)) if values else ""
 
 

@@ -209,6 +209,6 @@ def _gap(run: Reading) -> Iterator[str]:
 
 
 def mean_loss(steps: Sequence[StepRecord], after: int, until: int) -> float:
-    """Give the mean training loss of the steps after one and up to another; NaN if none."""
-    losses = [s.loss for s in steps if after < s.step <= until]
+    """Give the mean loss of the steps taken after one and up to another; NaN if none."""
+    losses = [s.loss for s in steps if after < s.step <= until and not s.skipped]
     return sum(losses) / len(losses) if losses else math.nan

@@ -35,3 +35,40 @@ class EMA(Averaging):
     def share(self, step: int, steps: int) -> float:
         """Give 1 − d."""
         return 1 - min(self.decay, (1 + step) / (10 + step))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SWA(Averaging):
+    """Stochastic weight averaging: the plain mean of the weights of the last part of the run.
+
+    a ← a + (w − a)/n for the n-th of these weights; before them a is w. The rate should not be
+    near zero there, or all weights are the same: ``StableDecay``, ``Constant`` or ``ToConstant``
+    suit it better than ``Cosine``.
+
+    Args:
+        last: The share of the run whose weights are averaged, in (0, 1].
+        every: Steps from one that counts to the next; the last step counts if it is due.
+
+    Source: Izmailov et al. (2018), "Averaging weights leads to wider optima", algorithm 1. Differs:
+    every step counts unless ``every`` says otherwise, where the paper takes one an epoch.
+    """
+
+    last: float = 0.25
+    every: int = 1
+
+    def __post_init__(self):
+        if not 0 < self.last <= 1:
+            raise ValueError(
+                f"last is a share of the run and must lie in (0, 1], got {self.last}; a quarter is"
+                " usual"
+            )
+        if self.every < 1:
+            raise ValueError(f"every must be positive, got {self.every}; 1 averages every step")
+
+    def share(self, step: int, steps: int) -> float:
+        """Give 1/n, 1 before the average begins, and 0 between the steps that count."""
+        before = steps - max(round(self.last * steps), 1)
+        if step <= before:
+            return 1.0
+        count, rest = divmod(step - before - 1, self.every)
+        return 0.0 if rest else 1 / (count + 1)

@@ -1,10 +1,12 @@
 """Groups of parameters: the part each plays, which decay, and which have a lower rate."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase as RunningNorm
+
+from skipwise.description import nearest
 
 OWN_OF_CONNECTION = ("connection", "inner")
 NORMS = (RunningNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -60,11 +62,12 @@ def parameter_groups(
     layer_decay: float = 1.0,
     distances: Mapping[str, int] | None = None,
     scalar_rate: float = 1.0,
+    rates: Mapping[str, float] | None = None,
+    decay_factors: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Split the trainable parameters by role, by distance from the head, and by size.
 
-    Each group says its ``role``, its ``weight_decay`` and its ``factor`` on the rate. Empty groups
-    are left out.
+    Each group says its ``role``, its ``weight_decay`` and its ``factor`` on the rate.
 
     Args:
         module: Any module.
@@ -72,11 +75,15 @@ def parameter_groups(
         layer_decay: d; the group at distance k has ``factor`` d^k, which multiplies the rate.
         distances: Blocks between a parameter and the head, by name; 0 where it is not named.
         scalar_rate: Multiplies ``factor`` for parameters of one number.
+        rates: Multiply ``factor``, by role.
+        decay_factors: Multiply ``weight_decay``, by role, in place of what :func:`decays` says.
 
     Raises:
-        ValueError: If there is nothing to train.
+        ValueError: If there is nothing to train, or no parameter of a role that is named.
     """
     far, parts = distances or {}, roles(module)
+    rates, decay_factors = rates or {}, decay_factors or {}
+    _check_there((*rates, *decay_factors), parts.values())
     groups: dict[tuple[int, int, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
@@ -90,9 +97,20 @@ def parameter_groups(
         {
             "params": groups[kind],
             "role": ROLES[role],
-            "weight_decay": 0.0 if spared else weight_decay,
-            "factor": layer_decay**distance * (scalar_rate if is_scalar else 1.0),
+            "weight_decay": weight_decay * decay_factors.get(ROLES[role], 0.0 if spared else 1.0),
+            "factor": layer_decay**distance
+            * (scalar_rate if is_scalar else 1.0)
+            * rates.get(ROLES[role], 1.0),
         }
         for kind in sorted(groups)
         for distance, role, spared, is_scalar in (kind,)
     ]
+
+
+def _check_there(named: Iterable[str], there: Collection[str]) -> None:
+    for role in named:
+        if role not in there:
+            raise ValueError(
+                f"the network has no parameter of the role {role!r}, so nothing can be set for it"
+                f"{nearest(role, set(there))}"
+            )

@@ -136,9 +136,163 @@ class OneCycle(Schedule):
         return low + (1 - low) * (nearness if step < top else 1 - nearness)
 
 
+@dataclass(frozen=True, kw_only=True)
+class StableDecay(Schedule):
+    """Rise linearly, stay at one, fall linearly to zero: warm-up, stable, decay (WSD).
+
+    With T steps, of which w rise and d fall: (t + 1)/w, then 1, then (T − t)/d.
+
+    Args:
+        warmup: Share of the run that rises, in [0, 1).
+        decay: Share of the run that falls, in (0, 1]; both together at most 1.
+
+    Source: Hu et al. (2024), "MiniCPM", section 4; the linear fall is that of Hägele et al. (2024),
+    "Scaling laws and compute-optimal training beyond fixed training durations".
+    """
+
+    warmup: float = 0.05
+    decay: float = 0.2
+
+    def __post_init__(self):
+        _check_share(self.warmup)
+        if not 0 < self.decay <= 1:
+            raise ValueError(
+                f"decay is a share of the run and must lie in (0, 1], got {self.decay}"
+            )
+        if self.warmup + self.decay > 1:
+            raise ValueError(
+                f"warmup {self.warmup} and decay {self.decay} are shares of one run and add up to"
+                " more than 1; lower one of them"
+            )
+
+    def factor(self, step: int, steps: int) -> float:
+        """Give the factor."""
+        rise, _ = _phases(step, steps, self.warmup)
+        falling = max(round(self.decay * steps), 1)
+        return rise * min((steps - step) / falling, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial(Schedule):
+    """Rise linearly, then fall as end + (1 − end)·(1 − t)^power, t the share of the fall.
+
+    Args:
+        power: 1 is a line, 2 a parabola.
+        end: What it falls to, in [0, 1).
+        warmup: Share of the run, in [0, 1).
+
+    Source: You et al. (2017), "Large batch training of convolutional networks", section 5 (power
+    2); torch's ``PolynomialLR`` where ``end`` and ``warmup`` are 0.
+    """
+
+    power: float = 2.0
+    end: float = 0.0
+    warmup: float = 0.05
+
+    def __post_init__(self):
+        _check_share(self.warmup)
+        if self.power <= 0:
+            raise ValueError(f"power must be positive, got {self.power}")
+        _check_end(self.end)
+
+    def factor(self, step: int, steps: int) -> float:
+        """Give the factor."""
+        rise, t = _phases(step, steps, self.warmup)
+        return rise * (self.end + (1 - self.end) * (1 - t) ** self.power)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restarts(Schedule):
+    """Rise linearly, then fall as ½(1 + cos πt) in each of some cycles, from one again each time.
+
+    Cycle i of n takes ``growth^i`` parts of what follows the rise, i = 0 … n − 1.
+
+    Args:
+        cycles: n, how often it falls.
+        growth: How much longer a cycle is than the one before.
+        warmup: Share of the run, in [0, 1).
+
+    Source: Loshchilov, Hutter (2017), SGDR, eq. 5, with growth as T_mult. Differs: the cycles fill
+    the run, so the length of the first follows from ``cycles`` and ``growth``.
+    """
+
+    cycles: int = 3
+    growth: float = 2.0
+    warmup: float = 0.0
+
+    def __post_init__(self):
+        _check_share(self.warmup)
+        if self.cycles < 1:
+            raise ValueError(f"cycles must be positive, got {self.cycles}; 1 never restarts")
+        if self.growth <= 0:
+            raise ValueError(f"growth must be positive, got {self.growth}; 1 keeps the length")
+
+    def factor(self, step: int, steps: int) -> float:
+        """Give the factor."""
+        rise, _ = _phases(step, steps, self.warmup)
+        rising = round(self.warmup * steps)
+        if step < rising:
+            return rise
+        parts = [self.growth**cycle for cycle in range(self.cycles)]
+        ends = [rising + round((steps - rising) * sum(parts[:n]) / sum(parts))
+                for n in range(self.cycles + 1)]  # fmt: skip
+        begun = max(end for end in ends[:-1] if end <= step)
+        ended = min(end for end in ends if end > step)
+        return 0.5 * (1 + math.cos(math.pi * (step - begun) / (ended - begun)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToConstant(Schedule):
+    """Rise linearly, fall along half a cosine to ``end`` and stay there: for averages of weights.
+
+    With ``SWA(last=0.25)`` the weights that are averaged are those of the constant rate.
+
+    Args:
+        until: Share of the run at which the fall is over, in (0, 1).
+        end: The factor from there on, in (0, 1].
+        warmup: Share of the run, in [0, 1), less than ``until``.
+
+    Source: Izmailov et al. (2018), section 3.1 (a constant rate while weights are averaged);
+    torch's ``SWALR`` for the cosine. Differs: in the paper the fall is linear.
+    """
+
+    until: float = 0.75
+    end: float = 0.2
+    warmup: float = 0.05
+
+    def __post_init__(self):
+        _check_share(self.warmup)
+        if not 0 < self.until < 1:
+            raise ValueError(
+                f"until is a share of the run and must lie in (0, 1), got {self.until}"
+            )
+        if self.warmup >= self.until:
+            raise ValueError(
+                f"warmup {self.warmup} leaves nothing of the fall that ends at {self.until} of the"
+                " run; lower it"
+            )
+        if not 0 < self.end <= 1:
+            raise ValueError(f"end is a factor and must lie in (0, 1], got {self.end}")
+
+    def factor(self, step: int, steps: int) -> float:
+        """Give the factor."""
+        rise, _ = _phases(step, steps, self.warmup)
+        rising, level = round(self.warmup * steps), round(self.until * steps)
+        t = 1.0 if step >= level else max(step - rising, 0) / (level - rising)
+        return rise * (self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * t)))
+
+
 def _check_share(warmup: float) -> None:
     if not 0 <= warmup < 1:
-        raise ValueError(f"warmup is a share of the run and must lie in [0, 1), got {warmup}")
+        raise ValueError(
+            f"warmup is a share of the run and must lie in [0, 1), got {warmup}; a twentieth of it"
+            " is 0.05"
+        )
+
+
+def _check_end(end: float) -> None:
+    if not 0 <= end < 1:
+        raise ValueError(f"end is a factor and must lie in [0, 1), got {end}")
 
 
 def _phases(step: int, steps: int, warmup: float) -> tuple[float, float]:

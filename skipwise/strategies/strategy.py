@@ -1,15 +1,21 @@
 """The contract: (module, plan) → optimiser and schedule, with what goes with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 from torch.optim import Optimizer
 
+from skipwise.description import nearest
 from skipwise.strategies.averaging import Averaging
-from skipwise.strategies.groups import parameter_groups
+from skipwise.strategies.freezing import Freezing
+from skipwise.strategies.groups import ROLES, parameter_groups
+from skipwise.strategies.guard import Guard
 from skipwise.strategies.optimisers import Optimiser
 from skipwise.strategies.schedules import Cosine, Schedule
+from skipwise.strategies.transforms import ClipNorm, GradientTransform, check_order
+
+RATE_POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,16 @@ class Strategy:
         layer_decay: d: a block that is the k-th before the head learns at d^k times the rate.
         scalar_rate: Factor on the rate of parameters of one number, the biases and factors of Fixup
             for example.
+        rates: Factors on the rate by role, ``{"stem": 0.5}``; one of ``ROLES``.
+        decay_factors: Factors on ``weight_decay`` by role; without them it is 1 for stem, branch
+            and head, and 0 for norm, bias and scale.
+        gradient: What happens to the gradient before the update, in the order given.
+        freezing: Which parts stop learning, and when; None lets all learn to the end.
+        guard: What is done about steps that explode; None ends the run at the first loss that is
+            not finite.
+        rate_batch: The size of the batches that ``peak_lr`` is for.
+        rate_rule: How the rate follows the size of the batch: ``"linear"``, ``"sqrt"`` or
+            ``"none"``, which leaves it as it is.
 
     Source: layer_decay: Clark et al. (2020), ELECTRA; Bao et al. (2021), BEiT (fine-tuning);
     scalar_rate: Zhang et al. (2019), Fixup, whose authors take 0.1.
@@ -45,6 +61,13 @@ class Strategy:
     averaging: Averaging | None = None
     layer_decay: float = 1.0
     scalar_rate: float = 1.0
+    rates: Mapping[str, float] = field(default_factory=dict)
+    decay_factors: Mapping[str, float] = field(default_factory=dict)
+    gradient: tuple[GradientTransform, ...] = ()
+    freezing: Freezing | None = None
+    guard: Guard | None = None
+    rate_batch: int = 128
+    rate_rule: str = "none"
 
     def __post_init__(self):
         if self.peak_lr <= 0:
@@ -64,6 +87,53 @@ class Strategy:
             )
         if self.scalar_rate <= 0:
             raise ValueError(f"scalar_rate must be positive, got {self.scalar_rate}")
+        check_order(self.transforms)
+        self._check_roles()
+        self._check_rule()
+        if self.guard is not None and not self.optimiser.can_skip:
+            raise ValueError(
+                f"{type(self.optimiser).__name__} asks for the gradient while it moves the weights,"
+                " so a guard cannot skip its steps; leave strategy.guard out, or take another"
+                " optimiser"
+            )
+
+    def _check_roles(self):
+        for name, factors in (("rates", self.rates), ("decay_factors", self.decay_factors)):
+            for role, factor in factors.items():
+                if role not in ROLES:
+                    raise ValueError(f"{name} has no role {role!r}{nearest(role, ROLES)}")
+                if not isinstance(factor, int | float) or factor < 0:
+                    raise ValueError(
+                        f"{name}.{role} is a factor and must not be negative, got {factor!r}"
+                    )
+        if 0 in self.rates.values():
+            raise ValueError("rates must be positive; to keep a part as it is, set freeze")
+        if self.decay_factors and self.weight_decay == 0:
+            raise ValueError(
+                "decay_factors have no effect without weight_decay; set strategy.weight_decay"
+            )
+
+    @property
+    def transforms(self) -> tuple[GradientTransform, ...]:
+        """All that happens to the gradient, clipping at ``clip_norm`` at its place among it."""
+        if self.clip_norm is None:
+            return self.gradient
+        clip = ClipNorm(limit=self.clip_norm)
+        before = sum(transform.place <= clip.place for transform in self.gradient)
+        return (*self.gradient[:before], clip, *self.gradient[before:])
+
+    def _check_rule(self):
+        if self.rate_rule not in RATE_POWERS:
+            raise ValueError(
+                f"rate_rule must be one of {', '.join(RATE_POWERS)}, got {self.rate_rule!r}"
+            )
+        if self.rate_batch < 1:
+            raise ValueError(f"rate_batch must be positive, got {self.rate_batch}")
+        if self.averaging is not None and self.optimiser.evaluates_others:
+            raise ValueError(
+                f"{type(self.optimiser).__name__} has averaged or slow weights of its own, which"
+                " are evaluated; leave strategy.averaging out"
+            )
 
     def build(self, module: nn.Module, distances: Mapping[str, int] | None = None) -> Optimizer:
         """Make the optimiser over the module's trainable parameters.
@@ -78,9 +148,33 @@ class Strategy:
             layer_decay=self.layer_decay,
             distances=distances,
             scalar_rate=self.scalar_rate,
+            rates=self.rates,
+            decay_factors=self.decay_factors,
         )
         return self.optimiser.build(groups, rate=self.peak_lr)
+
+    def for_batches(self, size: int) -> "Strategy":
+        """Give the strategy whose rate is for batches of that size, by its rule.
+
+        η·(B/B₀)^p with p = 1 (linear), ½ (sqrt) or 0 (none).
+
+        Source: Goyal et al. (2017), section 2.1 (linear); Krizhevsky (2014), You et al. (2020)
+        (root).
+        """
+        scale = (size / self.rate_batch) ** RATE_POWERS[self.rate_rule]
+        return self if scale == 1 else replace(self, peak_lr=self.peak_lr * scale, rate_batch=size)
 
     def rate(self, step: int, steps: int) -> float:
         """Give the learning rate of the update after ``step`` of ``steps``."""
         return self.peak_lr * self.schedule.factor(step, steps)
+
+
+def rate_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
+    """Say by how much the size of the batches changed the rate, if it did."""
+    if stated.peak_lr == taken.peak_lr:
+        return ()
+    rule = {"linear": "in proportion", "sqrt": "by the root"}[stated.rate_rule]
+    return (
+        f"the rate is {taken.peak_lr:.4g}: {stated.peak_lr:g} for batches of {stated.rate_batch},"
+        f" scaled {rule} to batches of {taken.rate_batch}",
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 
 import torch
@@ -44,7 +45,7 @@ class Classification(Task):
     def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
         """Sum the cross-entropy, in nats; targets are class numbers, or shares of the classes."""
         self._check(output, batch)
-        weights = output.new_tensor(self.weights, dtype=torch.float32) if self.weights else None
+        weights = _placed(self.weights, output.device) if self.weights else None
         total = cross_entropy(
             output.float(),
             batch.targets,
@@ -109,6 +110,12 @@ class Classification(Task):
     def _check(self, output: Outputs, batch: Batch) -> None:
         what = f"{len(batch)} examples of {self.classes} classes"
         same_shape(output, (len(batch), self.classes), what)
+
+
+@lru_cache(maxsize=8)
+def _placed(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """Copy weights to a device once: a copy in each step would wait for it."""
+    return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
 def balanced(counts: Sequence[int]) -> tuple[float, ...]:

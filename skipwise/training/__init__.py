@@ -23,9 +23,11 @@ from skipwise.training.policies import (
     Best,
     Compiling,
     Cost,
+    Guarding,
     Target,
     Threads,
     TimeBudget,
+    guarded,
 )
 from skipwise.training.processes import (
     ALONE,
@@ -54,6 +56,7 @@ __all__ = [
     "Cost",
     "Diverged",
     "Gradient",
+    "Guarding",
     "Interrupted",
     "Journal",
     "Run",
@@ -70,6 +73,7 @@ __all__ = [
     "check_shares",
     "choose_device",
     "evaluate",
+    "guarded",
     "has_fast_bfloat16",
     "is_first_to_tell",
     "is_loss_of_another",

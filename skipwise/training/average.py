@@ -2,10 +2,11 @@
 
 import copy
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as NORMS
 
 from skipwise.data import Batches
@@ -30,6 +31,19 @@ class Average:
         """Take the newest weights in, with their share of the average."""
         for mine, theirs in zip(self.model.parameters(), newest.parameters(), strict=True):
             mine.lerp_(theirs, share)
+        for mine, theirs in zip(self.model.buffers(), newest.buffers(), strict=True):
+            mine.copy_(theirs)
+
+    @torch.no_grad()
+    def take(self, newest: nn.Module, others: Mapping[nn.Parameter, Tensor]) -> None:
+        """Become the newest model, with other weights for some of its parameters.
+
+        Args:
+            newest: The model.
+            others: Weights by its parameters.
+        """
+        for mine, theirs in zip(self.model.parameters(), newest.parameters(), strict=True):
+            mine.copy_(others.get(cast(nn.Parameter, theirs), theirs))
         for mine, theirs in zip(self.model.buffers(), newest.buffers(), strict=True):
             mine.copy_(theirs)
 

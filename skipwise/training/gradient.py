@@ -1,9 +1,11 @@
-"""The gradient of one step: forward, backward, accumulate, clip.
+"""The gradient of one step: forward, backward, accumulate, transform.
 
 It stands in the closure that the optimiser calls, so a rule that needs the gradient twice is no
-special case: every call within a step sees the same batch and the same random numbers.
+special case: every call within a step sees the same batch and the same random numbers, and only
+the first one moves BatchNorm's statistics, counts right answers, and is what is reported.
 """
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -11,18 +13,18 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 
 from skipwise.data import Batch
 from skipwise.randomness import examples, seeded
 from skipwise.training.processes import adding_up
-from skipwise.training.run import Run
+from skipwise.training.run import Loss, Run
 from skipwise.training.sharded import add_up, whole_tensor
 
 
 @final
 class Gradient:
-    """Calling it leaves the batch's mean gradient in ``.grad``, clipped, and gives the mean loss.
+    """Calling it leaves the batch's mean gradient, transformed, in ``.grad``, and gives the loss.
 
     Args:
         run: The run at the step whose gradient is wanted.
@@ -37,21 +39,43 @@ class Gradient:
     def __call__(self) -> Tensor:
         """Compute loss and gradient.
 
-        ``norm`` then holds the gradient's norm before clipping, and ``seconds`` the time of all
-        calls so far; on a GPU that of giving the commands.
+        ``norm`` then holds the first gradient's norm before it is transformed, and ``seconds`` the
+        time of all calls so far; on a GPU that of giving the commands. Where the guard refuses the
+        step this leaves by its :class:`Skipped`, before a transform could spread what is not
+        finite.
         """
-        started, run = perf_counter(), self.run
+        started, before, run = perf_counter(), self.seconds, self.run
         run.optimiser.zero_grad(set_to_none=True)
         with seeded(run.seed, "step", run.step, run.world.rank):
-            loss = accumulate(run, self.batch)
-        parameters = [p for p in run.model.parameters() if p.grad is not None]
-        self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+            loss = self._first() if self.norm is None else self._again()
+        norm = get_total_norm([p.grad for p in run.model.parameters() if p.grad is not None])
         if run.is_sharded:
-            self.norm = whole_tensor(self.norm)
-        if run.strategy.clip_norm is not None:
-            clip_grads_with_norm_(parameters, run.strategy.clip_norm, self.norm)
+            norm = whole_tensor(norm)
+        self.norm = norm if self.norm is None else self.norm
         self.seconds += perf_counter() - started
+        if run.guard is not None:
+            run.guard.check(loss, norm)
+        if run.chain.transforms:
+            learning = [entry for entry in run.learning if entry.parameter.grad is not None]
+            with seeded(run.seed, "gradient", run.step):
+                run.chain.apply(learning, norm, run.step)
+        self.seconds = before + perf_counter() - started
         return loss
+
+    def _first(self) -> Tensor:
+        return accumulate(self.run, self.batch, self.run.loss)
+
+    def _again(self) -> Tensor:
+        """Compute them at other weights, which leave no statistics behind."""
+        buffers = list(self.run.model.buffers())
+        kept = [buffer.clone() for buffer in buffers]
+        try:
+            # What counts right answers wraps the loss and says so by __wrapped__.
+            return accumulate(self.run, self.batch, inspect.unwrap(self.run.loss))
+        finally:
+            with torch.no_grad():
+                for buffer, before in zip(buffers, kept, strict=True):
+                    buffer.copy_(before)
 
 
 def trial_gradient(run: Run, batch: Batch) -> None:
@@ -81,7 +105,7 @@ def leaving_no_trace(run: Run) -> Iterator[None]:
                 buffer.copy_(kept[name])
 
 
-def accumulate(run: Run, batch: Batch) -> Tensor:
+def accumulate(run: Run, batch: Batch, criterion: Loss) -> Tensor:
     """Add up the gradients of the batch's parts to that of its mean loss, and give that loss.
 
     Of several processes each adds those of its share: ``.grad`` and the loss are of the whole.
@@ -102,7 +126,7 @@ def accumulate(run: Run, batch: Batch) -> Tensor:
                 ),
             ):
                 output = run.forward(part.inputs)
-            loss, weight = run.loss(output, part)
+            loss, weight = criterion(output, part)
             # The sum over the processes is divided by their number.
             (loss / (whole / world.size)).backward()
         total, count = total + loss.detach(), count + weight

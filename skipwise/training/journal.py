@@ -54,7 +54,8 @@ class Journal:
         """Read the waiting steps from the device and write them.
 
         Raises:
-            Diverged: If one of their losses is not finite; the steps up to it are written.
+            Diverged: If the loss of one that was not skipped is not finite; the steps up to it are
+                written.
         """
         waiting, self._waiting = self._waiting, []
         records = []
@@ -71,10 +72,11 @@ class Journal:
                 gradient_seconds=round(step.gradient_seconds, 6),
                 optimiser_seconds=round(step.optimiser_seconds, 6),
                 accuracy=math.nan if step.accuracy is None else step.accuracy.item(),
+                skipped=step.skipped,
             )
             records.append(record)
             self._file.write(to_line(record))
-            if not math.isfinite(record.loss):
+            if not math.isfinite(record.loss) and not record.skipped:
                 self.flush()
                 raise Diverged(record.step, record.loss)
         return records

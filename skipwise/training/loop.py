@@ -10,12 +10,12 @@ from torch import Tensor
 
 from skipwise.randomness import seeded
 from skipwise.training.gradient import Gradient
-from skipwise.training.run import Run
+from skipwise.training.run import Run, Skipped
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One update that was taken.
+    """One update that was taken, or skipped.
 
     ``loss`` and ``gradient_norm`` stay on the device until somebody reads them.
 
@@ -30,6 +30,8 @@ class Step:
         gradient_seconds: Of these, forward and backward.
         optimiser_seconds: Of these, the update without the gradient it asked for.
         accuracy: Share of right answers in the batch before the update, shape ``()``, or None.
+        skipped: Whether the guard refused it, so that it changed nothing.
+        notes: What the guard found and did, one sentence each.
     """
 
     step: int
@@ -42,6 +44,8 @@ class Step:
     gradient_seconds: float = math.nan
     optimiser_seconds: float = math.nan
     accuracy: Tensor | None = None
+    skipped: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def train(run: Run) -> Iterator[Step]:
@@ -55,23 +59,29 @@ def train(run: Run) -> Iterator[Step]:
         run: The run; its model, optimiser and step are changed.
 
     Yields:
-        Every update, after it.
+        Every update, after it; one that the guard skipped counts as a step too.
     """
     while run.step < run.steps:
         started = perf_counter()
         run.begin_training()
-        rate = run.strategy.rate(run.step, run.steps)
+        rate = run.rate
         for group in run.optimiser.param_groups:
             group["lr"] = rate * group.get("factor", 1.0)  # a caller's own groups have none
         with seeded(run.seed, "batch", run.step, run.world.rank):
             batch = run.batches.at(run.step, progress=run.step / run.steps)
         ready = perf_counter()
-        gradient = Gradient(run, batch)
-        loss = run.optimiser.step(cast(Any, gradient))  # torch annotates the loss as a float
+        gradient, skipped = Gradient(run, batch), None
+        if run.guard is not None:
+            run.guard.begin()
+        try:
+            loss = run.optimiser.step(cast(Any, gradient))  # torch annotates the loss as a float
+        except Skipped as error:
+            loss, skipped = error.loss, error
         assert isinstance(loss, Tensor)
         assert gradient.norm is not None
         updated = perf_counter()
-        run.advance()
+        run.advance(skipped=skipped is not None)
+        notes = () if run.guard is None else run.guard.after(batch, skipped)
         yield Step(
             step=run.step,
             loss=loss,
@@ -82,4 +92,6 @@ def train(run: Run) -> Iterator[Step]:
             data_seconds=ready - started,
             gradient_seconds=gradient.seconds,
             optimiser_seconds=updated - ready - gradient.seconds,
+            skipped=skipped is not None,
+            notes=notes,
         )

@@ -1,46 +1,66 @@
 """Run: all that cannot be recomputed, and the functions that recompute the rest."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skipwise.data import Batch, Batches
-from skipwise.strategies import Strategy
+from skipwise.strategies import Chain, Learning, Strategy, roles
 from skipwise.training.average import Average, with_own_statistics
 from skipwise.training.processes import ALONE, World
 from skipwise.training.sharded import cut_optimiser, cut_weights, own_share, whole
+
+if TYPE_CHECKING:
+    from skipwise.training.policies.guard import Guarding
 
 Loss = Callable[[Tensor, Batch], tuple[Tensor, float | Tensor]]
 
 
 class Diverged(ValueError):
-    """The loss is not finite.
+    """The loss is not finite, or a guard gave up.
 
     Args:
         step: The first step at which it was not, counted from 1.
         loss: What it was.
+        returns: How often a guard had returned to an earlier state; 0 without one.
     """
 
-    def __init__(self, step: int, loss: float):
+    def __init__(self, step: int, loss: float, *, returns: int = 0):
+        after = f" after {returns} returns to an earlier state" if returns else ""
+        guard = "" if returns else ", or strategy.guard=Guard"
         super().__init__(
-            f"the loss is {loss} at step {step}: training diverged;"
-            " lower strategy.peak_lr, or set strategy.clip_norm"
+            f"the loss is {loss} at step {step}{after}: training diverged;"
+            f" lower strategy.peak_lr, or set strategy.clip_norm{guard}"
         )
         self.step, self.loss = step, loss
+
+
+class Skipped(Exception):
+    """A step that the guard refuses: it leaves the optimiser before anything was changed.
+
+    Args:
+        reason: In words.
+        loss: Of the batch, shape ``()``.
+    """
+
+    def __init__(self, reason: str, loss: Tensor):
+        super().__init__(reason)
+        self.reason, self.loss = reason, loss
 
 
 @dataclass(kw_only=True)
 class Run:
     """A training run in progress.
 
-    State is what ``state`` gives: parameters and buffers, the optimiser's state, the step, and how
-    many steps there are to be. Batches, rates and random numbers are functions of ``seed`` and
-    ``step``.
+    State is what ``state`` gives: parameters and buffers, the optimiser's state, that of gradient
+    transforms and guard, the step, and how many steps there are to be. Batches, rates and random
+    numbers are functions of ``seed`` and ``step``.
 
     Args:
         model: Any module.
@@ -57,10 +77,15 @@ class Run:
         is_sharded: Whether each of them keeps only a share of the parameters.
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
-        average: The averaged weights, if the strategy averages.
+        average: The weights that are evaluated, if the strategy averages or its rule has others
+            than those it trains.
         compiled: The model as it computes in training, if it was compiled.
         frozen: Parts that stay in evaluation mode, so that their statistics do not move.
         notes: What a reader should know of how the model began, one sentence each.
+        freezable: What ``strategy.freezing`` stops, one after the other.
+        guard: Refuses steps that would do harm, if the strategy has one.
+        rate_scale: Factor on the rate, which a guard lowers.
+        chain: The gradient's transforms with their states.
     """
 
     model: nn.Module
@@ -80,6 +105,35 @@ class Run:
     compiled: Callable[[Tensor], Tensor] | None = None
     frozen: tuple[nn.Module, ...] = ()
     notes: tuple[str, ...] = ()
+    freezable: tuple[nn.Module, ...] = ()
+    guard: "Guarding | None" = None
+    rate_scale: float = 1.0
+    chain: Chain = field(init=False)
+
+    def __post_init__(self):
+        self.chain = Chain(self.strategy.transforms)
+        self._trainable = {p for p in self.model.parameters() if p.requires_grad}
+        self._stopped = 0
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next update."""
+        return self.strategy.rate(self.step, self.steps) * self.rate_scale
+
+    @cached_property
+    def learning(self) -> tuple[Learning, ...]:
+        """All parameters, with what gradient transforms ask of them."""
+        parts, named = roles(self.model), dict(self.model.named_parameters())
+        heads = {name.rpartition(".")[0] for name, role in parts.items() if role == "head"}
+        return tuple(
+            Learning(
+                name=name,
+                parameter=parameter,
+                role=parts[name],
+                of_head=name.rpartition(".")[0] in heads,
+            )
+            for name, parameter in named.items()
+        )
 
     @property
     def forward(self) -> Callable[[Tensor], Tensor]:
@@ -91,12 +145,31 @@ class Run:
     def begin_training(self) -> None:
         """Put the model into training mode, all but the frozen parts."""
         self.model.train()
-        for part in self.frozen:
+        for part in (*self.frozen, *self._stop()):
             part.eval()
+
+    def _stop(self) -> tuple[nn.Module, ...]:
+        """Stop the parts whose time has come, and give all that have stopped."""
+        if self.strategy.freezing is None:
+            return ()
+        parts = self.freezable
+        stopped = self.strategy.freezing.stopped(self.step, self.steps, len(parts))
+        if stopped != self._stopped:
+            for number, part in enumerate(parts):
+                for parameter in self._trainable.intersection(part.parameters()):
+                    parameter.requires_grad_(number >= stopped)  # again, if the run grew longer
+            self._stopped = stopped
+        return parts[:stopped]
 
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold, in whole tensors; all processes call it together."""
+        own = self.training_state()
+        return own if self.guard is None else {**own, "guard": self.guard.state()}
+
+    def training_state(self) -> dict[str, Any]:
+        """Give the state without what a guard remembers."""
         own: dict[str, Any] = {"step": self.step, "steps": self.steps}
+        own |= {"rate_scale": self.rate_scale, "chain": self.chain.state()}
         if self.average is not None:
             own["average"] = self.average.model.state_dict()
         own |= {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
@@ -110,7 +183,8 @@ class Run:
         """
         try:
             self.load_weights(state["model"])
-            options = [_options(group) for group in self.optimiser.param_groups]
+            state_of_rule = self.strategy.optimiser.kept_in_groups
+            options = [_options(group, state_of_rule) for group in self.optimiser.param_groups]
             kept = state["optimiser"]
             self.optimiser.load_state_dict(
                 cut_optimiser(kept, self.optimiser) if self.is_sharded else kept
@@ -125,6 +199,11 @@ class Run:
                 f"the checkpoint belongs to another network or strategy: {first}"
             ) from None
         self.step, self.steps = state["step"], state["steps"]
+        self.rate_scale = state.get("rate_scale", 1.0)
+        if "chain" in state:
+            self.chain.restore(state["chain"])
+        if self.guard is not None and "guard" in state:
+            self.guard.restore(state["guard"])
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Put whole parameters and buffers into the model."""
@@ -152,24 +231,30 @@ class Run:
         broken = not all(torch.isfinite(p).all() for p in own)
         return self.world.largest(broken) == (0,)
 
-    def advance(self) -> None:
-        """Count an update that was taken, and take its weights into the average."""
+    def advance(self, *, skipped: bool = False) -> None:
+        """Count a step, and take its weights into the average unless it was skipped."""
         self.step += 1
+        if skipped:
+            return
+        self.chain.keep()
         if self.average is not None and self.strategy.averaging is not None:
             share = self.strategy.averaging.share(self.step, self.steps)
             self.average.update(self.model, share)
 
     @property
     def chosen(self) -> nn.Module:
-        """The model that evaluations are about: the average, if there is one."""
+        """The model that evaluations are about: the average as of then, if there is one."""
         return self.model if self.average is None else self.average.model
 
     def evaluated(self) -> nn.Module:
-        """Give that model, with BatchNorm statistics of its own if it is an average.
+        """Give that model, with BatchNorm statistics of its own if it is not the one in training.
 
         Of several processes all get the same: rank 0's statistics.
         """
         if self.average is not None:
+            if self.strategy.averaging is None:
+                others = self.strategy.optimiser.evaluated(self.optimiser)
+                self.average.take(self.model, others)
             frozen = [n for n, m in self.model.named_modules() if any(m is f for f in self.frozen)]
             with_own_statistics(
                 self.average.model,
@@ -182,5 +267,6 @@ class Run:
         return self.chosen
 
 
-def _options(group: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in group.items() if name != "params"}
+def _options(group: dict[str, Any], state_of_rule: Collection[str]) -> dict[str, Any]:
+    others = ("params", *state_of_rule)
+    return {name: value for name, value in group.items() if name not in others}

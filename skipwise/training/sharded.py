@@ -17,15 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from skipwise.strategies import Optimiser
 from skipwise.training.processes import World
 
 
-def can_shard(world: World, *, averages: bool, resumed: bool) -> bool:
+def can_shard(world: World, *, averages: bool, rule: Optimiser, resumed: bool) -> bool:
     """Whether there is anybody to share with.
 
     Args:
         world: The processes.
         averages: Whether the strategy averages the weights.
+        rule: The update rule.
         resumed: Whether a run goes on, which may have had more processes.
 
     Raises:
@@ -35,6 +37,11 @@ def can_shard(world: World, *, averages: bool, resumed: bool) -> bool:
         raise ValueError(
             "shard and strategy.averaging do not go together: the average is a second, whole"
             " network; leave one of them out"
+        )
+    if not rule.is_elementwise:
+        raise ValueError(
+            f"shard and {type(rule).__name__} do not go together: it looks at whole parameters;"
+            " leave shard out, or take SGD or AdamW"
         )
     if world.size == 1 and not resumed:
         raise ValueError("shard needs several processes; start them with torchrun")

@@ -5,7 +5,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from skipwise.data import find_data
+from skipwise.data import Batches, InMemory, find_data
+from skipwise.data.augmentations import (
+    AlternatingFlip,
+    CutMix,
+    Cutout,
+    Mixup,
+    PadCrop,
+    QuarterTurn,
+    RandomErasing,
+    RandomResizedCrop,
+    TrivialAugment,
+)
+from skipwise.data.preprocess import fit_preprocessing
 from skipwise.experiment import Experiment, build
 from skipwise.networks import resnet20
 from skipwise.strategies import momentum
@@ -36,7 +48,7 @@ def test_the_first_gradients_are_those_of_the_processor(tmp_path: Path, monkeypa
 
 
 def test_no_step_waits_for_the_device(tmp_path: Path, monkeypatch):
-    run = made(tmp_path, "cuda", monkeypatch, precision="auto")
+    run = made(tmp_path, "cuda", monkeypatch, precision="auto", class_weights=True)
     steps = train(run)
     next(steps)  # the first may set things up
     torch.cuda.set_sync_debug_mode("error")
@@ -45,6 +57,53 @@ def test_no_step_waits_for_the_device(tmp_path: Path, monkeypatch):
             next(steps)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_batches_made_on_the_device_are_those_of_the_processor():
+    pictures = torch.randint(0, 256, (96, 3, 16, 16), dtype=torch.uint8)
+    targets = torch.arange(96) % 4
+    preprocessing = fit_preprocessing(pictures, size=(16, 16))
+    changes = (
+        RandomResizedCrop(),
+        PadCrop(border="reflect"),
+        AlternatingFlip(),
+        QuarterTurn(),
+        Cutout(),
+        RandomErasing(probability=0.5),
+        CutMix(probability=0.5),
+        Mixup(),
+    )
+    for change in changes:
+        of = []
+        for device in map(torch.device, ("cpu", "cuda")):
+            batches = Batches(
+                InMemory(pictures, targets),
+                preprocessing,
+                size=32,
+                seed=3,
+                augmentation=(change,),
+                classes=4,
+                device=device,
+            )
+            assert isinstance(batches.examples, InMemory)
+            assert batches.examples.device.type == device.type
+            of.append([batches.at(step, progress=0.5) for step in range(5)])
+        for host, gpu in zip(*of, strict=True):
+            torch.testing.assert_close(gpu.inputs.cpu(), host.inputs, rtol=1e-5, atol=1e-4)
+            torch.testing.assert_close(gpu.targets.cpu(), host.targets)
+
+
+def test_policies_stay_on_the_processor():
+    examples = InMemory(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.zeros(4).long())
+    batches = Batches(
+        examples,
+        fit_preprocessing(torch.rand(4, 3, 8, 8)),
+        size=2,
+        seed=0,
+        augmentation=(TrivialAugment(),),
+        device=torch.device("cuda"),
+    )
+    assert batches.examples is examples
 
 
 def test_a_compiled_run_is_trained_like_an_eager_one(tmp_path: Path, monkeypatch):

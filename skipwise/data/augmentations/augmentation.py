@@ -8,8 +8,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
+from skipwise.data.placing import CPU, moved
 from skipwise.randomness import uniform
 from skipwise.shapes import Index, Uniforms
 
@@ -25,20 +27,31 @@ class Draw:
         own: One key per example, the same all through the run.
         passes: How often each example was seen before.
         progress: Share of the run that is over, in [0, 1].
+        device: Where the pictures lie; what is drawn is drawn on the CPU, so that it is the same.
     """
 
     keys: Index
     own: Index
     passes: Index
     progress: float = 1.0
+    device: torch.device = CPU
 
     def uniform(self, lane: int) -> Uniforms:
         """Draw one number in [0, 1) per example; lanes are independent."""
-        return uniform(self.keys, LANE + lane)
+        return self.placed(uniform(self.keys, LANE + lane))
+
+    def placed(self, numbers: Tensor) -> Tensor:
+        """Bring what was computed on the CPU to where the pictures lie."""
+        return moved(numbers, self.device)
 
 
 class Augmentation(ABC):
-    """The frozen choice of a change of single pictures."""
+    """The frozen choice of a change of single pictures.
+
+    ``picture_by_picture`` says whether it calls a library for each, which is for the CPU.
+    """
+
+    picture_by_picture: ClassVar[bool] = False
 
     @abstractmethod
     def apply(self, pictures: Tensor, draw: Draw) -> Tensor:

@@ -39,7 +39,7 @@ class PadCrop(Augmentation):
         sides = (self.padding,) * 4
         padded = pad(pictures, sides) if self.border == "zeros" else _mirrored(pictures, sides)
         windows = padded.unfold(2, pictures.shape[2], 1).unfold(3, pictures.shape[3], 1)
-        return windows[torch.arange(len(pictures)), :, down, right]
+        return windows[torch.arange(len(pictures), device=pictures.device), :, down, right]
 
 
 def _mirrored(pictures: Tensor, sides: tuple[int, ...]) -> Tensor:

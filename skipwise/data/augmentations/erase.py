@@ -80,7 +80,7 @@ class RandomErasing(Augmentation):
 
 def boxes(pictures: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
     """Mark the pixels of one box each, shape ``(batch, 1, height, width)``; ends are outside."""
-    row, column = torch.arange(pictures.shape[2]), torch.arange(pictures.shape[3])
+    row, column = (torch.arange(side, device=pictures.device) for side in pictures.shape[2:])
     rows = (row >= top[:, None]) & (row < bottom[:, None])
     columns = (column >= left[:, None]) & (column < right[:, None])
     return rows[:, None, :, None] & columns[:, None, None, :]

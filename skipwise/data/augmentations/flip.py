@@ -37,7 +37,7 @@ class AlternatingFlip(Augmentation):
     def apply(self, pictures: Tensor, draw: Draw) -> Tensor:
         """Mirror those whose turn it is."""
         first = uniform(draw.own, LANE + 2) < 0.5
-        return _mirrored(pictures, first ^ (draw.passes % 2 == 1), axis=3)
+        return _mirrored(pictures, draw.placed(first ^ (draw.passes % 2 == 1)), axis=3)
 
 
 @dataclass(frozen=True, kw_only=True)

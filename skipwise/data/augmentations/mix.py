@@ -10,7 +10,8 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from skipwise.data.augmentations.augmentation import Draw, Mixing, check_share
+from skipwise.data.augmentations.augmentation import LANE, Draw, Mixing, check_share
+from skipwise.randomness import uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class CutMix(Mixing):
             middle = (draw.uniform(lane) * length).long()
             half = (side * length / 2).round().long()
             start, end = (middle - half).clamp(min=0), (middle + half).clamp(max=length)
-            position = torch.arange(length)
+            position = torch.arange(length, device=inputs.device)
             spans.append((position >= start[:, None]) & (position < end[:, None]))
         box = spans[0][:, None, :, None] & spans[1][:, None, None, :]
         share = 1 - box.float().mean(dim=(1, 2, 3))
@@ -81,8 +82,8 @@ def _check(alpha: float, probability: float) -> None:
 
 def _shares(alpha: float, probability: float, draw: Draw, *, lane: int) -> Tensor:
     """Draw λ per example, 1 for those that stay unmixed."""
-    quantiles = draw.uniform(lane).double().numpy()
-    share = torch.from_numpy(betaincinv(alpha, alpha, quantiles)).float()
+    quantiles = uniform(draw.keys, LANE + lane).double().numpy()
+    share = draw.placed(torch.from_numpy(betaincinv(alpha, alpha, quantiles)).float())
     return torch.where(draw.uniform(lane + 1) < probability, share, torch.ones_like(share))
 
 

@@ -16,6 +16,8 @@ class TrivialAugment(Augmentation):
     Source: Müller, Hutter (2021), "TrivialAugment"; torchvision's ``TrivialAugmentWide``.
     """
 
+    picture_by_picture = True
+
     def apply(self, pictures: Tensor, draw: Draw) -> Tensor:
         """Apply it picture by picture."""
         from torchvision.transforms.v2 import TrivialAugmentWide
@@ -36,6 +38,7 @@ class RandAugment(Augmentation):
 
     operations: int = 2
     magnitude: int = 9
+    picture_by_picture = True
 
     def __post_init__(self):
         if self.operations < 1:

@@ -1,4 +1,4 @@
-"""What is decided while a run goes: the best weights, its length, threads, whether to compile.
+"""What is decided while a run goes: the best weights, its length, which steps are refused, threads.
 
 Takes steps, evaluations and the clock, gives lengths and choices; all of it is state of the run.
 Imports records, randomness and the rest of training.
@@ -7,7 +7,19 @@ Imports records, randomness and the rest of training.
 from skipwise.training.policies.best import Best
 from skipwise.training.policies.budget import Cost, TimeBudget
 from skipwise.training.policies.compiling import CHOICES, Compiling
+from skipwise.training.policies.guard import Guarding, guarded
 from skipwise.training.policies.target import Target
 from skipwise.training.policies.threads import Threads, shared_out
 
-__all__ = ["CHOICES", "Best", "Compiling", "Cost", "Target", "Threads", "TimeBudget", "shared_out"]
+__all__ = [
+    "CHOICES",
+    "Best",
+    "Compiling",
+    "Cost",
+    "Guarding",
+    "Target",
+    "Threads",
+    "TimeBudget",
+    "guarded",
+    "shared_out",
+]

@@ -12,7 +12,7 @@ class Target:
     again, under the schedule of its new length, unless the last doubling brought nothing.
 
     Args:
-        value: What the metric is to reach.
+        value: What the metric is to reach: a share where more is better, else a loss.
         higher: Whether more is better.
         doublings: How many there may be.
         doubled: How many there were.
@@ -24,6 +24,15 @@ class Target:
     doublings: int = 0
     doubled: int = 0
     before: float | None = None
+
+    def __post_init__(self):
+        if self.higher and not 0 < self.value <= 1:
+            raise ValueError(
+                f"a target is a share in (0, 1], 0.92 for example, got {self.value:g}, which no"
+                " network reaches or every network does"
+            )
+        if not self.higher and self.value <= 0:
+            raise ValueError(f"a target of the loss must be positive, got {self.value:g}")
 
     def is_reached(self, value: float) -> bool:
         """Whether a value of the metric is as good as the target."""

@@ -45,3 +45,9 @@ def test_what_was_doubled_is_state():
     again.restore(target.state())
     assert again.length(20, 20, now=0.6, best=0.6) == 20
     assert again.before == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("value", "higher"), [(92.0, True), (0.0, True), (-1.0, False)])
+def test_a_target_that_cannot_be_or_is_always_reached_is_refused(value: float, higher: bool):
+    with pytest.raises(ValueError, match="a target"):
+        Target(value=value, higher=higher)

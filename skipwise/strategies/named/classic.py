@@ -1,4 +1,4 @@
-"""The named strategies, every hyper-parameter pinned; rates are for batches of 128."""
+"""The first strategies, and those that stand in where none is chosen."""
 
 from skipwise.strategies.optimisers import SGD, Adam, AdamW
 from skipwise.strategies.schedules import WarmupLinear

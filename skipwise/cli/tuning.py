@@ -1,0 +1,240 @@
+"""``find-rate``, ``transfer``, and what ``train --transfer-from`` does before it trains."""
+
+import shlex
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from skipwise.cli.app import leave
+from skipwise.cli.composing import Chosen, composed
+from skipwise.cli.words import (
+    Flag,
+    Whole,
+    Words,
+    apply_settings,
+    find_augmentation,
+    find_network,
+    print_json,
+)
+from skipwise.data import Dataset
+from skipwise.experiment import Experiment
+from skipwise.runs import experiment_of
+from skipwise.training import join
+from skipwise.tuning import Check, FoundRate, Search, Transfer, check_transfer, rate_of
+
+
+def find_rate(
+    data: str,
+    /,
+    *,
+    network: str | None = None,
+    strategy: str | None = None,
+    recipe: str | None = None,
+    seeds: Whole = 3,
+    steps: Whole = 100,
+    low: float = 1e-6,
+    high: float = 10.0,
+    seed: Whole | None = None,
+    batch_size: Whole | None = None,
+    augment: str | None = None,
+    set: Words = (),
+    allow: Words = (),
+    out: Path | None = None,
+    quiet: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Find the learning rate: range tests say where to look, short runs decide on validation data.
+
+    Nothing is kept but the picture; the line that is printed trains with the rate.
+
+    Args:
+        data: What train takes: a name, a folder, a file, an experiment.yaml.
+        network: A name (skipwise list networks), or package.module:function of your own; chosen
+            by the data if left out.
+        strategy: A name (skipwise list strategies) whose rate is looked for; nesterov if left
+            out, for numbers adam.
+        recipe: All the choices of a recipe (skipwise list recipes).
+        seeds: So many range tests, and so many runs at each rate; more tell rates better apart.
+        steps: Updates of each of them.
+        low: Lowest rate of the range tests.
+        high: Highest rate.
+        seed: The first seed.
+        batch_size: Examples an update; the rate that is found belongs to it.
+        augment: Changes of training pictures: pad-crop,flip,cutout,mixup or none.
+        set: path=value, any field: network.width=8, strategy.weight_decay=1e-4.
+        allow: A package of yours that a YAML file may name.
+        out: Write the picture here: one HTML file.
+        quiet: Tell nothing of what goes on.
+        json: Print the result as one JSON object.
+    """
+    others = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "augmentation": None if augment is None else find_augmentation(augment),
+    }
+    chosen = Chosen(network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow)
+    search = Search(seeds=seeds, steps=steps, low=low, high=high)
+    experiment, dataset = composed(data, chosen, length={}, others=others, of_data={})
+    _check_place(out)
+    found = rate_of(experiment, dataset, search, _quietly if quiet else _aloud)
+    page = None if out is None else _drawn(found, out)
+    words = {
+        "--network": network,
+        "--strategy": strategy,
+        "--recipe": recipe,
+        "--batch-size": batch_size,
+        "--augment": augment,
+    }
+    again = train_line(data, words, set, allow, found.setting)
+    if json:
+        print_json(as_object(found) | {"train": again, "picture": page})
+    else:
+        picture = () if page is None else (f"picture: {page}",)
+        print("\n".join([*found.words, *picture, f"train with it: {again}"]))
+
+
+def transfer(
+    run: Path,
+    /,
+    *,
+    network: str | None = None,
+    seeds: Whole = 3,
+    steps: Whole = 200,
+    reach: float = 4.0,
+    set: Words = (),
+    allow: Words = (),
+    quiet: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Measure whether a run's learning rate holds for a deeper network of the same family.
+
+    Exit code 1 if that is not shown, with the rate that the measurements suggest.
+
+    Args:
+        run: The folder of a run of the shallow network.
+        network: The deep one; the run's own if left out, so that --set network.blocks=[9,9,9]
+            makes it deep.
+        seeds: Runs at each rate and depth.
+        steps: Updates of each.
+        reach: The deepest of the three networks that are trained has at most so many times the
+            run's blocks.
+        set: path=value, any field: network.blocks=[9,9,9],
+            network.connection.scale_by_depth=0.5, network.connection.base_depth=3.
+        allow: A package of yours that the run names.
+        quiet: Tell nothing of what goes on.
+        json: Print the result as one JSON object.
+
+    Raises:
+        SystemExit: With code 1, if it is not shown to hold.
+    """
+    shallow = experiment_of(run, allow=allow)
+    deep = shallow if network is None else replace(shallow, network=find_network(network))
+    deep, check = apply_settings(deep, set), Check(seeds=seeds, steps=steps, reach=reach)
+    tell = _quietly if quiet else _aloud
+    found = check_transfer(shallow, deep, deep.data.load(), check, tell)
+    if json:
+        print_json(as_plain(found))
+    else:
+        print(found)
+    if not found.holds:
+        raise SystemExit(1)
+
+
+def transferred(
+    experiment: Experiment, dataset: Dataset, run: Path, chosen: Chosen, *, quiet: bool
+) -> Experiment:
+    """Give the experiment the strategy of a run of a shallower network, if that holds; else leave.
+
+    Raises:
+        ValueError: If a strategy is named too, or the check does not suit the run.
+    """
+    named = [word for word in chosen.settings if word.startswith("strategy.")]
+    if chosen.strategy is not None or chosen.recipe is not None or named:
+        other = "--recipe" if chosen.recipe is not None else "--strategy"
+        raise ValueError(
+            f"--transfer-from takes the strategy of {run}; leave {named[0] if named else other} out"
+        )
+    if experiment.weights is not None:
+        raise ValueError("--transfer-from is for training anew; leave --weights out")
+    if join().size > 1:
+        raise ValueError(
+            "--transfer-from measures in one process; check with skipwise transfer, then train"
+        )
+    shallow = experiment_of(run, allow=chosen.allow)
+    tell = _quietly if quiet else _aloud
+    for what, ours, theirs in (
+        ("data", experiment.data.name, shallow.data.name),
+        ("batches", f"{experiment.batch_size} examples", f"{shallow.batch_size} examples"),
+    ):
+        if ours != theirs:
+            tell(f"the {what} of {run} are others, {theirs}, not {ours}")
+    found = check_transfer(shallow, experiment, dataset, tell=tell)
+    if not found.holds:
+        leave(found.verdict, code=1)
+    tell(found.verdict)
+    return replace(experiment, strategy=found.strategy)
+
+
+def as_plain(found: Transfer) -> dict[str, Any]:
+    """Give what ``--json`` prints: the verdict, both slopes, the rate, and every loss."""
+    plain = {name: value for name, value in asdict(found).items() if name != "strategy"}
+    low, middle, high = found.suggested
+    return {
+        "holds": found.holds,
+        "faults": found.faults,
+        "rate": found.strategy.peak_lr,
+        "rates": found.strategy.rates,
+        "suggested": {"rate": middle, "low": low, "high": high},
+        **plain,
+    }
+
+
+def train_line(
+    data: str,
+    words: dict[str, Any],
+    settings: tuple[str, ...],
+    allow: tuple[str, ...],
+    found: str,
+) -> str:
+    """Give the line that trains with the rate that was found."""
+    given = [part for word, value in words.items() if value for part in (word, str(value))]
+    kept = [word for word in settings if not word.startswith("strategy.peak_lr=")]
+    changes = [part for word in (*kept, found) for part in ("--set", word)]
+    allowed = [part for package in allow for part in ("--allow", package)]
+    return shlex.join(["skipwise", "train", data, *given, *allowed, *changes])
+
+
+def as_object(found: FoundRate) -> dict[str, Any]:
+    """Give what ``--json`` prints: the rate and its interval, each range test, each short run."""
+    tests = [
+        {"seed": s.seed, "turn": s.turn, "limit": s.limit, "rates": s.rates, "losses": s.losses}
+        for s in found.sweeps
+    ]
+    runs = [
+        {"rate": t.rate, "seed": t.seed, "score": t.score, "validation": t.validation}
+        for t in found.trials
+    ]
+    plain = asdict(found)
+    return {**plain, "sweeps": tests, "trials": runs}
+
+
+def _check_place(out: Path | None) -> None:
+    if out is not None and not out.parent.is_dir():
+        leave(f"{out.parent} is no folder, so the picture could not be written to {out}")
+
+
+def _drawn(found: FoundRate, out: Path) -> str | None:
+    try:
+        return str(found.draw(out))
+    except OSError as error:
+        print(f"skipwise: no picture was written: {error.strerror}: {out}", file=sys.stderr)
+        return None
+
+
+def _aloud(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _quietly(sentence: str) -> None:
+    del sentence

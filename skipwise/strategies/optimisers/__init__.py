@@ -1,0 +1,54 @@
+"""The update rules, as descriptions with every hyper-parameter named.
+
+Takes parameter groups, gives torch optimisers.
+Imports nothing of ours but the contract.
+"""
+
+from skipwise.strategies.optimisers.adam import Adam, AdamW, NAdam, NAdamW, RAdam
+from skipwise.strategies.optimisers.adaptive import Adafactor, Adagrad, RMSprop
+from skipwise.strategies.optimisers.borrowed import (
+    LAMB,
+    LARS,
+    SOAP,
+    Adan,
+    Lion,
+    Prodigy,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+    Shampoo,
+)
+from skipwise.strategies.optimisers.descent import SGD, SGDW
+from skipwise.strategies.optimisers.lbfgs import LBFGS
+from skipwise.strategies.optimisers.lookahead import Lookahead
+from skipwise.strategies.optimisers.muon import Muon
+from skipwise.strategies.optimisers.optimiser import Groups, Optimiser
+from skipwise.strategies.optimisers.sharpness import ASAM, SAM
+
+__all__ = [
+    "ASAM",
+    "LAMB",
+    "LARS",
+    "LBFGS",
+    "SAM",
+    "SGD",
+    "SGDW",
+    "SOAP",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adan",
+    "Groups",
+    "Lion",
+    "Lookahead",
+    "Muon",
+    "NAdam",
+    "NAdamW",
+    "Optimiser",
+    "Prodigy",
+    "RAdam",
+    "RMSprop",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
+    "Shampoo",
+]

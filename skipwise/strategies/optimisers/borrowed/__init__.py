@@ -1,0 +1,26 @@
+"""Rules of the package pytorch-optimizer (extra ``optimizers``), behind our descriptions.
+
+Takes parameter groups, gives torch optimisers.
+Imports the contract, and the package where an optimiser is built.
+"""
+
+from skipwise.strategies.optimisers.borrowed.curvature import SOAP, Shampoo
+from skipwise.strategies.optimisers.borrowed.large_batches import LAMB, LARS
+from skipwise.strategies.optimisers.borrowed.momenta import Adan, Lion
+from skipwise.strategies.optimisers.borrowed.tuning_free import (
+    Prodigy,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+)
+
+__all__ = [
+    "LAMB",
+    "LARS",
+    "SOAP",
+    "Adan",
+    "Lion",
+    "Prodigy",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
+    "Shampoo",
+]

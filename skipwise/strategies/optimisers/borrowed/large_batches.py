@@ -1,0 +1,95 @@
+"""LARS and LAMB: every layer moves by a share of its own size, for very large batches."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch.optim import Optimizer
+
+from skipwise.strategies.optimisers.adam import MomentEstimating
+from skipwise.strategies.optimisers.borrowed.loading import Sparing, load
+from skipwise.strategies.optimisers.optimiser import (
+    Groups,
+    Optimiser,
+    check_memories,
+    check_nesterov,
+    check_positive,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LARS(Optimiser):
+    """v ← μv + τ‖w‖/(‖g‖ + λ‖w‖)·(g + λw), w ← w − ηv; Nesterov as in SGD.
+
+    The norms are those of one parameter. Vectors (biases and norms) have the factor one.
+
+    Args:
+        momentum: μ, in [0, 1).
+        nesterov: Look ahead along the velocity; needs momentum.
+        trust: τ.
+
+    Source: You, Gitman, Ginsburg (2017), "Large batch training of convolutional networks",
+    algorithm 1. Differs: the rate η stands outside the velocity, as in torch. The package's class
+    overwrites the gradients, so it gets copies.
+    """
+
+    momentum: float = 0.9
+    nesterov: bool = False
+    trust: float = 1e-3
+
+    def __post_init__(self):
+        check_memories(momentum=self.momentum)
+        check_nesterov(self.momentum, nesterov=self.nesterov)
+        check_positive(trust=self.trust)
+
+    @property
+    def kept_in_groups(self) -> tuple[str, ...]:
+        """The step."""
+        return ("step",)
+
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        """Make it."""
+        made = load(
+            "lars",
+            groups,
+            lr=rate,
+            weight_decay=0.0,
+            momentum=self.momentum,
+            dampening=0.0,
+            trust_coefficient=self.trust,
+            nesterov=self.nesterov,
+        )
+        return Sparing(made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LAMB(MomentEstimating):
+    """u = m/(√v + ε) + λw, w ← w − η min(‖w‖, 10)/‖u‖ · u, the norms those of one parameter.
+
+    Where a norm is zero the factor is one. Moments are not corrected for their start.
+
+    Source: You et al. (2020), "Large batch optimization for deep learning", algorithm 2 with
+    φ(z) = min(z, 10), and no bias correction as in the third version of its preprint. The package
+    takes the decay out of u and divides the rate by 1 − β₁ᵗ (ten times the rate at the first step)
+    unless it is told otherwise, as it is here.
+    """
+
+    epsilon: float = 1e-6
+
+    is_elementwise: ClassVar[bool] = False
+
+    @property
+    def kept_in_groups(self) -> tuple[str, ...]:
+        """The step."""
+        return ("step",)
+
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        """Make it."""
+        return load(
+            "lamb",
+            groups,
+            lr=rate,
+            weight_decay=0.0,
+            weight_decouple=False,
+            adam_debias=True,
+            **self.options(),
+        )

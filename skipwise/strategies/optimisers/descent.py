@@ -1,0 +1,102 @@
+"""Gradient descent with and without momentum, and with the decay taken from the weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+from torch.optim import Optimizer
+
+from skipwise.strategies.optimisers.optimiser import (
+    Groups,
+    Optimiser,
+    can_fuse,
+    check_memories,
+    check_nesterov,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD(Optimiser):
+    """v ← μv + g, w ← w − ηv; Nesterov: w ← w − η(g + μv). The decay λw is part of g.
+
+    Args:
+        momentum: μ, in [0, 1).
+        nesterov: Look ahead along the velocity; needs momentum.
+
+    Source: Sutskever et al. (2013), eq. 1 to 4, in torch's form (the rate outside the velocity).
+    """
+
+    is_elementwise: ClassVar[bool] = True
+
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self):
+        check_memories(momentum=self.momentum)
+        check_nesterov(self.momentum, nesterov=self.nesterov)
+
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        """Make torch.optim.SGD."""
+        fused = can_fuse(groups)
+        return torch.optim.SGD(
+            groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov, fused=fused
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGDW(Optimiser):
+    """v ← μv + g, w ← w − ηλw − ηv; Nesterov: w ← w − ηλw − η(g + μv).
+
+    The decay is added after the momentum, so it is not summed up in v: λ here acts as SGD's does at
+    λ(1 − μ), roughly.
+
+    Args:
+        momentum: μ, in [0, 1).
+        nesterov: Look ahead along the velocity; needs momentum.
+
+    Source: Loshchilov, Hutter (2019), algorithm 1, with optax's order, ``trace`` and then
+    ``add_decayed_weights``, as in AlgoPerf's "Generalized Adam". Differs: λ is multiplied by the
+    rate η, as there, and the paper's rate inside the velocity is outside, as in torch.
+    """
+
+    is_elementwise: ClassVar[bool] = True
+
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def __post_init__(self):
+        check_memories(momentum=self.momentum)
+        check_nesterov(self.momentum, nesterov=self.nesterov)
+
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        """Make the optimiser."""
+        fused = can_fuse(groups)
+        return DecayedDescent(
+            groups, lr=rate, momentum=self.momentum, nesterov=self.nesterov, fused=fused
+        )
+
+
+@final
+class DecayedDescent(torch.optim.SGD):
+    """torch.optim.SGD that takes ``weight_decay`` from the weights, not into the gradient."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            for parameter in group["params"]:
+                if decay and parameter.grad is not None:
+                    parameter.mul_(1 - group["lr"] * decay)
+            group["weight_decay"] = 0.0  # torch's own would go through the momentum
+        try:
+            super().step()
+        finally:
+            for group, decay in zip(self.param_groups, decays, strict=True):
+                group["weight_decay"] = decay
+        return loss

@@ -1,0 +1,120 @@
+"""The contract of an update rule, and what its members share.
+
+``weight_decay`` belongs to the strategy, which decides which parameters decay; whether it is added
+to the gradient (SGD, Adam) or taken from the weights directly (AdamW, SGDW) is the rule's own
+matter, and so is every other number.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+Groups = Sequence[dict[str, Any]]
+
+
+class Optimiser(ABC):
+    """The frozen choice of an update rule.
+
+    ``is_elementwise`` says whether each number of a parameter is updated by its own gradient and
+    history alone, so that shares of a parameter may be updated apart. ``asks_again`` says whether a
+    step may ask for the gradient more than once. ``can_skip`` says whether a step that the closure
+    breaks off leaves parameters and state as they were: the rule asks for the gradient before it
+    changes anything, or puts it back.
+    """
+
+    is_elementwise: ClassVar[bool] = False
+    asks_again: ClassVar[bool] = False
+    can_skip: ClassVar[bool] = True
+
+    @abstractmethod
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        """Make torch's optimiser over parameter groups."""
+
+    @property
+    def kept_in_groups(self) -> tuple[str, ...]:
+        """Entries of a parameter group that are state, such as counters, and no options."""
+        return ()
+
+    @property
+    def evaluates_others(self) -> bool:
+        """Whether other weights are evaluated, and kept, than those that are trained."""
+        return False
+
+    def evaluated(self, optimiser: Optimizer) -> dict[nn.Parameter, Tensor]:
+        """Give the weights to evaluate of those parameters that have others than the trained ones.
+
+        Args:
+            optimiser: What :meth:`build` made; it is left as it is.
+        """
+        del optimiser
+        return {}
+
+
+def can_fuse(groups: Groups) -> bool:
+    """Whether torch has a fused kernel; it loops over parameters in Python unless it is asked to.
+
+    Shares of parameters, which are tensors of another class, have none for every rule.
+    """
+    parameters = [p for group in groups for p in group["params"]]
+    return all(
+        type(p) is nn.Parameter and p.is_floating_point() and p.device.type in ("cpu", "cuda")
+        for p in parameters
+    )
+
+
+def check_memories(**memories: float) -> None:
+    """Refuse a momentum or memory outside of [0, 1).
+
+    Raises:
+        ValueError: If one is.
+    """
+    for name, value in memories.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must lie in [0, 1), got {value}")
+
+
+def check_positive(**numbers: float) -> None:
+    """Refuse a number that is zero or negative.
+
+    Raises:
+        ValueError: If one is.
+    """
+    for name, value in numbers.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+
+
+def check_not_negative(**numbers: float) -> None:
+    """Refuse a negative number.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name, value in numbers.items():
+        if not value >= 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
+
+
+def check_nesterov(momentum: float, *, nesterov: bool) -> None:
+    """Refuse to look ahead along a velocity that there is not.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if nesterov and momentum == 0:
+        raise ValueError("nesterov has no effect without momentum; set momentum, 0.9 for example")
+
+
+def same_rates(groups: Groups, rule: str) -> None:
+    """Refuse groups with rates of their own, for a rule that has one rate.
+
+    Raises:
+        ValueError: If a group has a factor on the rate.
+    """
+    if any(group.get("factor", 1.0) != 1.0 for group in groups):
+        raise ValueError(
+            f"{rule} has one rate for all parameters; leave layer_decay, scalar_rate and rates out"
+        )

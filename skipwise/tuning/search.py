@@ -1,0 +1,189 @@
+"""Which learning rate suits a network, a strategy and data: measured, with an interval.
+
+Range tests (:mod:`skipwise.tuning.range_test`), one a seed, say where to look; short runs at a
+third of that rate, at it and at three times as much decide, by their loss on validation data, and
+go on while the best of them stands at the edge.
+
+Source: Smith (2017), "Cyclical learning rates for training neural networks", section 3.3, for the
+range test. What is known to go wrong with it (a state that is not given back, a schedule that stays
+in place, groups with one rate, a result that changes with the seed and the range) is tested.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skipwise.data import Dataset
+from skipwise.experiment import Experiment, compose
+from skipwise.tuning.confirm import best_of, climb, interval, scores_of
+from skipwise.tuning.found import FoundRate
+from skipwise.tuning.range_test import Sweep, sweep
+from skipwise.tuning.trials import Trial, check_rate_is_theirs, short_run
+
+LEAST_STEPS = 20
+Tell = Callable[[str], None]  # is told what goes on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How much is tried.
+
+    Args:
+        seeds: How many range tests, and runs at each rate.
+        steps: Updates of each of them.
+        low: Lowest rate of the range tests.
+        high: Highest.
+    """
+
+    seeds: int = 3
+    steps: int = 100
+    low: float = 1e-6
+    high: float = 10.0
+
+    def __post_init__(self):
+        if self.seeds < 1:
+            raise ValueError(f"seeds must be positive, got {self.seeds}; 3 give an interval")
+        if self.steps < LEAST_STEPS:
+            raise ValueError(
+                f"a range test of {self.steps} steps says nothing; give at least {LEAST_STEPS},"
+                " 100 for example"
+            )
+        if not 0 < self.low < self.high < math.inf:
+            raise ValueError(
+                f"the range of rates from {self.low:g} to {self.high:g} is empty or not positive;"
+                " give a low one and a higher one, 1e-6 and 10 for example"
+            )
+
+
+def find_rate(
+    data: Any,
+    network: Any = None,
+    strategy: Any = None,
+    *,
+    search: Search | None = None,
+    **settings: Any,
+) -> FoundRate:
+    """Find the learning rate for data, a network and a strategy.
+
+    Args:
+        data: As for :func:`skipwise.train`.
+        network: Chosen by the data if None.
+        strategy: Chosen by the task if None; its rate is what is looked for.
+        search: How much is tried: ``Search(seeds=5)``.
+        **settings: Other fields of :class:`skipwise.Experiment`, ``batch_size`` for example.
+    """
+    return rate_of(*compose(data, network, strategy, **settings), search or Search())
+
+
+def rate_of(
+    experiment: Experiment,
+    dataset: Dataset,
+    search: Search,
+    tell: Tell = lambda sentence: None,
+) -> FoundRate:
+    """Find the learning rate of an experiment.
+
+    Args:
+        experiment: What is run; its rate and length play no role.
+        dataset: Its data, loaded.
+        search: How much is tried.
+        tell: Is told what goes on.
+
+    Raises:
+        ValueError: If the rule has no rate to look for, the loss does not fall within the range, or
+            all short runs diverge.
+    """
+    check_rate_is_theirs(experiment.strategy)
+    began, count = time.perf_counter(), search.seeds
+    tell(
+        f"{count} range tests of at most {search.steps} updates, then {3 * count} or more runs of"
+        f" {search.steps}"
+    )
+    seeds = range(experiment.seed, experiment.seed + count)
+    sweeps = [_swept(experiment, dataset, search, seed, tell) for seed in seeds]
+    tried = climb(
+        beginning(sweeps), lambda rate: _tried(experiment, dataset, search, rate, seeds, tell)
+    )
+    scores = scores_of(tried)
+    low, high = interval(scores)
+    return FoundRate(
+        data=experiment.data.name,
+        network=experiment.network.name,
+        strategy=experiment.strategy.name,
+        rate=best_of(scores),
+        low=low,
+        high=min(high, *(found.limit for found in sweeps)),
+        sweeps=tuple(sweeps),
+        trials=tuple(trial for rate in sorted(tried) for trial in tried[rate]),
+        scored_by=_scored_by(dataset),
+        seconds=time.perf_counter() - began,
+        notes=tuple(_notes(sweeps, scores, dataset)),
+    )
+
+
+def _scored_by(dataset: Dataset) -> str:
+    return "training loss" if dataset.validation is None else "validation loss"
+
+
+def _tried(
+    experiment: Experiment,
+    dataset: Dataset,
+    search: Search,
+    rate: float,
+    seeds: Iterable[int],
+    tell: Tell,
+) -> list[Trial]:
+    trials = [
+        short_run(experiment, dataset, rate=rate, seed=seed, steps=search.steps) for seed in seeds
+    ]
+    score = np.mean([trial.score for trial in trials])
+    tell(f"rate {rate:g}: {_scored_by(dataset)} {score:.4g}")
+    return trials
+
+
+def _swept(
+    experiment: Experiment,
+    dataset: Dataset,
+    search: Search,
+    seed: int,
+    tell: Tell,
+) -> Sweep:
+    found = sweep(
+        experiment, dataset, low=search.low, high=search.high, steps=search.steps, seed=seed
+    )
+    beyond = f" and explodes at {found.limit:.2g}" if found.exploded else ""
+    tell(f"range test, seed {seed}: the loss turns at {found.turn:.2g}{beyond}")
+    return found
+
+
+def beginning(sweeps: Sequence[Sweep]) -> float:
+    """Give the rate to begin the short runs with: the geometric mean of the turns.
+
+    Raises:
+        ValueError: If the loss of a range test was least at its first rates.
+    """
+    for found in sweeps:
+        if found.turn <= 2 * found.rates[0]:
+            raise ValueError(
+                f"with seed {found.seed} the loss does not fall at rates from"
+                f" {found.rates[0]:g} on; begin lower with --low, or look at the data"
+            )
+    return statistics.geometric_mean(found.turn for found in sweeps)
+
+
+def _notes(
+    sweeps: list[Sweep], scores: dict[float, list[float]], dataset: Dataset
+) -> Iterator[str]:
+    best = best_of(scores)
+    if best in (min(scores), max(scores)):
+        which = "lowest" if best == min(scores) else "highest"
+        yield f"It is the {which} that was tried, so a {which[:-3]}er one may be better."
+    if not all(sweep.exploded for sweep in sweeps):
+        yield "The loss did not explode within the range: what normalises hides too high rates."
+    if dataset.validation is None:
+        yield "There is no validation part, so the runs were compared by their training loss."

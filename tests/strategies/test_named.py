@@ -1,0 +1,79 @@
+"""The named strategies: names, docstrings, files, and what the command line says of them."""
+
+import json
+import sys
+
+import pytest
+from torch import nn
+
+from skipwise.description import from_plain, to_plain
+from skipwise.strategies import named_strategies, parameter_groups
+from tests.cli.commands import call, fails
+
+MAKERS = named_strategies()
+TABLE = (
+    "sgd-cosine sgdw-algoperf sgd-onecycle sgd-step sgd-wsd adamw-cosine nadamw-algoperf muon lamb"
+    " lars lion adan soap shampoo prodigy schedulefree-adamw schedulefree-sgd sam asam lookahead"
+    " ema swa nadam radam rmsprop adagrad adafactor lbfgs sgd momentum nesterov nesterov-triangle"
+    " adam adamw finetuning"
+).split()
+
+
+def test_the_whole_table_is_there():
+    assert set(MAKERS) == set(TABLE)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_strategy_has_its_name_a_plain_form_and_its_own_groups(name: str):
+    strategy = MAKERS[name]()
+    assert strategy.name.replace("_", "-") == name
+    assert from_plain(to_plain(strategy)) == strategy
+    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.Linear(4, 2)]
+    network = nn.Sequential(*layers)
+    optimiser = strategy.build(network)
+    wanted = {
+        id(p): (group["role"], group["weight_decay"])
+        for group in parameter_groups(network, strategy.weight_decay)
+        for p in group["params"]
+    }
+    if name != "lbfgs":  # it has one group, no decay and no rates of groups
+        found = {
+            id(p): (group["role"], group["weight_decay"])
+            for group in optimiser.param_groups
+            for p in group["params"]
+        }
+        assert found == wanted
+
+
+def test_the_command_line_spells_them_with_hyphens(capsys):
+    assert call(capsys, "list", "strategies", "--json")[0] == 0
+    _, out, _ = call(capsys, "list", "strategies", "--json")
+    assert set(json.loads(out)) == set(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--strategy", "sgd-cosin"), "no strategy 'sgd-cosin'; did you mean 'sgd-cosine'?"),
+        (("--strategy", "sgd_cosine", "--set", "strategy.optimiser.beta9=1"), "SGD has no field"),
+        (("--strategy", "adan", "--set", "strategy.optimiser.beta4=1"), "did you mean 'beta"),
+        (("--strategy", "muon", "--set", "strategy.peak_lr=0"), "peak_lr must be positive, got 0"),
+        (
+            ("--strategy", "lbfgs", "--network", "resnet18"),
+            "LBFGS is for at most 500,000 parameters and these are 11,",
+        ),
+        (
+            ("--strategy", "prodigy", "--set", "strategy.layer_decay=0.5"),
+            "Prodigy has one rate for all parameters; leave layer_decay",
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_words_are_one_sentence(words: tuple[str, ...], told: str, capsys):
+    assert told in fails(capsys, "train", "digits", "--steps", "1", *words)
+
+
+def test_a_missing_package_is_one_sentence_and_lists_still_work(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    told = fails(capsys, "train", "digits", "--steps", "1", "--strategy", "soap")
+    assert 'install it: pip install "skipwise[optimizers]"' in told
+    assert call(capsys, "list", "strategies")[0] == 0

@@ -1,0 +1,106 @@
+"""Rules that ask for the gradient twice, and weights that are evaluated but not trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from skipwise.experiment import build, compose
+from skipwise.networks import fixup20, resnet20
+from skipwise.strategies import (
+    EMA,
+    SAM,
+    SGD,
+    Constant,
+    Strategy,
+    lookahead,
+    schedulefree_sgd,
+    sgd_cosine,
+)
+from skipwise.training import Run, train, with_own_statistics
+from skipwise.watch import Hits
+from tests.references import close, rings_file
+
+SMALL = replace(resnet20(), width=4, blocks=(1, 1))
+PLAIN = Strategy(name="plain", optimiser=SGD(), peak_lr=0.1, schedule=Constant())
+CLIMBING = replace(PLAIN, optimiser=SAM(base=SGD(), radius=0.5))
+
+
+def run_of(folder: Path, strategy: Strategy, network=SMALL, **settings) -> Run:
+    given = {"steps": 4, "batch_size": 32, "augmentation": (), **settings}
+    run, task = build(*compose(str(rings_file(folder / "rings.npz")), network, strategy, **given))
+    run.loss = Hits(run.loss, task)
+    return run
+
+
+def test_only_the_first_gradient_moves_statistics_counts_answers_and_is_reported(tmp_path: Path):
+    runs = [run_of(tmp_path, strategy) for strategy in (PLAIN, CLIMBING)]
+    once, twice = (next(train(run)) for run in runs)
+    assert torch.equal(once.loss, twice.loss)
+    assert torch.equal(once.gradient_norm, twice.gradient_norm)
+    right = [run.loss.take() for run in runs if isinstance(run.loss, Hits)]
+    assert right[0] is not None
+    assert right[1] is not None
+    assert torch.equal(right[0], right[1])
+    for name, buffer in runs[0].model.named_buffers():
+        assert torch.equal(buffer, runs[1].model.get_buffer(name)), name
+    assert not torch.equal(*(run.model.get_parameter("stem.conv.weight") for run in runs))
+
+
+def test_sam_on_parts_of_a_batch_is_sam_on_the_batch(tmp_path: Path):
+    network = replace(fixup20(), width=4, blocks=(1, 1))
+    runs = [run_of(tmp_path, CLIMBING, network, parts=parts) for parts in (1, 4)]
+    for run in runs:
+        assert len(list(train(run))) == 4
+    whole, cut = (dict(run.model.named_parameters()) for run in runs)
+    for name, parameter in whole.items():
+        close(cut[name].detach(), parameter.detach())
+
+
+@pytest.mark.parametrize("strategy", [schedulefree_sgd(), lookahead()], ids=lambda s: s.name)
+def test_other_weights_are_evaluated_with_statistics_of_their_own(strategy, tmp_path: Path):
+    run = run_of(tmp_path, strategy, steps=7)
+    for _ in train(run):
+        pass
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    others = strategy.optimiser.evaluated(run.optimiser)
+    found = run.evaluated()
+    for name, parameter in run.model.named_parameters():
+        assert torch.equal(found.get_parameter(name), others[parameter]), name
+        assert not torch.equal(found.get_parameter(name), parameter) or parameter.dim() < 2, name
+    assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
+    kept = {name: value.clone() for name, value in run.chosen_weights().items()}
+    with run.with_weights(kept) as model:
+        with_own_statistics(model, run.batches, autocast=run.autocast)
+        for name, buffer in model.named_buffers():
+            if name.endswith(("running_mean", "running_var")):
+                assert torch.equal(kept[name], buffer), name
+
+
+def test_averages_of_averages_are_refused():
+    with pytest.raises(ValueError, match=r"Lookahead has .* leave strategy\.averaging out"):
+        replace(lookahead(), averaging=EMA())
+
+
+@pytest.mark.parametrize(
+    ("rule", "size", "rate"), [("linear", 64, 0.05), ("sqrt", 32, 0.05), ("none", 64, 0.1)]
+)
+def test_rates_follow_the_batch_by_their_rule(rule: str, size: int, rate: float, tmp_path: Path):
+    strategy = replace(sgd_cosine(), rate_rule=rule)
+    run = run_of(tmp_path, strategy, batch_size=size)
+    assert run.strategy.peak_lr == pytest.approx(rate, rel=1e-12)
+    told = [note for note in run.notes if "the rate is" in note]
+    how = {"linear": "in proportion", "sqrt": "by the root"}
+    wanted = (
+        f"the rate is 0.05: 0.1 for batches of 128, scaled {how.get(rule)} to batches of {size}"
+    )
+    assert told == ([] if rule == "none" else [wanted])
+    assert strategy.for_batches(128) is strategy
+
+
+def test_a_rule_for_the_rate_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="rate_rule must be one of linear, sqrt, none, got 'cube'"):
+        replace(PLAIN, rate_rule="cube")
+    with pytest.raises(ValueError, match="rate_batch must be positive, got 0"):
+        replace(PLAIN, rate_batch=0)

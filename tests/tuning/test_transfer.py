@@ -1,0 +1,128 @@
+"""What is measured of a transfer, on networks whose best rate goes with the depth as is known."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from skipwise.connections import Additive
+from skipwise.data import Arrays, Dataset
+from skipwise.description import Call
+from skipwise.experiment import Experiment, compose
+from skipwise.networks import ResNet
+from skipwise.strategies import LBFGS, SGD, Constant, Strategy, adam
+from skipwise.tuning import Check, check_transfer, movement
+from skipwise.tuning.transfer import regret_of
+
+RULE = Strategy(name="plain", optimiser=SGD(), peak_lr=0.05, schedule=Constant())
+QUICK = Check(seeds=2, steps=8, rates=5)
+FEW = Check(seeds=2, steps=5, rates=3, reach=1.5)
+ROOT = Additive(scale_by_depth=0.5, base_depth=2)
+
+
+class Times(nn.Module):
+    """``b·W·x`` with W = 0 at first: the best rate of gradient descent goes as 1/b²."""
+
+    def __init__(self, inputs: int, outputs: int, factor: float):
+        super().__init__()
+        self.factor, self.linear = factor, nn.Linear(inputs, outputs, bias=False)
+        nn.init.zeros_(self.linear.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * self.linear(x)
+
+
+def as_the_depth(inputs, outputs, blocks: int) -> nn.Module:
+    return Times(inputs[0], outputs[0], float(blocks))
+
+
+def whatever_the_depth(inputs, outputs, blocks: int) -> nn.Module:
+    return Times(inputs[0], outputs[0], 1.0)
+
+
+def pair(folder: Path, function: str) -> tuple[Experiment, Experiment, Dataset]:
+    noise = np.random.default_rng(0)
+    x = noise.normal(size=(64, 4)).astype(np.float32)
+    y = (x @ noise.normal(size=(4, 3)) + 0.3 * noise.normal(size=(64, 3))).astype(np.float32)
+    np.savez(folder / "line.npz", x=x, y=y, x_val=x, y_val=y)
+    target = f"{__name__}:{function}"
+    few, many = (Call(target=target, arguments={"blocks": n}) for n in (1, 16))
+    shallow, dataset = compose(
+        Arrays(path=str(folder / "line.npz")), few, RULE, batch_size=64, precision="float32"
+    )
+    return shallow, replace(shallow, network=many), dataset
+
+
+def test_a_network_that_its_depth_does_not_change_passes(tmp_path: Path):
+    found = check_transfer(*pair(tmp_path, "whatever_the_depth"), QUICK)
+    assert found.holds
+    assert (found.slope.low, found.slope.value, found.slope.high) == pytest.approx((0, 0, 0))
+    assert (found.coordinates, found.regret) == (pytest.approx(0, abs=1e-6), 0)
+    assert sorted(found.losses) == [1, 2, 4]
+    assert sorted(found.moved) == [1, 2, 4, 8, 16]
+    assert found.verdict.startswith("the rate of 1 blocks holds for 16: the slope")
+    assert found.strategy == RULE
+
+
+def test_a_best_rate_that_falls_as_the_square_of_the_depth_is_found_and_refused(tmp_path: Path):
+    told: list[str] = []
+    found = check_transfer(*pair(tmp_path, "as_the_depth"), replace(QUICK, rates=7), told.append)
+    assert found.slope.value == pytest.approx(-2, abs=1e-3)
+    assert not found.holds
+    assert found.suggested[1] == pytest.approx(0.05 / 16**2, rel=0.01)
+    assert "not transferable from 1 to 16 blocks: the stream moves with the depth" in found.verdict
+    assert "the slope suggests --set strategy.peak_lr=0.0002 (" in found.verdict
+    assert told[0] == (
+        "before the run, 14 runs of 8 updates at each of 1, 2, 4 blocks: as much work as 49"
+        " updates of the deep network"
+    )
+
+
+def test_the_movement_of_the_stream_is_that_of_its_update(tmp_path: Path):
+    shallow, _, dataset = pair(tmp_path, "as_the_depth")
+    x, y = dataset.train.gather(torch.arange(64))
+    x, y = dataset.preprocessing(x).double(), y.double() / dataset.preprocessing.target_scale
+    weight, seen = torch.zeros(3, 4, dtype=torch.float64), []
+    for _ in range(5):
+        weight = weight - 0.05 * 2 * (x @ weight.T - y).T @ x / 64
+        seen.append(float((x @ weight.T).abs().mean()))
+    assert movement(shallow, dataset, seed=0) == pytest.approx(seen, rel=1e-5)
+
+
+def test_adams_rate_between_stem_and_head_is_scaled_to_the_depth():
+    network = ResNet(name="small", blocks=(1, 1), width=4)
+    deep = replace(network, blocks=(4, 4), connection=ROOT)
+    shallow, dataset = compose("digits", network, adam(), batch_size=32)
+    found = check_transfer(shallow, replace(shallow, network=deep), dataset, FEW)
+    assert found.strategy.rates == pytest.approx({"branch": 0.5, "norm": 0.5, "bias": 0.5})
+    assert found.power == 0.5
+    assert "blocks  best rate  moved after 1 and 5 steps" in str(found)
+
+
+def test_the_regret_is_taken_at_the_multiple_that_is_best_for_the_run():
+    few = {0.0: [1.0, 1.2], 1.0: [1.1, 1.1], 2.0: [2.0, 2.0]}  # the first two are alike
+    losses = {3: few, 12: {0.0: [0.5, 0.7], 1.0: [0.3, 0.4], 2.0: [0.9, 0.9]}}
+    assert regret_of(losses, 0.3) == pytest.approx((0.25, math.sqrt(0.005)))
+    assert regret_of(losses, 1.9)[0] == 0.0
+    assert regret_of({3: few, 12: {2.0: [0.9, 0.9]}}, 0.3)[0] == math.inf
+
+
+def test_what_cannot_be_checked_is_refused(tmp_path: Path):
+    shallow, deep, dataset = pair(tmp_path, "as_the_depth")
+    with pytest.raises(ValueError, match="has 16 blocks and this one 1; a rate is taken over to a"):
+        check_transfer(deep, shallow, dataset, QUICK)
+    own = replace(shallow, strategy=replace(RULE, optimiser=LBFGS()))
+    with pytest.raises(ValueError, match="LBFGS finds the size of its steps itself"):
+        check_transfer(own, deep, dataset, QUICK)
+    for numbers, told in (
+        ({"seeds": 1}, "an interval needs at least 2 seeds, got 1"),
+        ({"steps": 4}, "steps must be at least 5, got 4"),
+        ({"rates": 4}, "rates must be an odd number from 3 on, got 4"),
+        ({"reach": 1.0}, "reach must be above 1, got 1.0"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            Check(**numbers)
