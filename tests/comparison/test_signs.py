@@ -34,7 +34,8 @@ def test_p_is_the_share_of_all_flips(pairs: int):
 
 
 @pytest.mark.parametrize(
-    "values", [[1, 1, 0, -1, 2, 2], [0, 0, 0], [3, 3, 3, 3, 3, 3], [1, -1, 1, -1]]
+    "values",
+    [[1, 1, 0, -1, 2, 2], [1, 4, -2, 3, 2, -4], [0, 0, 0], [3, 3, 3, 3, 3, 3], [1, -1, 1, -1]],
 )
 def test_ties_and_zeros_count_as_they_should(values: list[int]):
     whole = np.array(values)
