@@ -106,7 +106,7 @@ def trained(
 
 
 @pytest.mark.parametrize("steps", [1, 20])
-@pytest.mark.parametrize(("rule", "formula"), CASES, ids=lambda case: repr(case)[:60])
+@pytest.mark.parametrize(("rule", "formula"), CASES, ids=[repr(rule)[:60] for rule, _ in CASES])
 def test_updates_equal_the_formula(rule: Optimiser, formula: formulas.Formula, steps: int):
     start, gradients, rates = problem(steps)
     found, _ = trained(rule, start, gradients, rates)
