@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+
+Described = TypeVar("Described")
 
 HOME = "skipwise"
 
@@ -334,6 +336,31 @@ def read_yaml(text: str, where: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def read_described(path: Path, kind: type[Described], *, allow: Iterable[str] = ()) -> Described:
+    """Read a YAML file whose top is one description of such a kind.
+
+    Args:
+        path: The file.
+        kind: What it must describe.
+        allow: Packages outside ``skipwise`` that may be imported.
+
+    Raises:
+        ValueError: If it is none; the message names file, key and the nearest valid one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    found = from_plain(read_yaml(text, str(path)), allow=allow, where=str(path))
+    if not isinstance(found, kind):
+        word = kind.__name__.lower()
+        article = "an" if word[0] in "aeiou" else "a"
+        raise ValueError(
+            f"{path} does not describe {article} {word}; its top must say is: {public_name(kind)}"
+        )
+    return found
 
 
 def write_yaml(description: Any) -> str:

@@ -28,7 +28,7 @@ from skipwise.data import (
     find_data,
 )
 from skipwise.defaults import BATCH_SIZE, complete
-from skipwise.description import Call, from_plain, nearest, read_yaml
+from skipwise.description import Call, nearest, read_described
 from skipwise.finetuning import (
     TRUNK,
     begin_from,
@@ -307,17 +307,7 @@ def read_experiment(path: Path, *, allow: Iterable[str] = ()) -> Experiment:
     Raises:
         ValueError: If it is no experiment; the message names file, key and the nearest valid one.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    found = from_plain(read_yaml(text, str(path)), allow=allow, where=str(path))
-    if not isinstance(found, Experiment):
-        raise ValueError(
-            f"{path} does not describe an experiment;"
-            " its top must say is: skipwise.experiment.Experiment"
-        )
-    return found
+    return read_described(path, Experiment, allow=allow)
 
 
 def compose(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.data import Data, Own
-from skipwise.description import Call, from_plain, read_yaml, write_yaml
+from skipwise.description import Call, read_described, write_yaml
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription
 from skipwise.strategies import Strategy
@@ -125,13 +125,4 @@ def read_study(path: Path, *, allow: Iterable[str] = ()) -> Study:
     Raises:
         ValueError: If it is no study; the message names file, key and the nearest valid one.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    found = from_plain(read_yaml(text, str(path)), allow=allow, where=str(path))
-    if not isinstance(found, Study):
-        raise ValueError(
-            f"{path} does not describe a study; its top must say is: skipwise.studies.Study"
-        )
-    return found
+    return read_described(path, Study, allow=allow)
