@@ -5,12 +5,12 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from docs.oracles import Oracle
 from skipwise import analysis
 from skipwise.analysis import Rule, weights_of
 from skipwise.analysis.landscape import walk_shares
@@ -40,30 +40,7 @@ vectors; 1 where nothing is drawn.
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One measurement with its answer."""
-
-    name: str
-    measured: float
-    expected: float
-    tolerance: float
-    samples: int = 1
-
-    @property
-    def within(self) -> bool:
-        """Whether the measurement agrees with the answer."""
-        return abs(self.measured - self.expected) <= self.tolerance
-
-    def __str__(self) -> str:
-        verdict = "yes" if self.within else "NO"
-        return (
-            f"| {self.name} | {self.measured:.6g} | {self.expected:.6g} | {self.tolerance:.1g}"
-            f" | {self.samples} | {verdict} |"
-        )
-
-
-def curvatures() -> Iterable[Row]:
+def curvatures() -> Iterable[Oracle]:
     """Give largest eigenvalues that are known in closed form."""
     inputs = drawn(20, 5)
     squares = torch.linalg.eigvalsh(inputs.mT @ inputs / 20)[-1].item()
@@ -73,25 +50,25 @@ def curvatures() -> Iterable[Row]:
     def top(model: nn.Module, batch: object, loss: Callable | None = None) -> float:
         return analysis.hessian_spectrum(model, batch, loss, probes=0)["value"][0]
 
-    yield Row(
+    yield Oracle(
         name="least squares: top eigenvalue of XᵀX/N",
         measured=top(linear(5), (inputs, halves), half_squares),
         expected=squares,
         tolerance=ROUNDING,
     )
-    yield Row(
+    yield Oracle(
         name="logistic regression at 0: of XᵀX/4N",
         measured=top(linear(5), (inputs, halves), logistic),
         expected=squares / 4,
         tolerance=ROUNDING,
     )
-    yield Row(
+    yield Oracle(
         name="softmax of 3 classes at 0: of XᵀX/3N",
         measured=top(linear(5, 3), (inputs, torch.arange(20) % 3)),
         expected=squares / 3,
         tolerance=ROUNDING,
     )
-    yield Row(
+    yield Oracle(
         name="(xy − 1)²/2 at its minimum (2, ½): x² + y²",
         measured=top(Product(2.0, 0.5), NOTHING, product_loss),
         expected=4.25,
@@ -99,7 +76,7 @@ def curvatures() -> Iterable[Row]:
     )
 
 
-def self_stabilised() -> Row:
+def self_stabilised() -> Oracle:
     """Descend (xy − 1)²/2 from above the limit; it ends where it is stable."""
     model = Product(1.9, 0.55)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.6)
@@ -108,7 +85,7 @@ def self_stabilised() -> Row:
         product_loss(model(NOTHING[0]), None).backward()
         optimiser.step()
     found = analysis.hessian_spectrum(model, NOTHING, product_loss, probes=0)["value"][0]
-    return Row(
+    return Oracle(
         name="descent at rate 0.6 from (1.9, 0.55): sharpness where it ends, below 3.33",
         measured=found,
         expected=2.854,
@@ -117,7 +94,7 @@ def self_stabilised() -> Row:
     )
 
 
-def limits() -> Iterable[Row]:
+def limits() -> Iterable[Oracle]:
     """Give the limits of stability by running torch's optimisers."""
     rules = {
         "gradient descent": (Rule(rate=0.1), {}),
@@ -132,7 +109,7 @@ def limits() -> Iterable[Row]:
         ),
     }
     for name, (rule, options) in rules.items():
-        yield Row(
+        yield Oracle(
             name=f"{name} at rate 0.1: the curvature from which on it grows",
             measured=found_limit(rule.limit, **options),
             expected=rule.limit,
@@ -141,10 +118,10 @@ def limits() -> Iterable[Row]:
         )
 
 
-def estimates() -> Iterable[Row]:
+def estimates() -> Iterable[Oracle]:
     """Give estimates with their errors."""
     found = trace(dense(torch.tensor([[2.0, 1.0], [1.0, 3.0]])), probes=400)
-    yield Row(
+    yield Oracle(
         name="trace of [[2, 1], [1, 3]]",
         measured=found.value,
         expected=5,
@@ -153,7 +130,7 @@ def estimates() -> Iterable[Row]:
     )
     spectrum = torch.linspace(-1, 2, 50, dtype=torch.float64)
     quadrature = spectral_density(dense(torch.diag(spectrum)), steps=4, probes=1)
-    yield Row(
+    yield Oracle(
         name="seventh moment of a density, from four steps",
         measured=quadrature.moment(7).value,
         expected=(spectrum**7).mean().item(),
@@ -161,7 +138,7 @@ def estimates() -> Iterable[Row]:
     )
     data = [(batch, None) for batch in samples(400, 20)]
     noise = analysis.gradient_noise(Mean(50), data, half_norm).figures
-    yield Row(
+    yield Oracle(
         name="noise scale of estimating a mean, ‖μ‖² = 1, Σ = 2·I₅₀",
         measured=noise["noise scale"],
         expected=100,
@@ -171,7 +148,7 @@ def estimates() -> Iterable[Row]:
     pairs = [(drawn(100, 100, seed=2 * n), drawn(100, 100, seed=2 * n + 1)) for n in range(12)]
     for debiased, expected in ((False, 0.5), (True, 0.0)):
         values = torch.tensor([linear_cka(*pair, debiased=debiased) for pair in pairs])
-        yield Row(
+        yield Oracle(
             name=f"CKA of independent states, n = p = 100{', debiased' if debiased else ''}",
             measured=values.mean().item(),
             expected=expected,
@@ -180,22 +157,22 @@ def estimates() -> Iterable[Row]:
         )
 
 
-def closed_forms() -> Iterable[Row]:
+def closed_forms() -> Iterable[Oracle]:
     """Give formulas at the numbers of the literature."""
     for width, expected in ((2, 0.9437), (3, 0.7369), (5, 0.2720), (10, 0.0097)):
-        yield Row(
+        yield Oracle(
             name=f"some layer of 10 is off at the start, width {width}",
             measured=silenced_probability(width, 10),
             expected=expected,
             tolerance=5e-5,
         )
-    yield Row(
+    yield Oracle(
         name="equilibrium angle, rate 0.1, decay 5e-4, momentum 0.9",
         measured=analysis.equilibrium_rotation(0.1, 5e-4, 0.9),
         expected=7.3e-3,
         tolerance=5e-5,
     )
-    yield Row(
+    yield Oracle(
         name="first component of a long random walk, 6/π²",
         measured=walk_shares(4000)[0],
         expected=6 / math.pi**2,
@@ -210,7 +187,7 @@ def closed_forms() -> Iterable[Row]:
         first={name: -value for name, value in end.items()},
         second=end,
     )
-    yield Row(
+    yield Oracle(
         name="barrier between the wells of (w² − 1)²",
         measured=ridge.figures["barrier"],
         expected=1,
@@ -218,7 +195,7 @@ def closed_forms() -> Iterable[Row]:
     )
 
 
-def rows() -> list[Row]:
+def rows() -> list[Oracle]:
     """Measure all of it."""
     return [*curvatures(), self_stabilised(), *limits(), *estimates(), *closed_forms()]
 
