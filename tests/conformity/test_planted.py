@@ -13,7 +13,6 @@ from skipwise.training.policies.guard import History
 from tests.conformity.planted import AVERAGED, PLANTED
 
 BY_NAME = {check.name: check for check in CHECKS}
-CAUGHT: list[str] = []
 
 
 @pytest.mark.parametrize("bug", PLANTED)
@@ -23,7 +22,6 @@ def test_a_planted_bug_is_found(bug: str):
         outcome = BY_NAME[name](make())
         assert outcome.passed is False, f"{name}: {outcome.sentence}"
         assert "stops with" not in outcome.sentence
-    CAUGHT.append(bug)
 
 
 @pytest.mark.parametrize("make", [sgd, momentum, nesterov, adam, adamw, lambda: AVERAGED])
@@ -40,7 +38,6 @@ def test_statistics_of_older_weights_are_found(monkeypatch: pytest.MonkeyPatch):
     outcome = BY_NAME["statistics"](AVERAGED)
     assert outcome.passed is False
     assert "differ by" in outcome.sentence
-    CAUGHT.append("statistics of older weights")
 
 
 def test_a_guard_that_sees_only_the_loss_lets_a_nan_through_the_clipping(
@@ -54,10 +51,3 @@ def test_a_guard_that_sees_only_the_loss_lets_a_nan_through_the_clipping(
     outcome = BY_NAME["NaN"](clipped)
     assert outcome.passed is False
     assert "a NaN in a gradient changes it" in outcome.sentence
-    CAUGHT.append("NaN through clipping")
-
-
-def test_all_were_caught():
-    """The last of this file: prints what a reader wants to know."""
-    print(f"planted {len(PLANTED) + 2}, caught {len(CAUGHT)}")
-    assert len(CAUGHT) in (0, len(PLANTED) + 2)  # 0 where it runs alone
