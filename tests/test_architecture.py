@@ -70,6 +70,7 @@ MAY_IMPORT = {
     "comparison": {"records"},
     "reports": {"comparison", "records", "files"},
     "analysis": {"records", "shapes", "randomness"},
+    "diagnosis": {"analysis", "records", "shapes", "randomness"},
     "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
         "provenance",

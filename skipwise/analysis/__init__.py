@@ -27,7 +27,7 @@ from skipwise.analysis.depth import (
     signal,
 )
 from skipwise.analysis.landscape import barrier, line, plane, principal_path, trajectory
-from skipwise.analysis.measurement import Measurement, Theory
+from skipwise.analysis.measurement import Measurement, Theory, short
 from skipwise.analysis.problem import Problem, pose
 from skipwise.analysis.sites import Site, Sites, find_sites
 from skipwise.analysis.state import (
@@ -78,6 +78,7 @@ __all__ = [
     "principal_path",
     "scale_invariant_weights",
     "shattering",
+    "short",
     "signal",
     "state_ranks",
     "state_similarity",
