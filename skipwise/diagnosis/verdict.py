@@ -1,4 +1,4 @@
-"""What a rule says: how bad it is, the numbers that say so, what is normal, and what would cure it."""
+"""What a rule says: how bad it is, its numbers, what is normal, and what would cure it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -38,7 +38,7 @@ class Verdict:
         reference: What the numbers are held against, in words or as a formula with its value.
         band: What would have passed, in words: ``1e-3 to 70``.
         where: Names of the layers or blocks that it is about, the worst first.
-        cure: The strategy, connection or setting that mends it; empty where nothing is to be mended.
+        cure: The strategy, connection or setting that mends it; empty where nothing is wrong.
         source: Where rule and thresholds come from.
         confidence: How sure it is, and what would make it surer; in words.
     """
