@@ -65,6 +65,7 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
 def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     trained = is_trained(subject)
     signal, ranks = found.get("signal"), found.get("state ranks")
+    begun = found.get("signal at the start")
     ignored = rules.ignored(
         lesions=found.get("lesions"), split=found.get("gradient split"), trained=trained
     )
@@ -82,7 +83,10 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         ),
         rules.shattered(shattering=found.get("shattering")),
         rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
-        rules.initialisation(signal=signal, trained=trained),
+        rules.initialisation(
+            signal=signal if begun is None else begun,
+            trained=trained if begun is None else False,
+        ),
     )
 
 

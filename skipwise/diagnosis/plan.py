@@ -16,6 +16,7 @@ from torch.optim import SGD, Optimizer
 from skipwise import analysis
 from skipwise.analysis import Measurement, Rule, untouched
 from skipwise.analysis.depth.paths import design_depths
+from skipwise.analysis.weights import place
 from skipwise.diagnosis.generalisation import generalisation
 from skipwise.diagnosis.rehearsal import Rehearsal, rehearse
 from skipwise.diagnosis.subject import EXAMPLES, Pair, Subject, equal, up_to
@@ -36,12 +37,14 @@ class Entry:
         measure: Makes it, or a rehearsal.
         blocks: Whether it needs the blocks.
         deep: Whether it is made only when asked for.
+        applies: Whether there is anything to measure.
     """
 
     name: str
     measure: Callable[[Subject], Measurement | Rehearsal | tuple[str, ...]]
     blocks: bool = False
     deep: bool = False
+    applies: Callable[[Subject], bool] = lambda _: True
 
 
 def hold(model: nn.Module, *, training: bool) -> None:
@@ -70,6 +73,14 @@ def _along_depth(
         return in_mode(measure, subject, pair, training=mode, sites=subject.sites, **others)
 
     return measured
+
+
+def _signal_at_the_start(subject: Subject) -> Measurement:
+    """Measure the signal with the weights that the model began with."""
+    assert subject.start is not None
+    with untouched(subject.model, weights=True):
+        place(subject.model, subject.start)
+        return _along_depth(analysis.signal, passes=2)(subject)
 
 
 def _effective_depth(subject: Subject) -> Measurement:
@@ -185,8 +196,7 @@ def pieces_of(batches: Sequence[Pair], size: int) -> list[Pair]:
 
 
 def _layer_rotation(subject: Subject) -> Measurement:
-    if subject.start is None:
-        raise ValueError("the weights at the start are not known; give them: start=…")
+    assert subject.start is not None
     now = analysis.weights_of(subject.model)
     return analysis.layer_rotation(subject.start, now, subject.model)
 
@@ -243,6 +253,12 @@ PLAN = (
         measure=_along_depth(analysis.gradient_split, passes=3),
         blocks=True,
     ),
+    Entry(
+        name="signal at the start",
+        measure=_signal_at_the_start,
+        blocks=True,
+        applies=lambda subject: subject.start is not None,
+    ),
     Entry(name="normalisation", measure=_normalisation),
     Entry(name="rehearsal", measure=_rehearsal),
     Entry(name="invariant weights", measure=_invariant),
@@ -250,7 +266,11 @@ PLAN = (
     Entry(name="batch sharpness", measure=_batch_sharpness),
     Entry(name="lesions", measure=_lesions, blocks=True),
     Entry(name="effective depth", measure=_effective_depth, blocks=True),
-    Entry(name="generalisation", measure=_generalisation),
+    Entry(
+        name="generalisation",
+        measure=_generalisation,
+        applies=lambda subject: bool(subject.validation),
+    ),
     Entry(
         name="shattering",
         measure=_along_depth(analysis.shattering, passes=2, training=False),
@@ -258,7 +278,11 @@ PLAN = (
     ),
     Entry(name="state ranks", measure=_state_ranks, blocks=True),
     Entry(name="gradient noise", measure=_gradient_noise),
-    Entry(name="layer rotation", measure=_layer_rotation),
+    Entry(
+        name="layer rotation",
+        measure=_layer_rotation,
+        applies=lambda subject: subject.start is not None,
+    ),
     Entry(name="linear probes", measure=_probes, blocks=True, deep=True),
     Entry(name="hessian spectrum", measure=_hessian, deep=True),
     Entry(name="state similarity", measure=_similarity, blocks=True, deep=True),
