@@ -36,7 +36,8 @@ def signal(
     * second moment ``q = E x²`` over examples, channels and positions;
     * channel mean square ``E_c (E x_c)²`` and channel variance ``E_c Var x_c``, whose sum is q;
     * correlation: the mean cosine of the streams of two examples;
-    * gradient norm ``‖∂L/∂x‖`` and gradient size, its root mean square.
+    * gradient norm ``‖∂L/∂x‖`` and gradient size, its root mean square;
+    * elements: how many numbers the stream has, which tells rows of one shape.
 
     Theory speaks of the longest row of blocks of one shape. The figures hold the distance to every
     design, whose least :func:`nearest_design` names.
@@ -63,6 +64,7 @@ def signal(
         columns["gradient norm"] = norms
         sizes = [norm / math.sqrt(p.shape.numel()) for norm, p in zip(norms, points, strict=True)]
         columns["gradient size"] = tuple(sizes)
+        columns["elements"] = tuple(float(point.shape.numel()) for point in points)
         first, last = longest_row(points)
         stage = _stage(seen.visits, structures, points, columns, first, last)
         theories = [_placed(t, first, len(points)) for t in expectations(stage)]
