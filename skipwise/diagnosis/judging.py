@@ -31,6 +31,9 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     history, steps = subject.history, found.rehearsal
     peak = history.peak_rate if history is not None and history.rates else None
     losses = () if history is None else history.losses
+    sharpness = found.get("batch sharpness")
+    seen = sharpness is not None and "seen / limit" in sharpness.figures
+    plain = seen or isinstance(subject.optimiser, SGD | Rule | None)
     return (
         rules.finite(
             finiteness=found.get("finiteness"),
@@ -46,10 +49,10 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         ),
         rules.stability(
             spectrum=found.get("hessian spectrum"),
-            sharpness=found.get("batch sharpness"),
+            sharpness=sharpness,
             rehearsal=steps,
             history=history,
-            preconditioned=not isinstance(subject.optimiser, SGD | Rule | None),
+            preconditioned=not plain,
         ),
         rules.dead_units(
             units=found.get("units"),

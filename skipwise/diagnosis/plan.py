@@ -19,12 +19,13 @@ from skipwise.analysis.depth.paths import design_depths
 from skipwise.analysis.weights import place
 from skipwise.diagnosis.generalisation import generalisation
 from skipwise.diagnosis.rehearsal import Rehearsal, rehearse
-from skipwise.diagnosis.subject import EXAMPLES, Pair, Subject, equal, up_to
+from skipwise.diagnosis.subject import EXAMPLES, Pair, Subject, equal, size_of, up_to
 
 FORWARD = 1 / 3
 PROBE = 64  # examples
 PIECES = 8  # batches, between which the gradient's noise is measured
 STEPS = 20  # that are rehearsed, if there is time
+LOOKS, LOOK = 3, 8  # so many of them are held against their parabolas, at the price of 8 steps each
 
 
 @final
@@ -116,13 +117,18 @@ def _normalisation(subject: Subject) -> Measurement:
 
 
 def _rehearsal(subject: Subject) -> Rehearsal:
+    """Take steps, and look at the last of them closely if that leaves time for some."""
+    seconds = 0.25 * subject.seconds
+    one = size_of(subject.updated_on[0]) * subject.cost
+    enough = (LOOKS * LOOK + STEPS / 2) * one <= seconds
     return rehearse(
         subject.model,
         list(subject.updated_on),
         subject.loss,
         optimiser_of(subject),
         steps=STEPS,
-        seconds=max(0.2 * subject.seconds, 1e-3),
+        seconds=seconds,
+        look=LOOKS if enough else 0,
     )
 
 
@@ -158,10 +164,18 @@ def _units(subject: Subject) -> Measurement:
 
 
 def _batch_sharpness(subject: Subject) -> Measurement:
+    """Measure it as the optimiser sees it, or plainly where that is not known of it."""
     # A smaller batch is sharper, so it has the size that is trained with, and is one.
-    rate = None if subject.optimiser is None else rate_of(subject.optimiser)
-    batches = list(subject.updated_on[:1])
-    return analysis.batch_sharpness(subject.model, batches, subject.loss, rate=rate)
+    batches, rule = list(subject.updated_on[:1]), subject.optimiser
+    if rule is None:
+        return analysis.batch_sharpness(subject.model, batches, subject.loss)
+    rate = rate_of(rule)
+    try:
+        return analysis.batch_sharpness(
+            subject.model, batches, subject.loss, rate=rate, optimiser=rule
+        )
+    except (ValueError, TypeError):
+        return analysis.batch_sharpness(subject.model, batches, subject.loss, rate=rate)
 
 
 def rate_of(optimiser: Optimizer | Rule) -> float | None:

@@ -14,7 +14,6 @@ import numpy as np
 
 from skipwise.analysis import Measurement
 
-
 EXPLAINED = 0.25  # of the variation of log v may be left by a law that explains it
 
 
