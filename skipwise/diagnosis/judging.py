@@ -1,5 +1,8 @@
 """All rules, each handed what it asks for, or None where that was not measured."""
 
+from dataclasses import replace
+from types import MappingProxyType
+
 import torch
 from torch import Tensor
 from torch.optim import SGD
@@ -8,13 +11,47 @@ from skipwise.analysis import Rule, nearest_design
 from skipwise.diagnosis import rules
 from skipwise.diagnosis.findings import Findings
 from skipwise.diagnosis.subject import Subject, size_of
-from skipwise.diagnosis.verdict import Verdict
+from skipwise.diagnosis.verdict import Level, Verdict
+
+NEEDED = MappingProxyType({
+    "V1": ("signal",),
+    "V2": ("rehearsal",),
+    "V3": ("rehearsal",),
+    "V4": ("batch sharpness",),
+    "V5": ("units",),
+    "V6": ("gradient split", "lesions"),
+    "V7": ("effective depth",),
+    "V8": ("shattering",),
+    "V9": ("state ranks",),
+    "V10": ("generalisation",),
+    "V11": ("normalisation",),
+    "V12": ("gradient noise",),
+    "V13": ("signal",),
+})  # what a rule cannot do without
+OF_BLOCKS = ("V1", "V6", "V7", "V8", "V9", "V13")
 
 
 def judged(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     """Give the verdicts V0 to V13, in the order of their numbers."""
     verdicts = (*_of_training(subject, found), *_of_blocks(subject, found))
-    return tuple(sorted(verdicts, key=lambda verdict: int(verdict.rule.removeprefix("V"))))
+    explained = (_explained(verdict, subject, found) for verdict in verdicts)
+    return tuple(sorted(explained, key=lambda verdict: int(verdict.rule.removeprefix("V"))))
+
+
+def _explained(verdict: Verdict, subject: Subject, found: Findings) -> Verdict:
+    """Say of what is not known why it was not measured, which a rule cannot know."""
+    if verdict.level is not Level.UNKNOWN:
+        return verdict
+    if verdict.rule == "V11" and not subject.statistics and "all else" not in found.failed:
+        says = "No norm keeps running statistics, so none can be stale."
+        return replace(verdict, level=Level.PASS, says=says)
+    names = (
+        *NEEDED.get(verdict.rule, ()),
+        "all else",
+        *(("blocks",) * (verdict.rule in OF_BLOCKS)),
+    )
+    whys = [f"{name}: {found.failed[name]}" for name in names if name in found.failed]
+    return replace(verdict, says=f"Not known: {whys[0]}.", cure="") if whys else verdict
 
 
 def is_trained(subject: Subject) -> bool | None:
