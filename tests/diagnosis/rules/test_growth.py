@@ -48,4 +48,4 @@ def test_the_better_fit_is_that_of_least_squares():
                 design[list(rows), number] = 1
                 design[list(rows), 2] = law(np.arange(len(rows)))
             left.append(np.linalg.lstsq(design, logs, rcond=None)[1][0])
-        assert growth(np.exp(logs), stage).exponential == (left[0] < left[1])
+        assert growth(np.exp(logs).tolist(), stage).exponential == (left[0] < left[1])

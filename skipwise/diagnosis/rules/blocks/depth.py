@@ -30,9 +30,9 @@ def depth(*, signal: Measurement | None = None, trained: bool | None = None) -> 
        a measurement within the band confirms: plain with BatchNorm (1.21 a layer), unscaled
        branches without a norm (√2 a block), weights larger than He's.
 
-    WARN: outside the band only, or outside the limits by no law. INFO: larger than 70, but as a power
-    of the depth, as residual networks of a hundred layers with BatchNorm are; or branches that start
-    at zero, which hide what the depth will do.
+    WARN: outside the band only, or outside the limits by no law. INFO: larger than 70, but as a
+    power of the depth, as residual networks of a hundred layers with BatchNorm are; or branches
+    that start at zero, which hide what the depth will do.
 
     Args:
         signal: The measurement of that name.
