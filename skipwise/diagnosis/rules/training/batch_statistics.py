@@ -42,18 +42,9 @@ def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
             says="Statistics were not compared; the model has no BatchNorm that keeps any, or no"
             " batch was given.",
         )
-    gap = normalisation.figures["relative gap"]
-    shift, ratio = _middle(normalisation["shift"]), _middle(normalisation["variance ratio"])
-    settled, batches = min(normalisation["settled"]), min(normalisation["batches"])
-    numbers = {
-        "relative gap": gap,
-        "loss in evaluation mode": normalisation.figures["loss in evaluation mode"],
-        "loss in training mode": normalisation.figures["loss in training mode"],
-        "shift, median": shift,
-        "variance ratio, median": ratio,
-        "settled": settled,
-        "batches": batches,
-    }
+    numbers = _numbers(normalisation)
+    gap, settled, batches = numbers["relative gap"], numbers["settled"], numbers["batches"]
+    shift, ratio = numbers["shift, median"], numbers["variance ratio, median"]
     costly = gap > GAP
     off = shift > SHIFT or not LOW <= ratio <= HIGH
     if not costly and not off:
@@ -75,6 +66,19 @@ def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
         cure=_cure(settled),
         confidence="" if costly and off else "one of the two witnesses, loss and statistics",
     )
+
+
+def _numbers(normalisation: Measurement) -> dict[str, float]:
+    figures = normalisation.figures
+    return {
+        "relative gap": figures["relative gap"],
+        "loss in evaluation mode": figures["loss in evaluation mode"],
+        "loss in training mode": figures["loss in training mode"],
+        "shift, median": _middle(normalisation["shift"]),
+        "variance ratio, median": _middle(normalisation["variance ratio"]),
+        "settled": min(normalisation["settled"]),
+        "batches": min(normalisation["batches"]),
+    }
 
 
 def _early(batches: float) -> bool:
