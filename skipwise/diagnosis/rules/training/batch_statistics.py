@@ -11,6 +11,7 @@ GAP = 0.10
 SHIFT = 0.5
 LOW, HIGH = 0.5, 2.0
 SETTLED = 0.95
+MOVING = 0.1  # of the peak of the rate
 USUAL_MOMENTUM = 0.1  # torch's; with it 29 batches settle
 
 _verdict = partial(
@@ -23,7 +24,9 @@ _verdict = partial(
 )
 
 
-def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
+def batch_statistics(
+    *, normalisation: Measurement | None = None, rate_share: float | None = None
+) -> Verdict:
     """Judge whether evaluation mode computes what training mode learned.
 
     WARN if the loss is more than 10 % higher in evaluation mode, if the median over norms of
@@ -31,10 +34,12 @@ def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
     higher and the statistics are off. After T batches running statistics have come
     ``1 − (1 − m)^T`` of the way from their start. Where that is too little, and would be with
     torch's m = 0.1 as well, it is told and no fault: more batches settle it. Where only the
-    momentum is too small, it is at fault.
+    momentum is too small, it is at fault. While the rate is high, weights move faster than the
+    averages follow: a loss alone is told then and no fault, because it closes as the rate falls.
 
     Args:
         normalisation: ``analysis.normalisation``.
+        rate_share: The present rate over the largest of the run; None where it is not known.
     """
     if normalisation is None:
         return _verdict(
@@ -57,6 +62,14 @@ def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
             " evaluation mode is not yet what was trained; more batches settle them.",
             numbers=numbers,
             confidence="1 − (1 − m)^T from the count of batches that the norms keep",
+        )
+    if not off and rate_share is not None and rate_share > MOVING:
+        return _verdict(
+            level=Level.INFO,
+            says=f"The loss is {gap:.0%} higher in evaluation mode, while the rate is still"
+            f" {rate_share:.0%} of its peak: weights move faster than running statistics follow,"
+            " and both meet as the rate falls.",
+            numbers=numbers,
         )
     return _verdict(
         level=Level.FAIL if costly and off else Level.WARN,

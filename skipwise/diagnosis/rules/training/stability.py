@@ -46,8 +46,8 @@ def stability(
 ) -> Verdict:
     """Judge the curvature against the optimiser's limit, and the rate by what steps do.
 
-    Training settles at a ratio of 1, so that alone accuses nobody: FAIL asks for a ratio above 1 and
-    a second witness: a loss that rises over the rehearsal, or over the last 100 steps of the
+    Training settles at a ratio of 1, so that alone accuses nobody: FAIL asks for a ratio above 1
+    and a second witness: a loss that rises over the rehearsal, or over the last 100 steps of the
     history; α > 1 in each of the last three measured steps, beyond where it began on the opposite
     wall; steps that raised the loss of their own batch where the parabola promised less; a loss or
     weight that is not finite any more. Without a known limit, steps that break accuse only if their
