@@ -10,6 +10,7 @@ from torch.optim import SGD
 from skipwise.analysis import Rule, nearest_design
 from skipwise.diagnosis import rules
 from skipwise.diagnosis.findings import Findings
+from skipwise.diagnosis.plan import rate_of
 from skipwise.diagnosis.subject import Subject, size_of
 from skipwise.diagnosis.verdict import Level, Verdict
 
@@ -97,9 +98,18 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             after_sum=found.marked("units", "after a sum"),
         ),
         rules.overfitting(gap=found.get("generalisation"), history=history),
-        rules.batch_statistics(normalisation=found.get("normalisation")),
+        rules.batch_statistics(
+            normalisation=found.get("normalisation"), rate_share=_rate_share(subject, peak)
+        ),
         rules.batch_size(noise=found.get("gradient noise"), size=size_of(subject.batches[0])),
     )
+
+
+def _rate_share(subject: Subject, peak: float | None) -> float | None:
+    """Give the rate as a share of its highest, None where one of them is not known."""
+    if peak is None or not peak > 0 or subject.optimiser is None:
+        return None
+    return (rate_of(subject.optimiser) or 0.0) / peak
 
 
 def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
