@@ -12,7 +12,7 @@ from skipwise.reports.lesson.charts import (
     training_chart,
 )
 from skipwise.reports.lesson.record import DepthLesson
-from skipwise.reports.lesson.story import EXPLODES, VANISHES, Story, short, stories
+from skipwise.reports.lesson.story import EXPLODES, VANISHES, short, stories
 from skipwise.reports.page import Page, Section, rendered
 from skipwise.reports.words import counted, duration
 
@@ -122,18 +122,13 @@ def lesson_page(lesson: DepthLesson) -> Page:
     return Page(
         title="Why depth needs a skip",
         headline=f"{seen} of {len(told)} stories were seen in this run, on {lesson.setting.data}",
-        verdict=[_in_short(story) for story in told] + list(lesson.left_out),
+        verdict=[*(story.sentences[0] for story in told), *lesson.left_out],
         figures=list(_figures(lesson)),
         sections=list(_sections(lesson)),
         command=lesson.setting.command,
         kicker="A lesson by Skipwise",
         summary="In short",
     )
-
-
-def _in_short(story: Story) -> str:
-    said = "seen" if story.seen else "not seen in this run"
-    return f"{story.title}: {said}. {story.sentences[0]}"
 
 
 def _figures(lesson: DepthLesson) -> Iterator[tuple[str, str, str]]:

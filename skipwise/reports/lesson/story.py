@@ -88,61 +88,62 @@ def in_vain(lesson: DepthLesson) -> Story:
     healthy = all(VANISHES < ratio < EXPLODES for ratio in deep.ratios)
     best = _best(lesson, "plain", depths[:-1])
     worse, seeds = _worse(lesson, ("plain", deep.depth), ("plain", best))
-    told = [
-        f"In {_of(lesson, deep)} the gradient at the first block is {short(min(deep.ratios))} to"
-        f" {short(max(deep.ratios))} times that at the end, over {len(deep.ratios)} starts:"
-        f" {'it neither vanishes nor explodes' if healthy else 'norms that are not healthy'}.",
-        *_scatter(lesson, deep),
-        f"Their training loss ends at {_ends(lesson, 'plain', deep.depth)}, that of {best} layers"
-        f" at {_ends(lesson, 'plain', best)}; the deep one is worse in {worse} of {seeds} seeds.",
-    ]
     seen = healthy and worse == seeds > 0
-    if seen:
-        told += ["Norms are healthy, and training degrades with depth all the same."]
-        told += _likeness(lesson, deep)
-    else:
-        why = "norms were not healthy" if not healthy else "depth did not harm every seed"
-        told.append(f"Healthy norms with worse training were not seen in this run: {why}.")
-    return Story(
-        name="in-vain", title="Where norms are healthy in vain", seen=seen, sentences=tuple(told)
+    why = "depth did not harm every seed" if healthy else "norms were not healthy"
+    lead = (
+        "Norms are healthy, and training degrades with depth all the same"
+        if seen
+        else f"Healthy norms with worse training were not seen in this run, since {why}"
     )
+    told = (
+        f"{lead}: in {_of(lesson, deep)} the gradient at the first block is"
+        f" {short(min(deep.ratios))} to {short(max(deep.ratios))} times that at the end, over"
+        f" {len(deep.ratios)} starts; their training loss ends at"
+        f" {_ends(lesson, 'plain', deep.depth)}, that of {best} layers at"
+        f" {_ends(lesson, 'plain', best)}, and the deep one is worse in {worse} of {seeds} seeds.",
+        *_scatter(lesson, deep),
+        *_likeness(lesson, deep),
+    )
+    return Story(name="in-vain", title="Where norms are healthy in vain", seen=seen, sentences=told)
 
 
 def with_skip(lesson: DepthLesson) -> Story:
     """Say what the sum changes, twin by twin, at the greatest depth that both were trained at."""
-    told, seen = [], []
-    for plain, residual in TWINS:
-        common = set(lesson.trained_depths(plain)) & set(lesson.trained_depths(residual))
-        if not common:
-            told.append(
-                f"Nothing is said of {lesson.names[residual]}: no depth was trained with and"
-                " without the skip."
-            )
-            continue
-        depth = max(common)
-        worse, seeds = _worse(lesson, (plain, depth), (residual, depth))
-        first, second = lesson.profile(plain, depth), lesson.profile(residual, depth)
-        if first is not None and second is not None:
-            told.append(
-                f"At {depth} layers the first block gets {short(first.ratio)} times the gradient at"
-                f" the end in {lesson.names[plain]}, {short(second.ratio)} times in"
-                f" {lesson.names[residual]}{_theory(second)}."
-            )
-        won = worse == seeds > 0
-        told.append(
-            f"Trained alike, {lesson.names[residual]} ends at {_ends(lesson, residual, depth)}"
-            f" where {lesson.names[plain]} ends at {_ends(lesson, plain, depth)}: the skip has the"
-            f" lower training loss in {worse} of {seeds} seeds"
-            f"{'' if won else ', so its gain was not seen in every one'}."
-        )
-        told += _with_depth(lesson, residual)
-        seen.append(won)
-    return Story(
-        name="skip",
-        title="What the skip changes",
-        seen=bool(seen) and all(seen),
-        sentences=tuple(told),
+    found = [_twins(lesson, *pair) for pair in TWINS]
+    won = [wins for wins, _ in found]
+    lead = (
+        "With the skip the deepest networks train better than their plain twins, in every seed."
+        if all(won)
+        else "That the skip trains better than its plain twin was not seen in every seed."
     )
+    told = (lead, *(sentence for _, its in found for sentence in its))
+    return Story(name="skip", title="What the skip changes", seen=all(won), sentences=told)
+
+
+def _twins(lesson: DepthLesson, plain: str, residual: str) -> tuple[bool, list[str]]:
+    """Compare one residual design with its plain twin; the first value says whether it won."""
+    common = set(lesson.trained_depths(plain)) & set(lesson.trained_depths(residual))
+    if not common:
+        name = lesson.names[residual]
+        return False, [
+            f"Nothing is said of {name}: no depth was trained with and without the skip."
+        ]
+    depth, told = max(common), []
+    worse, seeds = _worse(lesson, (plain, depth), (residual, depth))
+    first, second = lesson.profile(plain, depth), lesson.profile(residual, depth)
+    if first is not None and second is not None:
+        told.append(
+            f"At {depth} layers the first block gets {short(first.ratio)} times the gradient at"
+            f" the end in {lesson.names[plain]}, {short(second.ratio)} times in"
+            f" {lesson.names[residual]}{_theory(second)}."
+        )
+    told.append(
+        f"Trained alike, {lesson.names[residual]} ends at {_ends(lesson, residual, depth)} where"
+        f" {lesson.names[plain]} ends at {_ends(lesson, plain, depth)}: the skip has the lower"
+        f" training loss in {worse} of {seeds} seeds."
+    )
+    told += _with_depth(lesson, residual)
+    return worse == seeds > 0, told
 
 
 def short(value: float) -> str:
