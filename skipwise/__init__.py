@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skipwise.data import CIFAR, Arrays, Digits, FashionMNIST, Folder, Own, Parquet, Table
     from skipwise.experiment import Experiment
     from skipwise.exports import export
+    from skipwise.lessons import explain
     from skipwise.networks import (
         Residual,
         ResNet,
@@ -49,6 +50,7 @@ HOMES = {
     ),
     "experiment": ("Experiment",),
     "exports": ("export",),
+    "lessons": ("explain",),
     "networks": (
         "ResNet", "Residual", "measure_size",
         "plain20", "plain56", "resnet18", "resnet20", "resnet50", "resnet56", "resnet110",
@@ -87,6 +89,7 @@ __all__ = [
     "adam",
     "adamw",
     "compare",
+    "explain",
     "export",
     "find_rate",
     "load",

@@ -30,10 +30,17 @@ DIFFERENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of the page; ``absent`` says what does not apply, and why."""
+    """A part of the page; ``absent`` says what does not apply, and why.
+
+    ``words`` and ``formula`` come before the charts and explain them, ``seen`` is what the numbers
+    say.
+    """
 
     name: str
     title: str
+    words: tuple[str, ...] = ()
+    formula: str = ""
+    seen: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
     absent: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
@@ -53,6 +60,8 @@ class Page:
     sections: list[Section]
     command: str = ""
     texts: list[tuple[str, str]] = field(default_factory=list)
+    kicker: str = "Skipwise report"
+    summary: str = "Verdict"
 
 
 def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path:
