@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
@@ -33,7 +34,7 @@ class Section:
     """A part of the page; ``absent`` says what does not apply, and why.
 
     ``words`` and ``formula`` come before the charts and explain them, ``seen`` is what the numbers
-    say.
+    say. ``partial`` is a template of its own, which writes ``content``.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Section:
     pictures_words: str = ""
     tables: tuple[Table, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
+    partial: str = ""
+    content: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
