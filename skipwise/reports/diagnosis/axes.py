@@ -4,6 +4,7 @@ Names stay as they are wherever there is room; only on an axis a long one is sho
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -12,7 +13,7 @@ from typing import Any
 from skipwise.reports.diagnosis.numbers import known
 
 TICKS = 8  # names under a chart that a phone has room for
-LONGEST = 14  # letters of a name on an axis
+LONG, LONGEST = 9, 14  # letters of a name that may be shortened, and of one that must be
 DECADES = 7  # labels of a logarithmic axis
 
 
@@ -29,13 +30,34 @@ class Places:
     axis: dict[str, Any] = field(default_factory=dict)
 
 
-def brief(name: str) -> str:
-    """Shorten a name for an axis; its end tells more than its beginning.
+def brief(name: str, longest: int = LONGEST) -> str:
+    """Shorten a name that is too long; its end tells more than its beginning.
 
     >>> brief("layer1.0"), brief("encoder.layers.11.attention")
-    ('layer1.0', '…11.attention')
+    ('layer1.0', '….attention')
     """
-    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :].lstrip('.')}"
+    return name if len(name) <= longest else f"…{name[1 - longest :]}"
+
+
+def labels_of(rows: Sequence[str]) -> list[str]:
+    """Give the names of rows as an axis has room for them.
+
+    Of long names the parts that more than half of them share are left out, but for numbers.
+
+    >>> labels_of(["trunk.blocks.0.conv1", "trunk.blocks.1.conv2", "end"])
+    ['…0.conv1', '…1.conv2', 'end']
+    """
+    if max(map(len, rows), default=0) <= LONG:
+        return list(rows)
+    counts = Counter(part for row in rows for part in set(row.split(".")))
+    shared = {part for part, n in counts.items() if 2 * n > len(rows) and not part.isdigit()}
+    labels = []
+    for row in rows:
+        parts = row.split(".")
+        own = [part for part in parts if part not in shared]
+        left_out = len(row) > LONG and own and len(own) < len(parts)
+        labels.append(brief(f"…{'.'.join(own)}" if left_out else row))
+    return labels
 
 
 def marked(name: str) -> str:
@@ -59,23 +81,36 @@ def places_of(measured: Mapping[str, Any]) -> Places:
     return Places(x=list(positions), axis=_named(rows, positions))
 
 
-def scale_of(values: Iterable[float | None], *, logarithmic: bool) -> dict[str, Any]:
+def scale_of(
+    values: Iterable[float | None],
+    others: Iterable[float | None] = (),
+    *,
+    logarithmic: bool,
+) -> tuple[dict[str, Any], bool]:
     """Give an axis that shows all these values; a logarithmic one those that are positive.
 
-    Where no value is positive the axis is not logarithmic.
+    Args:
+        values: What must be seen; where none of them is positive the axis is not logarithmic.
+        others: What is seen if it is not further away than half of what the values take up.
+        logarithmic: Whether the axis is to be so.
+
+    Returns:
+        The axis, and whether some of the others are outside of it.
     """
-    found = [v for v in values if known(v)]
-    positive = [v for v in found if v > 0]
-    if logarithmic and positive:
-        low, high = math.log10(min(positive)), math.log10(max(positive))
-        edge = 0.06 * (high - low) or 0.1
-        axis = {"type": "log", "range": [low - edge, high + edge]}
-        return axis | (_decades(low - edge, high + edge) if high - low > 0.8 else {})
+    found, more = ([v for v in some if known(v)] for some in (values, others))
+    logarithmic = logarithmic and any(v > 0 for v in found)
+    if logarithmic:
+        found, more = ([math.log10(v) for v in some if v > 0] for some in (found, more))
     if not found:
-        return {}
-    low, high = min(found), max(found)
-    edge = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-    return {"range": [low - edge, high + edge]}
+        return {}, False
+    span = max(found) - min(found) or (0.5 if logarithmic else 0.2 * abs(found[0]) or 2.0)
+    least, most = min(found) - span / 2, max(found) + span / 2
+    found += [v for v in more if least <= v <= most]
+    low, high = min(found) - 0.06 * span, max(found) + 0.06 * span
+    axis: dict[str, Any] = {"range": [low, high]}
+    if logarithmic:
+        axis |= {"type": "log"} | (_decades(low, high) if high - low > 0.9 else {})
+    return axis, any(not low <= v <= high for v in more)
 
 
 def _decades(low: float, high: float) -> dict[str, Any]:
@@ -97,14 +132,12 @@ def _powers(logs: Sequence[float]) -> dict[str, Any] | None:
 
 
 def _named(rows: Sequence[str], places: Iterable[float | None]) -> dict[str, Any]:
-    """Label some of the rows, the first and the last among them."""
-    there = [(p, row) for p, row in zip(places, rows, strict=True) if known(p)]
-    count = min(TICKS, len(there))
-    chosen = {round(n * (len(there) - 1) / max(count - 1, 1)) for n in range(count)}
-    ticks = [there[n] for n in sorted(chosen)]
+    """Label some of the rows at equal distances, the first among them."""
+    there = [(p, label) for p, label in zip(places, labels_of(rows), strict=True) if known(p)]
+    ticks = there[:: max(math.ceil(len(there) / TICKS), 1)]
     return {
         "tickvals": [place for place, _ in ticks],
-        "ticktext": [marked(brief(row)) for _, row in ticks],
+        "ticktext": [marked(label) for _, label in ticks],
     }
 
 

@@ -4,21 +4,24 @@ A theory whose condition is not met is thin, grey and without band, and does not
 the axis is seen. What is not known is a gap.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from skipwise.reports.chart import HEAT, SERIES, SYMBOLS, TRAIN, figure
-from skipwise.reports.diagnosis.axes import Places, marked, places_of, scale_of
+from skipwise.reports.diagnosis.axes import Places, brief, marked, places_of, scale_of
 from skipwise.reports.diagnosis.numbers import known
 
 REFUTED = "var(--soft)"
+MOST = 500  # points of a curve; of more rows every so manieth is drawn, and the axis says so
 MANY = 60  # points, of which a curve has no symbols any more
+TITLE = 40  # letters of an axis' title
 STANDING = {
-    True: "holds here",
-    False: "does not hold here and is drawn thin and grey",
-    None: "it is not known whether it holds here",
+    True: "Holds here",
+    False: "Does not hold here, so it is drawn thin and grey, without band",
+    None: "Whether it holds here is not known",
 }
 Values = Sequence[float | None]
 
@@ -58,15 +61,15 @@ def drawings_of(measured: Mapping[str, Any], name: str) -> list[Drawing]:
     Returns:
         None for a column with fewer than two known values: there is nothing to draw.
     """
-    columns = measured["columns"]
     if _is_matrix(measured):
         return [_heat(measured, name)]
+    measured, columns = _thinned(measured), measured["columns"]
     shown = measured["shown"] or next(iter(columns), "")
     wanted = dict.fromkeys([shown, *(theory["column"] for theory in measured["theories"])])
     return [
         _drawing(measured, column, f"{name}-{n}")
         for n, column in enumerate(wanted)
-        if column in columns and sum(map(known, columns[column])) > 1
+        if column in columns and sum(map(known, measured["columns"][column])) > 1
     ]
 
 
@@ -74,26 +77,45 @@ def expectation_of(theory: Mapping[str, Any], values: Values) -> Expectation:
     """Say of a theory whether it holds, and how often the measurement lies within its band."""
     ends = list(zip(values, theory["low"], theory["high"], strict=False))
     within = [low <= v <= high for v, low, high in ends if known(v) and known(low) and known(high)]
-    met = f"Measured within the band at {sum(within)} of {len(within)}." if within else ""
+    met = f"Measured within its band at {sum(within)} of {len(within)}." if within else ""
     return Expectation(
         name=theory["name"],
         standing=STANDING[theory["holds"]],
         condition=theory["condition"],
         formula=theory["formula"],
         source=theory["source"],
-        met=met,
+        met="" if theory["holds"] is False else met,
         holds=theory["holds"],
     )
+
+
+def _thinned(measured: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take every so manieth row of a measurement of very many."""
+    every = math.ceil(len(measured["rows"]) / MOST)
+    if every < 2:
+        return measured
+    edges = ("values", "low", "high")
+    return {
+        **measured,
+        "of": f"{measured['of']}, 1 of {every} drawn",
+        "rows": measured["rows"][::every],
+        "positions": measured["positions"][::every],
+        "columns": {name: column[::every] for name, column in measured["columns"].items()},
+        "theories": [t | {e: t[e][::every] for e in edges} for t in measured["theories"]],
+    }
 
 
 def _drawing(measured: Mapping[str, Any], column: str, name: str) -> Drawing:
     values = measured["columns"][column]
     theories = [t for t in measured["theories"] if t["column"] == column]
-    seen = [v for v in values if known(v)]
-    believed = [t for t in theories if t["holds"] is not False]
-    seen += [v for t in believed for key in ("values", "low", "high") for v in t[key] if known(v)]
-    logarithmic = measured["logarithmic"] and any(known(v) and v > 0 for v in values)
-    floor = min((v for v in seen if v > 0), default=0.0) if logarithmic else None
+    believed = [*values]
+    for theory in theories:
+        if theory["holds"] is not False:
+            believed += [*theory["values"], *theory["low"], *theory["high"]]
+    refuted = [v for t in theories if t["holds"] is False for v in t["values"]]
+    logarithmic = measured["logarithmic"] and _spans(measured, column)
+    scale, outside = scale_of(believed, refuted, logarithmic=logarithmic)
+    floor = 10 ** scale["range"][0] if logarithmic else None
     places = places_of(measured)
     traces = [
         trace
@@ -101,25 +123,38 @@ def _drawing(measured: Mapping[str, Any], column: str, name: str) -> Drawing:
         for trace in _theory(theory, places, measured["rows"], n, floor)
     ]
     traces.append(_measured(column, values, places, measured["rows"]))
+    words = _words(measured, column, logarithmic=logarithmic)
     return Drawing(
         name=name,
         column=column,
-        words=_words(measured, column, logarithmic=logarithmic),
+        words=words + " What does not hold here is partly outside the picture." * outside,
         figure=figure(
             traces,
-            marked(measured["of"]),
-            marked(column),
+            marked(brief(measured["of"], TITLE)),
+            marked(brief(column, TITLE)),
             xaxis=places.axis,
-            yaxis=scale_of(seen, logarithmic=logarithmic),
+            yaxis=scale,
             hovermode="closest",
         ),
         expectations=tuple(expectation_of(theory, values) for theory in theories),
     )
 
 
+def _spans(measured: Mapping[str, Any], column: str) -> bool:
+    """Whether a column suits a logarithmic scale.
+
+    The shown one does if any of its values is positive. Another, a correlation perhaps, does if all
+    are and the largest is over ten times all but the lowest tenth.
+    """
+    values = sorted(v for v in measured["columns"][column] if known(v))
+    if column == (measured["shown"] or next(iter(measured["columns"]))):
+        return values[-1] > 0
+    return values[0] > 0 and values[-1] > 10 * values[len(values) // 10]
+
+
 def _words(measured: Mapping[str, Any], column: str, *, logarithmic: bool) -> str:
     values = measured["columns"][column]
-    words = f"Measured {column}, by {measured['of']}"
+    words = f"Measured, by {measured['of']}"
     words += ", on a logarithmic scale." if logarithmic else "."
     unknown = sum(not known(v) for v in values)
     if unknown:

@@ -7,7 +7,7 @@ from typing import Any
 from skipwise.reports.diagnosis.curves import Drawing, Expectation, drawings_of, expectation_of
 from skipwise.reports.diagnosis.numbers import Number, number_of, numbers_of
 
-CELLS = 16_000  # numbers in the tables of a page, which keep it light; charts show all rows
+CELLS = 10_000  # numbers in the tables of a page, which keeps it light
 
 
 @dataclass(frozen=True, kw_only=True)

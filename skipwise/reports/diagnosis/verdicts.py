@@ -15,7 +15,7 @@ MEANINGS = {
     "UNKNOWN": "not measured, or the numbers do not decide",
     "PASS": "measured, and as it should be",
 }
-FEW = 6  # places named before the others are folded away
+FEW = 4  # places named before the others are folded away
 
 
 @dataclass(frozen=True, kw_only=True)
