@@ -34,6 +34,11 @@ COMMANDS = (
     ("compare", "comparing:compare", "Compare networks and strategies, and say how sure it is."),
     ("report", "reporting:report", "Write the report of a run, or of several side by side."),
     (
+        "explain",
+        "analysing.explaining:explain",
+        "Give a lesson, computed here: depth.",
+    ),
+    (
         "list",
         "showing:list_names",
         "List networks, strategies, connections, augmentations, recipes or data.",
