@@ -161,6 +161,8 @@ class Design:
         connection: How it joins.
         zero_last: Whether every block starts as its skip.
         rate: Learning rate of its trainings.
+        trained_to: The deepest that is trained: sigmoid networks learn nothing at 20 layers, and
+            at more their gradient is zero in single precision.
     """
 
     name: str
@@ -168,6 +170,7 @@ class Design:
     connection: ConnectionDescription
     zero_last: bool = False
     rate: float
+    trained_to: int = 10**6
 
     def chain(self, depth: int, width: int) -> Chain:
         """Describe the chain of so many layers.
@@ -193,12 +196,14 @@ class Design:
 BARE, NORMED = Rectified(), Rectified(normed=True)
 SLOW, FAST = 0.01, 0.1
 DESIGNS = {
-    "sigmoid": Design(name="plain, sigmoid", branch=Squashed(), connection=Plain(), rate=SLOW),
+    "sigmoid": Design(
+        name="plain, sigmoid", branch=Squashed(), connection=Plain(), rate=SLOW, trained_to=20
+    ),
     "plain": Design(name="plain, ReLU", branch=BARE, connection=Plain(), rate=SLOW),
     "plain_norm": Design(name="plain, BatchNorm", branch=NORMED, connection=Plain(), rate=FAST),
     "unscaled": Design(name="residual, unscaled", branch=BARE, connection=Additive(), rate=SLOW),
     "scaled": Design(
-        name="residual, 1/√L", branch=BARE, connection=Additive(scale_by_depth=0.5), rate=SLOW
+        name="residual, scaled", branch=BARE, connection=Additive(scale_by_depth=0.5), rate=SLOW
     ),
     "zero": Design(
         name="residual, from zero",

@@ -12,6 +12,7 @@ from typing import final
 from skipwise.reports.lesson.record import DepthLesson, Profile, Training, mean_loss, paired
 
 VANISHES, EXPLODES = 1e-3, 70.0  # ‖g_0‖/‖g_L‖; AutoTrainer's, which took them from many trainings
+SHATTERED = 0.25  # a cosine of two gradients: below without a skip, above with it
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 TWINS = (("plain", "scaled"), ("plain_norm", "residual_norm"))
 
@@ -43,13 +44,12 @@ def vanishing(lesson: DepthLesson) -> Story:
     gone = [p for p in profiles if max(p.ratios) < VANISHES]
     told: list[str] = []
     if gone:
-        first = gone[0]
+        each = ", ".join(f"{short(p.ratio)} in {p.depth} layers{_theory(p)}" for p in profiles)
         told.append(
-            f"The gradient vanishes: in {_of(lesson, first)} the first block gets"
-            f" {short(first.ratio)} of its norm at the end{_theory(first)}, a factor of"
-            f" {short(first.per_layer)} for each layer."
+            f"The gradient vanishes: of its norm at the end the first block of"
+            f" {lesson.names['sigmoid']} networks gets {each}; {_per_layer(gone[-1])}."
         )
-        told += _beside_guessing(lesson, "sigmoid", first.depth)
+        told += _beside_guessing(lesson, "sigmoid")
     else:
         told += _not_seen("no sigmoid network lost its gradient", profiles, lesson, VANISHES)
     return Story(name="vanish", title="Where it vanishes", seen=bool(gone), sentences=tuple(told))
@@ -69,8 +69,8 @@ def exploding(lesson: DepthLesson) -> Story:
         seen, deepest = True, large[-1]
         told.append(
             f"The gradient explodes: in {_of(lesson, deepest)} it is {short(deepest.ratio)} times"
-            f" as large at the first block as at the end{_theory(deepest)}, a factor of"
-            f" {short(deepest.per_layer)} for each layer."
+            f" as large at the first block as at the end{_theory(deepest)};"
+            f" {_per_layer(deepest)}."
         )
         diverged = [t.diverged for t in lesson.trained(key, deepest.depth)]
         if any(diverged):
@@ -205,12 +205,20 @@ def _not_seen(
     )
 
 
-def _beside_guessing(lesson: DepthLesson, key: str, depth: int) -> Iterator[str]:
-    found = lesson.trained(key, depth)
-    if found:
+def _per_layer(profile: Profile) -> str:
+    expected = profile.expectation
+    words = f"a factor of {profile.per_layer:.4g} for each layer"
+    if expected is None or not expected.holds:
+        return words
+    return f"{words} (theory {expected.values[0] ** (1 / profile.layers):.4g})"
+
+
+def _beside_guessing(lesson: DepthLesson, key: str) -> Iterator[str]:
+    depths = lesson.trained_depths(key)
+    if depths:
         yield (
-            f"Its training loss ends at {loss_of(found)}; guessing gives"
-            f" {math.log(lesson.setting.classes):.3g}."
+            f"At {depths[-1]} layers the training loss ends at {_ends(lesson, key, depths[-1])};"
+            f" guessing gives {math.log(lesson.setting.classes):.3g}."
         )
 
 
@@ -220,25 +228,35 @@ def _scatter(lesson: DepthLesson, deep: Profile) -> Iterator[str]:
     layers, width = deep.layers, lesson.setting.width
     yield (
         "Theory expects no change in the mean of ‖g‖², and a scatter: the standard deviation of"
-        f" log ‖g‖² is √(5L/n) = {math.sqrt(5 * layers / width):.2g} for L = {layers} layers of n ="
-        f" {width}; measured {deep.scatter:.2g}."
+        f" log ‖g‖² is √(5L/n) = {math.sqrt(5 * layers / width):.2g} for one example, L = {layers}"
+        f" layers and n = {width}. Over the {len(deep.ratios)} starts, for"
+        f" {lesson.setting.measured} examples together, which share some of it, it is"
+        f" {deep.scatter:.2g}."
     )
 
 
 def _likeness(lesson: DepthLesson, deep: Profile) -> Iterator[str]:
     found = lesson.likeness("plain", deep.depth)
-    other = lesson.likeness("scaled", deep.depth)
-    if found is None:
+    twin, beside = lesson.likeness("scaled", deep.depth), lesson.profile("scaled", deep.depth)
+    if found is None or twin is None or beside is None:
         return
-    with_skip = (
-        "" if other is None else f", with the scaled skip {short(statistics.fmean(other.cosines))}"
+    plain, skip = (statistics.fmean(each.cosines) for each in (found, twin))
+    yield (
+        "What norms do not tell: if the same vector goes back from the end for two examples, their"
+        f" gradients at the first block have the cosine {short(plain)} (theory"
+        f" {short(found.expected)}); in {lesson.names['scaled']}, {short(skip)} (theory"
+        f" {short(twin.expected)})."
     )
     yield (
-        "What norms do not tell: two examples that send the same vector back from the end have"
-        f" gradients of cosine {short(statistics.fmean(found.cosines))} at the first block (theory"
-        f" {short(found.expected)}){with_skip}; and two different examples have streams of cosine"
-        f" {statistics.fmean(deep.correlations):.4g} at the end, so that the head can hardly tell"
-        " them apart."
+        "So the gradients of the deep plain network are shattered: it hardly has a direction that"
+        " improves it on several examples at once."
+        if plain < SHATTERED < skip
+        else "That the skip keeps gradients from shattering was not seen in this run."
+    )
+    yield (
+        "The streams of two different examples have the cosine"
+        f" {statistics.fmean(deep.correlations):.4g} at the end; in {lesson.names['scaled']},"
+        f" {statistics.fmean(beside.correlations):.4g}. At 1 the head cannot tell them apart."
     )
 
 
