@@ -115,22 +115,8 @@ def depth_lesson(
     with _one_thread():
         reached = tuple(_measured(work, tell))
         _train(work, reached, tell)
-    setting = Setting(
-        data=dataset.name,
-        examples=len(dataset.train),
-        classes=len(dataset.classes),
-        width=scope.width,
-        batch=min(scope.batch, len(dataset.train)),
-        measured=min(scope.measured, len(dataset.train)),
-        steps=scope.steps,
-        seeds=work.seeds,
-        starts=work.starts,
-        rates={key: design.rate for key, design in DESIGNS.items()},
-        strategy=WORDS,
-        command=command(data, seed, seconds),
-    )
     return DepthLesson(
-        setting=setting,
+        setting=_setting(work, command(data, seed, seconds)),
         names={key: design.name for key, design in DESIGNS.items()},
         depths=reached,
         profiles=tuple(work.profiles),
@@ -138,6 +124,24 @@ def depth_lesson(
         trainings=tuple(work.trainings),
         left_out=tuple(work.left_out),
         seconds=clock.spent,
+    )
+
+
+def _setting(work: _Work, again: str) -> Setting:
+    examples = len(work.dataset.train)
+    return Setting(
+        data=work.dataset.name,
+        examples=examples,
+        classes=len(work.dataset.classes),
+        width=work.scope.width,
+        batch=min(work.scope.batch, examples),
+        measured=min(work.scope.measured, examples),
+        steps=work.scope.steps,
+        seeds=work.seeds,
+        starts=work.starts,
+        rates={key: design.rate for key, design in DESIGNS.items()},
+        strategy=WORDS,
+        command=again,
     )
 
 

@@ -87,7 +87,7 @@ def in_vain(lesson: DepthLesson) -> Story:
         return Story(name="in-vain", title="Healthy and in vain", seen=False, sentences=told)
     healthy = all(VANISHES < ratio < EXPLODES for ratio in deep.ratios)
     best = _best(lesson, "plain", depths[:-1])
-    worse, seeds = _worse(lesson, ("plain", deep.depth), ("plain", best))
+    (low, high), worse, seeds = _beside(lesson, ("plain", best), ("plain", deep.depth))
     seen = healthy and worse == seeds > 0
     why = "depth did not harm every seed" if healthy else "norms were not healthy"
     lead = (
@@ -98,9 +98,8 @@ def in_vain(lesson: DepthLesson) -> Story:
     told = (
         f"{lead}: in {_of(lesson, deep)} the gradient at the first block is"
         f" {short(min(deep.ratios))} to {short(max(deep.ratios))} times that at the end, over"
-        f" {len(deep.ratios)} starts; their training loss ends at"
-        f" {_ends(lesson, 'plain', deep.depth)}, that of {best} layers at"
-        f" {_ends(lesson, 'plain', best)}, and the deep one is worse in {worse} of {seeds} seeds.",
+        f" {len(deep.ratios)} starts; their training loss ends at {high}, that of {best} layers at"
+        f" {low}, and the deep one is worse in {worse} of {seeds} seeds.",
         *_scatter(lesson, deep),
         *_likeness(lesson, deep),
     )
@@ -129,7 +128,7 @@ def _twins(lesson: DepthLesson, plain: str, residual: str) -> tuple[bool, list[s
             f"Nothing is said of {name}: no depth was trained with and without the skip."
         ]
     depth, told = max(common), []
-    worse, seeds = _worse(lesson, (plain, depth), (residual, depth))
+    (end, plain_end), worse, seeds = _beside(lesson, (residual, depth), (plain, depth))
     first, second = lesson.profile(plain, depth), lesson.profile(residual, depth)
     if first is not None and second is not None:
         told.append(
@@ -138,9 +137,8 @@ def _twins(lesson: DepthLesson, plain: str, residual: str) -> tuple[bool, list[s
             f" {lesson.names[residual]}{_theory(second)}."
         )
     told.append(
-        f"Trained alike, {lesson.names[residual]} ends at {_ends(lesson, residual, depth)} where"
-        f" {lesson.names[plain]} ends at {_ends(lesson, plain, depth)}: the skip has the lower"
-        f" training loss in {worse} of {seeds} seeds."
+        f"Trained alike, {lesson.names[residual]} ends at {end} where {lesson.names[plain]} ends at"
+        f" {plain_end}: the skip has the lower training loss in {worse} of {seeds} seeds."
     )
     told += _with_depth(lesson, residual)
     return worse == seeds > 0, told
@@ -149,8 +147,8 @@ def _twins(lesson: DepthLesson, plain: str, residual: str) -> tuple[bool, list[s
 def short(value: float) -> str:
     """Write a number with two digits, powers of ten as such.
 
-    >>> short(0.24), short(3.4e-12), short(1500.0), short(2.3e5), short(1.0)
-    ('0.24', '3.4·10⁻¹²', '1,500', '2.3·10⁵', '1')
+    >>> short(0.24), short(3.4e-12), short(1500.0), short(1e-5), short(1.0)
+    ('0.24', '3.4·10⁻¹²', '1,500', '10⁻⁵', '1')
     """
     if not math.isfinite(value):
         return "not finite"
@@ -158,7 +156,8 @@ def short(value: float) -> str:
         rounded = float(f"{value:.2g}")
         return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
     digits, power = f"{value:.1e}".split("e")
-    return f"{digits.removesuffix('.0')}·10{str(int(power)).translate(SUPERSCRIPTS)}"
+    ten = f"10{str(int(power)).translate(SUPERSCRIPTS)}"
+    return ten if digits == "1.0" else f"{digits.removesuffix('.0')}·{ten}"
 
 
 def loss_of(trainings: Sequence[Training]) -> str:
@@ -182,10 +181,19 @@ def _ends(lesson: DepthLesson, key: str, depth: int) -> str:
     return loss_of(lesson.trained(key, depth))
 
 
-def _worse(lesson: DepthLesson, first: tuple[str, int], second: tuple[str, int]) -> tuple[int, int]:
-    """Count the seeds in which the first of two networks ends with the higher loss, and all."""
-    pairs = list(paired(lesson.trained(*first), lesson.trained(*second)))
-    return sum(a > b for a, b in pairs), len(pairs)
+def _beside(
+    lesson: DepthLesson, first: tuple[str, int], second: tuple[str, int]
+) -> tuple[tuple[str, str], int, int]:
+    """Compare two networks over the seeds that both were trained with.
+
+    Returns:
+        Their mean losses in words, the number of seeds in which the second ends higher, and of all.
+    """
+    one, other = lesson.trained(*first), lesson.trained(*second)
+    seeds = {t.seed for t in one} & {t.seed for t in other}
+    one, other = ([t for t in some if t.seed in seeds] for some in (one, other))
+    higher = sum(b > a for a, b in paired(one, other))
+    return (loss_of(one), loss_of(other)), higher, len(seeds)
 
 
 def _best(lesson: DepthLesson, key: str, depths: Sequence[int]) -> int:
@@ -265,9 +273,8 @@ def _with_depth(lesson: DepthLesson, key: str) -> Iterator[str]:
     if len(depths) < 2:
         return
     low, high = depths[0], depths[-1]
-    worse, seeds = _worse(lesson, (key, high), (key, low))
+    (before, after), worse, seeds = _beside(lesson, (key, low), (key, high))
     yield (
-        f"From {low} to {high} layers the loss of {lesson.names[key]} goes from"
-        f" {_ends(lesson, key, low)} to {_ends(lesson, key, high)}; deeper is worse in {worse} of"
-        f" {seeds} seeds."
+        f"From {low} to {high} layers the loss of {lesson.names[key]} goes from {before} to"
+        f" {after}; deeper is worse in {worse} of {seeds} seeds."
     )
