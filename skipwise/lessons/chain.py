@@ -197,22 +197,22 @@ BARE, NORMED = Rectified(), Rectified(normed=True)
 SLOW, FAST = 0.01, 0.1
 DESIGNS = {
     "sigmoid": Design(
-        name="plain, sigmoid", branch=Squashed(), connection=Plain(), rate=SLOW, trained_to=20
+        name="plain sigmoid", branch=Squashed(), connection=Plain(), rate=SLOW, trained_to=20
     ),
-    "plain": Design(name="plain, ReLU", branch=BARE, connection=Plain(), rate=SLOW),
-    "plain_norm": Design(name="plain, BatchNorm", branch=NORMED, connection=Plain(), rate=FAST),
-    "unscaled": Design(name="residual, unscaled", branch=BARE, connection=Additive(), rate=SLOW),
+    "plain": Design(name="plain ReLU", branch=BARE, connection=Plain(), rate=SLOW),
+    "plain_norm": Design(name="plain BatchNorm", branch=NORMED, connection=Plain(), rate=FAST),
+    "unscaled": Design(name="residual unscaled", branch=BARE, connection=Additive(), rate=SLOW),
     "scaled": Design(
-        name="residual, scaled", branch=BARE, connection=Additive(scale_by_depth=0.5), rate=SLOW
+        name="residual scaled", branch=BARE, connection=Additive(scale_by_depth=0.5), rate=SLOW
     ),
     "zero": Design(
-        name="residual, from zero",
+        name="residual from zero",
         branch=BARE,
         connection=Additive(),
         zero_last=True,
         rate=SLOW,
     ),
     "residual_norm": Design(
-        name="residual, BatchNorm", branch=NORMED, connection=Additive(), rate=FAST
+        name="residual BatchNorm", branch=NORMED, connection=Additive(), rate=FAST
     ),
 }

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from skipwise.reports.lesson import DepthLesson, Expectation, Likeness, Profile, Setting, Training
 
 NAMES = {
-    "sigmoid": "plain, sigmoid",
-    "plain": "plain, ReLU",
-    "plain_norm": "plain, BatchNorm",
-    "unscaled": "residual, unscaled",
-    "scaled": "residual, scaled",
-    "zero": "residual, from zero",
-    "residual_norm": "residual, BatchNorm",
+    "sigmoid": "plain sigmoid",
+    "plain": "plain ReLU",
+    "plain_norm": "plain BatchNorm",
+    "unscaled": "residual unscaled",
+    "scaled": "residual scaled",
+    "zero": "residual from zero",
+    "residual_norm": "residual BatchNorm",
 }
 PER_LAYER = {
     "sigmoid": 0.25,

@@ -23,7 +23,7 @@ from skipwise.reports.words import percent
 POINTS = 60  # of a training curve
 ROWS = 12  # of a table
 LEAST = 1e-13  # of the axis that all designs share
-FAR = "layers before the end of the last block"
+FAR = "layers before the end"
 
 
 def at_a_glance(lesson: DepthLesson) -> list[Chart]:
@@ -125,7 +125,7 @@ def _ratios(lesson: DepthLesson) -> Chart:
             "layers",
             "‖g‖ at the first block / at the end",
             xaxis=_log2(lesson),
-            yaxis=_decades([max(value, LEAST) for value in seen]),
+            yaxis=_clipped(seen),
         ),
         table=_ratio_table(lesson),
         height=420,
@@ -187,6 +187,13 @@ def _decades(values: Sequence[float]) -> dict[str, Any]:
         return {"type": "log", "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
     every = max(math.ceil((high - low) / 7), 1)
     return {"type": "log", "dtick": every, "exponentformat": "power"}
+
+
+def _clipped(values: Sequence[float]) -> dict[str, Any]:
+    """Give the axis that leaves out what is below ``LEAST``; lines go on to it and out."""
+    shown = [max(value, LEAST) for value in values]
+    low, high = math.log10(min(shown)), math.log10(max(shown))
+    return {**_decades(shown), "range": [low - 0.5, high + 0.5]}
 
 
 def _loss_axis(lesson: DepthLesson) -> dict[str, Any]:

@@ -61,18 +61,18 @@ TEXTS = {
 FORMULAS = {
     "vanish": ("plain: ‖g_l‖² = χ·‖g_{l+1}‖²,  χ = σ²·E φ′(√q·z)²",),
     "explode": (
-        "plain, BatchNorm: ‖g_l‖² = π/(π − 1)·‖g_{l+1}‖², so that the norm grows by 1.2112 a layer",
-        "residual, unscaled: ‖g_b‖² = (1 + 1)·‖g_{b+1}‖², so that it grows by √2 a block",
+        "plain BatchNorm: ‖g_l‖² = π/(π − 1)·‖g_{l+1}‖², so that the norm grows by 1.2112 a layer",
+        "residual unscaled: ‖g_b‖² = (1 + 1)·‖g_{b+1}‖², so that it grows by √2 a block",
     ),
     "in-vain": (
-        "plain, ReLU: E ‖g_l‖² = E ‖g_{l+1}‖²",
+        "plain ReLU: E ‖g_l‖² = E ‖g_{l+1}‖²",
         "its scatter at width n: log ‖g_0‖²/‖g_L‖² has the standard deviation √(5·L/n)",
     ),
     "skip": (
         "y = F(x) + x, so that g_x = g_y + J_Fᵀ·g_y",
-        "residual, scaled by 1/√B: ‖g_b‖² = (1 + 1/B)·‖g_{b+1}‖², in all less than e",
-        "residual, from zero: g_b = g_{b+1}",
-        "residual, BatchNorm: ‖g_b‖² = (1 + π/(π − 1)/(v_0 + (1 − 1/π)·b))·‖g_{b+1}‖²",
+        "residual scaled by 1/√B: ‖g_b‖² = (1 + 1/B)·‖g_{b+1}‖², in all less than e",
+        "residual from zero: g_b = g_{b+1}",
+        "residual BatchNorm: ‖g_b‖² = (1 + π/(π − 1)/(v_0 + (1 − 1/π)·b))·‖g_{b+1}‖²",
     ),
 }
 SYMBOLS = (
@@ -191,7 +191,7 @@ def _words(lesson: DepthLesson) -> Iterator[Table]:
     )
     rates = [(lesson.names[key], f"{rate:g}") for key, rate in setting.rates.items()]
     same = sorted({rate for _, rate in rates})
-    by_rate = [f"{rate}: {', '.join(n for n, r in rates if r == rate)}" for rate in same]
+    by_rate = [f"{rate} for {', '.join(n for n, r in rates if r == rate)}" for rate in same]
     yield Table(
         caption="Setting",
         columns=["what", "value"],

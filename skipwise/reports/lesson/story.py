@@ -44,7 +44,7 @@ def vanishing(lesson: DepthLesson) -> Story:
     gone = [p for p in profiles if max(p.ratios) < VANISHES]
     told: list[str] = []
     if gone:
-        each = ", ".join(f"{short(p.ratio)} in {p.depth} layers{_theory(p)}" for p in profiles)
+        each = ", ".join(f"{short(p.ratio)} in {p.depth} layers" for p in profiles)
         told.append(
             f"The gradient vanishes: of its norm at the end the first block of"
             f" {lesson.names['sigmoid']} networks gets {each}; {_per_layer(gone[-1])}."
@@ -74,7 +74,7 @@ def exploding(lesson: DepthLesson) -> Story:
         )
         diverged = [t.diverged for t in lesson.trained(key, deepest.depth)]
         if any(diverged):
-            told.append(f"{sum(diverged)} of its {len(diverged)} trainings diverged.")
+            told.append(f"{sum(diverged)} of {len(diverged)} trainings of these networks diverged.")
     return Story(name="explode", title="Where it explodes", seen=seen, sentences=tuple(told))
 
 
