@@ -7,7 +7,7 @@ blocks, as many as in the CIFAR networks of these depths.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import final
 
@@ -135,19 +135,14 @@ class Chain(NetworkDescription):
         return network
 
     def _trunk(self) -> Trunk:
-        blocks = []
-        for index in range(self.blocks):
-            place = Place(
-                width_in=self.width,
-                width_out=self.width,
-                index=index,
-                depth=self.blocks,
-                dimensions=0,
-            )
-            skip = Skip(self.branch.before(place))
-            connection = self.connection.build(place, skip)
-            blocks.append(Block(connection, self.branch.build(place), self.branch.after(), place))
-        return Trunk(blocks, self.connection, self.branch.end(place))
+        first = Place(width_in=self.width, width_out=self.width, depth=self.blocks, dimensions=0)
+        blocks = [self._block(replace(first, index=index)) for index in range(self.blocks)]
+        return Trunk(blocks, self.connection, self.branch.end(first))
+
+    def _block(self, place: Place) -> Block:
+        # Not build_block: there the first skip of a pre-activation network carries N(x), not x.
+        connection = self.connection.build(place, Skip(self.branch.before(place)))
+        return Block(connection, self.branch.build(place), self.branch.after(), place)
 
 
 @final

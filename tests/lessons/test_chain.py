@@ -62,8 +62,8 @@ def test_a_plain_sigmoid_chain_computes_its_formula():
 
 def test_weights_start_by_hes_rule():
     stem, inner, *_ = weights_of(built("plain", 8, width=256))
-    assert float(inner.var()) == pytest.approx(2 / 256, rel=0.05)
-    assert float(stem.var()) == pytest.approx(1 / 64, rel=0.05)
+    assert float(inner.var()) == pytest.approx(2 / 256, rel=0.02)
+    assert float(stem.var()) == pytest.approx(1 / 64, rel=0.03)
 
 
 def test_branches_from_zero_are_their_skip():

@@ -130,11 +130,11 @@ def test_a_sigmoid_network_loses_what_its_mean_field_says(digits):
 
 def test_plain_relu_scatters_as_theory_says(digits):
     batch = measured_batch(digits, 2, 0)
-    models = [start_of(DESIGNS["plain"], 20, 64, digits, seed) for seed in range(60)]
+    models = [start_of(DESIGNS["plain"], 20, 64, digits, seed) for seed in range(40)]
     found = profile("plain", 20, models, batch)
     expected = math.sqrt(5 * found.layers / 64)
-    # The standard deviation of 60 numbers is known to 9 %; the two examples share most of it.
-    assert 0.7 * expected < found.scatter < 1.2 * expected
+    # The standard deviation of 40 numbers is known to 11 %; the two examples share most of it.
+    assert 0.67 * expected < found.scatter < 1.25 * expected
 
 
 def test_a_lesson_without_time_ends_and_says_what_is_missing(tmp_path: Path):
