@@ -7,7 +7,7 @@ blocks, as many as in the CIFAR networks of these depths.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import final
 
@@ -135,19 +135,14 @@ class Chain(NetworkDescription):
         return network
 
     def _trunk(self) -> Trunk:
-        blocks = []
-        for index in range(self.blocks):
-            place = Place(
-                width_in=self.width,
-                width_out=self.width,
-                index=index,
-                depth=self.blocks,
-                dimensions=0,
-            )
-            skip = Skip(self.branch.before(place))
-            connection = self.connection.build(place, skip)
-            blocks.append(Block(connection, self.branch.build(place), self.branch.after(), place))
-        return Trunk(blocks, self.connection, self.branch.end(place))
+        first = Place(width_in=self.width, width_out=self.width, depth=self.blocks, dimensions=0)
+        blocks = [self._block(replace(first, index=index)) for index in range(self.blocks)]
+        return Trunk(blocks, self.connection, self.branch.end(first))
+
+    def _block(self, place: Place) -> Block:
+        # Not build_block: there the first skip of a pre-activation network carries N(x), not x.
+        connection = self.connection.build(place, Skip(self.branch.before(place)))
+        return Block(connection, self.branch.build(place), self.branch.after(), place)
 
 
 @final
@@ -161,6 +156,8 @@ class Design:
         connection: How it joins.
         zero_last: Whether every block starts as its skip.
         rate: Learning rate of its trainings.
+        trained_to: The deepest that is trained: sigmoid networks learn nothing at 20 layers, and
+            at more their gradient is zero in single precision.
     """
 
     name: str
@@ -168,6 +165,7 @@ class Design:
     connection: ConnectionDescription
     zero_last: bool = False
     rate: float
+    trained_to: int = 10**6
 
     def chain(self, depth: int, width: int) -> Chain:
         """Describe the chain of so many layers.
@@ -193,21 +191,23 @@ class Design:
 BARE, NORMED = Rectified(), Rectified(normed=True)
 SLOW, FAST = 0.01, 0.1
 DESIGNS = {
-    "sigmoid": Design(name="plain, sigmoid", branch=Squashed(), connection=Plain(), rate=SLOW),
-    "plain": Design(name="plain, ReLU", branch=BARE, connection=Plain(), rate=SLOW),
-    "plain_norm": Design(name="plain, BatchNorm", branch=NORMED, connection=Plain(), rate=FAST),
-    "unscaled": Design(name="residual, unscaled", branch=BARE, connection=Additive(), rate=SLOW),
+    "sigmoid": Design(
+        name="plain sigmoid", branch=Squashed(), connection=Plain(), rate=SLOW, trained_to=20
+    ),
+    "plain": Design(name="plain ReLU", branch=BARE, connection=Plain(), rate=SLOW),
+    "plain_norm": Design(name="plain BatchNorm", branch=NORMED, connection=Plain(), rate=FAST),
+    "unscaled": Design(name="residual unscaled", branch=BARE, connection=Additive(), rate=SLOW),
     "scaled": Design(
-        name="residual, 1/√L", branch=BARE, connection=Additive(scale_by_depth=0.5), rate=SLOW
+        name="residual scaled", branch=BARE, connection=Additive(scale_by_depth=0.5), rate=SLOW
     ),
     "zero": Design(
-        name="residual, from zero",
+        name="residual from zero",
         branch=BARE,
         connection=Additive(),
         zero_last=True,
         rate=SLOW,
     ),
     "residual_norm": Design(
-        name="residual, BatchNorm", branch=NORMED, connection=Additive(), rate=FAST
+        name="residual BatchNorm", branch=NORMED, connection=Additive(), rate=FAST
     ),
 }

@@ -1,7 +1,7 @@
 """The lesson on depth: where gradients vanish, explode, are healthy in vain, and what a skip does.
 
-Depths are done one after the other, the shallow ones first: at each every design is measured at its
-start with several seeds, then trained. A depth is begun only if the time that the one before took
+Every design is measured at its start at every depth and with several seeds, which is cheap, then
+trained, the shallow ones first. What is next is begun only if the time that the work before it took
 says that it will fit.
 """
 
@@ -15,14 +15,15 @@ import torch
 from skipwise.data import CLASSES, Data, Dataset, find_data
 from skipwise.lessons.chain import DESIGNS
 from skipwise.lessons.clock import Clock
-from skipwise.lessons.starts import likeness, measured_batch, profile, start_of, tells_likeness
+from skipwise.lessons.starts import likeness, measured_batch, profile, start_of
 from skipwise.lessons.trainings import WORDS, trained, training_of
 from skipwise.reports.lesson.record import DepthLesson, Likeness, Profile, Setting, Training
 
 Tell = Callable[[str], None]
 DEPTHS = (8, 20, 56, 110)
 LARGEST = 20_000  # numbers of an input that a dense stem reads in this time
-SLACK = 1.2  # a depth may take so much longer than the one before foretells
+COMPARED = ("plain", "scaled")  # twins without norms: theory of likeness speaks of both
+SLACK = 1.2  # what is next may take so much longer than the work before it foretells
 CLOSING_SECONDS = 3.0  # kept for the page, or a tenth of a short lesson
 
 
@@ -44,7 +45,7 @@ class Scope:
     width: int = 64
     batch: int = 64
     measured: int = 256
-    steps: int = 120
+    steps: int = 60
     trainings: int = 3
     starts: int = 5
 
@@ -112,23 +113,10 @@ def depth_lesson(
     _check(dataset)
     work = _Work(data=described, dataset=dataset, scope=scope, seed=seed, clock=clock)
     with _one_thread():
-        reached = tuple(_levels(work, tell))
-    setting = Setting(
-        data=dataset.name,
-        examples=len(dataset.train),
-        classes=len(dataset.classes),
-        width=scope.width,
-        batch=min(scope.batch, len(dataset.train)),
-        measured=min(scope.measured, len(dataset.train)),
-        steps=scope.steps,
-        seeds=work.seeds,
-        starts=work.starts,
-        rates={key: design.rate for key, design in DESIGNS.items()},
-        strategy=WORDS,
-        command=command(data, seed, seconds),
-    )
+        reached = tuple(_measured(work, tell))
+        _train(work, reached, tell)
     return DepthLesson(
-        setting=setting,
+        setting=_setting(work, command(data, seed, seconds)),
         names={key: design.name for key, design in DESIGNS.items()},
         depths=reached,
         profiles=tuple(work.profiles),
@@ -136,6 +124,24 @@ def depth_lesson(
         trainings=tuple(work.trainings),
         left_out=tuple(work.left_out),
         seconds=clock.spent,
+    )
+
+
+def _setting(work: _Work, again: str) -> Setting:
+    examples = len(work.dataset.train)
+    return Setting(
+        data=work.dataset.name,
+        examples=examples,
+        classes=len(work.dataset.classes),
+        width=work.scope.width,
+        batch=min(work.scope.batch, examples),
+        measured=min(work.scope.measured, examples),
+        steps=work.scope.steps,
+        seeds=work.seeds,
+        starts=work.starts,
+        rates={key: design.rate for key, design in DESIGNS.items()},
+        strategy=WORDS,
+        command=again,
     )
 
 
@@ -161,76 +167,104 @@ def _check(dataset: Dataset) -> None:
         )
 
 
-def _levels(work: _Work, tell: Tell) -> Iterator[int]:
-    """Do one depth after the other, and yield those that were done at least in part."""
+def _measured(work: _Work, tell: Tell) -> Iterator[int]:
+    """Measure one depth after the other, and yield those that were begun."""
     before: tuple[int, float] | None = None
     depths = work.scope.depths
     for number, depth in enumerate(depths):
         needed = 0.0 if before is None else SLACK * before[1] * depth / before[0]
-        if needed > work.clock.left:
-            work.left_out.append(_too_long(depths[number:], needed, work.clock))
+        if before is not None and needed >= work.clock.left:
+            left = _layers(depths[number:])
+            work.left_out.append(f"Networks of {left} are left out: {_why(work.clock, needed)}")
             return
         began = work.clock.spent
-        whole = _measure(work, depth, tell) and _train(work, depth, tell)
         yield depth
-        if not whole:
-            work.left_out.append(
-                f"The time was over before all networks of {depth} layers were measured and"
-                f" trained; what had not ended is left out{_and_deeper(depths[number + 1 :])}."
-            )
+        if not _measure(work, depth, tell):
+            left = _layers(depths[number:])
+            work.left_out.append(f"The time was over before all networks of {left} were measured.")
             return
         before = depth, work.clock.spent - began
 
 
-def _too_long(depths: Sequence[int], needed: float, clock: Clock) -> str:
-    layers = " and ".join(map(str, depths))
+def _layers(depths: Sequence[int]) -> str:
+    return f"{' and '.join(map(str, depths))} layers"
+
+
+def _why(clock: Clock, needed: float) -> str:
+    if not needed:
+        return "the time was over; --seconds gives more."
     return (
-        f"Networks of {layers} layers are left out: those of {depths[0]} would take about"
-        f" {needed:.0f} s, and {max(clock.left, 0):.0f} of {clock.seconds:.0f} s were left;"
-        " --seconds gives more."
+        f"that takes about {needed:.0f} s, and of {clock.seconds:.0f} s there were"
+        f" {max(clock.left, 0):.0f} left; --seconds gives more."
     )
-
-
-def _and_deeper(depths: Sequence[int]) -> str:
-    return f", and all of {' and '.join(map(str, depths))} layers" if depths else ""
 
 
 def _measure(work: _Work, depth: int, tell: Tell) -> bool:
     """Measure every design with every seed; False if the time was over before."""
     batch = measured_batch(work.dataset, work.scope.measured, work.seed)
+    tell(f"{depth} layers: measuring")
     for key, design in DESIGNS.items():
-        tell(f"{depth} layers: measuring {design.name}")
         starts = [
             start_of(design, depth, work.scope.width, work.dataset, seed) for seed in work.starts
         ]
         work.profiles.append(profile(key, depth, starts, batch))
-        if tells_likeness(design):
+        if key in COMPARED:
             work.likenesses.append(likeness(key, depth, starts[: len(work.seeds)], batch))
         if work.clock.left <= 0:
             return False
     return True
 
 
-def _train(work: _Work, depth: int, tell: Tell) -> bool:
-    """Train every design with every seed; False if the time was over before."""
+def _train(work: _Work, depths: Sequence[int], tell: Tell) -> None:
+    """Train round by round: all designs of one depth with one seed, the shallow ones first."""
+    before: tuple[int, float] | None = None
+    rounds = [(depth, seed) for depth in depths for seed in work.seeds]
+    for number, (depth, seed) in enumerate(rounds):
+        needed = 0.0 if before is None else SLACK * before[1] * depth / before[0]
+        if needed >= work.clock.left:
+            why = f"are left out: {_why(work.clock, needed)}"
+            work.left_out.append(f"{_rounds(rounds[number:])} {why}")
+            return
+        began = work.clock.spent
+        tell(f"{depth} layers: training with seed {seed}")
+        found = list(_round(work, depth, seed))
+        if None in found:
+            why = "are left out: the time was over before their end."
+            work.left_out.append(f"{_rounds(rounds[number:])} {why}")
+            return
+        work.trainings += [training for training in found if training is not None]
+        before = depth, work.clock.spent - began
+
+
+def _round(work: _Work, depth: int, seed: int) -> Iterator[Training | None]:
+    """Train all designs; ends with None if the time is over before."""
     scope = work.scope
-    for seed in work.seeds:
-        for key, design in DESIGNS.items():
-            tell(f"{depth} layers: training {design.name}, seed {seed}")
-            experiment = training_of(
-                work.data,
-                design,
-                depth,
-                width=scope.width,
-                steps=scope.steps,
-                seed=seed,
-                batch=scope.batch,
-            )
-            found = trained(key, depth, experiment, work.dataset, work.clock)
-            if found is None:
-                return False
-            work.trainings.append(found)
-    return True
+    for key, design in DESIGNS.items():
+        if depth > design.trained_to:
+            continue
+        experiment = training_of(
+            work.data,
+            design,
+            depth,
+            width=scope.width,
+            steps=scope.steps,
+            seed=seed,
+            batch=scope.batch,
+        )
+        found = trained(key, depth, experiment, work.dataset, work.clock)
+        yield found
+        if found is None:
+            return
+
+
+def _rounds(rounds: Sequence[tuple[int, int]]) -> str:
+    """Name rounds: those of the first depth by their seeds, the others by their depth."""
+    first = rounds[0][0]
+    seeds = [seed for depth, seed in rounds if depth == first]
+    others = sorted({depth for depth, _ in rounds} - {first})
+    word = "seed" if len(seeds) == 1 else "seeds"
+    more = f", and all of {_layers(others)}," if others else ""
+    return f"Trainings of {first} layers with {word} {', '.join(map(str, seeds))}{more}"
 
 
 @contextmanager

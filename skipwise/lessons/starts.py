@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skipwise.analysis import Measurement, Theory, shattering, signal
 from skipwise.data import Batches, Dataset
-from skipwise.lessons.chain import Design, Rectified
+from skipwise.lessons.chain import Design
 from skipwise.networks import build_network
 from skipwise.randomness import seeded
 from skipwise.reports.lesson.record import Expectation, Likeness, Profile
@@ -81,11 +81,6 @@ def likeness(
         cosines=tuple(each["gradient cosine"][0] for each in found),
         expected=statistics.fmean(each.theories[0].values[0] for each in found),
     )
-
-
-def tells_likeness(design: Design) -> bool:
-    """Whether theory speaks of the likeness of gradients: ReLU, and no norm over the batch."""
-    return isinstance(design.branch, Rectified) and not design.branch.normed
 
 
 def relative(values: Sequence[float], end: float) -> tuple[float, ...]:

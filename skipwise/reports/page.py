@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from skipwise.files import write_atomic
@@ -35,14 +36,14 @@ DIFFERENT = {
 class Section:
     """A part of the page; ``absent`` says what does not apply, and why.
 
-    ``words`` and ``formula`` come before the charts and explain them, ``seen`` is what the numbers
+    ``words`` and ``formulas`` come before the charts and explain them, ``seen`` is what the numbers
     say. ``partial`` is a template of its own, which writes ``content``.
     """
 
     name: str
     title: str
     words: tuple[str, ...] = ()
-    formula: str = ""
+    formulas: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
     absent: tuple[str, ...] = ()
@@ -115,12 +116,18 @@ def _template():
         lstrip_blocks=True,
     )
     environment.filters["words"] = _unbroken
+    environment.filters["formula"] = _set
     return environment.get_template("page.html")
 
 
 def _unbroken(text: str) -> str:
     """Keep a number and its per cent sign on one line."""
     return text.replace(" %", "\u00a0%")
+
+
+def _set(formula: str) -> Markup:
+    """Set what stands behind ``_`` as a subscript: one sign, or what braces hold."""
+    return Markup(re.sub(r"_(?:\{(.+?)\}|(\w))", r"<sub>\1\2</sub>", str(escape(formula))))
 
 
 def _as_json(value) -> str:

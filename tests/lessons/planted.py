@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from skipwise.reports.lesson import DepthLesson, Expectation, Likeness, Profile, Setting, Training
 
 NAMES = {
-    "sigmoid": "plain, sigmoid",
-    "plain": "plain, ReLU",
-    "plain_norm": "plain, BatchNorm",
-    "unscaled": "residual, unscaled",
-    "scaled": "residual, 1/√L",
-    "zero": "residual, from zero",
-    "residual_norm": "residual, BatchNorm",
+    "sigmoid": "plain sigmoid",
+    "plain": "plain ReLU",
+    "plain_norm": "plain BatchNorm",
+    "unscaled": "residual unscaled",
+    "scaled": "residual scaled",
+    "zero": "residual from zero",
+    "residual_norm": "residual BatchNorm",
 }
 PER_LAYER = {
     "sigmoid": 0.25,
@@ -63,8 +63,8 @@ def lesson(
         depths=depths,
         profiles=tuple(a_profile(k, d, factors[k]) for k in NAMES for d in depths),
         likenesses=tuple(
-            Likeness(design=k, depth=d, cosines=(0.1, 0.2, 0.3), expected=0.2)
-            for k in ("plain", "scaled")
+            Likeness(design=k, depth=d, cosines=(c - 0.05, c + 0.05), expected=c)
+            for k, c in (("plain", 0.1), ("scaled", 0.6))
             for d in depths
         ),
         trainings=tuple(

@@ -22,7 +22,8 @@ from skipwise.reports.words import percent
 
 POINTS = 60  # of a training curve
 ROWS = 12  # of a table
-FAR = "layers before the end of the last block"
+LEAST = 1e-13  # of the axis that all designs share
+FAR = "layers before the end"
 
 
 def at_a_glance(lesson: DepthLesson) -> list[Chart]:
@@ -44,7 +45,7 @@ def gradient_chart(lesson: DepthLesson, design: str) -> Chart | None:
         figure=figure(
             traces,
             FAR,
-            "‖g‖ relative to the end",
+            "‖g‖ / ‖g‖ at the end",
             xaxis={"autorange": "reversed"},
             yaxis=_decades(seen),
         ),
@@ -71,20 +72,18 @@ def training_chart(lesson: DepthLesson, design: str) -> Chart | None:
         ])
         if whole:
             traces += _curve(whole, depth, lesson.depths.index(depth))
-    shown = [v for trace in traces for v in trace["y"] if v]
     diverged = sum(t.diverged for t in lesson.trainings if t.design == design)
     more = f" {diverged} of these trainings diverged and have no line." if diverged else ""
     return Chart(
         name=f"training-{design.replace('_', '-')}",
         title=f"Training loss: {lesson.names[design]}",
         words=f"Mean of the seeds, smoothed; the band is from the least to the greatest.{more}",
-        figure=figure(traces, "step", "training loss", yaxis=axis_of(shown)),
+        figure=figure(traces, "step", "training loss", yaxis=_loss_axis(lesson)),
         table=Table(
             caption="At the end of training",
             columns=["layers", "loss", "error on training examples", "trained", "diverged"],
             rows=rows,
         ),
-        height=300,
     )
 
 
@@ -98,10 +97,12 @@ def summary_table(lesson: DepthLesson) -> Table:
             cells.append("–" if found is None else short(found.ratio))
             cells.append(loss_of(trained) if trained else "–")
         rows.append([name, *cells])
-    heads = [
-        f"{what}, {depth} layers" for depth in lesson.depths for what in ("‖g₀‖/‖g_L‖", "loss")
-    ]
-    return Table(caption="All designs", columns=["design", *heads], rows=rows)
+    heads = [f"{depth}: {what}" for depth in lesson.depths for what in ("gradient", "loss")]
+    return Table(
+        caption="By layers: gradient at the first block over that at the end, and training loss",
+        columns=["design", *heads],
+        rows=rows,
+    )
 
 
 def _ratios(lesson: DepthLesson) -> Chart:
@@ -115,10 +116,17 @@ def _ratios(lesson: DepthLesson) -> Chart:
         name="ratio-by-depth",
         title="What of the gradient reaches the first block",
         words=(
-            "‖g₀‖/‖g_L‖ at the start of training, median of the starts. At 1 nothing is lost or"
-            " added on the way back."
+            "The gradient's norm at the first block over that at the end, before training, median"
+            " of the starts. At 1 nothing is lost or added on the way back."
+            + (f" Below {short(LEAST)} see the table." if min(seen) < LEAST else "")
         ),
-        figure=figure(traces, "layers", "‖g₀‖/‖g_L‖", xaxis=_log2(lesson), yaxis=_decades(seen)),
+        figure=figure(
+            traces,
+            "layers",
+            "‖g‖ at the first block / at the end",
+            xaxis=_log2(lesson),
+            yaxis=_clipped(seen),
+        ),
         table=_ratio_table(lesson),
         height=420,
     )
@@ -181,6 +189,30 @@ def _decades(values: Sequence[float]) -> dict[str, Any]:
     return {"type": "log", "dtick": every, "exponentformat": "power"}
 
 
+def _clipped(values: Sequence[float]) -> dict[str, Any]:
+    """Give the axis that leaves out what is below ``LEAST``; lines go on to it and out."""
+    shown = [max(value, LEAST) for value in values]
+    low, high = math.log10(min(shown)), math.log10(max(shown))
+    return {**_decades(shown), "range": [low - 0.5, high + 0.5]}
+
+
+def _loss_axis(lesson: DepthLesson) -> dict[str, Any]:
+    """Give one axis for all trainings, so that they can be compared: up to twice that of guessing.
+
+    Its lower end is the least mean of a stretch of steps.
+    """
+    losses = [t.losses for t in lesson.trainings if not t.diverged]
+    least = min((statistics.fmean(some[-5:]) for some in losses), default=1.0)
+    low, high = math.log10(max(least, 1e-4) / 2), math.log10(2 * math.log(lesson.setting.classes))
+    ticks = [float(f"{d}e{n}") for n in range(-4, 2) for d in (1, 3)]
+    return {
+        "type": "log",
+        "range": [low, high],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
 def _along(profile: Profile, n: int) -> Iterator[dict[str, Any]]:
     """Give band, theory and measurement of one depth."""
     name, colour = f"{profile.depth} layers", SERIES[n % len(SERIES)]
@@ -239,7 +271,7 @@ def _words_of(profiles: Sequence[Profile]) -> str:
     )
     expected = [p.expectation for p in profiles if p.expectation is not None]
     if expected and all(e.holds for e in expected):
-        return f"{words} Dotted: theory, {expected[0].formula}; around it its band."
+        return f"{words} Dotted: theory, in the band that it gives a network of this width."
     return f"{words} No theory is drawn, since its condition does not hold here."
 
 
@@ -279,7 +311,7 @@ def _ratio_table(lesson: DepthLesson) -> Table:
             cells.append("–" if found is None else _with_theory(found))
         rows.append([name, *cells])
     return Table(
-        caption="‖g₀‖/‖g_L‖, and in brackets what theory expects, by layers",
+        caption="First block over end, and in brackets what theory expects, by layers",
         columns=["design", *map(str, lesson.depths)],
         rows=rows,
     )

@@ -52,35 +52,42 @@ TEXTS = {
     "skip": (
         "With a skip the gradient comes back as a sum too: what the branch gives, and the whole of"
         " what arrived, which no layer touched. How much the branches add decides what norms do:"
-        " scaled by 1/√L they multiply it by at most √e however deep the network is, branches that"
+        " scaled by 1/√B they multiply it by at most √e however deep the network is, branches that"
         " start at zero leave it as it is, and BatchNorm within the branch lets it grow as a power"
         " of the depth, where without the skip it grows exponentially. The plain twins are these"
         " networks without the sum, with the same weights at the start.",
     ),
 }
 FORMULAS = {
-    "vanish": "‖g_l‖² = χ·‖g_{l+1}‖²,  χ = σ_w²·E φ′(√q·z)²",
-    "explode": "plain, BatchNorm:  ‖g_l‖² = π/(π − 1)·‖g_{l+1}‖²;   residual, unscaled:  ‖g_l‖² ="
-    " (1 + 1)·‖g_{l+1}‖² for each block",
-    "in-vain": "E‖g_l‖² = E‖g_{l+1}‖²,  standard deviation of log ‖g₀‖²/‖g_L‖² = √(5L/n)",
-    "skip": "1/√L:  ‖g_l‖² = (1 + 1/L)·‖g_{l+1}‖² ≤ e·‖g_L‖²;   from zero:  g_l = g_L;   BatchNorm:"
-    "  ‖g_l‖² = (1 + π/(π − 1)/(v₀ + (1 − 1/π)·l))·‖g_{l+1}‖²   (L, l: blocks)",
+    "vanish": ("plain: ‖g_l‖² = χ·‖g_{l+1}‖²,  χ = σ²·E φ′(√q·z)²",),
+    "explode": (
+        "plain BatchNorm: ‖g_l‖² = π/(π − 1)·‖g_{l+1}‖², so that the norm grows by 1.2112 a layer",
+        "residual unscaled: ‖g_b‖² = (1 + 1)·‖g_{b+1}‖², so that it grows by √2 a block",
+    ),
+    "in-vain": (
+        "plain ReLU: E ‖g_l‖² = E ‖g_{l+1}‖²",
+        "its scatter at width n: log ‖g_0‖²/‖g_L‖² has the standard deviation √(5·L/n)",
+    ),
+    "skip": (
+        "y = F(x) + x, so that g_x = g_y + J_Fᵀ·g_y",
+        "residual scaled by 1/√B: ‖g_b‖² = (1 + 1/B)·‖g_{b+1}‖², in all less than e",
+        "residual from zero: g_b = g_{b+1}",
+        "residual BatchNorm: ‖g_b‖² = (1 + π/(π − 1)/(v_0 + (1 − 1/π)·b))·‖g_{b+1}‖²",
+    ),
 }
 SYMBOLS = (
-    ("g_l", "gradient of the loss by the input of block l; g₀ at the first, g_L at the end"),
+    ("l, b", "a layer and a block, counted from 0 at the first block"),
+    ("L, B, n", "number of layers and of blocks; width of a layer"),
+    ("g", "gradient of the loss by the input of a layer or block"),
     ("‖g‖", "its Euclidean norm, over all examples of the batch together"),
-    ("L, n", "number of layers (or blocks, where said); width of a layer"),
-    (
-        "F, x, y",
-        "branch of a block, its input and its output: y = F(x) + x with a skip, F(x) without",
-    ),
+    ("F, x, y", "branch, input and output of a block: y = F(x) + x with a skip, F(x) without"),
+    ("J", "Jacobian of the branch; its transpose takes the gradient back"),
     ("φ, φ′", "activation, ReLU or sigmoid, and its slope"),
-    ("W, σ_w²", "weights of a layer, and n times their variance at the start"),
-    ("q", "second moment of what enters an activation, E h²"),
+    ("σ²", "n times the variance of a layer's weights at the start"),
+    ("q", "second moment of what enters an activation"),
     ("χ", "factor on the squared gradient for one layer"),
     ("z, E", "a standard Gaussian number; the mean over it, or over random weights"),
-    ("v₀", "variance of the stream over the batch, at the first block"),
-    ("ln C", "loss of guessing among C classes"),
+    ("v", "variance of the stream over the batch, at the first block"),
 )
 SOURCES = (
     ("He et al. (2015), residual learning; degradation of plain networks", "1512.03385"),
@@ -155,7 +162,7 @@ def _sections(lesson: DepthLesson) -> Iterator[Section]:
             name=story.name,
             title=story.title,
             words=TEXTS[story.name],
-            formula=FORMULAS[story.name],
+            formulas=FORMULAS[story.name],
             seen=story.sentences,
             charts=tuple(chart for pair in pairs for chart in pair if chart is not None),
         )
@@ -184,7 +191,7 @@ def _words(lesson: DepthLesson) -> Iterator[Table]:
     )
     rates = [(lesson.names[key], f"{rate:g}") for key, rate in setting.rates.items()]
     same = sorted({rate for _, rate in rates})
-    by_rate = [f"{rate}: {', '.join(n for n, r in rates if r == rate)}" for rate in same]
+    by_rate = [f"{rate} for {', '.join(n for n, r in rates if r == rate)}" for rate in same]
     yield Table(
         caption="Setting",
         columns=["what", "value"],

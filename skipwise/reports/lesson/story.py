@@ -12,6 +12,7 @@ from typing import final
 from skipwise.reports.lesson.record import DepthLesson, Profile, Training, mean_loss, paired
 
 VANISHES, EXPLODES = 1e-3, 70.0  # ‖g_0‖/‖g_L‖; AutoTrainer's, which took them from many trainings
+SHATTERED = 0.25  # a cosine of two gradients: below without a skip, above with it
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 TWINS = (("plain", "scaled"), ("plain_norm", "residual_norm"))
 
@@ -43,13 +44,12 @@ def vanishing(lesson: DepthLesson) -> Story:
     gone = [p for p in profiles if max(p.ratios) < VANISHES]
     told: list[str] = []
     if gone:
-        first = gone[0]
+        each = ", ".join(f"{short(p.ratio)} in {p.depth} layers" for p in profiles)
         told.append(
-            f"The gradient vanishes: in {_of(lesson, first)} the first block gets"
-            f" {short(first.ratio)} of its norm at the end{_theory(first)}, a factor of"
-            f" {short(first.per_layer)} for each layer."
+            f"The gradient vanishes: of its norm at the end the first block of"
+            f" {lesson.names['sigmoid']} networks gets {each}; {_per_layer(gone[-1])}."
         )
-        told += _beside_guessing(lesson, "sigmoid", first.depth)
+        told += _beside_guessing(lesson, "sigmoid")
     else:
         told += _not_seen("no sigmoid network lost its gradient", profiles, lesson, VANISHES)
     return Story(name="vanish", title="Where it vanishes", seen=bool(gone), sentences=tuple(told))
@@ -69,12 +69,12 @@ def exploding(lesson: DepthLesson) -> Story:
         seen, deepest = True, large[-1]
         told.append(
             f"The gradient explodes: in {_of(lesson, deepest)} it is {short(deepest.ratio)} times"
-            f" as large at the first block as at the end{_theory(deepest)}, a factor of"
-            f" {short(deepest.per_layer)} for each layer."
+            f" as large at the first block as at the end{_theory(deepest)};"
+            f" {_per_layer(deepest)}."
         )
         diverged = [t.diverged for t in lesson.trained(key, deepest.depth)]
         if any(diverged):
-            told.append(f"{sum(diverged)} of its {len(diverged)} trainings diverged.")
+            told.append(f"{sum(diverged)} of {len(diverged)} trainings of these networks diverged.")
     return Story(name="explode", title="Where it explodes", seen=seen, sentences=tuple(told))
 
 
@@ -87,7 +87,7 @@ def in_vain(lesson: DepthLesson) -> Story:
         return Story(name="in-vain", title="Healthy and in vain", seen=False, sentences=told)
     healthy = all(VANISHES < ratio < EXPLODES for ratio in deep.ratios)
     best = _best(lesson, "plain", depths[:-1])
-    worse, seeds = _worse(lesson, ("plain", deep.depth), ("plain", best))
+    (low, high), worse, seeds = _beside(lesson, ("plain", best), ("plain", deep.depth))
     seen = healthy and worse == seeds > 0
     why = "depth did not harm every seed" if healthy else "norms were not healthy"
     lead = (
@@ -98,9 +98,8 @@ def in_vain(lesson: DepthLesson) -> Story:
     told = (
         f"{lead}: in {_of(lesson, deep)} the gradient at the first block is"
         f" {short(min(deep.ratios))} to {short(max(deep.ratios))} times that at the end, over"
-        f" {len(deep.ratios)} starts; their training loss ends at"
-        f" {_ends(lesson, 'plain', deep.depth)}, that of {best} layers at"
-        f" {_ends(lesson, 'plain', best)}, and the deep one is worse in {worse} of {seeds} seeds.",
+        f" {len(deep.ratios)} starts; their training loss ends at {high}, that of {best} layers at"
+        f" {low}, and the deep one is worse in {worse} of {seeds} seeds.",
         *_scatter(lesson, deep),
         *_likeness(lesson, deep),
     )
@@ -129,7 +128,7 @@ def _twins(lesson: DepthLesson, plain: str, residual: str) -> tuple[bool, list[s
             f"Nothing is said of {name}: no depth was trained with and without the skip."
         ]
     depth, told = max(common), []
-    worse, seeds = _worse(lesson, (plain, depth), (residual, depth))
+    (end, plain_end), worse, seeds = _beside(lesson, (residual, depth), (plain, depth))
     first, second = lesson.profile(plain, depth), lesson.profile(residual, depth)
     if first is not None and second is not None:
         told.append(
@@ -138,9 +137,8 @@ def _twins(lesson: DepthLesson, plain: str, residual: str) -> tuple[bool, list[s
             f" {lesson.names[residual]}{_theory(second)}."
         )
     told.append(
-        f"Trained alike, {lesson.names[residual]} ends at {_ends(lesson, residual, depth)} where"
-        f" {lesson.names[plain]} ends at {_ends(lesson, plain, depth)}: the skip has the lower"
-        f" training loss in {worse} of {seeds} seeds."
+        f"Trained alike, {lesson.names[residual]} ends at {end} where {lesson.names[plain]} ends at"
+        f" {plain_end}: the skip has the lower training loss in {worse} of {seeds} seeds."
     )
     told += _with_depth(lesson, residual)
     return worse == seeds > 0, told
@@ -149,8 +147,8 @@ def _twins(lesson: DepthLesson, plain: str, residual: str) -> tuple[bool, list[s
 def short(value: float) -> str:
     """Write a number with two digits, powers of ten as such.
 
-    >>> short(0.24), short(3.4e-12), short(1500.0), short(2.3e5), short(1.0)
-    ('0.24', '3.4·10⁻¹²', '1,500', '2.3·10⁵', '1')
+    >>> short(0.24), short(3.4e-12), short(1500.0), short(1e-5), short(1.0)
+    ('0.24', '3.4·10⁻¹²', '1,500', '10⁻⁵', '1')
     """
     if not math.isfinite(value):
         return "not finite"
@@ -158,7 +156,8 @@ def short(value: float) -> str:
         rounded = float(f"{value:.2g}")
         return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
     digits, power = f"{value:.1e}".split("e")
-    return f"{digits.removesuffix('.0')}·10{str(int(power)).translate(SUPERSCRIPTS)}"
+    ten = f"10{str(int(power)).translate(SUPERSCRIPTS)}"
+    return ten if digits == "1.0" else f"{digits.removesuffix('.0')}·{ten}"
 
 
 def loss_of(trainings: Sequence[Training]) -> str:
@@ -182,10 +181,19 @@ def _ends(lesson: DepthLesson, key: str, depth: int) -> str:
     return loss_of(lesson.trained(key, depth))
 
 
-def _worse(lesson: DepthLesson, first: tuple[str, int], second: tuple[str, int]) -> tuple[int, int]:
-    """Count the seeds in which the first of two networks ends with the higher loss, and all."""
-    pairs = list(paired(lesson.trained(*first), lesson.trained(*second)))
-    return sum(a > b for a, b in pairs), len(pairs)
+def _beside(
+    lesson: DepthLesson, first: tuple[str, int], second: tuple[str, int]
+) -> tuple[tuple[str, str], int, int]:
+    """Compare two networks over the seeds that both were trained with.
+
+    Returns:
+        Their mean losses in words, the number of seeds in which the second ends higher, and of all.
+    """
+    one, other = lesson.trained(*first), lesson.trained(*second)
+    seeds = {t.seed for t in one} & {t.seed for t in other}
+    one, other = ([t for t in some if t.seed in seeds] for some in (one, other))
+    higher = sum(b > a for a, b in paired(one, other))
+    return (loss_of(one), loss_of(other)), higher, len(seeds)
 
 
 def _best(lesson: DepthLesson, key: str, depths: Sequence[int]) -> int:
@@ -205,12 +213,20 @@ def _not_seen(
     )
 
 
-def _beside_guessing(lesson: DepthLesson, key: str, depth: int) -> Iterator[str]:
-    found = lesson.trained(key, depth)
-    if found:
+def _per_layer(profile: Profile) -> str:
+    expected = profile.expectation
+    words = f"a factor of {profile.per_layer:.4g} for each layer"
+    if expected is None or not expected.holds:
+        return words
+    return f"{words} (theory {expected.values[0] ** (1 / profile.layers):.4g})"
+
+
+def _beside_guessing(lesson: DepthLesson, key: str) -> Iterator[str]:
+    depths = lesson.trained_depths(key)
+    if depths:
         yield (
-            f"Its training loss ends at {loss_of(found)}; guessing gives"
-            f" {math.log(lesson.setting.classes):.3g}."
+            f"At {depths[-1]} layers the training loss ends at {_ends(lesson, key, depths[-1])};"
+            f" guessing gives {math.log(lesson.setting.classes):.3g}."
         )
 
 
@@ -220,25 +236,35 @@ def _scatter(lesson: DepthLesson, deep: Profile) -> Iterator[str]:
     layers, width = deep.layers, lesson.setting.width
     yield (
         "Theory expects no change in the mean of ‖g‖², and a scatter: the standard deviation of"
-        f" log ‖g‖² is √(5L/n) = {math.sqrt(5 * layers / width):.2g} for L = {layers} layers of n ="
-        f" {width}; measured {deep.scatter:.2g}."
+        f" log ‖g‖² is √(5L/n) = {math.sqrt(5 * layers / width):.2g} for one example, L = {layers}"
+        f" layers and n = {width}. Over the {len(deep.ratios)} starts, for"
+        f" {lesson.setting.measured} examples together, which share some of it, it is"
+        f" {deep.scatter:.2g}."
     )
 
 
 def _likeness(lesson: DepthLesson, deep: Profile) -> Iterator[str]:
     found = lesson.likeness("plain", deep.depth)
-    other = lesson.likeness("scaled", deep.depth)
-    if found is None:
+    twin, beside = lesson.likeness("scaled", deep.depth), lesson.profile("scaled", deep.depth)
+    if found is None or twin is None or beside is None:
         return
-    with_skip = (
-        "" if other is None else f", with the scaled skip {short(statistics.fmean(other.cosines))}"
+    plain, skip = (statistics.fmean(each.cosines) for each in (found, twin))
+    yield (
+        "What norms do not tell: if the same vector goes back from the end for two examples, their"
+        f" gradients at the first block have the cosine {short(plain)} (theory"
+        f" {short(found.expected)}); in {lesson.names['scaled']}, {short(skip)} (theory"
+        f" {short(twin.expected)})."
     )
     yield (
-        "What norms do not tell: two examples that send the same vector back from the end have"
-        f" gradients of cosine {short(statistics.fmean(found.cosines))} at the first block (theory"
-        f" {short(found.expected)}){with_skip}; and two different examples have streams of cosine"
-        f" {statistics.fmean(deep.correlations):.4g} at the end, so that the head can hardly tell"
-        " them apart."
+        "So the gradients of the deep plain network are shattered: it hardly has a direction that"
+        " improves it on several examples at once."
+        if plain < SHATTERED < skip
+        else "That the skip keeps gradients from shattering was not seen in this run."
+    )
+    yield (
+        "The streams of two different examples have the cosine"
+        f" {statistics.fmean(deep.correlations):.4g} at the end; in {lesson.names['scaled']},"
+        f" {statistics.fmean(beside.correlations):.4g}. At 1 the head cannot tell them apart."
     )
 
 
@@ -247,9 +273,8 @@ def _with_depth(lesson: DepthLesson, key: str) -> Iterator[str]:
     if len(depths) < 2:
         return
     low, high = depths[0], depths[-1]
-    worse, seeds = _worse(lesson, (key, high), (key, low))
+    (before, after), worse, seeds = _beside(lesson, (key, low), (key, high))
     yield (
-        f"From {low} to {high} layers the loss of {lesson.names[key]} goes from"
-        f" {_ends(lesson, key, low)} to {_ends(lesson, key, high)}; deeper is worse in {worse} of"
-        f" {seeds} seeds."
+        f"From {low} to {high} layers the loss of {lesson.names[key]} goes from {before} to"
+        f" {after}; deeper is worse in {worse} of {seeds} seeds."
     )
