@@ -71,6 +71,16 @@ MAY_IMPORT = {
     "reports": {"comparison", "records", "files"},
     "analysis": {"records", "shapes", "randomness"},
     "diagnosis": {"analysis", "records", "shapes", "randomness"},
+    "selftest": {
+        "diagnosis",
+        "analysis",
+        "networks",
+        "connections",
+        "branches",
+        "randomness",
+        "description",
+        "shapes",
+    },
     "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
         "provenance",
@@ -129,6 +139,7 @@ MAY_IMPORT = {
     },
     "cli": {
         "tuning",
+        "selftest",
         "conformity",
         "recipes",
         "progress",
@@ -279,6 +290,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "reports",
         "tuning",
         "conformity",
+        "selftest",
         "studies",
     ):
         module = import_module(f"skipwise.{folder}")

@@ -37,6 +37,11 @@ COMMANDS = (
     ),
     ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
     ("check", "checking:check", "Check that strategies compute what they say."),
+    (
+        "selftest",
+        "checking:selftest",
+        "Plant faults and see that diagnose finds them and accuses no healthy network.",
+    ),
     ("doctor", "showing:doctor", "Show versions, devices, precision and what is missing."),
 )
 for _name, _place, _help in COMMANDS:
