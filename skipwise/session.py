@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 import torch
 
-from skipwise.data import Dataset, Own
-from skipwise.description import Call, write_yaml
+from skipwise.data import Dataset, without_objects
+from skipwise.description import write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import write_atomic
 from skipwise.finetuning import prepared
@@ -105,7 +105,8 @@ class Session:
         if self.world.is_first:
             folder.mkdir(parents=True, exist_ok=True)
             if state is None or longer:
-                write_atomic(folder / EXPERIMENT, write_yaml(_writable(experiment)).encode())
+                named = dataclasses.replace(experiment, data=without_objects(experiment.data))
+                write_atomic(folder / EXPERIMENT, write_yaml(named).encode())
             log_session(folder / LOG, self.run.step, (*notes, *self.run.notes))
         self.journal = Journal(
             folder / METRICS if self.world.is_first else None,
@@ -375,10 +376,3 @@ def _no_longer_exact(before: int, now: int) -> str:
         " them by the order of sums, the statistics of batch norms (each process has those of its"
         " share) and noise that does not follow the examples, such as dropout"
     )
-
-
-def _writable(experiment: Experiment) -> Experiment:
-    data = experiment.data
-    if isinstance(data, Own) and not isinstance(data.dataset, Call):
-        return dataclasses.replace(experiment, data=dataclasses.replace(data, dataset=None))
-    return experiment

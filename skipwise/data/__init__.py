@@ -50,6 +50,7 @@ from skipwise.data.sources import (
     Table,
     pictures_below,
     read_inputs,
+    without_objects,
 )
 from skipwise.data.split import held_out
 from skipwise.data.views import Views, mean_over_views
@@ -111,4 +112,5 @@ __all__ = [
     "pictures_below",
     "read_inputs",
     "read_picture",
+    "without_objects",
 ]

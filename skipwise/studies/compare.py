@@ -175,7 +175,7 @@ def _threads(folder: Path, jobs: int, *, is_new: bool) -> int:
 
 def _launcher(plan: Plan, *, jobs: int, ray: str | None) -> Launcher:
     data, threads = plan.study.data, int(plan.facts["threads"])
-    if isinstance(data, Own) and not isinstance(data.dataset, Call):
+    if isinstance(data, Own) and data.is_nameless:
         if jobs > 1 or ray is not None:
             raise ValueError(
                 "data that were made in Python cannot go to another process; name the function that"

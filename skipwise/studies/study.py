@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skipwise.data import Data, Own
+from skipwise.data import Data, Own, without_objects
 from skipwise.description import Call, read_described, write_yaml
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription
@@ -103,16 +103,10 @@ class Study:
 
 def text_of(description: Any) -> str:
     """Write a study or an experiment as YAML; of data that were made in Python only the shares."""
-    return write_yaml(_writable(description))
-
-
-def _writable(description: Any) -> Any:
-    if isinstance(description, Study):
-        return dataclasses.replace(description, experiment=_writable(description.experiment))
-    data = description.data
-    if isinstance(data, Own) and not isinstance(data.dataset, Call):
-        return dataclasses.replace(description, data=dataclasses.replace(data, dataset=None))
-    return description
+    is_study = isinstance(description, Study)
+    experiment = description.experiment if is_study else description
+    named = dataclasses.replace(experiment, data=without_objects(experiment.data))
+    return write_yaml(dataclasses.replace(description, experiment=named) if is_study else named)
 
 
 def read_study(path: Path, *, allow: Iterable[str] = ()) -> Study:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from skipwise.records import StepRecord, read_journal
-from skipwise.studies.launchers import FINISHED, REPEATED, Machine
+from skipwise.studies.launchers import FINISHED, REPEATED, STOPPED, Machine, Task
 from skipwise.studies.plan import opened, planned
 from tests.studies.small import PATHS, small_study, weights_below
 
@@ -65,13 +66,41 @@ def test_a_node_that_goes_away_loses_nothing(cluster, tmp_path: Path):
     assert removed
     assert sorted(states) == [FINISHED, FINISHED, REPEATED]
     for task in tasks:
-        journal = Path(task.folder) / "metrics.jsonl"
-        steps = [e.step for e in read_journal(journal) if isinstance(e, StepRecord)]
-        assert steps == list(range(1, 151))
+        assert _steps(task) == list(range(1, 151))
     here = opened(planned(study, dataset, tmp_path / "here", threads=1))
     with closing(Machine()) as machine:
         assert list(machine.launch(here.tasks(reports=False), []))
     assert weights_below(tmp_path / "there") == weights_below(tmp_path / "here")
+
+
+def test_a_signal_stops_the_runs_where_they_are_and_the_study_goes_on_from_there(
+    cluster, tmp_path: Path
+):
+    from skipwise.studies.launchers.ray import Cluster
+
+    running, _ = cluster
+    study, dataset = small_study(tmp_path, steps=400, seeds=1)
+    plan = opened(planned(study, dataset, tmp_path / "study", threads=1))
+    tasks = plan.tasks(reports=False)
+    launcher = Cluster(address=running.address, threads=1)
+    signals: list[int] = []
+    states = []
+    for news in launcher.launch(tasks, signals):
+        if not signals and len(list((tmp_path / "study").glob("runs/*/last.ckpt"))) == len(tasks):
+            signals.append(signal.SIGINT)
+        if news.outcome is not None:
+            states.append(news.outcome.state)
+    assert states == [STOPPED] * len(tasks)
+    reached = [_steps(task)[-1] for task in tasks]
+    assert all(0 < step < 400 for step in reached)
+    states = [news.outcome.state for news in launcher.launch(tasks, []) if news.outcome is not None]
+    assert states == [FINISHED] * len(tasks)
+    assert [_steps(task) for task in tasks] == [list(range(1, 401))] * len(tasks)
+
+
+def _steps(task: Task) -> list[int]:
+    journal = Path(task.folder) / "metrics.jsonl"
+    return [event.step for event in read_journal(journal) if isinstance(event, StepRecord)]
 
 
 def test_where_a_node_does_not_see_the_folder_the_run_is_sent_back(tmp_path: Path):

@@ -9,7 +9,7 @@ from skipwise.data.sources.cifar import CIFAR
 from skipwise.data.sources.digits import Digits
 from skipwise.data.sources.fashion_mnist import FashionMNIST
 from skipwise.data.sources.folder import Folder, pictures_below
-from skipwise.data.sources.own import Own
+from skipwise.data.sources.own import Own, without_objects
 from skipwise.data.sources.parquet import Parquet, parquet_files
 from skipwise.data.sources.table import Table
 
@@ -25,4 +25,5 @@ __all__ = [
     "parquet_files",
     "pictures_below",
     "read_inputs",
+    "without_objects",
 ]

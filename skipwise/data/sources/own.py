@@ -1,6 +1,6 @@
 """A user's own data set: anything with ``len(dataset)`` and ``dataset[i] → (input, target)``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -38,6 +38,11 @@ class Own(Data):
     def name(self) -> str:
         """The name of the function, or of the object's class."""
         return self.dataset.name if isinstance(self.dataset, Call) else type(self.dataset).__name__
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether it was made in Python, so that no file can say how to make it again."""
+        return not isinstance(self.dataset, Call)
 
     def load(self) -> Dataset:
         """Make the data set, read every target once, hold out validation and test.
@@ -79,6 +84,12 @@ class Own(Data):
             if is_class
             else (),
         )
+
+
+def without_objects(data: Data) -> Data:
+    """Give data as a file can hold them: of those that were made in Python only the shares."""
+    nameless = isinstance(data, Own) and data.is_nameless
+    return replace(data, dataset=None) if nameless else data
 
 
 def _targets(dataset: Any, name: str) -> tuple[Tensor, Tensor]:
