@@ -13,13 +13,29 @@ from skipwise.diagnosis.rules.blocks import (
     unused_depth,
 )
 from skipwise.diagnosis.rules.finite import finite
+from skipwise.diagnosis.rules.training import (
+    batch_size,
+    batch_statistics,
+    dead_units,
+    lost_updates,
+    overfitting,
+    rate,
+    stability,
+)
 
 __all__ = [
+    "batch_size",
+    "batch_statistics",
     "collapse",
+    "dead_units",
     "depth",
     "finite",
     "ignored",
     "initialisation",
+    "lost_updates",
+    "overfitting",
+    "rate",
     "shattered",
+    "stability",
     "unused_depth",
 ]
