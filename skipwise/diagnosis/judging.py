@@ -1,0 +1,104 @@
+"""All rules, each handed what it asks for, or None where that was not measured."""
+
+import torch
+from torch import Tensor
+from torch.optim import SGD
+
+from skipwise.analysis import Rule, nearest_design
+from skipwise.diagnosis import rules
+from skipwise.diagnosis.findings import Findings
+from skipwise.diagnosis.subject import Subject, size_of
+from skipwise.diagnosis.verdict import Verdict
+
+
+def judged(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
+    """Give the verdicts V0 to V13, in the order of their numbers."""
+    verdicts = (*_of_training(subject, found), *_of_blocks(subject, found))
+    return tuple(sorted(verdicts, key=lambda verdict: int(verdict.rule.removeprefix("V"))))
+
+
+def is_trained(subject: Subject) -> bool | None:
+    """Say whether the weights have been trained; None if neither history nor start tells."""
+    if subject.history is not None and subject.history.steps:
+        return True
+    if subject.start is not None:
+        now = subject.model.named_parameters()
+        return any(not torch.equal(p.detach(), subject.start[n].to(p)) for n, p in now)
+    return None if subject.history is None else False
+
+
+def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
+    history, steps = subject.history, found.rehearsal
+    peak = history.peak_rate if history is not None and history.rates else None
+    losses = () if history is None else history.losses
+    return (
+        rules.finite(
+            finiteness=found.get("finiteness"),
+            loss=losses[-1] if losses else None,
+            refused=_in_a_row(() if history is None else history.skipped),
+        ),
+        rules.lost_updates(rehearsal=steps, peak_rate=peak),
+        rules.rate(
+            rehearsal=steps,
+            invariant=found.invariant,
+            trained_steps=None if history is None else len(history.steps),
+            peak_rate=peak,
+        ),
+        rules.stability(
+            spectrum=found.get("hessian spectrum"),
+            sharpness=found.get("batch sharpness"),
+            rehearsal=steps,
+            history=history,
+            preconditioned=not isinstance(subject.optimiser, SGD | Rule | None),
+        ),
+        rules.dead_units(
+            units=found.get("units"),
+            zero_gamma=found.marked("units", "after zero scale"),
+            after_sum=found.marked("units", "after a sum"),
+        ),
+        rules.overfitting(gap=found.get("generalisation"), history=history),
+        rules.batch_statistics(normalisation=found.get("normalisation")),
+        rules.batch_size(noise=found.get("gradient noise"), size=size_of(subject.batches[0])),
+    )
+
+
+def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
+    trained = is_trained(subject)
+    signal, ranks = found.get("signal"), found.get("state ranks")
+    ignored = rules.ignored(
+        lesions=found.get("lesions"), split=found.get("gradient split"), trained=trained
+    )
+    count = ignored.numbers.get("ignored")
+    return (
+        rules.depth(signal=signal, trained=trained),
+        ignored,
+        rules.unused_depth(
+            effective=found.figure("effective depth", "effective depth"),
+            blocks=None if subject.sites is None else len(subject.sites),
+            design=None if signal is None else nearest_design(signal),
+            probes=found.get("linear probes"),
+            ignored=None if count is None else int(count),
+            trained=trained,
+        ),
+        rules.shattered(shattering=found.get("shattering")),
+        rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
+        rules.initialisation(signal=signal, trained=trained),
+    )
+
+
+def _classes(subject: Subject) -> int | None:
+    """Count the classes that occur, where targets are classes."""
+    targets = [pair[1] for pair in subject.batches]
+    if not all(isinstance(t, Tensor) and t.dim() == 1 for t in targets):
+        return None
+    joined = torch.cat(targets)
+    return None if joined.is_floating_point() else len(joined.unique())
+
+
+def _in_a_row(steps: tuple[int, ...]) -> int:
+    """Give the length of the longest run of steps that follow each other."""
+    longest = length = 0
+    for before, step in zip((None, *steps), steps, strict=False):
+        length = length + 1 if before is not None and step == before + 1 else 1
+        longest = max(longest, length)
+    return longest
