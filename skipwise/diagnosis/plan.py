@@ -15,7 +15,7 @@ from torch.optim import SGD, Optimizer
 
 from skipwise import analysis
 from skipwise.analysis import Measurement, Rule, untouched
-from skipwise.analysis.depth import design_depths
+from skipwise.analysis.depth.paths import design_depths
 from skipwise.diagnosis.generalisation import generalisation
 from skipwise.diagnosis.rehearsal import Rehearsal, rehearse
 from skipwise.diagnosis.subject import EXAMPLES, Pair, Subject, equal, up_to

@@ -1,4 +1,4 @@
-"""Training a specimen, with all that an examination may ask of it: losses, evaluations, the start.
+"""Specimens at their start and after some training, with all that an examination may ask for.
 
 A loop of its own, since what is planted here is no experiment; it keeps what ``History`` asks for.
 """
@@ -15,8 +15,20 @@ from skipwise.diagnosis.history import Evaluated, History
 from skipwise.selftest.case import Pair, Specimen
 from skipwise.selftest.examples import batches
 
-RATE, MOMENTUM = 0.05, 0.9
+FIRST_RATE, RATE, MOMENTUM = 1e-3, 0.02, 0.9
 EVALUATIONS = 10  # over the whole training
+
+
+def untrained(model: nn.Module, pairs: Sequence[Pair], *, loss: Loss | None = None) -> Specimen:
+    """Give a model at its start as a specimen, with the optimiser that will train it."""
+    return Specimen(
+        model=model,
+        batches=pairs,
+        loss=loss,
+        optimiser=_descent(model, rate),
+        history=History(batch_size=len(pairs[0][1]), dtype=_dtype(model)),
+        start=weights_of(model),
+    )
 
 
 def practised(
@@ -40,7 +52,7 @@ def practised(
         loss: ``(output, targets) → one number``; the cross-entropy if None.
         validation: What it is evaluated on besides, ten times.
     """
-    rule = _descent(model) if optimiser is None else optimiser
+    rule = _descent(model, RATE) if optimiser is None else optimiser
     measure = nn.functional.cross_entropy if loss is None else loss
     pairs = batches(seed) if pairs is None else pairs
     start, losses, norms = weights_of(model), [], []
@@ -67,7 +79,7 @@ def practised(
         training=tuple(seen["training"]),
         validation=tuple(seen["validation"]),
         batch_size=len(pairs[0][1]),
-        dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
+        dtype=_dtype(model),
     )
     return Specimen(
         model=model,
@@ -80,8 +92,12 @@ def practised(
     )
 
 
-def _descent(model: nn.Module) -> Optimizer:
-    return torch.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
+def _descent(model: nn.Module, rate: float) -> Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=rate, momentum=MOMENTUM)
+
+
+def _dtype(model: nn.Module) -> str:
+    return str(next(model.parameters()).dtype).removeprefix("torch.")
 
 
 def _norm(model: nn.Module) -> float:

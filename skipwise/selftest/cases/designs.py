@@ -10,14 +10,14 @@ from skipwise.randomness import seeded
 from skipwise.selftest.case import Design, Specimen
 from skipwise.selftest.examples import CLASSES, batches, classes, in_batches, pictures
 from skipwise.selftest.models import normed, residual, scaled
-from skipwise.selftest.practice import practised
+from skipwise.selftest.practice import FIRST_RATE, practised, untrained
 from skipwise.shapes import Ends
 
 SIDE = 8
 BLOCKS = 6
 SMALL = 1e-8  # a factor on the loss
 APART = 6.0  # classes that can be told apart wholly
-EARLY, LATE = 20, 300  # updates
+EARLY, LATE = 20, 200  # updates
 
 
 def _convolutional(seed: int, branch: Branch, *, zero_last: bool = False) -> nn.Module:
@@ -28,13 +28,13 @@ def _convolutional(seed: int, branch: Branch, *, zero_last: bool = False) -> nn.
 
 def fixup(seed: int) -> Specimen:
     """Make a Fixup network at its start, where the head too is zero."""
-    return Specimen(model=_convolutional(seed, Fixup()), batches=pictures(seed, side=SIDE))
+    return untrained(_convolutional(seed, Fixup()), pictures(seed, side=SIDE))
 
 
 def zero_gamma(seed: int) -> Specimen:
     """Make a residual network whose branches end in a norm with γ = 0, at its start."""
     model = _convolutional(seed, Basic(), zero_last=True)
-    return Specimen(model=model, batches=pictures(seed, side=SIDE))
+    return untrained(model, pictures(seed, side=SIDE))
 
 
 def resnet_v1(seed: int) -> Specimen:
@@ -46,13 +46,13 @@ def resnet_v1(seed: int) -> Specimen:
 
 def resnet_v2(seed: int) -> Specimen:
     """Make a residual network with norm and ReLU first, at its start."""
-    return Specimen(model=_convolutional(seed, PreActivation()), batches=pictures(seed, side=SIDE))
+    return untrained(_convolutional(seed, PreActivation()), pictures(seed, side=SIDE))
 
 
 def rezero(seed: int) -> Specimen:
     """Make a network whose branches are scaled by a learned number, which starts at zero."""
     model = residual(seed, BLOCKS, Additive(scale=0.0, learned=True))
-    return Specimen(model=model, batches=batches(seed))
+    return untrained(model, batches(seed))
 
 
 def late(seed: int) -> Specimen:
@@ -64,9 +64,9 @@ def late(seed: int) -> Specimen:
 
 
 def small_loss(seed: int) -> Specimen:
-    """Make a network whose loss is in another unit, 1e-8 times as large."""
+    """Make a network whose loss is in another unit, 1e-8 times as large, with the rate to match."""
     model = residual(seed, BLOCKS, scaled(BLOCKS))
-    return Specimen(model=model, batches=batches(seed), loss=_in_another_unit)
+    return untrained(model, batches(seed), loss=_in_another_unit, rate=FIRST_RATE / SMALL)
 
 
 def _in_another_unit(output: Tensor, targets: Tensor) -> Tensor:

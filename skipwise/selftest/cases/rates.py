@@ -11,7 +11,7 @@ from skipwise.selftest.models import residual, scaled
 from skipwise.selftest.practice import practised
 
 BLOCKS = 4
-RIGHT, LOW, HIGH = 3e-4, 1e-7, 3e-2  # of Adam, whose first update is the rate for every weight
+RIGHT, LOW, HIGH = 3e-4, 1e-7, 0.1  # of Adam, whose first update is the rate for every weight
 LOST = 5e-5  # below half a digit of bfloat16 for all weights but the smallest
 STEPS = 20
 ABOVE, BELOW = 2.1, 1.9  # the rate times the largest curvature; 2 is the limit
@@ -32,7 +32,7 @@ def low(seed: int, *, faulty: bool) -> Specimen:
 
 
 def high(seed: int, *, faulty: bool) -> Specimen:
-    """Train a network at a rate a hundred times too high, or at one that fits."""
+    """Train a network at a rate hundreds of times too high, or at one that fits."""
     return _by_adam(seed, HIGH if faulty else RIGHT)
 
 
@@ -105,7 +105,7 @@ RATES = (
         rule="V3",
         build=high,
         difference=f"rate {HIGH:g}, {RIGHT:g}",
-        theory="Adam's first update is the rate for each weight, 17 % of their size",
+        theory="Adam's first update is the rate for each weight, 57 % of their size",
         least=Level.WARN,
     ),
     Case(
