@@ -93,7 +93,7 @@ def scaled(blocks: int) -> Additive:
 
 
 def normed(
-    seed: int, blocks: int, *, momentum: float = 0.1, first: bool = True, width: int = WIDTH
+    seed: int, blocks: int, *, momentum: float = 0.1, first: bool = True, gain: float = 2.0
 ) -> nn.Sequential:
     """Make a residual network with BatchNorm: v2 (norm and ReLU first), or v1 (ReLU after the sum).
 
@@ -102,16 +102,17 @@ def normed(
         blocks: How many.
         momentum: Share of a new batch in the running statistics.
         first: v2, or v1.
-        width: Of the stream.
+        gain: Of the weights; where a norm follows it changes what the norm must take out, and
+            nothing else.
     """
 
     def norm() -> nn.Module:
-        return nn.BatchNorm1d(width, momentum=momentum)
+        return nn.BatchNorm1d(WIDTH, momentum=momentum)
 
     def branch(draw: torch.Generator) -> nn.Module:
-        one, two = (linear(width, width, draw, gain=2) for _ in range(2))
+        one, two = (linear(WIDTH, WIDTH, draw, gain=gain) for _ in range(2))
         if first:
             return nn.Sequential(norm(), nn.ReLU(), one, norm(), nn.ReLU(), two)
         return nn.Sequential(one, norm(), nn.ReLU(), two, norm())
 
-    return network(seed, branch, blocks=blocks, width=width, after=None if first else nn.ReLU)
+    return network(seed, branch, blocks=blocks, after=None if first else nn.ReLU)

@@ -19,7 +19,13 @@ FIRST_RATE, RATE, MOMENTUM = 1e-3, 0.02, 0.9
 EVALUATIONS = 10  # over the whole training
 
 
-def untrained(model: nn.Module, pairs: Sequence[Pair], *, loss: Loss | None = None) -> Specimen:
+def untrained(
+    model: nn.Module,
+    pairs: Sequence[Pair],
+    *,
+    loss: Loss | None = None,
+    rate: float = FIRST_RATE,
+) -> Specimen:
     """Give a model at its start as a specimen, with the optimiser that will train it."""
     return Specimen(
         model=model,

@@ -162,7 +162,7 @@ def test_stale_statistics_have_hardly_moved():
     faulty, healthy = both("stale")
     assert settled(parts.STALE, parts.FEW) == pytest.approx(0.00399, abs=1e-5)
     for specimen, near in ((faulty, True), (healthy, False)):
-        norm = specimen.model.get_submodule("blocks.0.branch.0")
+        norm = specimen.model.get_submodule("blocks.0.branch.1")
         assert int(norm.get_buffer("num_batches_tracked")) == parts.FEW
         moved = (norm.get_buffer("running_var") - 1).abs().max().item()
         assert (moved < 0.05) is near

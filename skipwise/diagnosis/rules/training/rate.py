@@ -115,7 +115,9 @@ def _judged(
         )
     ratios = {name: moved.ratio for name, moved in weights.items()}
     outside = [n for n, ratio in ratios.items() if not low <= ratio <= high]
-    order = sorted(outside, key=lambda n: -abs(math.log(max(ratios[n], 1e-300) / max(found, 1e-300))))
+    order = sorted(
+        outside, key=lambda n: -abs(math.log(max(ratios[n], 1e-300) / max(found, 1e-300)))
+    )
     top = f" to {short(high)}" if math.isfinite(high) else " or more"
     return _verdict(
         level=level,
