@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         StochasticDepth,
     )
     from skipwise.data import CIFAR, Arrays, Digits, FashionMNIST, Folder, Own, Parquet, Table
+    from skipwise.diagnosing import diagnose
     from skipwise.experiment import Experiment
     from skipwise.exports import export
     from skipwise.networks import (
@@ -47,6 +48,7 @@ HOMES = {
     "data": (
         "Arrays", "CIFAR", "Digits", "FashionMNIST", "Folder", "Own", "Parquet", "Table",
     ),
+    "diagnosing": ("diagnose",),
     "experiment": ("Experiment",),
     "exports": ("export",),
     "networks": (
@@ -60,7 +62,17 @@ HOMES = {
     "tuning": ("find_rate",),
     "studies": ("Study", "compare"),
 }  # fmt: skip
-PARTS = (*HOMES, "analysis", "connections", "recipes", "tasks", "training", "watch", "weights")
+PARTS = (
+    *HOMES,
+    "analysis",
+    "connections",
+    "diagnosis",
+    "recipes",
+    "tasks",
+    "training",
+    "watch",
+    "weights",
+)
 _HOME = {name: home for home, names in HOMES.items() for name in names}
 
 __all__ = [
@@ -87,6 +99,7 @@ __all__ = [
     "adam",
     "adamw",
     "compare",
+    "diagnose",
     "export",
     "find_rate",
     "load",

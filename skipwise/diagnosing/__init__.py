@@ -5,7 +5,7 @@ its page. Imports diagnosis and what runs are made of.
 """
 
 from skipwise.diagnosing.diagnose import diagnose
-from skipwise.diagnosing.leaving import DIAGNOSIS, leave_diagnosis
+from skipwise.diagnosing.leaving import DIAGNOSIS, leave_diagnosis, page_in
 from skipwise.diagnosing.networks import patient_of_network
 from skipwise.diagnosing.patient import Patient
 from skipwise.diagnosing.runs import patient_of_run
@@ -15,6 +15,7 @@ __all__ = [
     "Patient",
     "diagnose",
     "leave_diagnosis",
+    "page_in",
     "patient_of_network",
     "patient_of_run",
 ]

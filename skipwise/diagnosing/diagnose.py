@@ -77,7 +77,12 @@ def _patient(
     allow: Iterable[str],
     of_model: dict[str, Any],
 ) -> Iterator[Patient]:
-    """Find out what was given, and refuse what has no effect on it."""
+    """Find out what was given, and refuse what has no effect on it.
+
+    Raises:
+        TypeError: If it is nothing that can be examined, or something has no effect on it.
+        ValueError: If the data of a network are missing.
+    """
     if isinstance(what, nn.Module):
         _refuse("a module", data=data, strategy=strategy)
         if batches is None:

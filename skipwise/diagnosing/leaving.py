@@ -6,18 +6,15 @@ from pathlib import Path
 from skipwise.diagnosis import Diagnosis
 from skipwise.files import write_atomic
 
-DIAGNOSIS = "diagnosis.json"
+DIAGNOSIS, PAGE = "diagnosis.json", "diagnosis.html"
 
 
-def leave_diagnosis(diagnosis: Diagnosis, folder: Path) -> Path:
+def leave_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:
     """Write a diagnosis into a folder, which is made if it is not there; each file whole or not.
 
     Args:
         diagnosis: What was found.
         folder: Of the run, or another.
-
-    Returns:
-        The file for a reader.
 
     Raises:
         OSError: If it cannot be written.
@@ -26,4 +23,9 @@ def leave_diagnosis(diagnosis: Diagnosis, folder: Path) -> Path:
     plain = diagnosis.as_plain()
     text = json.dumps(plain, ensure_ascii=False, indent=1)
     write_atomic(folder / DIAGNOSIS, text.encode())
-    return folder / DIAGNOSIS
+
+
+def page_in(folder: Path) -> Path:
+    """Give the file for a reader: the page, or the plain numbers where there is none."""
+    page = folder / PAGE
+    return page if page.is_file() else folder / DIAGNOSIS

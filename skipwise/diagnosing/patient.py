@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, final
 
 import torch
@@ -38,6 +39,7 @@ class Patient:
         validation: Pairs of the validation part.
         start: The weights before the first update.
         facts: For the reader; plain values.
+        folder: Where a diagnosis of it goes; None where it has no place of its own.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Patient:
     validation: Any = None
     start: Mapping[str, Tensor] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     def examined(self, **how: Any) -> Diagnosis:
         """Examine it; ``how`` are the other arguments of :func:`skipwise.diagnosis.examine`."""

@@ -56,6 +56,7 @@ def patient_of_run(
         name=f"{folder}: {reading.title}",
         history=history_of(reading.events),
         start=start,
+        folder=folder,
         facts={"run": str(folder), "state": reading.state, "weights": said},
     ) as patient:
         yield patient
@@ -72,13 +73,10 @@ def _built(
     experiment: Experiment, dataset: Dataset
 ) -> tuple[Run, Task, Mapping[str, Tensor] | None]:
     """Build the run at step 0; what it began from is unknown if its file of weights is gone."""
-    try:
-        run, task = build(experiment, dataset)
-    except (ValueError, OSError):
-        if experiment.weights is None:
-            raise
-        return *build(experiment, dataset, resumed=True), None
-    return run, task, weights_of(run.model)
+    source = experiment.weights
+    is_gone = source is not None and not Path(source).exists()
+    run, task = build(experiment, dataset, resumed=is_gone)
+    return run, task, None if is_gone else weights_of(run.model)
 
 
 def _brought_to(run: Run, state: dict[str, Any] | None, folder: Path) -> str:

@@ -65,6 +65,8 @@ def examine(
         ValueError: If there is no batch, the model cannot read it, the loss is not one number, the
             pattern fits no block, or seconds is not positive.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     limit = (DEEP_SECONDS if deep else SECONDS) if seconds is None else seconds
     if not limit > 0:
         raise ValueError(f"seconds must be positive, got {seconds}")

@@ -5,7 +5,7 @@ once, and each is then given a power of two of examples that fits into its share
 that a small network is measured on all that is asked for and a large one on less.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, final
@@ -95,11 +95,9 @@ def subject_of(
     """Join model and data; of a loader only so many batches are taken as are needed.
 
     Raises:
-        TypeError: If the model is no module or a batch no pair.
+        TypeError: If a batch is no pair.
         ValueError: If there is no batch.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     pairs = taken(batches)
     if not pairs:
         raise ValueError("there is no batch to measure on; give a pair (inputs, targets) or more")
@@ -118,6 +116,10 @@ def taken(batches: Any, examples: int = EXAMPLES) -> tuple[Pair, ...]:
     Raises:
         TypeError: If one is no pair.
     """
+    if not is_one(batches) and not isinstance(batches, Iterable):
+        raise TypeError(
+            f"batches must be a pair (inputs, targets) or several, got {type(batches).__name__}"
+        )
     found, count = [], 0
     for batch in [batches] if is_one(batches) else batches:
         posed = pose(nn.Identity(), batch)  # checks that it is a pair
