@@ -13,7 +13,7 @@ from skipwise.selftest.models import normed, residual, scaled
 from skipwise.selftest.practice import FIRST_RATE, practised, untrained
 from skipwise.shapes import Ends
 
-SIDE = 8
+SIDE, RATE = 6, 0.01  # of pictures, and of their networks
 BLOCKS = 6
 SMALL = 1e-8  # a factor on the loss
 APART = 6.0  # classes that can be told apart wholly
@@ -28,13 +28,13 @@ def _convolutional(seed: int, branch: Branch, *, zero_last: bool = False) -> nn.
 
 def fixup(seed: int) -> Specimen:
     """Make a Fixup network at its start, where the head too is zero."""
-    return untrained(_convolutional(seed, Fixup()), pictures(seed, side=SIDE))
+    return untrained(_convolutional(seed, Fixup()), pictures(seed, side=SIDE), rate=RATE)
 
 
 def zero_gamma(seed: int) -> Specimen:
     """Make a residual network whose branches end in a norm with γ = 0, at its start."""
     model = _convolutional(seed, Basic(), zero_last=True)
-    return untrained(model, pictures(seed, side=SIDE))
+    return untrained(model, pictures(seed, side=SIDE), rate=RATE)
 
 
 def resnet_v1(seed: int) -> Specimen:
@@ -46,7 +46,7 @@ def resnet_v1(seed: int) -> Specimen:
 
 def resnet_v2(seed: int) -> Specimen:
     """Make a residual network with norm and ReLU first, at its start."""
-    return untrained(_convolutional(seed, PreActivation()), pictures(seed, side=SIDE))
+    return untrained(_convolutional(seed, PreActivation()), pictures(seed, side=SIDE), rate=RATE)
 
 
 def rezero(seed: int) -> Specimen:
