@@ -49,6 +49,7 @@ def signal_of(
         [*(f"block {number}" for number in range(len(gradient) - 1)), "end"],
         {
             "second moment": moments or [1.0 + 0.01 * row for row in range(len(gradient))],
+            "correlation": [0.5] * len(gradient),
             "gradient norm": gradient,
             "gradient size": [g / math.sqrt(n) for g, n in zip(gradient, elements, strict=True)],
         },

@@ -70,7 +70,7 @@ def test_too_small_weights_are_found_and_hes_are_known(seed: int):
     ("connection", "name"),
     [
         (Additive(), "residual, unscaled"),
-        (Additive(scale_by_depth=0.5), "residual, 1/√L"),
+        (Additive(scale=10**-0.5), "residual, 1/√L"),
         (Additive(scale=0.0, learned=True), "residual, identity"),
     ],
     ids=["unscaled", "scaled", "from zero"],

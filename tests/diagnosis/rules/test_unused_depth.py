@@ -37,7 +37,7 @@ def test_a_warning_needs_less_than_a_block_most_of_them_ignored_and_training(
         ("residual, unscaled", 4.5),
         ("residual, 1/√L", 0.9),
         ("residual, 1/L", 9 / 82),
-        ("residual, BatchNorm", 2.26025),
+        ("residual, BatchNorm", 2.260),
         ("residual, identity", 0.0),
         ("plain, He", 9.0),
     ],
@@ -45,7 +45,7 @@ def test_a_warning_needs_less_than_a_block_most_of_them_ignored_and_training(
 def test_the_start_is_compared_with_the_closed_form_of_its_design(design: str, depth: float):
     found = unused_depth(effective=depth, blocks=9, design=design, trained=False)
     assert found.level is Level.PASS
-    assert found.numbers["effective depth of the design"] == pytest.approx(depth, rel=1e-4)
+    assert found.numbers["effective depth of the design"] == pytest.approx(depth, abs=5e-4)
     other = unused_depth(effective=2.01 * depth + 0.1, blocks=9, design=design, trained=False)
     assert other.level is Level.INFO
     assert design in other.says
@@ -67,17 +67,16 @@ def test_probes_that_gain_nothing_are_worth_a_line(last: float, level: Level):
     assert ("block 3" in found.says) == (level is Level.INFO)
 
 
-@pytest.mark.parametrize(
-    ("connection", "level"),
-    [(Additive(), Level.PASS), (Additive(scale_by_depth=0.5), Level.PASS)],
-    ids=["unscaled", "scaled"],
-)
+@pytest.mark.parametrize("connection", [Additive(), Additive(scale=1 / 3)], ids=["1", "1/√L"])
 @pytest.mark.parametrize("seed", range(3))
-def test_real_networks_pass_as_many_branches_as_their_design(connection, level, seed: int):
+def test_real_networks_pass_as_many_branches_as_their_design(connection: Additive, seed: int):
     model = residual(9, seed, connection, width=128)
     design = nearest_design(signal_along(model, seed, width=128))
     batch = noise(seed, 16, 128), noise(seed + 1, 16, 128)
     found = unused_depth(
         effective=effective_depth(model, batch, along), blocks=9, design=design, trained=False
     )
-    assert found.level is level
+    assert found.level is Level.PASS
+    assert found.numbers["effective depth"] == pytest.approx(
+        found.numbers["effective depth of the design"], rel=0.25
+    )
