@@ -64,7 +64,8 @@ def test_growth_is_a_rise_and_a_fall_is_none():
     assert rises([1.0, 1.0, 1.0, math.nan, 1.2, 1.2, 1.2, math.inf])
     assert not rises([0.9**t for t in range(20)])
     assert not rises([1.0] * 20)
-    assert not rises([1.0, 1.0, 1.0, 1.1, 1.1, 1.1])  # by the share exactly
+    assert not rises([1.0] * 3 + [1.125] * 3, share=0.125)  # by the share exactly
+    assert rises([1.0] * 3 + [1.126] * 3, share=0.125)
     assert not rises([1.1**t for t in range(5)])  # too few
 
 

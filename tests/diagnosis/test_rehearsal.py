@@ -91,9 +91,9 @@ def test_it_leaves_everything_as_it_was():
     optimiser = SGD(model.parameters(), lr=0.1, momentum=0.9)
     train(model, optimiser, [pictures()], cross_entropy)
     model[0].eval()
-    before = everything(model, optimiser)
+    before, batch = everything(model, optimiser), pictures(seed=1)
     with torch.inference_mode():
-        found = rehearse(model, pictures(seed=1), None, optimiser, steps=4)
+        found = rehearse(model, batch, None, optimiser, steps=4)
     assert same(before, everything(model, optimiser))
     assert len(found.losses) == 4
 
@@ -205,7 +205,8 @@ def test_numbers_that_do_not_move_are_counted():
     rule = SGD(model.parameters(), lr=1e-4)
     found = rehearse(model, batch, lambda output, _: output.mean(), rule).moved["weight"]
     assert (found.ratio, found.unmoved, found.dtype) == (0.0, 1.0, "bfloat16")
-    assert found.gradient == pytest.approx(batch[0].float().mean(0).square().mean().sqrt(), rel=0.1)
+    size = batch[0].float().mean(0).square().mean().sqrt().item()
+    assert found.gradient == pytest.approx(size, rel=0.02)  # of bfloat16's 2⁻⁸
     rule = SGD(model.parameters(), lr=0.5)
     moved = rehearse(model, batch, lambda output, _: output.mean(), rule).moved["weight"]
     assert moved.unmoved == 0

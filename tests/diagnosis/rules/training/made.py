@@ -57,6 +57,17 @@ def perceptron(seed: int, *, hidden: int = 64, norms: bool = False, momentum: fl
         return nn.Sequential(nn.Linear(16, hidden), *norm, nn.ReLU(), nn.Linear(hidden, 4))
 
 
+def normalised(seed: int, *, momentum: float = 0.1, layers: int = 4) -> nn.Module:
+    """Four layers with a norm each, and a linear one."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        parts = []
+        for _ in range(layers):
+            norm = nn.BatchNorm1d(16, momentum=momentum)
+            parts += [nn.Linear(16, 16, bias=False), norm, nn.ReLU()]
+        return nn.Sequential(*parts, nn.Linear(16, 4))
+
+
 def fit(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, steps: int, size: int):
     """Train with batches of a size, in turn."""
     model.train()

@@ -43,8 +43,8 @@ RISING = course((1.0, 1.1, 1.2, 1.3), training=(0.5, 0.4, 0.3, 0.2))
 
 
 def test_a_gap_alone_is_no_fault():
-    assert overfitting(gap=gap(0.5, 0.52)).level is Level.PASS  # two errors exactly
-    assert overfitting(gap=gap(0.5, 0.5201)).level is Level.INFO
+    assert overfitting(gap=gap(0.5, 1.0, error=0.25)).level is Level.PASS  # two errors
+    assert overfitting(gap=gap(0.5, 1.0, error=0.2499)).level is Level.INFO
     assert overfitting(gap=gap(0.001, 1.0)).level is Level.INFO
 
 
@@ -123,7 +123,9 @@ def test_both_parts_are_measured_as_by_hand():
     assert found["standard error"] == pytest.approx(errors)
     assert found["accuracy"] == pytest.approx(right)
     assert found["examples"] == (30.0, 50.0)
-    assert found.figures["gap"] == pytest.approx((each[1].mean() - each[0].mean()).item())
+    assert found.figures["gap"] == pytest.approx(
+        each[1].mean().item() - each[0].mean().item(), abs=1e-6
+    )
     assert found.figures["standard error of the gap"] == pytest.approx(math.hypot(*errors))
     shares = torch.bincount(unseen[1]) / 50
     assert found.figures["loss of guessing"] == pytest.approx(-(shares * shares.log()).sum().item())
