@@ -179,7 +179,7 @@ def _site(name: str, modules: Mapping[str, nn.Module]) -> Site:
 
 
 def _nearest(pattern: str, names: Iterable[str]) -> str:
-    """Offer the name that is most like a pattern, with ``*`` for the numbers in it if it has such."""
+    """Offer the name that is most like a pattern; with ``*`` in it, names have it too."""
     numbered = {re.sub(r"\b\d+\b", "*", name) if "*" in pattern else name for name in names}
     found = get_close_matches(pattern, sorted(numbered), 1)
     return f"; did you mean {found[0]!r}?" if found else ""

@@ -1,4 +1,4 @@
-"""An examination measures what applies, leaves the model as it is, and says what it could not do."""
+"""An examination measures what applies, leaves the model as it is, and says what it could not."""
 
 import math
 from collections.abc import Callable
@@ -209,8 +209,8 @@ def transformer() -> nn.Module:
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "ours": lambda: resnet8_w32().build(Ends(inputs=(3, 16, 16), outputs=(3,))),
-    "torchvision": lambda: ResNet(BasicBlock, [1, 1, 1, 1], num_classes=3),
-    "bottlenecks": lambda: ResNet(Bottleneck, [1, 1, 1, 1], num_classes=3, width_per_group=4),
+    "torchvision": lambda: ResNet(BasicBlock, [2, 1, 1, 1], num_classes=3),
+    "bottlenecks": lambda: ResNet(Bottleneck, [2, 1, 1, 1], num_classes=3, width_per_group=4),
     "transformer": transformer,
 }
 
@@ -222,4 +222,4 @@ def test_any_network_is_examined(name: str):
     found = examine(model, pictures(2, size=8, side=16), seconds=math.inf)
     assert [verdict.rule for verdict in found.verdicts] == RULES
     assert set(found.failed) <= {"rehearsal", "normalisation", "layer rotation", "gradient noise"}
-    assert len(found.facts["blocks"]) == {"torchvision": 4, "bottlenecks": 4}.get(name, 3)
+    assert len(found.facts["blocks"]) == {"torchvision": 5, "bottlenecks": 5}.get(name, 3)
