@@ -61,8 +61,21 @@ def pictures(seed: int, *, part: str = "training", side: int = 8) -> list[Pair]:
 
 
 def shuffled(seed: int, targets: Tensor) -> Tensor:
-    """Give the same targets to other examples, so that nothing is left to learn but the list."""
-    return targets[torch.randperm(len(targets), generator=generator(seed, "selftest", "shuffled"))]
+    """Give the same targets to other examples, each label to as many of every class.
+
+    So nothing is left to learn but the list, exactly: a plain shuffle of a small set would leave
+    some classes with one label more often than with another.
+
+    Args:
+        seed: The order within each class follows from it.
+        targets: A multiple of ``CLASSES²`` of them, as many of every class.
+    """
+    found, draw = torch.empty_like(targets), generator(seed, "selftest", "shuffled")
+    for label in range(CLASSES):
+        (places,) = torch.nonzero(targets == label, as_tuple=True)
+        order = torch.randperm(len(places), generator=draw)
+        found[places[order]] = torch.arange(len(places)) % CLASSES
+    return found
 
 
 def moved(pairs: Sequence[Pair], dtype: torch.dtype) -> list[Pair]:

@@ -8,6 +8,7 @@ moment, one of gain 1 alone does.
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import nn
@@ -20,10 +21,15 @@ from skipwise.selftest.examples import CLASSES, FEATURES
 WIDTH = 64
 
 
-def linear(inputs: int, outputs: int, draw: torch.Generator, *, gain: float) -> nn.Linear:
-    """Make a linear map without bias, ``Var W = gain/inputs``."""
-    made = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=False)
+def linear(
+    inputs: int, outputs: int, draw: torch.Generator, *, gain: float, bias: bool = False
+) -> nn.Linear:
+    """Make a linear map, ``Var W = gain/inputs``, without bias or with one of zeros."""
+    # torch's own start would draw from the caller's random numbers.
+    made = cast(nn.Linear, nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias))
     nn.init.normal_(made.weight, std=math.sqrt(gain / inputs), generator=draw)
+    if bias:
+        nn.init.zeros_(made.bias)
     return made
 
 

@@ -59,34 +59,9 @@ def practised(
         validation: What it is evaluated on besides, ten times.
     """
     rule = _descent(model, RATE) if optimiser is None else optimiser
-    measure = nn.functional.cross_entropy if loss is None else loss
     pairs = batches(seed) if pairs is None else pairs
-    start, losses, norms = weights_of(model), [], []
-    seen: dict[str, list[Evaluated]] = {"training": [], "validation": []}
-    model.train()
-    for step in range(1, steps + 1):
-        inputs, targets = pairs[(step - 1) % len(pairs)]
-        rule.zero_grad()
-        value = measure(model(inputs), targets)
-        value.backward()
-        losses.append(value.item())
-        norms.append(_norm(model))
-        rule.step()
-        if validation is not None and step % max(steps // EVALUATIONS, 1) == 0:
-            for part, given in (("training", pairs), ("validation", validation)):
-                seen[part].append(_evaluated(model, given, measure, step))
-    rule.zero_grad()
-    rate = float(rule.param_groups[0]["lr"])
-    history = History(
-        steps=tuple(range(1, steps + 1)),
-        losses=tuple(losses),
-        rates=(rate,) * steps,
-        gradient_norms=tuple(norms),
-        training=tuple(seen["training"]),
-        validation=tuple(seen["validation"]),
-        batch_size=len(pairs[0][1]),
-        dtype=_dtype(model),
-    )
+    start = weights_of(model)
+    history = _trained(model, rule, pairs, loss or nn.functional.cross_entropy, steps, validation)
     return Specimen(
         model=model,
         batches=pairs,
@@ -95,6 +70,42 @@ def practised(
         history=history,
         validation=validation,
         start=start,
+    )
+
+
+def _trained(
+    model: nn.Module,
+    rule: Optimizer,
+    pairs: Sequence[Pair],
+    loss: Loss,
+    steps: int,
+    validation: Sequence[Pair] | None,
+) -> History:
+    """Train the model in place and tell of it."""
+    losses, norms = [], []
+    seen: dict[str, list[Evaluated]] = {"training": [], "validation": []}
+    model.train()
+    for step in range(1, steps + 1):
+        inputs, targets = pairs[(step - 1) % len(pairs)]
+        rule.zero_grad()
+        value = loss(model(inputs), targets)
+        value.backward()
+        losses.append(value.item())
+        norms.append(_norm(model))
+        rule.step()
+        if validation is not None and step % max(steps // EVALUATIONS, 1) == 0:
+            for part, given in (("training", pairs), ("validation", validation)):
+                seen[part].append(_evaluated(model, given, loss, step))
+    rule.zero_grad()
+    return History(
+        steps=tuple(range(1, steps + 1)),
+        losses=tuple(losses),
+        rates=(float(rule.param_groups[0]["lr"]),) * steps,
+        gradient_norms=tuple(norms),
+        training=tuple(seen["training"]),
+        validation=tuple(seen["validation"]),
+        batch_size=len(pairs[0][1]),
+        dtype=_dtype(model),
     )
 
 

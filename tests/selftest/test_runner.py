@@ -101,7 +101,8 @@ def test_an_examination_that_stops_is_no_success():
 
 def test_counts_add_up_over_cases_and_seeds():
     def suspicious(specimen: Specimen) -> Diagnosis:
-        return saying(Level.FAIL if specimen.optimiser is None else Level.WARN)
+        assert specimen.history is not None
+        return saying(Level.WARN if specimen.history.steps else Level.FAIL)
 
     record = run_selftest(seeds=2, cases=["explode", "ignored", "rezero"], examination=suspicious)
     assert record.counts() == ("faults found 2 of 4, twins accused 4 of 6, twins warned 2 of 6")

@@ -34,6 +34,6 @@ LABELS = (
         rule="V10",
         build=memorised,
         difference="labels shuffled, true",
-        theory="nothing follows from the inputs, so validation stays at chance, 1 of 8 classes",
+        theory="every label is as often in every class, so validation stays at chance, 1 of 8",
     ),
 )

@@ -16,6 +16,7 @@ PLANTED = 2  # the block that is faulty
 DEEP_ENOUGH = -10.0  # a bias below all that a layer adds
 STALE = 1e-4  # share of a batch in the running statistics
 WIDE = 8.0  # gain of weights before a norm, so that no variance is 1 as the statistics start
+SLOW = 0.005  # rate, at which the statistics follow the weights
 NOISY = 1.0  # classes that overlap, so that the loss stays away from zero
 STEPS, FEW = 100, 40
 
@@ -33,9 +34,7 @@ def dead(seed: int, *, faulty: bool) -> Specimen:
     """Make a residual network with biases, those of one layer at −10 or at 0."""
 
     def branch(draw: torch.Generator) -> nn.Module:
-        one = nn.Linear(WIDTH, WIDTH)
-        one.weight = linear(WIDTH, WIDTH, draw, gain=2).weight
-        nn.init.zeros_(one.bias)
+        one = linear(WIDTH, WIDTH, draw, gain=2, bias=True)
         return nn.Sequential(one, nn.ReLU(), linear(WIDTH, WIDTH, draw, gain=1))
 
     model = network(seed, branch, scaled(BLOCKS), blocks=BLOCKS)
@@ -67,7 +66,9 @@ def stale(seed: int, *, faulty: bool) -> Specimen:
     """Train a network whose norms take in a ten-thousandth of a batch, or a tenth."""
     momentum = STALE if faulty else 0.1
     model = normed(seed, BLOCKS, momentum=momentum, first=False, gain=WIDE)
-    return practised(model, seed, steps=FEW, pairs=batches(seed, apart=NOISY))
+    slow = torch.optim.SGD(model.parameters(), lr=SLOW, momentum=0.9)
+    pairs = batches(seed, apart=NOISY)
+    return practised(model, seed, optimiser=slow, steps=FEW, pairs=pairs)
 
 
 PARTS = (

@@ -67,7 +67,9 @@ def unstable(seed: int, *, faulty: bool) -> Specimen:
     )
 
 
-def _place(model: nn.Module, head: nn.Module, inputs: Tensor, targets: Tensor, seed: int) -> float:
+def _place(
+    model: nn.Sequential, head: nn.Module, inputs: Tensor, targets: Tensor, seed: int
+) -> float:
     """Put the head beside its best weights, along the sharpest direction; give λ.
 
     With features Φ the loss ``1/(nk)·‖Φ·Wᵀ − Y‖²`` has the curvature ``2/(nk)·ΦᵀΦ`` for the row of
