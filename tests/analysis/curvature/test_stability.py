@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, AdamW
 
 from skipwise.analysis import Rule, hessian_spectrum
 from skipwise.analysis.curvature import adam_preconditioner, in_use
+from skipwise.strategies import nesterov, sgdw_algoperf
 from tests.analysis.curvature.problems import (
     NOTHING,
     Product,
@@ -154,3 +155,13 @@ def test_what_is_wrong_is_said():
     groups = [{"params": one.parameters(), "momentum": 0.9}, {"params": two.parameters()}]
     with pytest.raises(ValueError, match="differ in momentum"):
         in_use(SGD(groups, lr=0.1), dict(nn.ModuleList([one, two]).named_parameters()))
+
+
+def test_an_optimiser_of_ours_has_the_limit_of_the_rule_that_it_computes():
+    model = nn.Linear(2, 1)
+    ours = nesterov().build(model)
+    rule = in_use(ours, dict(model.named_parameters())).rule
+    assert rule == Rule(rate=0.1, momentum=0.9, nesterov=True)
+    apart = sgdw_algoperf().build(model)
+    with pytest.raises(TypeError, match="the stability limit of DecayedDescent is not known"):
+        in_use(apart, dict(model.named_parameters()))
