@@ -36,7 +36,7 @@ COMMANDS = (
         "List networks, strategies, connections, augmentations, recipes or data.",
     ),
     ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
-    ("diagnose", "diagnosing:diagnose", "Measure a run or a network; say what is wrong with it."),
+    ("diagnose", "reporting:diagnose", "Measure a run or a network; say what is wrong with it."),
     ("check", "checking:check", "Check that strategies compute what they say."),
     (
         "selftest",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -56,7 +56,7 @@ class Patient:
 
     def examined(self, **how: Any) -> Diagnosis:
         """Examine it; ``how`` are the other arguments of :func:`skipwise.diagnosis.examine`."""
-        return examine(
+        found = examine(
             self.model,
             self.batches,
             updated_on=self.updated_on,
@@ -65,9 +65,9 @@ class Patient:
             history=self.history,
             validation=self.validation,
             start=self.start,
-            facts={"of": self.name, **self.facts},
             **how,
         )
+        return replace(found, facts={**found.facts, "of": self.name, **self.facts})
 
 
 def mean_loss(task: Task) -> Any:

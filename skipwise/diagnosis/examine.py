@@ -1,7 +1,7 @@
 """Examine a model: every measurement that applies, then what the rules say of them."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -38,16 +38,13 @@ def examine(
     deep: bool = False,
     seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
-    facts: Mapping[str, Any] | None = None,
 ) -> Diagnosis:
     """Measure a model and judge it by the rules V0 to V13; the model stays exactly as it is.
 
     Args:
         model: Any module, trained or not, in any mode.
-        batches: A pair (inputs, targets), or several of the size that is trained with; about a
-            thousand examples are enough.
-        updated_on: Batches as training sees them, augmented, on which steps are rehearsed; the
-            same as ``batches`` if None.
+        batches: A pair (inputs, targets), or several of the size that is trained with.
+        updated_on: Batches as training sees them, augmented, for steps on a copy; as above if None.
         loss: ``(output, targets) → mean over the batch``; the cross-entropy if None.
         sites: The blocks, or a pattern of their names; found if None.
         optimiser: The one that trains the model, at its rate, or its rule in plain numbers.
@@ -55,45 +52,45 @@ def examine(
         validation: Pairs that take no part in training.
         start: The weights before the first update.
         deep: Measure curvature, Jacobians and the rest too, which takes minutes.
-        seconds: The time there is; 60, or 600 if ``deep``. A measurement that has begun is brought
-            to its end, and what is left out is named in ``failed``.
+        seconds: After which no measurement is begun, but named in ``failed``; 60, ``deep`` 600.
         progress: Told the name of each measurement before it is made.
-        facts: What else the reader should know of the model; plain values.
 
     Raises:
         TypeError: If the model is no module, or a batch no pair.
         ValueError: If there is no batch, the model cannot read it, the loss is not one number, the
-            pattern fits no block, or seconds is not positive.
+            pattern fits no block, or ``seconds`` is not positive.
     """
+    limit = _limit(seconds, deep=deep)
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    places, why = _places(model, sites)
+    parts = {"updated_on": updated_on, "validation": validation, "sites": places, "seconds": limit}
+    others = {"loss": loss, "optimiser": optimiser, "history": history, "start": start}
+    subject = subject_of(model, batches, **parts, **others)
+    return _examined(subject, why, deep=deep, progress=progress)
+
+
+def _limit(seconds: float | None, *, deep: bool) -> float:
     limit = (DEEP_SECONDS if deep else SECONDS) if seconds is None else seconds
     if not limit > 0:
         raise ValueError(f"seconds must be positive, got {seconds}")
-    began = time.perf_counter()
-    found = Findings()
-    places, why = _places(model, sites)
-    subject = subject_of(
-        model,
-        batches,
-        updated_on=updated_on,
-        validation=validation,
-        loss=loss,
-        sites=places,
-        optimiser=optimiser,
-        history=history,
-        start=start,
-        seconds=limit,
-    )
+    return limit
+
+
+def _examined(
+    subject: Subject, why: str, *, deep: bool, progress: Callable[[str], None] | None
+) -> Diagnosis:
+    """Measure what applies, then judge; ``why`` says why there are no blocks, if there are none."""
+    began, found = time.perf_counter(), Findings()
+    if why:
+        found.failed["blocks"] = why
     with untouched(subject.model):
         subject = replace(subject, cost=_first(subject, found))
-        if why:
-            found.failed["blocks"] = why
         _measure(subject, found, _entries(subject, found, deep=deep), began, progress)
     return Diagnosis(
         verdicts=judged(subject, found),
         measurements=found.measurements,
-        facts=_facts(subject, found, facts or {}, time.perf_counter() - began, deep=deep),
+        facts=_facts(subject, found, time.perf_counter() - began, deep=deep),
         failed=found.failed,
     )
 
@@ -133,10 +130,17 @@ def _first(subject: Subject, found: Findings) -> float:
 
 
 def _finite(subject: Subject, pair: Pair) -> tuple[float, Measurement]:
-    began = time.perf_counter()
+    began, ran = time.perf_counter(), []
     with untouched(subject.model):
         hold(subject.model, training=True)
+        for name in () if subject.sites is None else subject.sites.names:
+            subject.model.get_submodule(name).register_forward_hook(lambda *_: ran.append(1))
         measured = finiteness(subject.model, pair, subject.loss)
+    if subject.sites is not None and not ran:
+        raise ValueError(
+            f"the model computes none of the blocks {', '.join(subject.sites.names[:3])}; name the"
+            " modules that it calls, those within a container: sites='container.*'"
+        )
     return (time.perf_counter() - began) / size_of(pair), measured
 
 
@@ -151,7 +155,7 @@ def _entries(subject: Subject, found: Findings, *, deep: bool) -> list[Entry]:
         for entry in PLAN
         if (deep or not entry.deep)
         and (subject.sites is not None or not entry.blocks)
-        and (subject.validation or entry.name != "generalisation")
+        and entry.applies(subject)
     ]
 
 
@@ -188,9 +192,7 @@ def _sentence(error: BaseException) -> str:
     return said if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {said}"
 
 
-def _facts(
-    subject: Subject, found: Findings, others: Mapping[str, Any], seconds: float, *, deep: bool
-) -> dict[str, Any]:
+def _facts(subject: Subject, found: Findings, seconds: float, *, deep: bool) -> dict[str, Any]:
     weight = next(subject.model.parameters(), None)
     optimiser = subject.optimiser
     return {
@@ -206,5 +208,4 @@ def _facts(
         "deep": deep,
         "seconds": seconds,
         "seconds by measurement": dict(found.seconds),
-        **others,
     }

@@ -37,6 +37,9 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     history, steps = subject.history, _awake(subject, found)
     peak = history.peak_rate if history is not None and history.rates else None
     losses = () if history is None else history.losses
+    sharpness = found.get("batch sharpness")
+    seen = sharpness is not None and "seen / limit" in sharpness.figures
+    plain = seen or isinstance(subject.optimiser, SGD | Rule | None)
     return (
         rules.finite(
             finiteness=found.get("finiteness"),
@@ -52,10 +55,10 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         ),
         rules.stability(
             spectrum=found.get("hessian spectrum"),
-            sharpness=found.get("batch sharpness"),
+            sharpness=sharpness,
             rehearsal=steps,
             history=history,
-            preconditioned=not isinstance(subject.optimiser, SGD | Rule | None),
+            preconditioned=not plain,
         ),
         rules.dead_units(
             units=found.get("units"),
@@ -93,6 +96,7 @@ def _awake(subject: Subject, found: Findings) -> Rehearsal | None:
 def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     trained = is_trained(subject)
     signal, ranks = found.get("signal"), found.get("state ranks")
+    begun = found.get("signal at the start")
     ignored = rules.ignored(
         lesions=found.get("lesions"), split=found.get("gradient split"), trained=trained
     )
@@ -110,7 +114,10 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         ),
         rules.shattered(shattering=found.get("shattering")),
         rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
-        rules.initialisation(signal=signal, trained=trained),
+        rules.initialisation(
+            signal=signal if begun is None else begun,
+            trained=trained if begun is None else False,
+        ),
     )
 
 

@@ -16,14 +16,16 @@ from torch.optim import SGD, Optimizer
 from skipwise import analysis
 from skipwise.analysis import Measurement, Rule, untouched
 from skipwise.analysis.depth.paths import design_depths
+from skipwise.analysis.weights import place
 from skipwise.diagnosis.generalisation import generalisation
 from skipwise.diagnosis.rehearsal import Rehearsal, rehearse
-from skipwise.diagnosis.subject import EXAMPLES, Pair, Subject, equal, up_to
+from skipwise.diagnosis.subject import EXAMPLES, Pair, Subject, equal, size_of, up_to
 
 FORWARD = 1 / 3
 PROBE = 64  # examples
 PIECES = 8  # batches, between which the gradient's noise is measured
 STEPS = 20  # that are rehearsed, if there is time
+LOOKS, LOOK = 3, 8  # so many of them are held against their parabolas, at the price of 8 steps each
 
 
 @final
@@ -36,12 +38,14 @@ class Entry:
         measure: Makes it, or a rehearsal.
         blocks: Whether it needs the blocks.
         deep: Whether it is made only when asked for.
+        applies: Whether there is anything to measure.
     """
 
     name: str
     measure: Callable[[Subject], Measurement | Rehearsal | tuple[str, ...]]
     blocks: bool = False
     deep: bool = False
+    applies: Callable[[Subject], bool] = lambda _: True
 
 
 def hold(model: nn.Module, *, training: bool) -> None:
@@ -70,6 +74,14 @@ def _along_depth(
         return in_mode(measure, subject, pair, training=mode, sites=subject.sites, **others)
 
     return measured
+
+
+def _signal_at_the_start(subject: Subject) -> Measurement:
+    """Measure the signal with the weights that the model began with."""
+    assert subject.start is not None
+    with untouched(subject.model, weights=True):
+        place(subject.model, subject.start)
+        return _along_depth(analysis.signal, passes=2)(subject)
 
 
 def _effective_depth(subject: Subject) -> Measurement:
@@ -105,13 +117,18 @@ def _normalisation(subject: Subject) -> Measurement:
 
 
 def _rehearsal(subject: Subject) -> Rehearsal:
+    """Take steps, and look at the last of them closely if that leaves time for some."""
+    seconds = 0.25 * subject.seconds
+    one = size_of(subject.updated_on[0]) * subject.cost
+    enough = (LOOKS * LOOK + STEPS / 2) * one <= seconds
     return rehearse(
         subject.model,
         list(subject.updated_on),
         subject.loss,
         optimiser_of(subject),
         steps=STEPS,
-        seconds=max(0.2 * subject.seconds, 1e-3),
+        seconds=seconds,
+        look=LOOKS if enough else 0,
     )
 
 
@@ -147,10 +164,18 @@ def _units(subject: Subject) -> Measurement:
 
 
 def _batch_sharpness(subject: Subject) -> Measurement:
+    """Measure it as the optimiser sees it, or plainly where that is not known of it."""
     # A smaller batch is sharper, so it has the size that is trained with, and is one.
-    rate = None if subject.optimiser is None else rate_of(subject.optimiser)
-    batches = list(subject.updated_on[:1])
-    return analysis.batch_sharpness(subject.model, batches, subject.loss, rate=rate)
+    batches, rule = list(subject.updated_on[:1]), subject.optimiser
+    if rule is None:
+        return analysis.batch_sharpness(subject.model, batches, subject.loss)
+    rate = rate_of(rule)
+    try:
+        return analysis.batch_sharpness(
+            subject.model, batches, subject.loss, rate=rate, optimiser=rule
+        )
+    except (ValueError, TypeError):
+        return analysis.batch_sharpness(subject.model, batches, subject.loss, rate=rate)
 
 
 def rate_of(optimiser: Optimizer | Rule) -> float | None:
@@ -185,8 +210,7 @@ def pieces_of(batches: Sequence[Pair], size: int) -> list[Pair]:
 
 
 def _layer_rotation(subject: Subject) -> Measurement:
-    if subject.start is None:
-        raise ValueError("the weights at the start are not known; give them: start=…")
+    assert subject.start is not None
     now = analysis.weights_of(subject.model)
     return analysis.layer_rotation(subject.start, now, subject.model)
 
@@ -243,6 +267,12 @@ PLAN = (
         measure=_along_depth(analysis.gradient_split, passes=3),
         blocks=True,
     ),
+    Entry(
+        name="signal at the start",
+        measure=_signal_at_the_start,
+        blocks=True,
+        applies=lambda subject: subject.start is not None,
+    ),
     Entry(name="normalisation", measure=_normalisation),
     Entry(name="rehearsal", measure=_rehearsal),
     Entry(name="invariant weights", measure=_invariant),
@@ -250,7 +280,11 @@ PLAN = (
     Entry(name="batch sharpness", measure=_batch_sharpness),
     Entry(name="lesions", measure=_lesions, blocks=True),
     Entry(name="effective depth", measure=_effective_depth, blocks=True),
-    Entry(name="generalisation", measure=_generalisation),
+    Entry(
+        name="generalisation",
+        measure=_generalisation,
+        applies=lambda subject: bool(subject.validation),
+    ),
     Entry(
         name="shattering",
         measure=_along_depth(analysis.shattering, passes=2, training=False),
@@ -258,7 +292,11 @@ PLAN = (
     ),
     Entry(name="state ranks", measure=_state_ranks, blocks=True),
     Entry(name="gradient noise", measure=_gradient_noise),
-    Entry(name="layer rotation", measure=_layer_rotation),
+    Entry(
+        name="layer rotation",
+        measure=_layer_rotation,
+        applies=lambda subject: subject.start is not None,
+    ),
     Entry(name="linear probes", measure=_probes, blocks=True, deep=True),
     Entry(name="hessian spectrum", measure=_hessian, deep=True),
     Entry(name="state similarity", measure=_similarity, blocks=True, deep=True),

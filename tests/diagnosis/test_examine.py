@@ -150,6 +150,19 @@ def test_what_comes_too_late_is_left_out_and_named():
     assert found.headline().startswith("No fault found; not known: V1")
 
 
+def test_the_start_is_judged_by_the_weights_that_it_had():
+    start = small()
+    expected = examine(start, pictures(), seconds=math.inf)
+    now, kept = small(seed=1), weights_of(start)
+    before = everything(now)
+    found = examine(now, pictures(), start=kept, seconds=math.inf)
+    assert same(everything(now), before)
+    begun = found.measurements["signal at the start"]
+    assert begun == expected.measurements["signal"]
+    assert begun != found.measurements["signal"]
+    assert found.verdicts[13] == expected.verdicts[13]
+
+
 def test_a_rule_in_plain_numbers_is_rehearsed_as_torch_would():
     found = {
         name: examine(
@@ -163,12 +176,29 @@ def test_a_rule_in_plain_numbers_is_rehearsed_as_torch_would():
     assert found["rule"].columns == found["torch"].columns
 
 
+def held() -> nn.Module:
+    """A model that has its blocks in a list, which itself is never called."""
+
+    class Listed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = nn.ModuleList(small()[1:4])
+
+        def forward(self, x: Tensor) -> Tensor:
+            for row in self.rows:
+                x = row(x)
+            return x.mean((2, 3))
+
+    return Listed()
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "told"),
     [
         ({"sites": "4*.x"}, ValueError, r"no module of Sequential fits the pattern 4\*\.x"),
         ({"sites": "1.brunch"}, ValueError, "did you mean '1.branch'"),
         ({"batches": [(x[:1], y[:1]) for x, y in pictures()]}, ValueError, "one example has no"),
+        ({"model": held(), "sites": "rows"}, ValueError, "computes none of the blocks rows; name"),
         ({"batches": []}, ValueError, "there is no batch to measure on"),
         ({"batches": 3}, TypeError, "batches must be a pair"),
         (
