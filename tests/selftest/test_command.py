@@ -1,12 +1,15 @@
 """The command: a line a case, the counts last, exit code 1 where a verdict is wrong."""
 
+import inspect
 import json
+from importlib import import_module
 
 import pytest
 
 import skipwise.selftest.runner as runner
-from skipwise.diagnosis import Diagnosis, Level
-from skipwise.selftest import Specimen
+from skipwise.diagnosis import Diagnosis, Level, examine
+from skipwise.selftest import Specimen, choose
+from skipwise.selftest.runner import tried
 from tests.cli.commands import call, fails
 from tests.selftest.test_runner import saying
 
@@ -68,9 +71,24 @@ def test_wrong_words_are_a_sentence(capsys: pytest.CaptureFixture[str]):
 
 
 def test_specimens_are_what_an_examination_asks_for():
-    import inspect
-
-    from skipwise.diagnosis import examine
 
     asked = Specimen.__dataclass_fields__.keys() - {"model", "batches"}
     assert asked <= inspect.signature(examine).parameters.keys()
+
+
+def test_a_threshold_that_was_changed_is_noticed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    rule = import_module("skipwise.diagnosis.rules.blocks.shattered")
+    monkeypatch.setattr(rule, "HALF", 0.0)  # nothing is below it
+    code, out, _ = call(capsys, "selftest", "--case", "shattered")
+    assert code == 1
+    assert out.splitlines()[-1].startswith("faults found 0 of 1, twins accused 0 of 1")
+
+
+@pytest.mark.parametrize("name", ["fixup", "zero-gamma", "rezero"])
+def test_weights_that_wait_for_a_layer_of_zeros_are_not_accused(name: str):
+    trial = tried(choose([name])[0], 1)
+    assert not trial.accused
+    assert not trial.broken
+    assert "V2" in trial.measured
