@@ -1,6 +1,7 @@
 """All rules, each handed what it asks for, or None where that was not measured."""
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -9,9 +10,27 @@ from torch.optim import SGD
 from skipwise.analysis import Rule, nearest_design
 from skipwise.diagnosis import rules
 from skipwise.diagnosis.findings import Findings
+from skipwise.diagnosis.plan import rate_of
 from skipwise.diagnosis.rehearsal import Rehearsal
 from skipwise.diagnosis.subject import Subject, size_of
-from skipwise.diagnosis.verdict import Verdict
+from skipwise.diagnosis.verdict import Level, Verdict
+
+NEEDED = MappingProxyType({
+    "V1": ("signal",),
+    "V2": ("rehearsal",),
+    "V3": ("rehearsal",),
+    "V4": ("batch sharpness",),
+    "V5": ("units",),
+    "V6": ("gradient split", "lesions"),
+    "V7": ("effective depth",),
+    "V8": ("shattering",),
+    "V9": ("state ranks",),
+    "V10": ("generalisation",),
+    "V11": ("normalisation",),
+    "V12": ("gradient noise",),
+    "V13": ("signal",),
+})  # what a rule cannot do without
+OF_BLOCKS = ("V1", "V6", "V7", "V8", "V9", "V13")
 
 EARLY = 100  # updates, before which a branch that starts at zero may still write next to nothing
 SILENT = 1e-4  # of the second moment at a block's sum: so little is next to nothing
@@ -20,7 +39,24 @@ SILENT = 1e-4  # of the second moment at a block's sum: so little is next to not
 def judged(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     """Give the verdicts V0 to V13, in the order of their numbers."""
     verdicts = (*_of_training(subject, found), *_of_blocks(subject, found))
-    return tuple(sorted(verdicts, key=lambda verdict: int(verdict.rule.removeprefix("V"))))
+    explained = (_explained(verdict, subject, found) for verdict in verdicts)
+    return tuple(sorted(explained, key=lambda verdict: int(verdict.rule.removeprefix("V"))))
+
+
+def _explained(verdict: Verdict, subject: Subject, found: Findings) -> Verdict:
+    """Say of what is not known why it was not measured, which a rule cannot know."""
+    if verdict.level is not Level.UNKNOWN:
+        return verdict
+    if verdict.rule == "V11" and not subject.statistics and "all else" not in found.failed:
+        says = "No norm keeps running statistics, so none can be stale."
+        return replace(verdict, level=Level.PASS, says=says)
+    names = (
+        *NEEDED.get(verdict.rule, ()),
+        "all else",
+        *(("blocks",) * (verdict.rule in OF_BLOCKS)),
+    )
+    whys = [f"{name}: {found.failed[name]}" for name in names if name in found.failed]
+    return replace(verdict, says=f"Not known: {whys[0]}.", cure="") if whys else verdict
 
 
 def is_trained(subject: Subject) -> bool | None:
@@ -66,7 +102,9 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             after_sum=found.marked("units", "after a sum"),
         ),
         rules.overfitting(gap=found.get("generalisation"), history=history),
-        rules.batch_statistics(normalisation=found.get("normalisation")),
+        rules.batch_statistics(
+            normalisation=found.get("normalisation"), rate_share=_rate_share(subject, peak)
+        ),
         rules.batch_size(noise=found.get("gradient noise"), size=size_of(subject.batches[0])),
     )
 
@@ -91,6 +129,13 @@ def _awake(subject: Subject, found: Findings) -> Rehearsal | None:
         if not name.startswith(asleep) and not (waiting and each.length)
     }
     return replace(steps, moved=moved)
+
+
+def _rate_share(subject: Subject, peak: float | None) -> float | None:
+    """Give the rate as a share of its highest, None where one of them is not known."""
+    if peak is None or not peak > 0 or subject.optimiser is None:
+        return None
+    return (rate_of(subject.optimiser) or 0.0) / peak
 
 
 def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:

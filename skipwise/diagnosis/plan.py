@@ -19,12 +19,21 @@ from skipwise.analysis.depth.paths import design_depths
 from skipwise.analysis.weights import place
 from skipwise.diagnosis.generalisation import generalisation
 from skipwise.diagnosis.rehearsal import Rehearsal, rehearse
-from skipwise.diagnosis.subject import EXAMPLES, Pair, Subject, equal, size_of, up_to
+from skipwise.diagnosis.subject import (
+    EXAMPLES,
+    LEAST,
+    Pair,
+    Subject,
+    cut,
+    equal,
+    size_of,
+    up_to,
+)
 
 FORWARD = 1 / 3
 PROBE = 64  # examples
 PIECES = 8  # batches, between which the gradient's noise is measured
-STEPS = 20  # that are rehearsed, if there is time
+STEPS, FEWEST = 20, 8  # that are rehearsed, if there is time, and for which it is made
 LOOKS, LOOK = 3, 8  # so many of them are held against their parabolas, at the price of 8 steps each
 
 
@@ -39,6 +48,8 @@ class Entry:
         blocks: Whether it needs the blocks.
         deep: Whether it is made only when asked for.
         applies: Whether there is anything to measure.
+        passes: Of one example, all in all, where they cannot be made to fit into a share of the
+            time.
     """
 
     name: str
@@ -46,6 +57,7 @@ class Entry:
     blocks: bool = False
     deep: bool = False
     applies: Callable[[Subject], bool] = lambda _: True
+    passes: Callable[[Subject], float] = lambda _: 0.0
 
 
 def hold(model: nn.Module, *, training: bool) -> None:
@@ -117,13 +129,16 @@ def _normalisation(subject: Subject) -> Measurement:
 
 
 def _rehearsal(subject: Subject) -> Rehearsal:
-    """Take steps, and look at the last of them closely if that leaves time for some."""
-    seconds = 0.25 * subject.seconds
-    one = size_of(subject.updated_on[0]) * subject.cost
-    enough = (LOOKS * LOOK + STEPS / 2) * one <= seconds
+    """Take steps, and look at the last of them closely if that leaves time for some.
+
+    Of a network that is too slow for some steps on whole batches, on parts of them.
+    """
+    seconds, whole = 0.25 * subject.seconds, size_of(subject.updated_on[0])
+    size = subject.affordable(whole, passes=FEWEST, share=0.2)
+    enough = (LOOKS * LOOK + STEPS / 2) * size * subject.cost <= seconds
     return rehearse(
         subject.model,
-        list(subject.updated_on),
+        [cut(pair, slice(0, size)) for pair in subject.updated_on],
         subject.loss,
         optimiser_of(subject),
         steps=STEPS,
@@ -153,8 +168,14 @@ def optimiser_of(subject: Subject) -> Optimizer:
 
 
 def _invariant(subject: Subject) -> tuple[str, ...]:
-    pair = subject.some(subject.affordable(PROBE // 2, passes=FORWARD * 30))
+    passes = 1 + 2 * FORWARD * matrices_of(subject.model)
+    pair = subject.some(subject.affordable(PROBE // 2, passes=passes))
     return analysis.scale_invariant_weights(subject.model, pair, subject.loss)
+
+
+def matrices_of(model: nn.Module) -> int:
+    """Count the weights of two axes or more."""
+    return sum(parameter.dim() > 1 for parameter in model.parameters())
 
 
 def _units(subject: Subject) -> Measurement:
@@ -273,11 +294,13 @@ PLAN = (
         blocks=True,
         applies=lambda subject: subject.start is not None,
     ),
-    Entry(name="normalisation", measure=_normalisation),
+    Entry(
+        name="normalisation",
+        measure=_normalisation,
+        applies=lambda subject: bool(subject.statistics),
+    ),
     Entry(name="rehearsal", measure=_rehearsal),
-    Entry(name="invariant weights", measure=_invariant),
     Entry(name="units", measure=_units),
-    Entry(name="batch sharpness", measure=_batch_sharpness),
     Entry(name="lesions", measure=_lesions, blocks=True),
     Entry(name="effective depth", measure=_effective_depth, blocks=True),
     Entry(
@@ -291,6 +314,17 @@ PLAN = (
         blocks=True,
     ),
     Entry(name="state ranks", measure=_state_ranks, blocks=True),
+    Entry(
+        name="batch sharpness",
+        measure=_batch_sharpness,
+        passes=lambda subject: 8 * size_of(subject.updated_on[0]),
+    ),
+    Entry(
+        name="invariant weights",
+        measure=_invariant,
+        applies=lambda subject: subject.optimiser is not None,
+        passes=lambda subject: LEAST * (1 + 2 * FORWARD * matrices_of(subject.model)),
+    ),
     Entry(name="gradient noise", measure=_gradient_noise),
     Entry(
         name="layer rotation",

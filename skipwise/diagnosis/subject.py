@@ -58,15 +58,15 @@ class Subject:
     cost: float = 0.0
 
     @property
-    def settled(self) -> bool:
-        """Whether running statistics can be measured with; so they can where there are none."""
+    def statistics(self) -> list[nn.modules.batchnorm._BatchNorm]:
+        """The norms that keep running statistics."""
         norms = [m for m in self.model.modules() if isinstance(m, BATCH_NORM)]
-        return all(_settled(norm) for norm in norms if norm.running_mean is not None)
+        return [norm for norm in norms if norm.running_mean is not None]
 
     @property
-    def steps(self) -> int:
-        """How many updates were taken, as far as it is known: 0 for a model that is new."""
-        return 0 if self.history is None else len(self.history.steps)
+    def settled(self) -> bool:
+        """Whether running statistics can be measured with; so they can where there are none."""
+        return all(map(_settled, self.statistics))
 
     def affordable(self, examples: int, *, passes: float, share: float = 0.05) -> int:
         """Give a power-of-two part of ``examples`` whose passes fit into a share of the time.

@@ -158,16 +158,6 @@ def test_what_is_wrong_is_said():
         in_use(SGD(groups, lr=0.1), dict(nn.ModuleList([one, two]).named_parameters()))
 
 
-def test_an_optimiser_of_ours_has_the_limit_of_the_rule_that_it_computes():
-    model = nn.Linear(2, 1)
-    ours = nesterov().build(model)
-    rule = in_use(ours, dict(model.named_parameters())).rule
-    assert rule == Rule(rate=0.1, momentum=0.9, nesterov=True)
-    apart = sgdw_algoperf().build(model)
-    with pytest.raises(TypeError, match="the stability limit of DecayedDescent is not known"):
-        in_use(apart, dict(model.named_parameters()))
-
-
 @pytest.mark.parametrize(
     "make", [lambda p: SGD(p, lr=0.1, momentum=0.9, weight_decay=0.3), lambda p: Adam(p, lr=0.01)]
 )
@@ -195,3 +185,13 @@ def test_batch_sharpness_is_what_the_optimiser_sees_along_its_own_gradient(make)
     assert found["seen by the optimiser"] == pytest.approx(truth, rel=1e-5)
     assert found["limit of stability"] == used.rule.limit
     assert found["seen / limit"] == pytest.approx(truth / used.rule.limit, rel=1e-5)
+
+
+def test_an_optimiser_of_ours_has_the_limit_of_the_rule_that_it_computes():
+    model = nn.Linear(2, 1)
+    ours = nesterov().build(model)
+    rule = in_use(ours, dict(model.named_parameters())).rule
+    assert rule == Rule(rate=0.1, momentum=0.9, nesterov=True)
+    apart = sgdw_algoperf().build(model)
+    with pytest.raises(TypeError, match="the stability limit of DecayedDescent is not known"):
+        in_use(apart, dict(model.named_parameters()))
