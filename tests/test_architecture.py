@@ -71,6 +71,16 @@ MAY_IMPORT = {
     "reports": {"comparison", "records", "files"},
     "analysis": {"records", "shapes", "randomness"},
     "diagnosis": {"analysis", "records", "shapes", "randomness"},
+    "selftest": {
+        "diagnosis",
+        "analysis",
+        "networks",
+        "connections",
+        "branches",
+        "randomness",
+        "description",
+        "shapes",
+    },
     "diagnosing": {
         "diagnosis",
         "analysis",
@@ -163,6 +173,7 @@ MAY_IMPORT = {
         "diagnosis",
         "lessons",
         "tuning",
+        "selftest",
         "conformity",
         "recipes",
         "progress",
@@ -319,6 +330,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "lessons",
         "tuning",
         "conformity",
+        "selftest",
         "studies",
     ):
         module = import_module(f"skipwise.{folder}")

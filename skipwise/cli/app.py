@@ -46,6 +46,11 @@ COMMANDS = (
     ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
     ("diagnose", "reporting:diagnose", "Measure a run or a network; say what is wrong with it."),
     ("check", "checking:check", "Check that strategies compute what they say."),
+    (
+        "selftest",
+        "checking:selftest",
+        "Plant faults and see that diagnose finds them and accuses no healthy network.",
+    ),
     ("doctor", "showing:doctor", "Show versions, devices, precision and what is missing."),
 )
 for _name, _place, _help in COMMANDS:

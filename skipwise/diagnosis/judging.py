@@ -11,6 +11,7 @@ from skipwise.analysis import Rule, nearest_design
 from skipwise.diagnosis import rules
 from skipwise.diagnosis.findings import Findings
 from skipwise.diagnosis.plan import rate_of
+from skipwise.diagnosis.rehearsal import Rehearsal
 from skipwise.diagnosis.subject import Subject, size_of
 from skipwise.diagnosis.verdict import Level, Verdict
 
@@ -30,6 +31,9 @@ NEEDED = MappingProxyType({
     "V13": ("signal",),
 })  # what a rule cannot do without
 OF_BLOCKS = ("V1", "V6", "V7", "V8", "V9", "V13")
+
+EARLY = 100  # updates, before which a branch that starts at zero may still write next to nothing
+SILENT = 1e-4  # of the second moment at a block's sum: so little is next to nothing
 
 
 def judged(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
@@ -66,7 +70,7 @@ def is_trained(subject: Subject) -> bool | None:
 
 
 def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
-    history, steps = subject.history, found.rehearsal
+    history, steps = subject.history, _awake(subject, found)
     peak = history.peak_rate if history is not None and history.rates else None
     losses = () if history is None else history.losses
     sharpness = found.get("batch sharpness")
@@ -103,6 +107,28 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         ),
         rules.batch_size(noise=found.get("gradient noise"), size=size_of(subject.batches[0])),
     )
+
+
+def _awake(subject: Subject, found: Findings) -> Rehearsal | None:
+    """Leave out of the steps what waits for a layer that starts at zero, while it is early.
+
+    Before a layer of zeros there is no gradient, and before one of nearly zeros next to none, so
+    that weights hardly move in the first steps of a healthy training: those of a branch whose last
+    layer starts so (V6 tells of them), and all where the head does.
+    """
+    steps, split, signal = found.rehearsal, found.get("gradient split"), found.get("signal")
+    taken = 0 if subject.history is None else len(subject.history.steps)
+    if steps is None or split is None or taken >= EARLY:
+        return steps
+    shares = zip(split.rows, split["forward share"], strict=True)
+    asleep = tuple(f"{block}." for block, share in shares if share < SILENT)
+    waiting = signal is not None and not any(signal["gradient norm"])
+    moved = {
+        name: each
+        for name, each in steps.moved.items()
+        if not name.startswith(asleep) and not (waiting and each.length)
+    }
+    return replace(steps, moved=moved)
 
 
 def _rate_share(subject: Subject, peak: float | None) -> float | None:
