@@ -54,8 +54,9 @@ def slope_of(grids: Mapping[int, Grid]) -> Slope:
     for σ² and none lost for the rest (Satterthwaite).
 
     In simulated studies the interval holds the truth in 93 to 98 % of cases, whether losses are
-    parabolas or rise like walls (``python studies/slopes.py``). Where the shape of the losses changes
-    much with the depth, the slope is biased by some hundredths, which the interval does not know.
+    parabolas or rise like walls (``python studies/slopes.py``). Where the shape of the losses
+    changes much with the depth, the slope is biased by some hundredths, which the interval does not
+    know.
 
     Args:
         grids: End losses at each depth, seed by seed; infinite where a run diverged.
