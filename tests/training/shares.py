@@ -84,7 +84,7 @@ def run_of(world: World, **changes) -> Run:
         world=world,
         spread=replicated(model) if world.size > 1 and not shares else None,
         is_sharded=shares,
-        freezable=(model.convolution, model.linear) if strategy.freezing is not None else (),
+        freezable=(model.convolution,) if strategy.freezing is not None else (),
     )
     return guarded(run)
 
