@@ -48,29 +48,13 @@ def batch_statistics(
             " batch was given.",
         )
     numbers = _numbers(normalisation)
-    gap, shift = numbers["relative gap"], numbers["shift, median"]
-    ratio = numbers["variance ratio, median"]
+    gap, settled, batches = numbers["relative gap"], numbers["settled"], numbers["batches"]
+    shift, ratio = numbers["shift, median"], numbers["variance ratio, median"]
     costly = gap > GAP
     off = shift > SHIFT or not LOW <= ratio <= HIGH
     if not costly and not off:
         says = "Evaluation mode computes what training mode learned."
         return _verdict(level=Level.PASS, says=says, numbers=numbers)
-    guarded = _guarded(numbers, rate_share=math.nan if off or rate_share is None else rate_share)
-    if guarded is not None:
-        return guarded
-    return _verdict(
-        level=Level.FAIL if costly and off else Level.WARN,
-        says=_says(gap, shift, ratio, costly=costly),
-        numbers=numbers,
-        where=_worst(normalisation),
-        cure=_cure(numbers["settled"]),
-        confidence="" if costly and off else "one of the two witnesses, loss and statistics",
-    )
-
-
-def _guarded(numbers: dict[str, float], *, rate_share: float) -> Verdict | None:
-    """Say what explains the numbers without a fault, if something does."""
-    gap, settled, batches = numbers["relative gap"], numbers["settled"], numbers["batches"]
     if _early(batches):
         return _verdict(
             level=Level.INFO,
@@ -79,15 +63,26 @@ def _guarded(numbers: dict[str, float], *, rate_share: float) -> Verdict | None:
             numbers=numbers,
             confidence="1 − (1 − m)^T from the count of batches that the norms keep",
         )
-    if rate_share > MOVING:
-        return _verdict(
-            level=Level.INFO,
-            says=f"The loss is {gap:.0%} higher in evaluation mode, while the rate is still"
-            f" {rate_share:.0%} of its peak: weights move faster than running statistics follow,"
-            " and both meet as the rate falls.",
-            numbers=numbers,
-        )
-    return None
+    if not off and rate_share is not None and rate_share > MOVING:
+        return _moving(rate_share, numbers)
+    return _verdict(
+        level=Level.FAIL if costly and off else Level.WARN,
+        says=_says(gap, shift, ratio, costly=costly),
+        numbers=numbers,
+        where=_worst(normalisation),
+        cure=_cure(settled),
+        confidence="" if costly and off else "one of the two witnesses, loss and statistics",
+    )
+
+
+def _moving(rate_share: float, numbers: dict[str, float]) -> Verdict:
+    return _verdict(
+        level=Level.INFO,
+        says=f"The loss is {numbers['relative gap']:.0%} higher in evaluation mode, while the rate is"
+        f" still {rate_share:.0%} of its peak: weights move faster than running statistics follow,"
+        " and both meet as the rate falls.",
+        numbers=numbers,
+    )
 
 
 def _numbers(normalisation: Measurement) -> dict[str, float]:
