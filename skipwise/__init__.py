@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skipwise.diagnosing import diagnose
     from skipwise.experiment import Experiment
     from skipwise.exports import export
+    from skipwise.lessons import explain
     from skipwise.networks import (
         Residual,
         ResNet,
@@ -51,6 +52,7 @@ HOMES = {
     "diagnosing": ("diagnose",),
     "experiment": ("Experiment",),
     "exports": ("export",),
+    "lessons": ("explain",),
     "networks": (
         "ResNet", "Residual", "measure_size",
         "plain20", "plain56", "resnet18", "resnet20", "resnet50", "resnet56", "resnet110",
@@ -100,6 +102,7 @@ __all__ = [
     "adamw",
     "compare",
     "diagnose",
+    "explain",
     "export",
     "find_rate",
     "load",

@@ -136,7 +136,7 @@ def _lines(found: Any) -> Iterator[str]:
     of = found.facts.get("of")
     yield f"{of}: {found.headline()}" if of else found.headline()
     for level in LEVELS:
-        verdicts = found.of(level)
+        verdicts = [verdict for verdict in found.verdicts if verdict.level == level]
         if level == "PASS" and verdicts:
             passed = ", ".join(f"{v.rule} {v.name}" for v in verdicts)
             yield f"{level:7} {passed}"

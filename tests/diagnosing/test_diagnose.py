@@ -43,7 +43,7 @@ def test_a_run_is_examined_and_nothing_of_it_is_changed():
     found = diagnose(run)
     after = files(run)
     assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) == {"diagnosis.json"}
+    assert set(after) - set(before) == {"diagnosis.json", "diagnosis.html"}
     plain = json.loads(after["diagnosis.json"])
     assert plain == json.loads(json.dumps(found.as_plain()))
     assert [v["rule"] for v in plain["verdicts"]] == [f"V{n}" for n in range(14)]
