@@ -10,6 +10,8 @@ from skipwise.cli.app import leave
 from skipwise.cli.words import Flag, Words, find_network, find_strategy, print_json
 from skipwise.reports import report as write_report
 
+LEVELS = ("FAIL", "WARN", "INFO", "UNKNOWN", "PASS")  # the worst first
+
 
 def report(*runs: Path, out: Path | None = None, open: Flag = False, json: Flag = False) -> None:
     """Write the report of a run, also of one that goes on or broke off; several stand side by side.
@@ -133,8 +135,8 @@ def _lines(found: Any) -> Iterator[str]:
     """
     of = found.facts.get("of")
     yield f"{of}: {found.headline()}" if of else found.headline()
-    for level in type(found.verdicts[0].level):
-        verdicts = found.of(level)
+    for level in LEVELS:
+        verdicts = [verdict for verdict in found.verdicts if verdict.level == level]
         if level == "PASS" and verdicts:
             passed = ", ".join(f"{v.rule} {v.name}" for v in verdicts)
             yield f"{level:7} {passed}"

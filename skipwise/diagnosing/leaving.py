@@ -5,8 +5,10 @@ from pathlib import Path
 
 from skipwise.diagnosis import Diagnosis
 from skipwise.files import write_atomic
+from skipwise.reports.diagnosis import DIAGNOSIS as PAGE
+from skipwise.reports.diagnosis import write_diagnosis
 
-DIAGNOSIS, PAGE = "diagnosis.json", "diagnosis.html"
+DIAGNOSIS = "diagnosis.json"
 
 
 def leave_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:
@@ -23,9 +25,9 @@ def leave_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:
     plain = diagnosis.as_plain()
     text = json.dumps(plain, ensure_ascii=False, indent=1)
     write_atomic(folder / DIAGNOSIS, text.encode())
+    write_diagnosis(json.loads(text), folder)
 
 
 def page_in(folder: Path) -> Path:
-    """Give the file for a reader: the page, or the plain numbers where there is none."""
-    page = folder / PAGE
-    return page if page.is_file() else folder / DIAGNOSIS
+    """Give the file for a reader."""
+    return folder / PAGE

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD
 
-from skipwise.analysis import Rule, nearest_design
+from skipwise.analysis import Measurement, Rule, nearest_design
 from skipwise.diagnosis import rules
 from skipwise.diagnosis.findings import Findings
 from skipwise.diagnosis.plan import rate_of
@@ -146,6 +146,7 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         lesions=found.get("lesions"), split=found.get("gradient split"), trained=trained
     )
     count = ignored.numbers.get("ignored")
+    shattered = rules.shattered(shattering=found.get("shattering"))
     return (
         rules.depth(signal=signal, trained=trained),
         ignored,
@@ -157,13 +158,18 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             ignored=None if count is None else int(count),
             trained=trained,
         ),
-        rules.shattered(shattering=found.get("shattering")),
+        replace(shattered, cure="") if _has_skips(signal) else shattered,
         rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
         rules.initialisation(
             signal=signal if begun is None else begun,
             trained=trained if begun is None else False,
         ),
     )
+
+
+def _has_skips(signal: Measurement | None) -> bool:
+    """Whether the blocks have the skips that would be the cure; designs with them were compared."""
+    return signal is not None and any("residual" in name for name in signal.figures)
 
 
 def _classes(subject: Subject) -> int | None:

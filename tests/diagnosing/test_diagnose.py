@@ -17,7 +17,7 @@ from skipwise.diagnosing import diagnose, patient_of_network, patient_of_run
 from skipwise.diagnosis import Level
 from skipwise.experiment import build
 from skipwise.networks import ResNet
-from skipwise.records import read_journal
+from skipwise.records import StepRecord, read_journal
 from skipwise.runs import experiment_of
 from skipwise.strategies import WarmupLinear, adam, nesterov
 from skipwise.training import newest_checkpoint
@@ -43,7 +43,7 @@ def test_a_run_is_examined_and_nothing_of_it_is_changed():
     found = diagnose(run)
     after = files(run)
     assert {name: after[name] for name in before} == before
-    assert set(after) - set(before) == {"diagnosis.json"}
+    assert set(after) - set(before) == {"diagnosis.json", "diagnosis.html"}
     plain = json.loads(after["diagnosis.json"])
     assert plain == json.loads(json.dumps(found.as_plain()))
     assert [v["rule"] for v in plain["verdicts"]] == [f"V{n}" for n in range(14)]
@@ -67,7 +67,8 @@ def test_a_run_is_taken_up_as_it_is_trained():
         assert patient.history is not None
         assert patient.history.steps == tuple(range(1, 9))
         # Its optimiser has its momentum, and the rate of the last update that was taken.
-        rates = [e.rate for e in read_journal(run / "metrics.jsonl") if hasattr(e, "rate")]
+        events = read_journal(run / "metrics.jsonl")
+        rates = [e.rate for e in events if isinstance(e, StepRecord)]
         assert isinstance(patient.optimiser, torch.optim.Optimizer)
         assert patient.optimiser.param_groups[0]["lr"] == pytest.approx(rates[-1])
         assert patient.optimiser.state

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 import skipwise
+from skipwise.reports.diagnosis import write_diagnosis
 from skipwise.reports.lesson import lesson_report
 from tests.comparison.planted import whole
 from tests.lessons import planted
 from tests.references import rings_file
+from tests.reports.diagnoses import real, strange
 from tests.watch.test_watch import TINY
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("processes")]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
-CHARTS = {"one": 8, "several": 3, "study": 19, "lesson": 16}
+CHARTS = {"one": 8, "several": 3, "study": 19, "lesson": 16, "diagnosis": 15, "strange": 1}
 SHAPES = (
     "() => [...document.querySelectorAll('.chart')].map(c => "
     "c.querySelectorAll('svg.main-svg .trace path, svg.main-svg .hm image').length)"
@@ -51,6 +53,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "several": several,
         "study": study,
         "lesson": lesson,
+        "diagnosis": write_diagnosis(real().as_plain(), folder / "diagnosis.html"),
+        "strange": write_diagnosis(strange(), folder / "strange.html"),
     }
 
 

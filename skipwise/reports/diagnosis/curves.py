@@ -15,7 +15,7 @@ from skipwise.reports.diagnosis.axes import Places, brief, marked, places_of, sc
 from skipwise.reports.diagnosis.numbers import known
 
 REFUTED = "var(--soft)"
-MOST = 500  # points of a curve; of more rows every so manieth is drawn, and the axis says so
+MOST = 500  # points of a curve; of more rows only one in so many is drawn, as the axis says
 MANY = 60  # points, of which a curve has no symbols any more
 TITLE = 40  # letters of an axis' title
 STANDING = {
@@ -90,7 +90,7 @@ def expectation_of(theory: Mapping[str, Any], values: Values) -> Expectation:
 
 
 def _thinned(measured: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Take every so manieth row of a measurement of very many."""
+    """Take one in so many rows of a measurement that has very many."""
     every = math.ceil(len(measured["rows"]) / MOST)
     if every < 2:
         return measured
