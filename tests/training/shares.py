@@ -85,7 +85,7 @@ def run_of(world: World, **changes) -> Run:
         world=world,
         spread=replicated(model) if world.size > 1 and not shares else None,
         is_sharded=shares,
-        freezable=(model.convolution,) if strategy.freezing is not None else (),
+        freezable=tuple(model.children())[:1] if strategy.freezing is not None else (),
     )
     return guarded(run)
 
