@@ -69,7 +69,7 @@ def test_one_run_of_several_that_diverged_counts_as_an_explosion_of_its_rate():
     broken, whole = grids(0.5), grids(0.5)
     for one, other in zip(broken.values(), whole.values(), strict=True):
         one[max(one)][0] = math.inf
-        other[max(other)] = [math.inf] * 3
+        other[max(other)][:] = [math.inf] * 3
     assert slope_of(broken).optima == slope_of(whole).optima
     with pytest.raises(ValueError, match="at every rate a run diverged"):
         slope_of({3: {0.0: [math.inf, 1.0]}, 6: {0.0: [1.0, 1.0]}})
