@@ -79,8 +79,8 @@ def _moving(rate_share: float, numbers: dict[str, float]) -> Verdict:
     return _verdict(
         level=Level.INFO,
         says=f"The loss is {numbers['relative gap']:.0%} higher in evaluation mode, while the rate"
-        f" is still {rate_share:.0%} of its peak: weights move faster than running statistics follow,"
-        " and both meet as the rate falls.",
+        f" is still {rate_share:.0%} of its peak: weights move faster than running statistics"
+        " follow, and both meet as the rate falls.",
         numbers=numbers,
     )
 
