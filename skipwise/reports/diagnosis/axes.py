@@ -34,7 +34,7 @@ def brief(name: str, longest: int = LONGEST) -> str:
     """Shorten a name that is too long; its end tells more than its beginning.
 
     >>> brief("layer1.0"), brief("encoder.layers.11.attention")
-    ('layer1.0', '….attention')
+    ('layer1.0', '….11.attention')
     """
     return name if len(name) <= longest else f"…{name[1 - longest :]}"
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 UNKNOWN = "?"
 LARGE = 1e7  # beyond it a number is easier to read by its power of ten
@@ -27,7 +27,6 @@ def number_of(value: float | None) -> Number:
     """
     if not known(value):
         return Number(text=UNKNOWN)
-    assert value is not None
     whole = float(value).is_integer() and abs(value) < LARGE
     return Number(text=f"{int(value):,}" if whole else f"{value:.4g}", exact=repr(value))
 
@@ -37,6 +36,6 @@ def numbers_of(values: Mapping[str, float | None]) -> list[tuple[str, Number]]:
     return [(name, number_of(value)) for name, value in values.items()]
 
 
-def known(value: Any) -> bool:
+def known(value: Any) -> TypeGuard[float]:
     """Whether a value of the plain form is a number that is finite."""
     return isinstance(value, int | float) and math.isfinite(value)
