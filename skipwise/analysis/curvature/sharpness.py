@@ -1,15 +1,19 @@
 """Batch sharpness: the curvature that a step on one batch meets along its own gradient."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from skipwise.analysis.curvature.gradient import objective
 from skipwise.analysis.curvature.hessian import hessian_of
+from skipwise.analysis.curvature.optimiser import InUse, in_use
+from skipwise.analysis.curvature.stability import Rule
 from skipwise.analysis.measurement import Measurement
 from skipwise.analysis.problem import Loss
-from skipwise.analysis.spectra import mean_of
+from skipwise.analysis.spectra import Flat, Operator, mean_of
 
 
 def batch_sharpness(
@@ -18,6 +22,7 @@ def batch_sharpness(
     loss: Loss | None = None,
     *,
     rate: float | None = None,
+    optimiser: Optimizer | Rule | None = None,
     training: bool = True,
     seed: int = 0,
 ) -> Measurement:
@@ -31,6 +36,8 @@ def batch_sharpness(
         batches: A pair (inputs, targets), or several of the size that is trained with.
         loss: ``(output, targets) → mean over the batch``; the cross-entropy if None.
         rate: η; with it the ratio to 2/η is given.
+        optimiser: The one in use, or its rule in plain numbers: with it the curvature is given that
+            it sees, of ``P^-½(H + decay)P^-½`` along ``P^-½·g_B``, against its limit of stability.
         training: In training mode, or in evaluation mode.
         seed: Of random layers.
 
@@ -41,12 +48,14 @@ def batch_sharpness(
     Raises:
         ValueError: If the rate is not positive or a gradient is zero, or see :func:`objective`.
 
-    Source: Andreyev and Beneventano (2024), "Edge of stochastic stability", definition 1.
+    Source: Andreyev and Beneventano (2024), "Edge of stochastic stability", definition 1. Differs:
+    the preconditioner is ours, in the coordinates in which the rule is plain descent.
     """
     if rate is not None and rate <= 0:
         raise ValueError(f"rate must be positive, got {rate}")
-    sharpness, norms = [], []
+    sharpness, norms, seen = [], [], []
     with objective(model, batches, loss, training=training, seed=seed) as held:
+        used = None if optimiser is None else in_use(optimiser, held.parameters)
         for index in range(len(held.problems)):
             gradient = held.gradient(index)
             norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64).item())
@@ -55,8 +64,32 @@ def batch_sharpness(
                     f"the gradient of batch {index} is zero, so it has no direction; the model"
                     " already stands at a stationary point of it"
                 )
-            sharpness.append(hessian_of(held, [index]).rayleigh(gradient))
-    return _record(sharpness, norms, rate)
+            matrix = hessian_of(held, [index])
+            sharpness.append(matrix.rayleigh(gradient))
+            if used is not None:
+                seen.append(_seen(used, matrix, gradient, sharpness[-1]))
+    measured = _record(sharpness, norms, rate)
+    if used is None:
+        return measured
+    figures = {**measured.figures, **_stability(mean_of(seen).value, used.rule.limit)}
+    return replace(measured, figures=figures)
+
+
+def _seen(used: InUse, matrix: Operator, gradient: Flat, plain: float) -> float:
+    """Give the curvature along the step as the optimiser sees it; ``plain`` is that of H."""
+    if used.preconditioner is None:
+        unit = gradient / torch.linalg.vector_norm(gradient)
+        return plain + float((used.decay * unit.square()).sum())
+    direction = gradient * used.preconditioner.to(gradient).rsqrt()
+    return used.seen(matrix).rayleigh(direction)
+
+
+def _stability(seen: float, limit: float) -> dict[str, float]:
+    return {
+        "seen by the optimiser": seen,
+        "limit of stability": limit,
+        "seen / limit": seen / limit,
+    }
 
 
 def _record(sharpness: list[float], norms: list[float], rate: float | None) -> Measurement:

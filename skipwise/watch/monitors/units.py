@@ -1,0 +1,37 @@
+"""Units that never fire, and what that proves.
+
+A unit that is silent on N examples fires for less than 3/N of all with 95 % confidence, so there
+are many of them; they pass forward only.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, final
+
+from skipwise.analysis import Measurement, units
+from skipwise.watch.monitors.monitor import Monitor
+
+EXAMPLES = 1024
+UNITS = "units"
+DEAD = "dead"
+
+
+@final
+class Units(Monitor):
+    """``units`` in training mode, where no running statistics can be in the way."""
+
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {UNITS: (DEAD, "dormant", "fires")}
+    figures: ClassVar[Mapping[str, tuple[str, ...]]] = {UNITS: (DEAD, "of units")}
+
+    @property
+    def examples(self) -> int:
+        """So many that silence proves something, as far as there are and memory goes."""
+        return self.probe.available(self.choice.examples or EXAMPLES)
+
+    def passes(self) -> float:
+        """Forward passes, a third of a step each."""
+        return 0.5 * self.examples / self.probe.whole
+
+    def measure(self) -> dict[str, Measurement]:
+        """Count them."""
+        batches = self.probe.batches(self.examples)
+        return {UNITS: units(self.run.model, batches, training=True)}
