@@ -217,6 +217,23 @@ def test_a_fault_in_a_users_code_is_a_sentence_that_says_how_to_see_more(capsys,
         main(["train", "digits", "--network", "faulty_here:net", "--quiet"])
 
 
+def test_a_fault_in_a_users_code_names_the_line(capsys):
+    lines = [
+        "from torch import nn",
+        "class Net(nn.Module):",
+        "    def __init__(self, classes):",
+        "        super().__init__()",
+        "        self.map = nn.Linear(64, classes)",
+        "    def forward(self, x):",
+        "        raise ValueError('these are no tokens')",
+    ]
+    Path("tokens_here.py").write_text("\n".join(lines))
+    told = fails(capsys, "train", "digits", "--network", "tokens_here:Net", "--quiet")
+    assert "these are no tokens" in told
+    assert "tokens_here.py, line 7)" in told
+    assert "line" not in fails(capsys, "train", "digts")
+
+
 def test_a_run_that_has_begun_keeps_its_data_and_network(capsys, rings: str):
     call(capsys, "train", rings, *SMALL, "--steps", "2", "--out", "run")
     for setting in ("data.shares.test=0.1", "network.width=8", "seed=3"):

@@ -149,12 +149,27 @@ def test_arrays_of_numbers_are_regression_and_equal_shapes_share_a_scale(tmp_pat
             "class '1' has no training example",
         ),
         ({"x": np.array(["a", "b"]), "y": np.array([0, 1])}, "numbers are needed"),
+        (
+            {"x": np.zeros((2, 2)), "y": np.array([0, 1]), "x_tset": np.zeros((2, 2))},
+            "has an array 'x_tset', which is not read; did you mean 'x_test'",
+        ),
     ],
 )
 def test_arrays_that_cannot_be_trained_on_are_refused(tmp_path: Path, arrays: dict, words: str):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(ValueError, match=words):
         Arrays(path=str(tmp_path / "bad.npz")).load()
+
+
+def test_arrays_of_other_names_are_said_not_to_be_read(tmp_path: Path):
+    x, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+    np.savez(tmp_path / "more.npz", x=x, y=y, weights=x, when=y)
+    assert (
+        "arrays that are not read: weights, when"
+        in Arrays(path=f"{tmp_path}/more.npz").load().notes
+    )
+    np.savez(tmp_path / "both.npz", x=x, y=y, x_test=x, y_test=y, classes=np.array(["a", "b"]))
+    assert not any("read" in note for note in Arrays(path=f"{tmp_path}/both.npz").load().notes)
 
 
 def test_a_file_that_is_no_npz_and_one_with_pickles_are_refused(tmp_path: Path):

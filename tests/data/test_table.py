@@ -1,5 +1,6 @@
 """Tables of paths and labels give the pictures they list, or say which line is wrong."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,24 @@ def test_the_column_split_makes_the_parts_and_numbers_are_ordered_as_numbers(tmp
     assert data.test is not None
     assert (len(data.train), len(data.validation), len(data.test)) == (4, 1, 3)
     assert data.test.gather(torch.arange(3))[1].tolist() == [0, 0, 0]
+
+
+def test_columns_of_other_names_are_named(tmp_path: Path):
+    lines = [f"{n},p/{n}.png,{'cat' if n % 2 else 'dog'},x" for n in range(8)]
+    found = table(tmp_path, "label,Where,Kind,path\n" + "\n".join(lines))
+    data = dataclasses.replace(found, path_column="where", label_column="Kind").load()
+    assert data.classes == ("cat", "dog")
+    assert data.train.gather(torch.arange(8))[1].tolist() == [1, 0] * 4
+    with pytest.raises(ValueError, match="has no column 'knd', which label_column names; did you"):
+        dataclasses.replace(found, label_column="knd").load()
+
+
+def test_names_that_look_like_several_labels_are_pointed_out(tmp_path: Path):
+    names = ("cat", "dog", "cat;dog", "cat, dog")
+    rows = "path,label\n" + "".join(f'p/{n}.png,"{names[n % 4]}"\n' for n in range(8))
+    (note,) = [note for note in table(tmp_path, rows).load().notes if "--multi-label" in note]
+    assert note.startswith("'cat, dog' is taken for one class")
+    assert not any("--multi-label" in note for note in table(tmp_path, ROWS).load().notes)
 
 
 @pytest.mark.parametrize(

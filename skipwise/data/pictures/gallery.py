@@ -15,7 +15,7 @@ from torch import Tensor
 
 from skipwise.data.assemble import Shares, assemble
 from skipwise.data.dataset import Data, Dataset, InMemory, Stored
-from skipwise.data.pictures.labels import Names, targets_of
+from skipwise.data.pictures.labels import SEPARATORS, Names, targets_of
 from skipwise.data.pictures.picture import File, UnreadablePicture, header, read_picture
 from skipwise.data.pictures.streamed import SAMPLE, Read, Streamed
 
@@ -128,6 +128,7 @@ class Gallery(Data):
                 *listing.notes,
                 *notes,
                 *_skipped(listing, parts),
+                *(() if self.multi_label else _joined(listing.classes)),
                 *(_as_it_goes(len(readable), needed) if bring is _streamed else ()),
             ),
         )
@@ -168,6 +169,18 @@ def _decoded(
 def _skipped(listing: Listing, parts: dict[str, Stored]) -> tuple[str, ...]:
     count = sum(map(len, listing.files.values())) - sum(map(len, parts.values()))
     return (f"{count} files that cannot be read were skipped",) if count else ()
+
+
+def _joined(classes: Names) -> tuple[str, ...]:
+    """Say so where names of classes look like several labels in one cell."""
+    parts = {name: [word.strip() for word in SEPARATORS.split(name)] for name in classes}
+    joined = [n for n, words in parts.items() if len(words) > 1 and set(words) <= set(classes)]
+    if not joined:
+        return ()
+    text = (
+        f"{joined[0]!r} is taken for one class; where a picture has several labels: --multi-label"
+    )
+    return (text,)
 
 
 def _as_it_goes(count: int, needed: int) -> tuple[str, ...]:

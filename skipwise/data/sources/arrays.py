@@ -1,6 +1,7 @@
 """A file of numpy arrays."""
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +55,31 @@ class Arrays(Data):
             raise ValueError(
                 f"{self.path} has {', '.join(sorted(arrays)) or 'no arrays'}; it needs x and y"
             )
+        notes = _unread(arrays, self.path)
         names = tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else ()
         whole = torch.cat([targets for _, targets in parts.values()])
         if not names and not whole.is_floating_point() and whole.dim() == 1:
             names = _numbered(whole, self.path)
-        return assemble(self.name, parts, self.shares, classes=names, flip=self.flip)
+        return assemble(self.name, parts, self.shares, classes=names, flip=self.flip, notes=notes)
+
+
+def _unread(arrays: dict[str, np.ndarray], path: str) -> tuple[str, ...]:
+    """Say which arrays are not read; one that is nearly called like one that is, is a mistake.
+
+    Raises:
+        ValueError: If a name looks mistyped, because then a part would be missing silently.
+    """
+    suffixes = [suffix for part in PARTS.values() for suffix in part]
+    known = {"classes", *(name + suffix for name in (*INPUTS, *TARGETS) for suffix in suffixes)}
+    others = [name for name in arrays if name not in known]
+    for name in others:
+        meant = [word for word in get_close_matches(name, known, cutoff=0.8) if word not in arrays]
+        if meant:
+            raise ValueError(
+                f"{path} has an array {name!r}, which is not read; did you mean {meant[0]!r}? Write"
+                " it under that name, or leave it out"
+            )
+    return (f"arrays that are not read: {', '.join(others)}",) if others else ()
 
 
 def _numbered(labels: Tensor, path: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Pictures that a table lists: a file .csv or .tsv with one path and its label a row."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -14,6 +14,7 @@ from skipwise.data.pictures import (
     class_names,
     labels_of,
 )
+from skipwise.description import nearest
 
 PATHS = ("path", "file", "filename", "file_name", "image", "filepath")
 TARGETS = ("label", "labels", "class", "target", "targets")
@@ -36,8 +37,15 @@ class Table(Gallery):
     columns may go without. Paths are relative to the folder of the table. Labels are names, or
     whole numbers; with ``multi_label`` several stand between ``;``, ``|`` or ``,``, or none.
 
-    Args: see :class:`Gallery`.
+    Args: see :class:`Gallery`, and
+        path_column: The column of paths, where it has another name.
+        label_column: That of labels.
+        split_column: That of splits.
     """
+
+    path_column: str = ""
+    label_column: str = ""
+    split_column: str = ""
 
     def find(self) -> Listing:
         """Read the table.
@@ -47,7 +55,8 @@ class Table(Gallery):
                 named.
         """
         table = Path(self.path)
-        rows, places = _columns(list(_rows(table)), table)
+        named = {"path": self.path_column, "label": self.label_column, "split": self.split_column}
+        rows, places = _columns(list(_rows(table)), table, named)
         every: list[tuple[str, ...]] = []
         files: dict[str, list[Path]] = {}
         labels: dict[str, list[tuple[str, ...]]] = {}
@@ -87,8 +96,10 @@ def _rows(table: Path) -> Iterator[_Row]:
         raise ValueError(f"{table} cannot be read as a table: {error}") from None
 
 
-def _columns(rows: list[_Row], table: Path) -> tuple[list[_Row], dict[str, int]]:
-    """Tell the rows from their header, and the columns by their names.
+def _columns(
+    rows: list[_Row], table: Path, named: Mapping[str, str]
+) -> tuple[list[_Row], dict[str, int]]:
+    """Tell the rows from their header, and the columns by their names or those that were given.
 
     Raises:
         ValueError: If there is no row, or a column is missing.
@@ -96,7 +107,14 @@ def _columns(rows: list[_Row], table: Path) -> tuple[list[_Row], dict[str, int]]
     if not rows:
         raise ValueError(f"{table} is empty")
     first = [cell.lower() for cell in rows[0].cells]
-    wanted = {"path": PATHS, "label": TARGETS, "split": SPLITS}
+    usual = {"path": PATHS, "label": TARGETS, "split": SPLITS}
+    wanted = {w: (named[w].lower(),) if named[w] else names for w, names in usual.items()}
+    for what in usual:
+        if named[what] and named[what].lower() not in first:
+            raise ValueError(
+                f"{table} has no column {named[what]!r}, which {what}_column names"
+                f"{nearest(named[what], rows[0].cells)}"
+            )
     found = {
         what: next(first.index(name) for name in names if name in first)
         for what, names in wanted.items()
@@ -108,7 +126,8 @@ def _columns(rows: list[_Row], table: Path) -> tuple[list[_Row], dict[str, int]]
         if what not in found:
             raise ValueError(
                 f"{table} has the columns {', '.join(rows[0].cells)}; it lacks {what!r}"
-                f" ({', '.join(wanted[what][1:])} will do)"
+                f" ({', '.join(usual[what][1:])} will do);"
+                f" --set data.{what}_column=… names another"
             )
     if not rows[1:]:
         raise ValueError(f"{table} has a header and no row below it")
