@@ -5,6 +5,20 @@ analysis and records.
 """
 
 from skipwise.diagnosis.diagnosis import Diagnosis
+from skipwise.diagnosis.generalisation import generalisation
+from skipwise.diagnosis.history import Evaluated, History, history_of
+from skipwise.diagnosis.rehearsal import Moved, Rehearsal, rehearse
 from skipwise.diagnosis.verdict import Level, Verdict
 
-__all__ = ["Diagnosis", "Level", "Verdict"]
+__all__ = [
+    "Diagnosis",
+    "Evaluated",
+    "History",
+    "Level",
+    "Moved",
+    "Rehearsal",
+    "Verdict",
+    "generalisation",
+    "history_of",
+    "rehearse",
+]

@@ -64,8 +64,8 @@ def normalisation(
 
     Returns:
         A row for each norm: the median over channels of ``|μ_run − μ|/σ`` and of ``σ_run²/σ²``, the
-        share of channels with ``σ² < 10·ε``, and ``settled``. As figures the loss in both modes, on
-        the same data.
+        share of channels with ``σ² < 10·ε``, ``settled``, and how many ``batches`` were counted.
+        As figures the loss in both modes, on the same data.
 
     Raises:
         ValueError: If the model has no BatchNorm with running statistics, or see :func:`objective`.
@@ -93,6 +93,7 @@ def normalisation(
         "variance ratio": [(stored[n][1] / seen[n].variance()).median().item() for n in used],
         "narrow": [(seen[n].variance() < 10 * norms[n].eps).double().mean().item() for n in used],
         "settled": [_settled(norms[n]) for n in used],
+        "batches": [float(_batches(norms[n])) for n in used],
     }
     return _record(used, columns, evaluating, training)
 
@@ -130,5 +131,9 @@ def _shift(stored: Tensor, seen: Seen) -> float:
 
 
 def _settled(norm: nn.modules.batchnorm._BatchNorm) -> float:
-    steps = 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)
+    steps = _batches(norm)
     return float(steps > 0) if norm.momentum is None else settled(norm.momentum, steps)
+
+
+def _batches(norm: nn.modules.batchnorm._BatchNorm) -> int:
+    return 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)

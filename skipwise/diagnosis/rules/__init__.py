@@ -3,3 +3,23 @@
 A rule takes what it needs as keyword arguments, measurements or plain numbers, None where that was
 not measured, and never looks at a model. What it cannot judge it calls UNKNOWN and says why.
 """
+
+from skipwise.diagnosis.rules.training import (
+    batch_size,
+    batch_statistics,
+    dead_units,
+    lost_updates,
+    overfitting,
+    rate,
+    stability,
+)
+
+__all__ = [
+    "batch_size",
+    "batch_statistics",
+    "dead_units",
+    "lost_updates",
+    "overfitting",
+    "rate",
+    "stability",
+]

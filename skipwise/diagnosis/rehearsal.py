@@ -1,0 +1,331 @@
+"""Some real steps on a copy of a model and its optimiser, and what they did, in plain numbers.
+
+What an optimiser does to the weights cannot be read off a gradient: it is measured where it
+happens. The caller's model, optimiser and random numbers stay as they are.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from time import perf_counter
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from skipwise.analysis import Measurement, Problem, pose, step_quality
+from skipwise.analysis.batches import batches_of
+from skipwise.diagnosis.copying import copied
+from skipwise.randomness import seeded
+
+LOOK = 8  # what one measured step costs, in steps: three gradients, a Hessian's product, losses
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """What the steps did to one tensor.
+
+    Args:
+        ratios: ``‖θ' − θ‖/‖θ‖`` of each step; NaN where θ was zero.
+        length: ``‖θ‖`` at the start.
+        dimensions: Axes; 1 of a bias, or of the scale of a norm.
+        dtype: ``float32`` for example.
+        unmoved: Of the numbers that had a gradient, the share that a step left bit for bit as they
+            were; median over the steps, NaN where there was no gradient.
+        gradient: Root mean square of its gradient, median over the steps; 0 if there was none.
+        rate: Of its group, at the end.
+        momentum: Of its group; NaN but for SGD.
+        decay: Weight decay inside the gradient; NaN but for SGD.
+        mastered: Whether the optimiser keeps it in a higher precision.
+    """
+
+    ratios: tuple[float, ...]
+    length: float
+    dimensions: int
+    dtype: str = "float32"
+    unmoved: float = math.nan
+    gradient: float = math.nan
+    rate: float = math.nan
+    momentum: float = math.nan
+    decay: float = math.nan
+    mastered: bool = False
+
+    @property
+    def ratio(self) -> float:
+        """The median over the steps of the update against the weight; NaN if none is known."""
+        return middle(self.ratios)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What a few steps did.
+
+    Args:
+        losses: Of each step's batch before the step, in training mode.
+        moved: By the name of a parameter that the optimiser holds.
+        alphas: Where the last steps landed on their parabolas: −1 the start, 0 the valley, 1 the
+            opposite wall at the same height.
+        given: By how much each of these lowered the loss of its batch.
+        promised: By how much its parabola said that it would.
+        broke: What was not finite any more, ``the loss`` or the name of a parameter; empty if all
+            was.
+        rate: The largest of the groups.
+        optimiser: The name of its class.
+        seconds: All of it took.
+    """
+
+    losses: tuple[float, ...]
+    moved: Mapping[str, Moved] = field(default_factory=dict)
+    alphas: tuple[float, ...] = ()
+    given: tuple[float, ...] = ()
+    promised: tuple[float, ...] = ()
+    broke: str = ""
+    rate: float = math.nan
+    optimiser: str = ""
+    seconds: float = math.nan
+
+    def as_measurement(self) -> Measurement:
+        """Give the moves as a table: a row for each parameter."""
+        rows = list(self.moved.values())
+        return Measurement(
+            name="steps on a copy",
+            formula="‖θ' − θ‖/‖θ‖, median over the steps; ‖θ‖; share of numbers that did not move",
+            source="Karpathy, Johnson, Li (2015), CS231n",
+            of="parameter",
+            rows=tuple(self.moved),
+            columns={
+                "update / weight": tuple(each.ratio for each in rows),
+                "weight": tuple(each.length for each in rows),
+                "unmoved": tuple(each.unmoved for each in rows),
+                "gradient": tuple(each.gradient for each in rows),
+            },
+            figures={
+                "steps": float(len(self.losses)),
+                "rate": self.rate,
+                "first loss": self.losses[0] if self.losses else math.nan,
+                "last loss": self.losses[-1] if self.losses else math.nan,
+                "alpha, median": middle(self.alphas),
+            },
+            notes=(f"{self.broke} is not finite any more",) if self.broke else (),
+            logarithmic=True,
+        )
+
+
+def middle(values: tuple[float, ...]) -> float:
+    """Give the median of those that are finite; NaN if none is."""
+    known = [value for value in values if math.isfinite(value)]
+    return median(known) if known else math.nan
+
+
+def rehearse(
+    model: nn.Module,
+    batches: Any,
+    loss: Any,
+    optimiser: Optimizer,
+    *,
+    steps: int = 20,
+    seconds: float = 10.0,
+    look: int = 3,
+    seed: int = 0,
+) -> Rehearsal:
+    """Take steps on a copy of a model and its optimiser, as training would.
+
+    In training mode, with the rates that the groups have now and no schedule or clipping; the
+    batches are taken in turn. It ends early where a loss or a weight is not finite any more, or
+    where another step would take it beyond its time: at least one step is taken.
+
+    Args:
+        model: Any module.
+        batches: A pair (inputs, targets), or several.
+        loss: ``(output, targets) → mean over the batch``; the cross-entropy if None.
+        optimiser: The one that trains the model, of any kind that torch's loops can drive.
+        steps: At most so many.
+        seconds: For everything, the copy included.
+        look: So many of the last steps are held against their parabolas.
+        seed: Of random layers.
+
+    Raises:
+        TypeError: If the optimiser is none of torch's kind.
+        ValueError: If it holds no parameter of the model, they cannot be copied, steps or seconds
+            are not positive, or the model and batches are refused (see ``analysis.pose``).
+    """
+    started = perf_counter()
+    _check(optimiser, steps, seconds)
+    model = vars(model).get("_modules", {}).get("_orig_mod", model)
+    with seeded(seed, "rehearsal"), torch.inference_mode(False), torch.enable_grad():
+        twin, rule = copied(model, optimiser)
+        if not twin.training:  # else frozen parts keep their modes
+            twin.train()
+        problems = [pose(twin, batch, loss) for batch in batches_of(batches)]
+        walk = _Walk(twin, rule, look)
+        while walk.taken < steps and not walk.broke:
+            if walk.taken and not walk.affords(seconds - (perf_counter() - started), seconds):
+                break
+            walk.step(problems[walk.taken % len(problems)])
+        walk.look_back(until=started + seconds)
+    return walk.told(seconds=perf_counter() - started)
+
+
+def _check(optimiser: Any, steps: int, seconds: float) -> None:
+    if not isinstance(optimiser, Optimizer):
+        raise TypeError(
+            f"optimiser must be a torch.optim.Optimizer, got {type(optimiser).__name__}; build the"
+            " one that trains the model"
+        )
+    if steps < 1 or not seconds > 0:
+        raise ValueError(f"steps and seconds must be positive, got {steps} and {seconds}")
+
+
+@final
+class _Walk:
+    """Steps that are being taken on a copy, and the notes on them."""
+
+    def __init__(self, model: nn.Module, rule: Optimizer, look: int):
+        self.model, self.rule = model, rule
+        groups = {id(p): group for group in rule.param_groups for p in group["params"]}
+        named = ((n, p) for n, p in model.named_parameters() if p.requires_grad and p.numel())
+        self.held = {n: (p, groups[id(p)]) for n, p in named if id(p) in groups}
+        if not self.held:
+            raise ValueError(
+                "the optimiser holds no parameter of this model; pass the one that trains it"
+            )
+        self.lengths = [_length(p).item() for p, _ in self.held.values()]
+        self.losses: list[float] = []
+        self.numbers: list[list[list[float]]] = []  # by step, by parameter: ratio, unmoved, RMS
+        self.look = look
+        self.kept: deque[tuple[Problem, dict[str, Tensor]]] = deque(maxlen=look)
+        self.seen: list[Measurement] = []
+        self.broke, self.slowest = "", 0.0
+
+    @property
+    def taken(self) -> int:
+        return len(self.losses)
+
+    def affords(self, left: float, seconds: float) -> bool:
+        """Whether there is time for one more step, and to look back; half is for steps alone."""
+        reserve = self.slowest * (1 + self.look * LOOK)
+        return left > self.slowest and (left > reserve or left > 0.5 * seconds)
+
+    def step(self, problem: Problem) -> None:
+        """Take one."""
+        started = perf_counter()
+        before = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        self.losses.append(_step(self.rule, problem))
+        pairs = [_numbers(before[name], p) for name, (p, _) in self.held.items()]
+        numbers = torch.stack([pair.cpu() for pair in pairs]).tolist()
+        self.numbers.append(numbers)
+        wild = [name for name, row in zip(self.held, numbers, strict=True) if math.isinf(row[0])]
+        self.broke = "" if math.isfinite(self.losses[-1]) else "the loss"
+        self.broke = self.broke or (wild[0] if wild else "")
+        self.kept.append((problem, before))
+        self.slowest = max(self.slowest, perf_counter() - started)
+
+    def look_back(self, until: float) -> None:
+        """Hold the last steps against their parabolas, the newest first, while there is time."""
+        after: dict[str, Tensor] = {n: p.detach() for n, p in self.model.named_parameters()}
+        longest, after = LOOK * self.slowest, {n: p.clone() for n, p in after.items()}
+        while self.kept and not self.broke and perf_counter() + longest < until:
+            started = perf_counter()
+            problem, before = self.kept.pop()
+            batch = problem.inputs, problem.targets
+            try:
+                quality = step_quality(self.model, batch, problem.loss, before=before, after=after)
+            except ValueError:  # a step of no length, or a loss that cannot be derived twice
+                return
+            self.seen.insert(0, quality)
+            after, longest = before, perf_counter() - started
+
+    def told(self, *, seconds: float) -> Rehearsal:
+        """Give it all in plain numbers."""
+        columns = zip(*self.numbers, strict=True)
+        return Rehearsal(
+            losses=tuple(self.losses),
+            moved={
+                name: _moved(rows, length, *held, self.rule)
+                for (name, held), length, rows in zip(
+                    self.held.items(), self.lengths, columns, strict=True
+                )
+            },
+            alphas=tuple(each["alpha"][0] for each in self.seen),
+            given=tuple(each["given"][0] for each in self.seen),
+            promised=tuple(each["promised"][0] for each in self.seen),
+            broke=self.broke,
+            rate=max(float(group["lr"]) for _, group in self.held.values()),
+            optimiser=type(self.rule).__name__,
+            seconds=seconds,
+        )
+
+
+def _step(rule: Optimizer, problem: Problem) -> float:
+    """Take one step; give the loss before it."""
+    found: list[float] = []
+
+    def closure() -> Tensor:
+        rule.zero_grad()
+        value = problem.number()
+        found.append(value.item())
+        value.backward()
+        return value
+
+    rule.step(cast(Any, closure))  # torch annotates the loss as a float
+    return found[0]
+
+
+def _length(tensor: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(tensor.detach().double())
+
+
+def _numbers(before: Tensor, parameter: nn.Parameter) -> Tensor:
+    """Give the ratio, infinite if anything is not finite, NaN of zero; unmoved; gradient's RMS."""
+    now, length = parameter.detach(), _length(before)
+    change = _length(now.double() - before.double()).nan_to_num(math.inf)
+    gradient = parameter.grad
+    if gradient is None:
+        unmoved, size = torch.full_like(length, math.nan), torch.zeros_like(length)
+    else:
+        dense = gradient.detach().to_dense() if gradient.is_sparse else gradient.detach()
+        pushed = dense != 0
+        unmoved = ((now == before) & pushed).sum() / pushed.sum()
+        size = dense.double().square().mean().sqrt()
+    ratio = torch.where(length > 0, change / length, math.nan)
+    return torch.stack([torch.where(torch.isinf(change), change, ratio), unmoved.double(), size])
+
+
+def _moved(
+    rows: tuple[list[float], ...],
+    length: float,
+    parameter: nn.Parameter,
+    group: dict[str, Any],
+    rule: Optimizer,
+) -> Moved:
+    descent = isinstance(rule, SGD)
+    return Moved(
+        ratios=tuple(ratio for ratio, *_ in rows),
+        length=length,
+        dimensions=parameter.dim(),
+        dtype=str(parameter.dtype).removeprefix("torch."),
+        unmoved=middle(tuple(unmoved for _, unmoved, _ in rows)),
+        gradient=middle(tuple(size for *_, size in rows)),
+        rate=float(group["lr"]),
+        momentum=float(group["momentum"]) if descent else math.nan,
+        decay=float(group["weight_decay"]) if descent else math.nan,
+        mastered=_mastered(parameter, rule),
+    )
+
+
+def _mastered(parameter: nn.Parameter, rule: Optimizer) -> bool:
+    """Whether the optimiser's state holds the parameter itself, in more digits."""
+    kept = rule.state.get(parameter, {})
+    return any(
+        isinstance(value, Tensor)
+        and value.shape == parameter.shape
+        and value.is_floating_point()
+        and torch.finfo(value.dtype).eps < torch.finfo(parameter.dtype).eps
+        and torch.equal(value.to(parameter.dtype), parameter.detach())
+        for value in kept.values()
+    )

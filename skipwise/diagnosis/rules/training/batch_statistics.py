@@ -1,0 +1,115 @@
+"""V11: BatchNorm's running statistics against those of the data."""
+
+import math
+from functools import partial
+from statistics import median
+
+from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.verdict import Level, Verdict
+
+GAP = 0.10
+SHIFT = 0.5
+LOW, HIGH = 0.5, 2.0
+SETTLED = 0.95
+USUAL_MOMENTUM = 0.1  # torch's; with it 29 batches settle
+
+_verdict = partial(
+    Verdict,
+    rule="V11",
+    name="stale statistics of BatchNorm",
+    reference="the same loss in both modes; a shift of 0 and a variance ratio of 1",
+    band="loss at most 10 % more in evaluation mode, shift up to 0.5, variance ratio 0.5 to 2",
+    source="Singh and Shrivastava (2019), EvalNorm; Huang et al. (2022); the thresholds are ours",
+)
+
+
+def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
+    """Judge whether evaluation mode computes what training mode learned.
+
+    WARN if the loss is more than 10 % higher in evaluation mode, if the median over norms of
+    ``|μ_run − μ|/σ`` exceeds 0.5, or that of ``σ_run²/σ²`` leaves 0.5 to 2; FAIL if the loss is
+    higher and the statistics are off. After T batches running statistics have come
+    ``1 − (1 − m)^T`` of the way from their start. Where that is too little, and would be with
+    torch's m = 0.1 as well, it is told and no fault: more batches settle it. Where only the
+    momentum is too small, it is at fault.
+
+    Args:
+        normalisation: ``analysis.normalisation``.
+    """
+    if normalisation is None:
+        return _verdict(
+            level=Level.UNKNOWN,
+            says="Statistics were not compared; the model has no BatchNorm that keeps any, or no"
+            " batch was given.",
+        )
+    gap = normalisation.figures["relative gap"]
+    shift, ratio = _middle(normalisation["shift"]), _middle(normalisation["variance ratio"])
+    settled, batches = min(normalisation["settled"]), min(normalisation["batches"])
+    numbers = {
+        "relative gap": gap,
+        "loss in evaluation mode": normalisation.figures["loss in evaluation mode"],
+        "loss in training mode": normalisation.figures["loss in training mode"],
+        "shift, median": shift,
+        "variance ratio, median": ratio,
+        "settled": settled,
+        "batches": batches,
+    }
+    costly = gap > GAP
+    off = shift > SHIFT or not LOW <= ratio <= HIGH
+    if not costly and not off:
+        says = "Evaluation mode computes what training mode learned."
+        return _verdict(level=Level.PASS, says=says, numbers=numbers)
+    if _early(batches):
+        return _verdict(
+            level=Level.INFO,
+            says=f"Running statistics are {settled:.0%} settled after {batches:.0f} batches, so"
+            " evaluation mode is not yet what was trained; more batches settle them.",
+            numbers=numbers,
+            confidence="1 − (1 − m)^T from the count of batches that the norms keep",
+        )
+    return _verdict(
+        level=Level.FAIL if costly and off else Level.WARN,
+        says=_says(gap, shift, ratio, costly=costly),
+        numbers=numbers,
+        where=_worst(normalisation),
+        cure=_cure(settled),
+        confidence="" if costly and off else "one of the two witnesses, loss and statistics",
+    )
+
+
+def _early(batches: float) -> bool:
+    """Whether so few batches were seen that even a usual momentum would not have settled."""
+    return 1 - (1 - USUAL_MOMENTUM) ** batches < SETTLED
+
+
+def _says(gap: float, shift: float, ratio: float, *, costly: bool) -> str:
+    off = f"the running mean is {short(shift)} σ off, the variance {short(ratio)} times the data's"
+    if costly:
+        return f"The loss is {gap:.0%} higher in evaluation mode than in training mode; {off}."
+    return f"Running statistics are not those of the data: {off}."
+
+
+def _cure(settled: float) -> str:
+    if settled < SETTLED:
+        return (
+            f"the norms' momentum is so small that they are {settled:.0%} settled: use torch's"
+            " momentum=0.1; mend trained weights with torch.optim.swa_utils.update_bn"
+        )
+    return (
+        "a lower rate at the end (--set strategy.schedule=Cosine) or larger batches (--batch-size);"
+        " averaged weights get fresh statistics at each evaluation (--set strategy.averaging=EMA);"
+        " torch.optim.swa_utils.update_bn mends trained weights"
+    )
+
+
+def _worst(normalisation: Measurement) -> tuple[str, ...]:
+    rows = zip(
+        normalisation.rows, normalisation["shift"], normalisation["variance ratio"], strict=True
+    )
+    off = {n: s for n, s, r in rows if s > SHIFT or not LOW <= r <= HIGH}
+    return tuple(sorted(off, key=lambda name: -off[name]))
+
+
+def _middle(values: tuple[float, ...]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return median(known) if known else math.inf

@@ -1,0 +1,200 @@
+"""V4: the edge of stability, and a rate that is too high."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.history import FEWEST, History, rises
+from skipwise.diagnosis.rehearsal import Rehearsal
+from skipwise.diagnosis.verdict import Level, Verdict
+
+EDGE, BEYOND = 0.8, 1.2
+WINDOW = 100  # steps of a history in which the loss may rise
+SUSTAINED = 3  # measured steps that say the same
+
+_verdict = partial(
+    Verdict,
+    rule="V4",
+    name="rate above the edge of stability",
+    reference="1: the curvature that the optimiser meets is as large as its rate can bear",
+    band="below 1.2; at 0.8 to 1.2 is where training usually settles",
+    source="Cohen et al. (2021, 2022); Andreyev and Beneventano (2024); asking for a second"
+    " witness is ours",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Witnesses:
+    """What else speaks of a rate that is too high: sentences, and whether anything could."""
+
+    found: tuple[str, ...]
+    asked: bool
+    broke: bool
+
+
+def stability(
+    *,
+    spectrum: Measurement | None = None,
+    sharpness: Measurement | None = None,
+    rehearsal: Rehearsal | None = None,
+    history: History | None = None,
+    full_batch: bool = False,
+    preconditioned: bool = False,
+) -> Verdict:
+    """Judge the curvature against the optimiser's limit, and the rate by what steps do.
+
+    Training settles where curvature · rate is at the limit, so that alone accuses nobody: FAIL asks
+    for a ratio above 1 and a second witness, one of
+
+    * a loss that rises over the rehearsal, or over the last 100 steps of the history;
+    * α > 1 in each of the last three measured steps: up the opposite wall, beyond where it began;
+    * steps that raised the loss of their own batch where the parabola promised less loss;
+    * a loss or weight that was not finite any more.
+
+    Without a known limit, steps that break accuse only if their loss rose before.
+
+    Args:
+        spectrum: ``analysis.hessian_spectrum`` with the optimiser.
+        sharpness: ``analysis.batch_sharpness`` with the rate, which decides where a batch is less
+            than all data: there the full curvature stays below.
+        rehearsal: Of some real steps.
+        history: Of the run so far.
+        full_batch: Whether a batch is all the data.
+        preconditioned: Whether the optimiser scales each number by its own history, as Adam does;
+            batch sharpness then says nothing.
+    """
+    ratios = _ratios(spectrum, None if preconditioned else sharpness)
+    key = "curvature / limit" if full_batch else "batch sharpness / limit"
+    ratio = ratios.get(key, ratios.get("curvature / limit", math.nan))
+    witnesses = _witnesses(rehearsal, history)
+    numbers = ratios | _of_steps(rehearsal)
+    heard = "; ".join(witnesses.found)
+    if witnesses.found and (ratio > 1 or (math.isnan(ratio) and _certain(witnesses))):
+        place = f"{short(ratio)} times" if ratio > 1 else "an unknown multiple of"
+        return _verdict(
+            level=Level.FAIL,
+            says=f"The curvature is {place} what the rate can bear, and {heard}.",
+            numbers=numbers,
+            cure=_cure(rehearsal, ratio),
+            confidence="two witnesses agree",
+        )
+    if witnesses.found:
+        known = f"the curvature is {short(ratio)} of the limit" if ratio == ratio else "it is"
+        return _verdict(
+            level=Level.WARN,
+            says=f"Training does not go well: {heard}; but {known}"
+            + (", so the rate alone is not the cause." if ratio == ratio else " not known why."),
+            numbers=numbers,
+            cure="look at V0 and V1 first; then skipwise find-rate DATA",
+            confidence="one witness",
+        )
+    return _silent(ratio, witnesses, numbers)
+
+
+def _silent(ratio: float, witnesses: _Witnesses, numbers: dict[str, float]) -> Verdict:
+    if math.isnan(ratio):
+        return _verdict(
+            level=Level.UNKNOWN,
+            says="The curvature was not held against a limit of the optimiser, which is known for"
+            " SGD, Adam, AdamW and for a Rule in plain numbers.",
+            numbers=numbers,
+        )
+    if ratio < EDGE:
+        says = f"The curvature is {short(ratio)} of what the rate can bear."
+        return _verdict(level=Level.PASS, says=says, numbers=numbers)
+    if ratio <= BEYOND:
+        return _verdict(
+            level=Level.INFO,
+            says=f"Training is at the edge of stability ({short(ratio)} of the limit), where it"
+            " usually settles; nothing else speaks against the rate.",
+            numbers=numbers,
+        )
+    if witnesses.asked:
+        return _verdict(
+            level=Level.INFO,
+            says=f"The curvature is {short(ratio)} times what the rate can bear on a parabola, but"
+            " the steps lower the loss all the same, as they do early and with BatchNorm.",
+            numbers=numbers,
+            confidence="the curvature of few batches is larger than that of all",
+        )
+    return _verdict(
+        level=Level.UNKNOWN,
+        says=f"The curvature is {short(ratio)} times what the rate can bear; whether that does harm"
+        " only steps can tell, and none was seen.",
+        numbers=numbers,
+        cure="give the optimiser, so that steps can be rehearsed, or the run's history",
+    )
+
+
+def _ratios(spectrum: Measurement | None, sharpness: Measurement | None) -> dict[str, float]:
+    found = {}
+    figures = {} if spectrum is None else spectrum.figures
+    if "seen / limit" in figures:
+        found["curvature / limit"] = figures["seen / limit"]
+    if sharpness is not None:
+        limit = figures.get("limit of stability", sharpness.figures.get("2 / rate", math.nan))
+        found["batch sharpness / limit"] = sharpness.figures["batch sharpness"] / limit
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _of_steps(rehearsal: Rehearsal | None) -> dict[str, float]:
+    if rehearsal is None or not rehearsal.losses:
+        return {}
+    numbers = {
+        "first loss": rehearsal.losses[0],
+        "last loss": rehearsal.losses[-1],
+        "rate": rehearsal.rate,
+    }
+    if rehearsal.alphas:
+        numbers["alpha, median"] = median(rehearsal.alphas)
+    return numbers
+
+
+def _witnesses(rehearsal: Rehearsal | None, history: History | None) -> _Witnesses:
+    found: list[str] = []
+    recent = () if history is None else history.losses[-WINDOW:]
+    if rehearsal is not None:
+        steps = len(rehearsal.losses)
+        if rises(rehearsal.losses):
+            found.append(f"the loss rises over {steps} steps that were tried")
+        if _all(rehearsal.alphas, lambda alpha: alpha > 1):
+            found.append("steps land up the opposite wall, higher than they began")
+        pairs = list(zip(rehearsal.given, rehearsal.promised, strict=True))
+        if _all(pairs, lambda pair: pair[0] < 0 < pair[1]):
+            found.append("steps raise the loss where their parabola promised to lower it")
+        if rehearsal.broke:
+            found.append(f"{rehearsal.broke} is not finite after {steps} steps that were tried")
+    if rises(recent):
+        found.append(f"the loss rose over the last {len(recent)} steps of the run")
+    if recent and not math.isfinite(recent[-1]):
+        found.append("the run's loss is not finite any more")
+    broke = (rehearsal is not None and bool(rehearsal.broke)) or (
+        bool(recent) and not math.isfinite(recent[-1])
+    )
+    tried = 0 if rehearsal is None else len(rehearsal.losses)
+    asked = bool(found) or max(len(recent), tried) >= FEWEST
+    return _Witnesses(found=tuple(found), asked=asked, broke=broke)
+
+
+def _all(values: Sequence, says) -> bool:
+    return len(values) >= SUSTAINED and all(map(says, values[-SUSTAINED:]))
+
+
+def _certain(witnesses: _Witnesses) -> bool:
+    """Whether steps alone convict: they broke, and the loss had risen before."""
+    return witnesses.broke and len(witnesses.found) > 1
+
+
+def _cure(rehearsal: Rehearsal | None, ratio: float) -> str:
+    lower = "a lower strategy.peak_lr: skipwise find-rate DATA looks for it"
+    if rehearsal is not None and ratio > 1:
+        lower += (
+            f"; {short(0.5 * rehearsal.rate / ratio)} would be half of what the curvature bears"
+        )
+    return (
+        f"{lower}; a longer warm-up, --set strategy.schedule.warmup=0.2; or --set"
+        " strategy.guard=Guard, which skips steps that explode"
+    )
