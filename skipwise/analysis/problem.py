@@ -83,13 +83,14 @@ class Problem:
         return loss.reshape(())
 
 
-def pose(model: nn.Module, batch: Any, loss: Loss | None = None) -> Problem:
+def pose(model: nn.Module, batch: Any, loss: Loss | None = None, *, finite: bool = True) -> Problem:
     """Check a model and a batch, and join them with a loss; every measurement begins so.
 
     Args:
         model: Any module; a compiled one is measured as the module it was made of.
         batch: A pair (inputs, targets), or what has these two as attributes.
         loss: ``(output, targets) → one number``; the cross-entropy if None.
+        finite: Whether weights must be finite, as every measurement asks but that of finiteness.
 
     Raises:
         TypeError: If the model is no module, or the batch no pair.
@@ -101,7 +102,8 @@ def pose(model: nn.Module, batch: Any, loss: Loss | None = None) -> Problem:
     model = vars(model).get("_modules", {}).get("_orig_mod", model)
     inputs, targets = _pair(batch)
     _check_device(model, _tensors(inputs))
-    _check_weights(model)
+    if finite:
+        _check_weights(model)
     _check_statistics(model, _tensors(inputs))
     return Problem(
         model=model,

@@ -37,6 +37,7 @@ COLUMNS = (
     "cosine",
     "global identity share",
     "sum error",
+    "forward share",
 )
 
 
@@ -55,7 +56,9 @@ def gradient_split(
     * global identity share ``⟨g_L, g⟩/‖g‖²``, with g_L the gradient at the end of the block's
       stage, the blocks that follow each other in one shape: the 1 of eq. 5;
     * sum error ``‖g_skip + g_branch − g‖/‖g‖``, g being taken from the backward pass of the whole
-      model.
+      model;
+    * forward share ``E F²/E y²`` at the sum y of skip and branch F; of several sums in a block the
+      largest.
 
     A plain block's share is 1. Parts that cannot be told apart, or do not add up, are NaN.
 
@@ -74,7 +77,7 @@ def gradient_split(
     problem = pose(model, batch, loss)
     sites = as_sites(problem.model, sites)
     with untouched(problem.model):
-        seen = watched_pass(problem, sites)
+        seen = watched_pass(problem, sites, _keep_nothing)  # a look notes the sums' moments
         structures = [structure_of(visit) for visit in seen.visits]
         ends = boundary_gradients(seen)
         rows = list(_rows(seen.visits, structures, ends))
@@ -103,10 +106,11 @@ def _rows(
         if structure.joins and visit.keeps_shape:
             identity = quotient(inner(ends[last[number]][1], gradient), energy)
         if structure.unknown:
-            yield (math.sqrt(energy), *[math.nan] * 5, identity, math.nan)
+            yield (math.sqrt(energy), *[math.nan] * 5, identity, math.nan, math.nan)
             continue
         skip, branch = split_back(visit, structure, after)
-        yield (math.sqrt(energy), *_split(skip, branch, gradient, energy, identity))
+        split = _split(skip, branch, gradient, energy, identity)
+        yield (math.sqrt(energy), *split, _forward_share(visit, structure))
 
 
 def _split(
@@ -128,6 +132,22 @@ def _split(
     )
 
 
+def _keep_nothing(_: AnyStream) -> None:
+    return None
+
+
+def _forward_share(visit: Visit, structure: Structure) -> float:
+    """Give E F²/E y², the largest over the block's sums; 1 for a plain block."""
+    shares = [] if structure.joins else [1.0]
+    for join in structure.joins:
+        made = next(s for s in visit.sums if s.result.key == join.result.key)
+        assert made.moments is not None
+        left, right, product = made.moments
+        writes_left = made.left is join.written if join.written else made.left is None
+        shares.append(quotient(left if writes_left else right, left + right + 2 * product))
+    return max(shares)
+
+
 def _notes(
     names: tuple[str, ...], structures: list[Structure], rows: list[tuple[float, ...]]
 ) -> tuple[str, ...]:
@@ -140,7 +160,7 @@ def _notes(
     for name, structure, row in zip(names, structures, rows, strict=True):
         if not structure.unknown and math.isnan(row[1]):
             notes.append(
-                f"{name}: UNKNOWN, the parts miss the gradient by {row[-1]:.2g} of its norm, so its"
+                f"{name}: UNKNOWN, the parts miss the gradient by {row[7]:.2g} of its norm, so its"
                 " input reaches the loss past the block too"
             )
     return tuple(notes)

@@ -4,6 +4,15 @@ A rule takes what it needs as keyword arguments, measurements or plain numbers, 
 not measured, and never looks at a model. What it cannot judge it calls UNKNOWN and says why.
 """
 
+from skipwise.diagnosis.rules.blocks import (
+    collapse,
+    depth,
+    ignored,
+    initialisation,
+    shattered,
+    unused_depth,
+)
+from skipwise.diagnosis.rules.finite import finite
 from skipwise.diagnosis.rules.training import (
     batch_size,
     batch_statistics,
@@ -17,9 +26,16 @@ from skipwise.diagnosis.rules.training import (
 __all__ = [
     "batch_size",
     "batch_statistics",
+    "collapse",
     "dead_units",
+    "depth",
+    "finite",
+    "ignored",
+    "initialisation",
     "lost_updates",
     "overfitting",
     "rate",
+    "shattered",
     "stability",
+    "unused_depth",
 ]

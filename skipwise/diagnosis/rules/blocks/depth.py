@@ -1,0 +1,289 @@
+"""V1: does the gradient, or the signal, explode or vanish with the depth?"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from skipwise.analysis import Measurement, Theory, short
+from skipwise.diagnosis.rules.blocks import cures
+from skipwise.diagnosis.rules.blocks.growth import Growth, growth, ratio, stages
+from skipwise.diagnosis.verdict import Level, Verdict
+
+MOST, LEAST = 70.0, 1e-3
+WORST_FIRST = (Level.FAIL, Level.WARN)
+
+
+def depth(*, signal: Measurement | None = None, trained: bool | None = None) -> Verdict:
+    """Judge how the gradient at the blocks, and the root of the second moment, change with depth.
+
+    Both are followed through the stages of one shape: r is the gradient's norm at the first block
+    over that at the last, or the signal's at the last over the first, the stages multiplied. FAIL
+    asks for three things at once:
+
+    1. r > 70 or r < 1e-3;
+    2. a factor a block fits better than a power of the depth: a network with BatchNorm and skips
+       grows by a power, and trains;
+    3. no theory excuses it: there is none that holds (none does once the network is trained), or
+       r lies outside its band of ±2 standard deviations, or the theory itself expects a constant
+       factor that passes these limits over all blocks. The last is the fault of the design, which
+       a measurement within the band confirms: plain with BatchNorm (1.21 a layer), unscaled
+       branches without a norm (√2 a block), weights larger than He's.
+
+    WARN: outside the band only, or outside the limits without the second. INFO: branches that start
+    at zero, which hide what the depth will do.
+
+    Args:
+        signal: The measurement of that name.
+        trained: Whether the weights have been trained; None if that is not known.
+    """
+    if signal is None:
+        return _verdict(Level.UNKNOWN, "Signal and gradient were not measured block by block.")
+    norms, moments = signal["gradient norm"], signal["second moment"]
+    if not all(math.isfinite(value) for value in (*norms, *moments)):
+        return _verdict(Level.UNKNOWN, "Some norms are not finite, which V0 is about.")
+    rows = stages(signal)
+    if not rows:
+        says = "No two blocks have one shape, so no growth with depth can be told."
+        return _verdict(Level.UNKNOWN, says)
+    if _silent(signal, rows):
+        return _verdict(
+            Level.INFO,
+            "Every block passes its input on unchanged: the branches start at zero by design"
+            " (ReZero, SkipInit, zero γ, Fixup).",
+            confidence="says nothing of later; measure again after some ten steps",
+        )
+    blocked = _blocked(signal, rows)
+    if blocked is not None:
+        return blocked
+    courses = list(_courses(signal, rows, trained=trained))
+    return _judged(signal, courses)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How one quantity fared.
+
+    Args:
+        what: ``gradient`` or ``signal``.
+        way: Where it goes, in words.
+        growth: Along the way that it takes.
+        theory: The one that holds, if there is one.
+        inside: Whether it ends within the band of that theory; None without one.
+        expected: r of the theory's own factor, over all blocks.
+        by_factor: Whether the theory expects a factor a block.
+    """
+
+    what: str
+    way: str
+    growth: Growth
+    theory: Theory | None = None
+    inside: bool | None = None
+    expected: float = math.nan
+    by_factor: bool = False
+
+    @property
+    def ratio(self) -> float:
+        """r: how many times as large it is at the end of its way."""
+        return ratio(self.growth.total)
+
+    @property
+    def level(self) -> Level:
+        """What it comes to."""
+        beyond = _beyond(self.ratio)
+        by_design = self.by_factor and _beyond(self.expected)
+        excused = bool(self.inside) and not by_design
+        if beyond and self.growth.exponential and not excused:
+            return Level.FAIL
+        return Level.WARN if self.inside is False or (beyond and not excused) else Level.PASS
+
+    def words(self) -> str:
+        """Say it."""
+        verb = "grows" if self.growth.total > 0 else "shrinks"
+        law = (
+            f"by {short(math.exp(self.growth.rate))} a block"
+            if self.growth.exponential
+            else "not by a constant factor"
+        )
+        return (
+            f"the {self.what} {verb} {law} {self.way}, to {short(self.ratio)} times its size over"
+            f" {self.growth.blocks} blocks"
+        )
+
+
+def _beyond(value: float) -> bool:
+    return value > MOST or value < LEAST
+
+
+def _courses(
+    signal: Measurement, rows: Sequence[range], *, trained: bool | None
+) -> Iterator[Course]:
+    for what, column, way, power, back in (
+        ("gradient", "gradient norm", "from the last block to the first", 1.0, True),
+        ("signal", "second moment", "from the first block to the last", 0.5, False),
+    ):
+        values = [value**power for value in signal[column]]
+        if min(values) <= 0:  # a signal of zeros; where the gradient is zero was judged before
+            continue
+        found = _along(growth(values, rows), back=back)
+        theory = None if trained else _theory(signal, column)
+        if theory is None:
+            yield Course(what=what, way=way, growth=found)
+            continue
+        stage = [row for row, value in enumerate(theory.values) if math.isfinite(value)]
+        curve = [value**power if value > 0 else 1.0 for value in theory.values]
+        own = _along(growth(curve, [range(stage[0], stage[-1] + 1)]), back=back)
+        end = stage[0] if back else stage[-1]
+        yield Course(
+            what=what,
+            way=way,
+            growth=found,
+            theory=theory,
+            inside=theory.low[end] <= signal[column][end] * (1 + 1e-9)
+            and signal[column][end] <= theory.high[end] * (1 + 1e-9),
+            expected=ratio(own.total / own.blocks * found.blocks),
+            by_factor=own.exponential,
+        )
+
+
+def _along(found: Growth, *, back: bool) -> Growth:
+    """Turn a growth along the depth into one along the way that a quantity takes."""
+    sign = -1 if back else 1
+    return Growth(
+        blocks=found.blocks,
+        total=sign * found.total,
+        rate=sign * found.rate,
+        exponential=found.exponential,
+    )
+
+
+def _theory(signal: Measurement, column: str) -> Theory | None:
+    """Give the theory of a column that holds and has a band over at least two blocks."""
+    for theory in signal.theories:
+        rows = sum(map(math.isfinite, theory.values))
+        if theory.column == column and theory.holds and theory.low and rows > 1:
+            return theory
+    return None
+
+
+def _silent(signal: Measurement, rows: Sequence[range]) -> bool:
+    """Whether skips carry on what they get and nothing is written, so that all moments are one."""
+    skips = any(name.startswith("distance to residual") for name in signal.figures)
+    moments = signal["second moment"]
+    return skips and all(
+        math.isclose(moments[row], moments[stage[0]], rel_tol=1e-6)
+        for stage in rows
+        for row in stage
+    )
+
+
+def _blocked(signal: Measurement, rows: Sequence[range]) -> Verdict | None:
+    """Judge a gradient that is exactly zero somewhere; None where it is nowhere."""
+    norms = signal["gradient norm"]
+    zeros = [row for stage in rows for row in stage if norms[row] == 0]
+    if not zeros:
+        return None
+    last = rows[-1][-1]
+    if norms[last] == 0:
+        says = "No gradient leaves the head, so its way through the blocks cannot be seen."
+        return _verdict(
+            Level.UNKNOWN,
+            says,
+            where=(signal.rows[last],),
+            confidence="a head that starts at zero does this; measure again after some ten steps",
+        )
+    at = max(zeros)
+    faded = norms[at + 1] < LEAST * norms[last]
+    gone = signal.rows[at]
+    says = f"No gradient at all arrives at {gone} and before it" + (
+        ": it has faded until the floats hold no smaller number."
+        if faded
+        else ", though one arrives right behind it: dead units or a detach() stop it."
+    )
+    return _verdict(
+        Level.FAIL if faded else Level.WARN,
+        says,
+        numbers={"gradient behind it over that at the last": norms[at + 1] / norms[last]},
+        where=(gone,),
+        cure=cures.vanishing(signal),
+    )
+
+
+def _judged(signal: Measurement, courses: Sequence[Course]) -> Verdict:
+    ranked = sorted(courses, key=lambda c: [*WORST_FIRST, Level.PASS].index(c.level))
+    worst = ranked[0]
+    guilty = [course for course in courses if course.level is worst.level]
+    numbers = {}
+    for course in courses:
+        numbers[f"{course.what} r"] = course.ratio
+        numbers[f"{course.what} factor a block"] = math.exp(course.growth.rate)
+        if course.theory is not None:
+            numbers[f"{course.what} r by theory"] = course.expected
+    says = "; ".join(course.words() for course in guilty)
+    cure = ""
+    if worst.level is not Level.PASS:
+        grows = worst.growth.total > 0
+        cure = cures.exploding(signal) if grows else cures.vanishing(signal)
+    return _verdict(
+        worst.level,
+        f"{says[0].upper()}{says[1:]}{_why(worst)}.",
+        numbers={**numbers, "blocks": worst.growth.blocks},
+        reference="; ".join(
+            f"{c.what}: {c.theory.name}, {c.theory.formula}" for c in courses if c.theory
+        ),
+        where=_steepest(signal, worst) if worst.level is not Level.PASS else (),
+        cure=cure,
+        confidence="theory held against it"
+        if worst.theory
+        else "no theory holds here, so limits and law alone decide",
+    )
+
+
+def _why(course: Course) -> str:
+    """Add what theory says of it."""
+    if course.theory is None:
+        return ""
+    if course.level is Level.FAIL and course.inside:
+        return f", as theory expects of this design ({course.theory.name})"
+    if course.inside is False:
+        return f", outside the band of theory ({course.theory.name})"
+    return f", as theory expects ({course.theory.name})" if _beyond(course.ratio) else ""
+
+
+def _steepest(signal: Measurement, course: Course) -> tuple[str, ...]:
+    """Name the three blocks over which the quantity changes most the wrong way."""
+    column = "gradient norm" if course.what == "gradient" else "second moment"
+    sign = (1 if course.growth.total > 0 else -1) * (-1 if course.what == "gradient" else 1)
+    values = signal[column]
+    steps = [
+        (sign * math.log(values[row + 1] / values[row]), signal.rows[row])
+        for stage in stages(signal)
+        for row in stage[:-1]
+    ]
+    return tuple(name for _, name in sorted(steps, reverse=True)[:3])
+
+
+def _verdict(
+    level: Level,
+    says: str,
+    *,
+    numbers: dict[str, float] | None = None,
+    reference: str = "",
+    where: tuple[str, ...] = (),
+    cure: str = "",
+    confidence: str = "",
+) -> Verdict:
+    return Verdict(
+        rule="V1",
+        name="gradient or signal explodes or vanishes with depth",
+        level=level,
+        says=says,
+        source="limits of AutoTrainer (Zhang et al., 2021); theory: see the measurement",
+        numbers=numbers or {},
+        reference=reference,
+        band=f"r from {short(LEAST)} to {short(MOST)}, or no constant factor a block",
+        where=where,
+        cure=cure,
+        confidence=confidence,
+    )

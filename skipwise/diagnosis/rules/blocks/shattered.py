@@ -1,0 +1,86 @@
+"""V8: do the gradients of different examples still have something in common?"""
+
+import math
+
+from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.rules.blocks.cures import SKIP
+from skipwise.diagnosis.verdict import Level, Verdict
+
+HALF = 0.5  # of what theory leaves
+NOISE = 0.02  # a cosine below it is not told from zero
+WHITE = 0.05  # below it gradients are nearly white noise, whatever theory says
+
+
+def shattered(*, shattering: Measurement | None = None) -> Verdict:
+    """Judge how alike the gradients of two examples are at the first block, against theory.
+
+    The reference is the product of measured co-activations, not the assumption that a quarter of
+    the units is active for both. WARN below half of it. INFO where theory agrees but next to
+    nothing is left, or where no theory holds.
+
+    Args:
+        shattering: The measurement of that name.
+
+    Source: Balduzzi et al. (2017), "The shattered gradients problem".
+    """
+    if shattering is None:
+        return _verdict(Level.UNKNOWN, "The gradients of pairs of examples were not measured.")
+    cosine = shattering["gradient cosine"][0]
+    theory = next((t for t in shattering.theories if t.column == "gradient cosine"), None)
+    expected = theory.values[0] if theory is not None and theory.holds else math.nan
+    if math.isnan(cosine):
+        return _verdict(Level.UNKNOWN, "A batch of one example has no pairs.")
+    numbers = {"gradient cosine at the first block": cosine}
+    says = f"The gradients of two examples have a cosine of {short(cosine)} at the first block"
+    if math.isnan(expected):
+        low = cosine < WHITE
+        return _verdict(
+            Level.INFO,
+            f"{says}{': they are nearly white noise' if low else ''}; no theory holds here.",
+            numbers=numbers,
+            cure=SKIP if low else "",
+        )
+    numbers["by measured co-activation"] = expected
+    if expected >= NOISE and cosine < HALF * expected:
+        says = f"{says}, less than half of the {short(expected)} that the ReLUs leave."
+        where = _where(shattering)
+        return _verdict(Level.WARN, says, numbers=numbers, where=where, cure=SKIP)
+    if cosine < WHITE:
+        says = f"{says}, nearly white noise, as theory expects of this depth ({short(expected)})."
+        return _verdict(Level.INFO, says, numbers=numbers, cure=SKIP)
+    says = f"{says}; the ReLUs leave {short(expected)}."
+    return _verdict(Level.PASS, says, numbers=numbers)
+
+
+def _where(shattering: Measurement) -> tuple[str, ...]:
+    """Name the blocks that lose most beyond their factor, up to three."""
+    cosines, factors = shattering["gradient cosine"], shattering["factor"]
+    lost = [
+        (cosines[row] / (cosines[row + 1] * factors[row]), shattering.rows[row])
+        for row in range(len(cosines) - 1)
+        if cosines[row + 1] * factors[row] > NOISE
+    ]
+    return tuple(name for left, name in sorted(lost)[:3] if left < 1)
+
+
+def _verdict(
+    level: Level,
+    says: str,
+    *,
+    numbers: dict[str, float] | None = None,
+    where: tuple[str, ...] = (),
+    cure: str = "",
+) -> Verdict:
+    return Verdict(
+        rule="V8",
+        name="shattered gradients",
+        level=level,
+        says=says,
+        source="Balduzzi et al. (2017); co-activation measured",
+        numbers=numbers or {},
+        reference="Π 2P(both active), with skips Π (1 + a·2P)/(1 + a)",
+        band=f"at least {HALF:g} of the reference",
+        where=where,
+        cure=cure,
+        confidence="of the pairs of one batch; BatchNorm must be in evaluation mode",
+    )
