@@ -225,7 +225,7 @@ def train(
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: How; chosen by the task if None.
         out: The run's folder; the next free one below ``runs`` if None.
-        watch: Monitors, ``"gradients,curvature:every=500"``; the weights are those of a run without.
+        watch: Monitors, ``"gradients,curvature:every=500"``; the weights stay the same.
         report: Write ``report.html`` at the end.
         quiet: Show no progress.
         **settings: Other fields of :class:`skipwise.Experiment`, ``epochs`` for example.

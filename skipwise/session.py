@@ -59,7 +59,7 @@ class Session:
         state: The checkpoint to go on from, or None for a new run.
         longer: Whether the experiment's length is another than the checkpoint's.
         started: When the clock of a time budget began, by ``time.perf_counter``; now if None.
-        watch: The monitors, ``"gradients,curvature:every=500"``; None keeps those of the checkpoint.
+        watch: Monitors, ``"gradients,curvature:every=500"``; None keeps those of the checkpoint.
     """
 
     def __init__(

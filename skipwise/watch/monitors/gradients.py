@@ -4,12 +4,15 @@ Needs a network with blocks. Small batches suffice: the columns are ratios or me
 and positions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, final
 
 from skipwise.analysis import Measurement, find_sites, gradient_split, signal
+from skipwise.diagnosis import Verdict
+from skipwise.diagnosis.rules import depth
 from skipwise.training import Run
 from skipwise.watch.monitors.choice import Choice
+from skipwise.watch.monitors.judging import Recent
 from skipwise.watch.monitors.monitor import Monitor
 from skipwise.watch.monitors.probe import Probe
 
@@ -62,3 +65,8 @@ class Gradients(Monitor):
             SIGNAL: signal(self.run.model, batch, self.probe.loss, sites=self.sites),
             SPLIT: gradient_split(self.run.model, batch, self.probe.loss, sites=self.sites),
         }
+
+    def verdicts(self, found: Mapping[str, Measurement], recent: Recent) -> Iterator[Verdict]:
+        """Judge by V1."""
+        del recent
+        yield depth(signal=found[SIGNAL], trained=self.run.step > 0)

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from skipwise.analysis import Measurement
+from skipwise.diagnosis import Verdict
 from skipwise.records import MeasureRecord
 from skipwise.training import Run
 from skipwise.watch.monitors.choice import Choice
+from skipwise.watch.monitors.judging import Recent
 from skipwise.watch.monitors.probe import Probe
 
 WATCH = "watch"  # what the names of its records begin with
@@ -50,7 +52,16 @@ class Monitor(ABC):
             ValueError: If it cannot be measured; the message says why.
         """
 
-    def prepare(self) -> None:
+    @abstractmethod
+    def verdicts(self, found: Mapping[str, Measurement], recent: Recent) -> Iterator[Verdict]:
+        """Say what it means, by the rules of a diagnosis.
+
+        Args:
+            found: What :meth:`measure` gave just now.
+            recent: The last steps of the run.
+        """
+
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Get ready for the step that follows."""
 
     def records(

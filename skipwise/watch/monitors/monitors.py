@@ -11,8 +11,10 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import nn
 
-from skipwise.analysis import Measurement
-from skipwise.records import MeasureRecord, NoteRecord, VerdictRecord
+from skipwise.diagnosis import Verdict
+from skipwise.diagnosis.finiteness import finiteness
+from skipwise.diagnosis.rules import finite
+from skipwise.records import MeasureRecord, NoteRecord
 from skipwise.tasks import Task
 from skipwise.training import Run, Step
 from skipwise.watch.monitors.choice import (
@@ -21,12 +23,11 @@ from skipwise.watch.monitors.choice import (
     NORMALISATION,
     UNITS,
     UPDATES,
-    Choice,
     choices,
 )
 from skipwise.watch.monitors.curvature import Curvature
 from skipwise.watch.monitors.gradients import Gradients
-from skipwise.watch.monitors.judging import Judge
+from skipwise.watch.monitors.judging import Judge, Recent, Said
 from skipwise.watch.monitors.monitor import Monitor
 from skipwise.watch.monitors.normalisation import Normalisation
 from skipwise.watch.monitors.pace import SHARE, Pace, Spent
@@ -41,8 +42,9 @@ KINDS: dict[str, type[Monitor]] = {
     UPDATES: Updates,
     NORMALISATION: Normalisation,
 }
+FEW = 16  # examples, to see where numbers are not finite
 SAID_AFTER = 3  # measurements, until a cost is worth saying
-Seen: TypeAlias = MeasureRecord | NoteRecord | VerdictRecord
+Seen: TypeAlias = MeasureRecord | Said
 
 
 @final
@@ -65,8 +67,8 @@ class Monitors:
         chosen = choices(words)
         if chosen:
             _check(run)
-        probe = Probe(run, task)
-        monitors = {choice.name: KINDS[choice.name](run, probe, choice) for choice in chosen}
+        self.probe = Probe(run, task)
+        monitors = {c.name: KINDS[c.name](run, self.probe, c) for c in chosen}
         self.monitors = monitors if run.world.is_first else {}
         alone = sum(choice.every is None for choice in chosen)
         self.paces = {
@@ -75,6 +77,8 @@ class Monitors:
             )
             for name, monitor in self.monitors.items()
         }
+        dtype = str(next(run.model.parameters()).dtype).removeprefix("torch.")
+        self.recent = Recent(batch_size=run.batches.size, dtype=dtype)
         self.spent, self.judge = Spent(), Judge()
         self._ready: set[str] = set()  # those that hold the weights of before a step
         self._said: set[str] = set()  # what is said once in a run
@@ -100,26 +104,23 @@ class Monitors:
         if not self.monitors:
             return
         self.spent.add(step.seconds)
-        self.judge.add(step)
+        self.recent.add(step)
         # A guard that refuses a step, or returns to an earlier state, makes no update.
         yield from self._measured(moved=not step.skipped and not step.notes)
 
     def _measured(self, *, moved: bool) -> Iterator[Seen]:
-        found: dict[str, Measurement] = {}
         for name, monitor in self.monitors.items():
-            step, pace = self.run.step, self.paces[name]
+            pace = self.paces[name]
             if not monitor.needs_before:
-                if pace.is_due(step, self.run.steps, self.spent):
-                    yield from self._measure(name, found)
+                if pace.is_due(self.run.step, self.run.steps, self.spent):
+                    yield from self._measure(name)
                 continue
             if name in self._ready and moved:
-                yield from self._measure(name, found)
+                yield from self._measure(name)
             self._ready.discard(name)
             if self._is_wanted_next(pace):
                 monitor.prepare()
                 self._ready.add(name)
-        if found:
-            yield from self.judge.judged(self.run.step, found)
 
     def _is_wanted_next(self, pace: Pace) -> bool:
         """Whether the step that follows is to be measured, for which the weights are kept."""
@@ -127,21 +128,33 @@ class Monitors:
             return False
         return pace.is_due(self.run.step + 1, self.run.steps, self.spent)
 
-    def _measure(self, name: str, found: dict[str, Measurement]) -> Iterator[Seen]:
+    def _measure(self, name: str) -> Iterator[Seen]:
         monitor, pace, step = self.monitors[name], self.paces[name], self.run.step
         _wait_for(self.run.model)
         began = perf_counter()
         try:
-            new = monitor.measure()
-        except ValueError as error:
-            new = {}
+            found = monitor.measure()
+            verdicts = list(monitor.verdicts(found, self.recent))
+        except Exception as error:  # hours of training must not end by what watches them
+            pace.measured(step, perf_counter() - began)
             yield from self._once(f"{name} could not be measured: {error}", of=name)
+            yield from self.judge.told(step, self._broken())
+            return
         seconds = perf_counter() - began
         pace.measured(step, seconds)
-        found |= new
-        if new:
-            yield from monitor.records(step, new, seconds)
+        yield from monitor.records(step, found, seconds)
+        yield from self.judge.told(step, verdicts)
         yield from self._cost(name, pace)
+
+    def _broken(self) -> Iterator[Verdict]:
+        """Judge by V0 whether that was because numbers are not finite, and where they began."""
+        losses = self.recent.history().losses
+        try:
+            (batch,) = self.probe.batches(min(FEW, self.probe.whole))
+            seen = finiteness(self.run.model, batch, self.probe.loss)
+        except ValueError:
+            seen = None
+        yield finite(finiteness=seen, loss=losses[-1] if losses else None)
 
     def _cost(self, name: str, pace: Pace) -> Iterator[NoteRecord]:
         """Say what it costs to measure as often as was asked for, if it is much."""
@@ -167,6 +180,7 @@ class Monitors:
             "paces": {name: pace.state() for name, pace in self.paces.items()},
             "spent": (self.spent.steps, self.spent.seconds),
             "judge": self.judge.state(),
+            "recent": self.recent.state(),
             "said": sorted(self._said),
         }
 
@@ -179,6 +193,7 @@ class Monitors:
                 pace.restore(state["paces"][name])
         self.spent.steps, self.spent.seconds = state["spent"]
         self.judge.restore(state["judge"])
+        self.recent.restore(state["recent"])
         self._said = set(state["said"])
 
 

@@ -1,12 +1,15 @@
 """Whether the statistics that BatchNorm has stored are those of what enters it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, final
 
 from skipwise.analysis import Measurement, normalisation
 from skipwise.analysis.problem import BATCH_NORM
+from skipwise.diagnosis import Verdict
+from skipwise.diagnosis.rules import batch_statistics
 from skipwise.training import Run
 from skipwise.watch.monitors.choice import Choice
+from skipwise.watch.monitors.judging import Recent
 from skipwise.watch.monitors.monitor import Monitor
 from skipwise.watch.monitors.probe import Probe
 
@@ -56,3 +59,8 @@ class Normalisation(Monitor):
         """Compare them."""
         batches = self.probe.batches(self.examples)
         return {NORMALISATION: normalisation(self.run.model, batches, self.probe.loss)}
+
+    def verdicts(self, found: Mapping[str, Measurement], recent: Recent) -> Iterator[Verdict]:
+        """Judge by V11."""
+        del recent
+        yield batch_statistics(normalisation=found[NORMALISATION])

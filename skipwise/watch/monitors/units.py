@@ -4,10 +4,13 @@ A unit that is silent on N examples fires for less than 3/N of all with 95 % con
 are many of them; they pass forward only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, final
 
 from skipwise.analysis import Measurement, units
+from skipwise.diagnosis import Verdict
+from skipwise.diagnosis.rules import dead_units
+from skipwise.watch.monitors.judging import Recent
 from skipwise.watch.monitors.monitor import Monitor
 
 EXAMPLES = 1024
@@ -35,3 +38,8 @@ class Units(Monitor):
         """Count them."""
         batches = self.probe.batches(self.examples)
         return {UNITS: units(self.run.model, batches, training=True)}
+
+    def verdicts(self, found: Mapping[str, Measurement], recent: Recent) -> Iterator[Verdict]:
+        """Judge by V5."""
+        del recent
+        yield dead_units(units=found[UNITS])
