@@ -104,8 +104,8 @@ def train(
         freeze: Keep the stem and so many blocks as they are, or trunk: all but the head.
             Lower rates by depth: --set strategy.layer_decay=0.8.
         compile: on, off, or auto: in runs of over half an hour (GPU: 5 minutes), if it is faster.
-        watch: Monitors: gradients,curvature,units,updates,normalisation; in 3 % of the step time, or
-            as in curvature:every=500 (steps). The weights are those of a run without.
+        watch: Monitors: gradients,curvature,units,updates,normalisation, in 3 % of the steps' time
+            or as in curvature:every=500 (steps). The weights are those of a run without.
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.

@@ -1,13 +1,12 @@
 """Batch sharpness: the curvature that a step on one batch meets along its own gradient."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from skipwise.analysis.curvature.gradient import objective
+from skipwise.analysis.curvature.gradient import Objective, objective
 from skipwise.analysis.curvature.hessian import hessian_of
 from skipwise.analysis.curvature.optimiser import InUse, in_use
 from skipwise.analysis.curvature.stability import Rule
@@ -53,26 +52,34 @@ def batch_sharpness(
     """
     if rate is not None and rate <= 0:
         raise ValueError(f"rate must be positive, got {rate}")
-    sharpness, norms, seen = [], [], []
+    rows: list[tuple[float, float]] = []
+    seen: list[float] = []
     with objective(model, batches, loss, training=training, seed=seed) as held:
         used = None if optimiser is None else in_use(optimiser, held.parameters)
         for index in range(len(held.problems)):
-            gradient = held.gradient(index)
-            norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64).item())
-            if norms[-1] == 0:
-                raise ValueError(
-                    f"the gradient of batch {index} is zero, so it has no direction; the model"
-                    " already stands at a stationary point of it"
-                )
+            gradient, norm = _gradient(held, index)
             matrix = hessian_of(held, [index])
-            sharpness.append(matrix.rayleigh(gradient))
+            rows.append((matrix.rayleigh(gradient), norm))
             if used is not None:
-                seen.append(_seen(used, matrix, gradient, sharpness[-1]))
-    measured = _record(sharpness, norms, rate)
-    if used is None:
-        return measured
-    figures = {**measured.figures, **_stability(mean_of(seen).value, used.rule.limit)}
-    return replace(measured, figures=figures)
+                seen.append(_seen(used, matrix, gradient, rows[-1][0]))
+    against = {} if used is None else _stability(mean_of(seen).value, used.rule.limit)
+    return _record([row[0] for row in rows], [row[1] for row in rows], rate, against)
+
+
+def _gradient(held: Objective, index: int) -> tuple[Flat, float]:
+    """Give the gradient of a batch with its norm.
+
+    Raises:
+        ValueError: If it is zero.
+    """
+    gradient = held.gradient(index)
+    norm = torch.linalg.vector_norm(gradient, dtype=torch.float64).item()
+    if norm == 0:
+        raise ValueError(
+            f"the gradient of batch {index} is zero, so it has no direction; the model already"
+            " stands at a stationary point of it"
+        )
+    return gradient, norm
 
 
 def _seen(used: InUse, matrix: Operator, gradient: Flat, plain: float) -> float:
@@ -92,9 +99,11 @@ def _stability(seen: float, limit: float) -> dict[str, float]:
     }
 
 
-def _record(sharpness: list[float], norms: list[float], rate: float | None) -> Measurement:
+def _record(
+    sharpness: list[float], norms: list[float], rate: float | None, against: dict[str, float]
+) -> Measurement:
     mean = mean_of(sharpness)
-    figures = {"batch sharpness": mean.value, "standard error": mean.error}
+    figures = {"batch sharpness": mean.value, "standard error": mean.error, **against}
     columns = {"sharpness": tuple(sharpness), "gradient norm": tuple(norms)}
     if rate is not None:
         figures |= {"2 / rate": 2 / rate, "sharpness · rate / 2": mean.value * rate / 2}

@@ -1,8 +1,9 @@
 """When a monitor measures: early and often, then as often as its cost allows.
 
-Left alone it measures at steps 0, 1, 2, 5, 10, 20, 50, …, where most happens, and at even distances
-over the run, each only if it can afford it. With s the mean time of a step, t steps taken of T, and
-a share p of the step time for this monitor, it can afford what keeps its time so far below
+Left alone it measures at steps 0, 1, 2, 5, 10, 20 and 50, where most happens, and then at even
+distances to the end of the run, each only if it can afford it. With s the mean time of a step, t
+steps taken of T, and a share p of the step time for this monitor, it can afford what keeps its time
+so far below
 
     p·s·(t + (T − t)/4).
 
@@ -17,7 +18,7 @@ from typing import Any, final
 SHARE = 0.03  # of the step time, for all monitors that are left alone, together
 ADVANCE = 0.25  # of the time that is still to come
 POINTS = 100  # at even distances over a run, at most
-OFTEN = (1, 2, 5)
+EARLY = (0, 1, 2, 5, 10, 20, 50)
 
 
 @final
@@ -94,16 +95,12 @@ class Pace:
 def next_point(last: int, steps: int) -> int:
     """Give the first step after ``last`` at which a monitor left alone would measure.
 
-    >>> [next_point(last, 10_000) for last in (-1, 0, 1, 2, 5, 10, 20, 50, 100, 300)]
-    [0, 1, 2, 5, 10, 20, 50, 100, 200, 400]
+    >>> [next_point(last, 20_000) for last in (-1, 0, 1, 2, 5, 10, 20, 50, 200, 300)]
+    [0, 1, 2, 5, 10, 20, 50, 200, 400, 400]
 
     Args:
         last: When it measured last; −1 for never.
         steps: Of the whole run.
     """
-    if last < 1:
-        return last + 1
     even = -(-steps // POINTS)
-    power = 10 ** (len(str(last)) - 1)
-    candidates = [digit * power * ten for ten in (1, 10) for digit in OFTEN]
-    return min(min(c for c in candidates if c > last), (last // even + 1) * even)
+    return next((step for step in EARLY if step > last), (last // even + 1) * even)
