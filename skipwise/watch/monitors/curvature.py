@@ -37,8 +37,8 @@ class Curvature(Monitor):
         return min(self.choice.examples or self.probe.whole, self.probe.whole)
 
     def passes(self) -> float:
-        """A gradient, one that can be differentiated again, and a product with the Hessian."""
-        return (80 if self.choice.top else 5) * self.examples / self.probe.whole
+        """A gradient, one that can be differentiated again, and products with the Hessian."""
+        return (80 if self.choice.top else 6) * self.examples / self.probe.whole
 
     def measure(self) -> dict[str, Measurement]:
         """Measure it."""

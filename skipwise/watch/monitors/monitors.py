@@ -112,7 +112,7 @@ class Monitors:
         for name, monitor in self.monitors.items():
             pace = self.paces[name]
             if not monitor.needs_before:
-                if pace.is_due(self.run.step, self.run.steps, self.spent):
+                if self._is_due(pace, self.run.step):
                     yield from self._measure(name)
                 continue
             if name in self._ready and moved:
@@ -124,9 +124,13 @@ class Monitors:
 
     def _is_wanted_next(self, pace: Pace) -> bool:
         """Whether the step that follows is to be measured, for which the weights are kept."""
-        if self.run.step >= self.run.steps:
-            return False
-        return pace.is_due(self.run.step + 1, self.run.steps, self.spent)
+        return self.run.step < self.run.steps and self._is_due(pace, self.run.step + 1)
+
+    def _is_due(self, pace: Pace, step: int) -> bool:
+        steps, spent = self.run.steps, self.spent
+        others = [p for p in self.paces.values() if p is not pace and p.every is None]
+        extra = sum(p.left_over(steps, spent) for p in others) / max(len(others), 1)
+        return pace.is_due(step, steps, spent, extra)
 
     def _measure(self, name: str) -> Iterator[Seen]:
         monitor, pace, step = self.monitors[name], self.paces[name], self.run.step

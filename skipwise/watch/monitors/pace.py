@@ -8,7 +8,8 @@ so far below
     p·s·(t + (T − t)/4).
 
 At the end that is p·s·T, never more; a quarter of what is left may be spent in advance, since the
-first steps are the most interesting. A probe that costs more waits longer.
+first steps are the most interesting. A probe that costs more waits longer, and what a monitor
+cannot spend in a run, being too dear for its share, goes to the others.
 """
 
 from collections.abc import Callable
@@ -54,13 +55,14 @@ class Pace:
         self.last, self.count, self.seconds = -1, 0, 0.0
         self._cost: float | None = None
 
-    def is_due(self, step: int, steps: int, spent: Spent) -> bool:
+    def is_due(self, step: int, steps: int, spent: Spent, extra: float = 0.0) -> bool:
         """Say whether to measure after so many steps of so many.
 
         Args:
             step: t; 0 before the first.
             steps: T.
             spent: The time of the steps so far.
+            extra: Seconds of the whole run that others leave to this monitor.
         """
         if step <= self.last:
             return False
@@ -68,9 +70,19 @@ class Pace:
             return step % self.every == 0
         if step < next_point(self.last, steps):
             return False
-        cost = self.passes() * spent.mean if self._cost is None else self._cost
-        ahead = step + ADVANCE * (steps - step)
-        return self.seconds + cost <= self.share * spent.mean * ahead
+        ahead = (step + ADVANCE * (steps - step)) / steps
+        allowed = self.share * spent.mean * steps + extra
+        return self.seconds + self._expected(spent) <= allowed * ahead
+
+    def left_over(self, steps: int, spent: Spent) -> float:
+        """Give the seconds of its share that are too few for one more measurement in this run."""
+        if self.every is not None:
+            return 0.0
+        left = max(self.share * spent.mean * steps - self.seconds, 0.0)
+        return left % max(self._expected(spent), 1e-9)
+
+    def _expected(self, spent: Spent) -> float:
+        return self.passes() * spent.mean if self._cost is None else self._cost
 
     def measured(self, step: int, seconds: float) -> None:
         """Take in what a measurement cost."""

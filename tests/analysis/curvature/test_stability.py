@@ -7,11 +7,12 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from skipwise.analysis import Rule, hessian_spectrum
+from skipwise.analysis import Rule, batch_sharpness, hessian_spectrum
 from skipwise.analysis.curvature import adam_preconditioner, in_use
 from tests.analysis.curvature.problems import (
     NOTHING,
     Product,
+    dense_hessian,
     drawn,
     half_squares,
     linear,
@@ -154,3 +155,32 @@ def test_what_is_wrong_is_said():
     groups = [{"params": one.parameters(), "momentum": 0.9}, {"params": two.parameters()}]
     with pytest.raises(ValueError, match="differ in momentum"):
         in_use(SGD(groups, lr=0.1), dict(nn.ModuleList([one, two]).named_parameters()))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: SGD(p, lr=0.1, momentum=0.9, weight_decay=0.3), lambda p: Adam(p, lr=0.01)]
+)
+def test_batch_sharpness_is_what_the_optimiser_sees_along_its_own_gradient(make):
+    model, batch = small_network(), small_batch()
+    optimiser = make(list(model.parameters()))
+    for _ in range(2):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(batch[0]), batch[1]).backward()
+        optimiser.step()
+    used = in_use(optimiser, dict(model.named_parameters()))
+    matrix = dense_hessian(model, batch)
+    gradient = torch.cat([
+        g.flatten()
+        for g in torch.autograd.grad(
+            nn.functional.cross_entropy(model(batch[0]), batch[1]), list(model.parameters())
+        )
+    ])
+    diagonal = used.preconditioner
+    scale = torch.ones_like(gradient) if diagonal is None else diagonal.double()
+    along = gradient / scale  # P⁻¹g, in the coordinates of the weights
+    decayed = float(along @ matrix @ along) + float((used.decay * along.square()).sum())
+    found = batch_sharpness(model, batch, optimiser=optimiser).figures
+    truth = decayed / float(gradient @ along)
+    assert found["seen by the optimiser"] == pytest.approx(truth, rel=1e-5)
+    assert found["limit of stability"] == used.rule.limit
+    assert found["seen / limit"] == pytest.approx(truth / used.rule.limit, rel=1e-5)

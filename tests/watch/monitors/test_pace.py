@@ -55,6 +55,22 @@ def test_what_is_expected_to_cost_too_much_is_not_tried():
     assert run_through(Pace(every=None, share=0.03, passes=lambda: 100.0), 400, 0.3, 30.0) == []
 
 
+def test_the_share_of_one_that_is_too_dear_goes_to_the_others():
+    dear = Pace(every=None, share=0.015, passes=lambda: 9.0)
+    cheap = Pace(every=None, share=0.015, passes=lambda: 0.5)
+    spent, seconds = Spent(), 0.0
+    for step in range(401):
+        if step:
+            spent.add(0.3)
+        for pace, other, cost in ((cheap, dear, 0.15), (dear, cheap, 2.7)):
+            if pace.is_due(step, 400, spent, other.left_over(400, spent)):
+                pace.measured(step, cost)
+                seconds += cost
+    assert dear.count == 0
+    assert cheap.count >= 22
+    assert seconds <= 0.03 * 400 * 0.3
+
+
 def test_every_is_honoured_whatever_it_costs():
     pace = Pace(every=7, share=0.03, passes=lambda: 1.0)
     assert run_through(pace, 30, 0.1, 5.0) == [0, 7, 14, 21, 28]
