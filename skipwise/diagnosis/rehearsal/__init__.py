@@ -1,0 +1,10 @@
+"""Real steps on a copy of a model and its optimiser, and what they did.
+
+Takes a model, batches and an optimiser, gives plain numbers; changes none of them. Imports
+analysis and randomness.
+"""
+
+from skipwise.diagnosis.rehearsal.moves import Moved, Rehearsal
+from skipwise.diagnosis.rehearsal.steps import rehearse
+
+__all__ = ["Moved", "Rehearsal", "rehearse"]
