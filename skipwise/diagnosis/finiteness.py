@@ -45,11 +45,13 @@ def finiteness(model: nn.Module, batch: Any, loss: Loss | None = None) -> Measur
     """
     problem = pose(model, batch, loss, finite=False)
     with untouched(problem.model), torch.autograd.set_detect_anomaly(False):
+        # Before the pass, in which a NaN would run on into the statistics of all norms behind it.
+        held = {name: _share(_held(module)) for name, module in _named(problem.model)}
         calls = _Calls(model=problem.model)
         with _watched(calls):
             value, error = _loss_of(problem, calls)
         gradients = _gradients(problem.model, value)
-        rows = list(_rows(calls, gradients))
+        rows = list(_rows(calls, held, gradients))
     finite = value is not None and bool(torch.isfinite(value.detach()))
     return Measurement(
         name="Finiteness",
@@ -93,9 +95,9 @@ def _watched(calls: _Calls) -> Iterator[None]:
     def noting(name: str) -> Any:
         return lambda module, args, output: calls.note(name, output)
 
-    for name, module in calls.model.named_modules():
+    for name, module in _named(calls.model):
         if not isinstance(module, CONTAINERS):  # a container gives what its last part gave
-            module.register_forward_hook(noting(name or "the model"))
+            module.register_forward_hook(noting(name))
     yield
 
 
@@ -126,31 +128,40 @@ def _gradients(model: nn.Module, loss: Tensor | None) -> dict[nn.Parameter, Tens
 
 
 def _rows(
-    calls: _Calls, gradients: Mapping[nn.Parameter, Tensor]
+    calls: _Calls, held: Mapping[str, float], gradients: Mapping[nn.Parameter, Tensor]
 ) -> Iterator[tuple[str, tuple[float, ...]]]:
-    modules = {name or "the model": module for name, module in calls.model.named_modules()}
+    modules = dict(_named(calls.model))
     number: dict[str, int] = {}
     for name, counts in calls.found:
         number[name] = number.get(name, 0) + 1
-        label = f"{name} ({number[name]})" if number[name] > 1 else name
         size = sum(numel for *_, numel in counts) or 1
         outputs = (
             sum(int(nan) for nan, _, _ in counts) / size,
             sum(int(endless) for _, endless, _ in counts) / size,
         )
-        own = _own(modules[name], gradients) if number[name] == 1 else (0.0, math.nan)
-        yield label, (*outputs, *own)
+        if number[name] == 1:
+            yield name, (*outputs, held[name], _of_gradient(modules[name], gradients))
+        else:
+            yield f"{name} ({number[name]})", (*outputs, 0.0, math.nan)
     for name, module in modules.items():
-        if name not in number and any(True for _ in module.parameters(recurse=False)):
-            yield name, (math.nan, math.nan, *_own(module, gradients))
+        if name not in number and any(True for _ in _held(module)):
+            yield name, (math.nan, math.nan, held[name], _of_gradient(module, gradients))
 
 
-def _own(module: nn.Module, gradients: Mapping[nn.Parameter, Tensor]) -> tuple[float, float]:
-    """Give the bad shares in a module's own weights and statistics, and in their gradient."""
-    parameters = list(module.parameters(recurse=False))
+def _named(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(name or "the model", module) for name, module in model.named_modules()]
+
+
+def _held(module: nn.Module) -> list[Tensor]:
+    """Give a module's own parameters and running statistics."""
     statistics = [b for n, b in module.named_buffers(recurse=False) if n.startswith(STATISTICS)]
-    theirs = [gradients[parameter] for parameter in parameters if parameter in gradients]
-    return _share([*parameters, *statistics]), _share(theirs) if theirs else math.nan
+    return [*module.parameters(recurse=False), *statistics]
+
+
+def _of_gradient(module: nn.Module, gradients: Mapping[nn.Parameter, Tensor]) -> float:
+    """Give the bad share in the gradient of a module's own parameters, NaN where there is none."""
+    theirs = [gradients[p] for p in module.parameters(recurse=False) if p in gradients]
+    return _share(theirs) if theirs else math.nan
 
 
 def _share(values: Any) -> float:

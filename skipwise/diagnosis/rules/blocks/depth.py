@@ -169,7 +169,8 @@ def _theory(signal: Measurement, column: str) -> Theory | None:
 
 def _silent(signal: Measurement, rows: Sequence[range]) -> bool:
     """Whether skips carry on what they get and nothing is written, so that all moments are one."""
-    skips = any(name.startswith("distance to residual") for name in signal.figures)
+    skips = any(theory.name.startswith("residual") for theory in signal.theories)
+    skips = skips or any(name.startswith("distance to residual") for name in signal.figures)
     moments = signal["second moment"]
     return skips and all(
         math.isclose(moments[row], moments[stage[0]], rel_tol=1e-6)

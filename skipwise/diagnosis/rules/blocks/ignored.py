@@ -12,9 +12,9 @@ ENERGY = 1e-2  # ‖g_branch‖/‖g_skip‖
 APART = 1e-2  # an ignored block among used ones: its share below so many times the median
 WAKE = (
     "see that the branch learns: its parameters must require a gradient, stand in the optimiser and"
-    " not be frozen (--freeze, strategy.freezing); a norm whose γ went to 0 is woken by"
-    " --set strategy.decay_factors.norm=0, a branch that starts at zero by a larger"
-    " --set strategy.scalar_rate=1; else take the block out (a smaller network.blocks)"
+    " not be frozen (--freeze, --set strategy.freezing=null); a learned scale or γ that stays at"
+    " zero gets a higher rate (--set strategy.rates.scale=10, --set strategy.rates.norm=10); else"
+    " the block can go: --set network.blocks=[3,3,2]"
 )
 
 

@@ -10,9 +10,9 @@ from skipwise.diagnosis.verdict import Level, Verdict
 
 APART = 2.0  # from the design's depth, as a factor, before it is worth a line
 SHALLOWER = (
-    "take fewer blocks (a smaller network.blocks), or let the branches count for more: a larger"
-    " --set network.connection.scale=1, no zero start (--set network.zero_last=false), or a norm"
-    " before every branch (--set network.branch=PreActivation)"
+    "take fewer blocks (--set network.blocks=[3,3,3]), or let the branches count for more:"
+    " --set network.connection.scale=1 in place of a smaller scale, --set network.zero_last=false,"
+    " or a norm before every branch (--set network.branch=PreActivation)"
 )
 
 

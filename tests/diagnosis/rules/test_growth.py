@@ -1,0 +1,50 @@
+"""Two laws of growth are told apart, stage by stage."""
+
+import math
+
+import numpy as np
+import pytest
+
+from skipwise.diagnosis.rules.blocks.growth import growth, stages
+from tests.diagnosis.rules.made import signal_of
+
+
+def test_rows_of_one_shape_are_a_stage_and_a_single_row_is_none():
+    found = stages(signal_of([1.0] * 7, elements=[64, 64, 64, 32, 16, 16, 8]))
+    assert found == (range(0, 3), range(4, 6))
+
+
+def test_a_row_without_gradient_belongs_to_the_row_before():
+    assert stages(signal_of([0.0, 0.0, 1.0, 0.0, 1.0], elements=[64] * 5)) == (range(0, 5),)
+
+
+def test_the_rate_is_exact_on_a_constant_factor_and_shared_by_stages():
+    values = [3 * 1.5**n for n in range(5)] + [7 * 1.5**n for n in range(4)]
+    found = growth(values, [range(0, 5), range(5, 9)])
+    assert found.rate == pytest.approx(math.log(1.5), rel=1e-12)
+    assert found.total == pytest.approx(7 * math.log(1.5), rel=1e-12)
+    assert found.blocks == 7
+    assert found.exponential
+
+
+def test_a_power_is_no_factor():
+    assert not growth([(n + 1) ** 3.0 for n in range(6)], [range(6)]).exponential
+
+
+def test_two_rows_fit_both_laws_and_decide_nothing():
+    assert not growth([1.0, 5.0, 1.0, 9.0], [range(0, 2), range(2, 4)]).exponential
+
+
+def test_the_better_fit_is_that_of_least_squares():
+    noise = np.random.default_rng(0)
+    for _ in range(50):
+        stage = [range(0, 6), range(6, 10)]
+        logs = noise.normal(size=10).cumsum()
+        left = []
+        for law in (lambda n: n, np.log1p):
+            design = np.zeros((10, 3))
+            for number, rows in enumerate(stage):
+                design[list(rows), number] = 1
+                design[list(rows), 2] = law(np.arange(len(rows)))
+            left.append(np.linalg.lstsq(design, logs, rcond=None)[1][0])
+        assert growth(np.exp(logs), stage).exponential == (left[0] < left[1])
