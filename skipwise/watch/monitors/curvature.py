@@ -57,7 +57,7 @@ class Curvature(Monitor):
                 spectrum=found.get(SPECTRUM),
                 sharpness=found[SHARPNESS],
                 history=recent.history(),
-                full_batch=batches.size == len(batches.examples),
+                full_batch=SPECTRUM in found and batches.size == len(batches.examples),
             )
 
 

@@ -136,7 +136,9 @@ def _ratios(spectrum: Measurement | None, sharpness: Measurement | None) -> dict
         found["curvature / limit"] = figures["seen / limit"]
     if sharpness is not None:
         limit = figures.get("limit of stability", sharpness.figures.get("2 / rate", math.nan))
-        found["batch sharpness / limit"] = sharpness.figures["batch sharpness"] / limit
+        plain = sharpness.figures["batch sharpness"] / limit
+        # Measured with the optimiser it is what that sees, against its own limit.
+        found["batch sharpness / limit"] = sharpness.figures.get("seen / limit", plain)
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 

@@ -142,3 +142,8 @@ def test_measured_sharpness_fits_the_rule():
     assert found.numbers["batch sharpness / limit"] == pytest.approx(
         sharp.figures["sharpness · rate / 2"]
     )
+
+
+def test_sharpness_that_was_measured_with_the_optimiser_stands_against_its_own_limit():
+    seen = measured({}, {"batch sharpness": 100.0, "2 / rate": 20.0, "seen / limit": 0.5})
+    assert stability(sharpness=seen).numbers["batch sharpness / limit"] == 0.5
