@@ -15,7 +15,8 @@ from tests.watch.test_watch import TINY
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("processes")]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
-CHARTS = {"one": 8, "several": 3, "study": 19}
+CHARTS = {"one": 8, "several": 3, "study": 19, "watched": 15}
+ALL = "gradients:every=9,curvature:every=9:top,units:every=9,updates:every=9,normalisation:every=9"
 SHAPES = (
     "() => [...document.querySelectorAll('.chart')].map(c => "
     "c.querySelectorAll('svg.main-svg .trace path, svg.main-svg .hm image').length)"
@@ -43,7 +44,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         )
     several = skipwise.report(folder / "0", folder / "1", out=folder / "both.html")
     study = skipwise.reports.study_report(whole(), folder)
-    return {"one": folder / "0" / "report.html", "several": several, "study": study}
+    watched = folder / "watched"
+    skipwise.train(data, TINY, out=str(watched), epochs=4, batch_size=32, watch=ALL, quiet=True)
+    return {
+        "one": folder / "0" / "report.html",
+        "several": several,
+        "study": study,
+        "watched": watched / "report.html",
+    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

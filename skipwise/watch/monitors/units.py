@@ -42,4 +42,15 @@ class Units(Monitor):
     def verdicts(self, found: Mapping[str, Measurement], recent: Recent) -> Iterator[Verdict]:
         """Judge by V5."""
         del recent
-        yield dead_units(units=found[UNITS])
+        units = found[UNITS]
+        yield dead_units(
+            units=units,
+            zero_gamma=_marked(units, "after zero scale"),
+            after_sum=_marked(units, "after a sum"),
+        )
+
+
+def _marked(found: Measurement, column: str) -> tuple[str, ...]:
+    """Name the rows whose column is not zero; none where it was not measured."""
+    marks = found.columns.get(column, ())
+    return tuple(row for row, mark in zip(found.rows, marks, strict=bool(marks)) if mark)
