@@ -55,7 +55,7 @@ def train(model: nn.Module, optimiser: Optimizer, batches: list, loss: Any) -> l
             value.backward()
             return value
 
-        optimiser.step(closure)  # pyright: ignore[reportArgumentType]
+        optimiser.step(closure)  # pyright: ignore
         found.append(values)
     return [values[0] for values in found]
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,18 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from skipwise.analysis.curvature.stability import Rule, adam_preconditioner
 from skipwise.analysis.spectra import Flat, Operator, preconditioned, shifted
+
+
+@runtime_checkable
+class Computing(Protocol):
+    """An optimiser of its own class that says whose updates it computes."""
+
+    computes: type[Optimizer]
+
+
+def kind_of(optimiser: Optimizer) -> type[Optimizer]:
+    """Give the class whose updates an optimiser computes: its own, unless it says another."""
+    return optimiser.computes if isinstance(optimiser, Computing) else type(optimiser)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +52,7 @@ def in_use(optimiser: Optimizer | Rule, parameters: Mapping[str, nn.Parameter]) 
     """Read rule, preconditioner and decay off an optimiser; a :class:`Rule` is taken as it is.
 
     Args:
-        optimiser: SGD, Adam or AdamW of torch.
+        optimiser: SGD, Adam or AdamW of torch, or what says that it computes the same.
         parameters: By name, in the order of the flat vector.
 
     Raises:
@@ -49,7 +62,7 @@ def in_use(optimiser: Optimizer | Rule, parameters: Mapping[str, nn.Parameter]) 
     """
     if isinstance(optimiser, Rule):
         return InUse(rule=optimiser)
-    if type(optimiser) not in (SGD, Adam, AdamW):
+    if kind_of(optimiser) not in (SGD, Adam, AdamW):
         raise TypeError(
             f"the stability limit of {type(optimiser).__name__} is not known; give its rule in"
             " plain numbers: Rule(rate=…, momentum=…, dampening=…, nesterov=…)"

@@ -15,6 +15,7 @@ from torch.optim import SGD, Optimizer
 
 from skipwise.analysis import Measurement, Problem, pose, step_quality
 from skipwise.analysis.batches import batches_of
+from skipwise.analysis.curvature.optimiser import kind_of
 from skipwise.diagnosis.rehearsal.copying import copied
 from skipwise.diagnosis.rehearsal.moves import Moved, Rehearsal, middle
 from skipwise.randomness import seeded
@@ -203,7 +204,7 @@ def _moved(
     group: dict[str, Any],
     rule: Optimizer,
 ) -> Moved:
-    descent = isinstance(rule, SGD)
+    descent = kind_of(rule) is SGD
     return Moved(
         ratios=tuple(ratio for ratio, *_ in rows),
         length=length,

@@ -84,6 +84,8 @@ class Descent(torch.optim.SGD):
     Velocities of zero stand in for those that are missing beside others, which is what they are.
     """
 
+    computes: ClassVar[type[Optimizer]] = torch.optim.SGD
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step."""
@@ -101,6 +103,8 @@ class Descent(torch.optim.SGD):
 @final
 class DecayedDescent(Descent):
     """Descent that takes ``weight_decay`` from the weights, not into the gradient."""
+
+    computes: ClassVar[type[Optimizer]] = Optimizer  # none of torch's
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, AdamW
 
 from skipwise.analysis import Rule, batch_sharpness, hessian_spectrum
 from skipwise.analysis.curvature import adam_preconditioner, in_use
+from skipwise.strategies import nesterov, sgdw_algoperf
 from tests.analysis.curvature.problems import (
     NOTHING,
     Product,
@@ -184,3 +185,13 @@ def test_batch_sharpness_is_what_the_optimiser_sees_along_its_own_gradient(make)
     assert found["seen by the optimiser"] == pytest.approx(truth, rel=1e-5)
     assert found["limit of stability"] == used.rule.limit
     assert found["seen / limit"] == pytest.approx(truth / used.rule.limit, rel=1e-5)
+
+
+def test_an_optimiser_of_ours_has_the_limit_of_the_rule_that_it_computes():
+    model = nn.Linear(2, 1)
+    ours = nesterov().build(model)
+    rule = in_use(ours, dict(model.named_parameters())).rule
+    assert rule == Rule(rate=0.1, momentum=0.9, nesterov=True)
+    apart = sgdw_algoperf().build(model)
+    with pytest.raises(TypeError, match="the stability limit of DecayedDescent is not known"):
+        in_use(apart, dict(model.named_parameters()))

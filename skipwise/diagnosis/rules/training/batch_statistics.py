@@ -11,6 +11,7 @@ GAP = 0.10
 SHIFT = 0.5
 LOW, HIGH = 0.5, 2.0
 SETTLED = 0.95
+MOVING = 0.1  # of the peak of the rate
 USUAL_MOMENTUM = 0.1  # torch's; with it 29 batches settle
 
 _verdict = partial(
@@ -23,7 +24,9 @@ _verdict = partial(
 )
 
 
-def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
+def batch_statistics(
+    *, normalisation: Measurement | None = None, rate_share: float | None = None
+) -> Verdict:
     """Judge whether evaluation mode computes what training mode learned.
 
     WARN if the loss is more than 10 % higher in evaluation mode, if the median over norms of
@@ -31,10 +34,12 @@ def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
     higher and the statistics are off. After T batches running statistics have come
     ``1 − (1 − m)^T`` of the way from their start. Where that is too little, and would be with
     torch's m = 0.1 as well, it is told and no fault: more batches settle it. Where only the
-    momentum is too small, it is at fault.
+    momentum is too small, it is at fault. While the rate is high, weights move faster than the
+    averages follow: a loss alone is told then and no fault, because it closes as the rate falls.
 
     Args:
         normalisation: ``analysis.normalisation``.
+        rate_share: The present rate over the largest of the run; None where it is not known.
     """
     if normalisation is None:
         return _verdict(
@@ -42,18 +47,9 @@ def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
             says="Statistics were not compared; the model has no BatchNorm that keeps any, or no"
             " batch was given.",
         )
-    gap = normalisation.figures["relative gap"]
-    shift, ratio = _middle(normalisation["shift"]), _middle(normalisation["variance ratio"])
-    settled, batches = min(normalisation["settled"]), min(normalisation["batches"])
-    numbers = {
-        "relative gap": gap,
-        "loss in evaluation mode": normalisation.figures["loss in evaluation mode"],
-        "loss in training mode": normalisation.figures["loss in training mode"],
-        "shift, median": shift,
-        "variance ratio, median": ratio,
-        "settled": settled,
-        "batches": batches,
-    }
+    numbers = _numbers(normalisation)
+    gap, settled, batches = numbers["relative gap"], numbers["settled"], numbers["batches"]
+    shift, ratio = numbers["shift, median"], numbers["variance ratio, median"]
     costly = gap > GAP
     off = shift > SHIFT or not LOW <= ratio <= HIGH
     if not costly and not off:
@@ -67,6 +63,14 @@ def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
             numbers=numbers,
             confidence="1 − (1 − m)^T from the count of batches that the norms keep",
         )
+    if not off and rate_share is not None and rate_share > MOVING:
+        return _verdict(
+            level=Level.INFO,
+            says=f"The loss is {gap:.0%} higher in evaluation mode, while the rate is still"
+            f" {rate_share:.0%} of its peak: weights move faster than running statistics follow,"
+            " and both meet as the rate falls.",
+            numbers=numbers,
+        )
     return _verdict(
         level=Level.FAIL if costly and off else Level.WARN,
         says=_says(gap, shift, ratio, costly=costly),
@@ -75,6 +79,19 @@ def batch_statistics(*, normalisation: Measurement | None = None) -> Verdict:
         cure=_cure(settled),
         confidence="" if costly and off else "one of the two witnesses, loss and statistics",
     )
+
+
+def _numbers(normalisation: Measurement) -> dict[str, float]:
+    figures = normalisation.figures
+    return {
+        "relative gap": figures["relative gap"],
+        "loss in evaluation mode": figures["loss in evaluation mode"],
+        "loss in training mode": figures["loss in training mode"],
+        "shift, median": _middle(normalisation["shift"]),
+        "variance ratio, median": _middle(normalisation["variance ratio"]),
+        "settled": min(normalisation["settled"]),
+        "batches": min(normalisation["batches"]),
+    }
 
 
 def _early(batches: float) -> bool:

@@ -61,16 +61,7 @@ def lost_updates(*, rehearsal: Rehearsal | None = None, peak_rate: float | None 
     }
     band = "update / weight at least the resolution"
     if vanished:
-        return _verdict(
-            level=Level.FAIL,
-            says=f"Gradients of {len(vanished)} weights are below 6e-8, the smallest number of"
-            " float16, so they arrive as zero.",
-            numbers=numbers,
-            band="gradient above 6e-8 in float16",
-            where=tuple(vanished),
-            cure="scale the loss (torch.amp.GradScaler), or compute in bfloat16, whose range is"
-            " that of float32: --set precision=bfloat16",
-        )
+        return _vanished(vanished, numbers)
     if lost:
         return _accused(lost, weights, numbers, band)
     return _verdict(
@@ -79,6 +70,19 @@ def lost_updates(*, rehearsal: Rehearsal | None = None, peak_rate: float | None 
         numbers=numbers,
         band=band,
         where=tuple(small),
+    )
+
+
+def _vanished(where: list[str], numbers: dict[str, float]) -> Verdict:
+    return _verdict(
+        level=Level.FAIL,
+        says=f"Gradients of {len(where)} weights are below 6e-8, the smallest number of float16, so"
+        " they arrive as zero.",
+        numbers=numbers,
+        band="gradient above 6e-8 in float16",
+        where=tuple(where),
+        cure="scale the loss (torch.amp.GradScaler), or compute in bfloat16, whose range is that of"
+        " float32: --set precision=bfloat16",
     )
 
 

@@ -86,6 +86,10 @@ def overfitting(*, gap: Measurement | None = None, history: History | None = Non
             numbers=numbers,
             cure=_cure(guessing=not bad),
         )
+    return _harmless(between, course, numbers)
+
+
+def _harmless(between: _Gap, course: _Course, numbers: dict[str, float]) -> Verdict:
     if course.turned:
         return _verdict(
             level=Level.INFO,

@@ -46,15 +46,12 @@ def stability(
 ) -> Verdict:
     """Judge the curvature against the optimiser's limit, and the rate by what steps do.
 
-    Training settles where curvature · rate is at the limit, so that alone accuses nobody: FAIL asks
-    for a ratio above 1 and a second witness, one of
-
-    * a loss that rises over the rehearsal, or over the last 100 steps of the history;
-    * α > 1 in each of the last three measured steps: up the opposite wall, beyond where it began;
-    * steps that raised the loss of their own batch where the parabola promised less loss;
-    * a loss or weight that was not finite any more.
-
-    Without a known limit, steps that break accuse only if their loss rose before.
+    Training settles at a ratio of 1, so that alone accuses nobody: FAIL asks for a ratio above 1
+    and a second witness: a loss that rises over the rehearsal, or over the last 100 steps of the
+    history; α > 1 in each of the last three measured steps, beyond where it began on the opposite
+    wall; steps that raised the loss of their own batch where the parabola promised less; a loss or
+    weight that is not finite any more. Without a known limit, steps that break accuse only if their
+    loss rose before.
 
     Args:
         spectrum: ``analysis.hessian_spectrum`` with the optimiser.
@@ -71,8 +68,10 @@ def stability(
     ratio = ratios.get(key, ratios.get("curvature / limit", math.nan))
     witnesses = _witnesses(rehearsal, history)
     numbers = ratios | _of_steps(rehearsal)
+    if not witnesses.found:
+        return _silent(ratio, witnesses, numbers)
     heard = "; ".join(witnesses.found)
-    if witnesses.found and (ratio > 1 or (math.isnan(ratio) and _certain(witnesses))):
+    if ratio > 1 or (math.isnan(ratio) and _certain(witnesses)):
         place = f"{short(ratio)} times" if ratio > 1 else "an unknown multiple of"
         return _verdict(
             level=Level.FAIL,
@@ -81,17 +80,22 @@ def stability(
             cure=_cure(rehearsal, ratio),
             confidence="two witnesses agree",
         )
-    if witnesses.found:
-        known = f"the curvature is {short(ratio)} of the limit" if ratio == ratio else "it is"
-        return _verdict(
-            level=Level.WARN,
-            says=f"Training does not go well: {heard}; but {known}"
-            + (", so the rate alone is not the cause." if ratio == ratio else " not known why."),
-            numbers=numbers,
-            cure="look at V0 and V1 first; then skipwise find-rate DATA",
-            confidence="one witness",
-        )
-    return _silent(ratio, witnesses, numbers)
+    return _doubtful(ratio, heard, numbers)
+
+
+def _doubtful(ratio: float, heard: str, numbers: dict[str, float]) -> Verdict:
+    other = (
+        "the curvature was not held against a limit"
+        if math.isnan(ratio)
+        else f"the curvature is {short(ratio)} of the limit, so the rate alone is not the cause"
+    )
+    return _verdict(
+        level=Level.WARN,
+        says=f"Training does not go well: {heard}; but {other}.",
+        numbers=numbers,
+        cure="look at V0 and V1 first; then skipwise find-rate DATA",
+        confidence="one witness",
+    )
 
 
 def _silent(ratio: float, witnesses: _Witnesses, numbers: dict[str, float]) -> Verdict:

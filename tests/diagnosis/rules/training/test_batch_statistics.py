@@ -40,6 +40,16 @@ def test_few_batches_are_told_and_no_fault():
     assert "27% settled after 3 batches" in told.says
 
 
+def test_while_the_rate_is_high_a_loss_alone_is_no_fault():
+    def at(share: float, **numbers: float) -> Level:
+        return batch_statistics(normalisation=found(**numbers), rate_share=share).level
+
+    assert at(0.1, gap=9.0) is Level.WARN
+    assert at(0.11, gap=9.0) is Level.INFO
+    assert at(1.0, shift=0.6) is Level.WARN
+    assert at(1.0, gap=9.0, shift=0.6) is Level.FAIL
+
+
 def test_what_was_not_measured_is_unknown():
     assert batch_statistics().level is Level.UNKNOWN
 
@@ -52,7 +62,7 @@ def test_a_momentum_that_never_settles_is_accused_and_the_usual_is_not(seed: int
         fit(model, batch, torch.optim.SGD(model.parameters(), lr=0.05), 60, size=64)
         verdict = batch_statistics(normalisation=normalisation(model, pieces(batch, 64)))
         assert verdict.level is expected, verdict
-    assert model[1].num_batches_tracked == 60
+    assert model.get_buffer("1.num_batches_tracked") == 60
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -111,7 +111,7 @@ def test_both_parts_are_measured_as_by_hand():
     model = nn.Sequential(perceptron(0, norms=True), nn.Dropout(0.5)).train()
     seen, unseen = blobs(30, seed=0), blobs(50, seed=1)
     found = generalisation(model, pieces(seen, 7), unseen)
-    assert model[0][1].training
+    assert model.get_submodule("0.1").training
     model.eval()
     with torch.no_grad():
         each = [

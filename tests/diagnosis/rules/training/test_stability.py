@@ -1,6 +1,7 @@
 """V4, at its borders, on parabolas and on real networks."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,17 +12,17 @@ from skipwise.diagnosis import History, Level, Verdict, rehearse
 from skipwise.diagnosis.rules import stability
 from tests.diagnosis.rules.training.made import blobs, measured, perceptron, rehearsed
 
-RISING = {"losses": tuple(1.1**step for step in range(20))}
-FALLING = {"losses": tuple(0.9**step for step in range(20))}
+RISING: dict[str, Any] = {"losses": tuple(1.1**step for step in range(20))}
+FALLING: dict[str, Any] = {"losses": tuple(0.9**step for step in range(20))}
 
 
 def spectrum(ratio: float, limit: float = 20.0):
     return measured({}, {"seen / limit": ratio, "limit of stability": limit})
 
 
-def level(ratio: float, full_batch: bool = True, **steps) -> Level:
+def level(ratio: float, **steps: Any) -> Level:
     tried = rehearsed(**steps) if steps else None
-    return stability(spectrum=spectrum(ratio), rehearsal=tried, full_batch=full_batch).level
+    return stability(spectrum=spectrum(ratio), rehearsal=tried, full_batch=True).level
 
 
 def test_without_a_witness_the_edge_is_told_and_nothing_more():
@@ -76,7 +77,7 @@ def test_a_history_is_a_witness_too():
 
 def test_for_small_batches_the_batch_sharpness_decides():
     sharp = measured({}, {"batch sharpness": 30.0, "2 / rate": 15.0})
-    both = {"spectrum": spectrum(0.5, limit=20.0), "sharpness": sharp}
+    both: dict[str, Any] = {"spectrum": spectrum(0.5, limit=20.0), "sharpness": sharp}
     tried = rehearsed(**RISING)
     found = stability(**both, rehearsal=tried)
     assert (found.level, found.numbers["batch sharpness / limit"]) == (Level.FAIL, 1.5)
