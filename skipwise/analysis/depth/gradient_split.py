@@ -55,10 +55,8 @@ def gradient_split(
     * cosine of g_skip and g_branch;
     * global identity share ``⟨g_L, g⟩/‖g‖²``, with g_L the gradient at the end of the block's
       stage, the blocks that follow each other in one shape: the 1 of eq. 5;
-    * sum error ``‖g_skip + g_branch − g‖/‖g‖``, g being taken from the backward pass of the whole
-      model;
-    * forward share ``E F²/E y²`` at the sum y of skip and branch F; of several sums in a block the
-      largest.
+    * sum error ``‖g_skip + g_branch − g‖/‖g‖``, g from the backward pass of the whole model;
+    * forward share ``E F²/E y²`` at the sum y of skip and branch; of several sums the largest.
 
     A plain block's share is 1. Parts that cannot be told apart, or do not add up, are NaN.
 

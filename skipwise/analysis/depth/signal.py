@@ -36,7 +36,7 @@ def signal(
     * second moment ``q = E x²`` over examples, channels and positions;
     * channel mean square ``E_c (E x_c)²`` and channel variance ``E_c Var x_c``, whose sum is q;
     * correlation: the mean cosine of the streams of two examples;
-    * gradient norm ``‖∂L/∂x‖`` and gradient size, its root mean square.
+    * gradient norm ``‖∂L/∂x‖``; gradient size, its root mean square; elements, their number.
 
     Theory speaks of the longest row of blocks of one shape. The figures hold the distance to every
     design, whose least :func:`nearest_design` names.
@@ -60,9 +60,7 @@ def signal(
         structures = [structure_of(visit) for visit in seen.visits]
         points, looks, norms = _boundaries(seen.visits, gradients)
         columns = {name: tuple(look[n] for look in looks) for n, name in enumerate(COLUMNS)}
-        columns["gradient norm"] = norms
-        sizes = [norm / math.sqrt(p.shape.numel()) for norm, p in zip(norms, points, strict=True)]
-        columns["gradient size"] = tuple(sizes)
+        columns |= _sizes(points, norms)
         first, last = longest_row(points)
         stage = _stage(seen.visits, structures, points, columns, first, last)
         theories = [_placed(t, first, len(points)) for t in expectations(stage)]
@@ -134,6 +132,12 @@ def _boundaries(
         looks.append(visits[-1].leaving)
         vectors.append(gradients[-1][1])
     return points, looks, tuple(math.sqrt(inner(v, v)) for v in vectors)
+
+
+def _sizes(points: list[Point], norms: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
+    counts = tuple(float(point.shape.numel()) for point in points)
+    sizes = tuple(norm / math.sqrt(count) for norm, count in zip(norms, counts, strict=True))
+    return {"gradient norm": norms, "gradient size": sizes, "elements": counts}
 
 
 def _stage(

@@ -51,6 +51,7 @@ def signal_of(
             "second moment": moments or [1.0 + 0.01 * row for row in range(len(gradient))],
             "correlation": [0.5] * len(gradient),
             "gradient norm": gradient,
+            "elements": list(map(float, elements)),
             "gradient size": [g / math.sqrt(n) for g, n in zip(gradient, elements, strict=True)],
         },
         theories=tuple(theories),

@@ -70,7 +70,7 @@ def test_a_bottleneck_of_one_unit_is_found_and_its_twin_is_healthy(seed: int):
     torch.manual_seed(seed)
     narrow = nn.Sequential(nn.Linear(64, 1), nn.Linear(1, 64))
     fault = nn.Sequential(narrow, *plain(4, seed))  # type: ignore[misc]
-    ranks = state_ranks(fault, batch, sites=["1", "2", "3", "4"])
+    ranks = state_ranks(fault, batch, sites="[1234]")
     found = collapse(ranks=ranks, examples=64, trained=False)
     assert found.level is Level.WARN
     assert found.where[0] == "1"

@@ -31,7 +31,9 @@ def test_the_limits_are_seventy_and_a_thousandth(ratio: float, level: Level):
 
 def test_a_power_of_the_depth_is_no_explosion():
     by_power = [100 * (row + 1) ** -2.0 for row in range(11)]
-    assert level_of(by_power) is Level.WARN
+    assert level_of(by_power) is Level.INFO
+    assert level_of([100.0, *[1.0] * 10]) is Level.WARN  # one block, and no law
+    assert level_of([1 / value**2 for value in by_power]) is Level.WARN
     assert level_of(by_power, theories=[curve("gradient norm", by_power, 2)]) is Level.PASS
 
 

@@ -71,8 +71,8 @@ def test_a_map_that_depends_on_the_example_shatters_beyond_its_relus(seed: int):
             self.inner = inner
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            signs = torch.ones_like(x)
-            signs[::2, ::2] = -1
+            noise_of_it = torch.Generator().manual_seed(0)
+            signs = 2 * torch.randint(2, x.shape, generator=noise_of_it) - 1
             return self.inner(x * signs)
 
     layers = [Flipping(layer) for layer in plain(4, seed, width=256)]  # type: ignore[union-attr]

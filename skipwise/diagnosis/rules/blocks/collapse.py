@@ -59,10 +59,7 @@ def collapse(
     expected = _expected(signal, worst.name)
     if not math.isnan(expected):
         numbers["cosine by theory"] = expected
-    says = (
-        f"{worst.name} gives {short(worst.rank)} of {short(worst.most)} directions, and two"
-        f" examples have a mean cosine of {short(worst.cosine)}"
-    )
+    says = worst.words()
     if not bad:
         return _verdict(Level.PASS, f"{says}; no block has collapsed.", numbers=numbers)
     where = tuple(state.name for state in bad)
@@ -82,6 +79,13 @@ class State:
     rank: float
     most: float
     cosine: float
+
+    def words(self) -> str:
+        """Say it."""
+        return (
+            f"{self.name} gives {short(self.rank)} of {short(self.most)} directions, and two"
+            f" examples have a mean cosine of {short(self.cosine)}"
+        )
 
 
 def _states(ranks: Measurement, examples: int | None) -> Sequence[State]:

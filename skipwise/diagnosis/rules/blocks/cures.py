@@ -22,6 +22,7 @@ FROM_ZERO = (
 )
 RECTIFIER = "take ReLU or GELU in place of a sigmoid or an unscaled tanh"
 CLIP = "clipping (--set strategy.clip_norm=1) holds the steps back but leaves the cause"
+WARM_UP = "begin with a low rate: --set strategy.schedule=WarmupLinear"
 
 
 def exploding(signal: Measurement) -> str:

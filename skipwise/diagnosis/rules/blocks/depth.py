@@ -11,7 +11,7 @@ from skipwise.diagnosis.rules.blocks.growth import Growth, growth, ratio, stages
 from skipwise.diagnosis.verdict import Level, Verdict
 
 MOST, LEAST = 70.0, 1e-3
-WORST_FIRST = (Level.FAIL, Level.WARN)
+WORST_FIRST = (Level.FAIL, Level.WARN, Level.INFO, Level.PASS)
 
 
 def depth(*, signal: Measurement | None = None, trained: bool | None = None) -> Verdict:
@@ -30,8 +30,9 @@ def depth(*, signal: Measurement | None = None, trained: bool | None = None) -> 
        a measurement within the band confirms: plain with BatchNorm (1.21 a layer), unscaled
        branches without a norm (√2 a block), weights larger than He's.
 
-    WARN: outside the band only, or outside the limits without the second. INFO: branches that start
-    at zero, which hide what the depth will do.
+    WARN: outside the band only, or outside the limits by no law. INFO: larger than 70, but as a
+    power of the depth, as residual networks of a hundred layers with BatchNorm are; or branches
+    that start at zero, which hide what the depth will do.
 
     Args:
         signal: The measurement of that name.
@@ -96,7 +97,11 @@ class Course:
         excused = bool(self.inside) and not by_design
         if beyond and self.growth.exponential and not excused:
             return Level.FAIL
-        return Level.WARN if self.inside is False or (beyond and not excused) else Level.PASS
+        if self.inside is False:
+            return Level.WARN
+        if not beyond or excused:
+            return Level.PASS
+        return Level.INFO if self.growth.by_power and self.ratio > MOST else Level.WARN
 
     def words(self) -> str:
         """Say it."""
@@ -104,7 +109,9 @@ class Course:
         law = (
             f"by {short(math.exp(self.growth.rate))} a block"
             if self.growth.exponential
-            else "not by a constant factor"
+            else "by a power of the depth"
+            if self.growth.by_power
+            else "by no steady law"
         )
         return (
             f"the {self.what} {verb} {law} {self.way}, to {short(self.ratio)} times its size over"
@@ -155,6 +162,7 @@ def _along(found: Growth, *, back: bool) -> Growth:
         total=sign * found.total,
         rate=sign * found.rate,
         exponential=found.exponential,
+        by_power=found.by_power,
     )
 
 
@@ -212,7 +220,7 @@ def _blocked(signal: Measurement, rows: Sequence[range]) -> Verdict | None:
 
 
 def _judged(signal: Measurement, courses: Sequence[Course]) -> Verdict:
-    ranked = sorted(courses, key=lambda c: [*WORST_FIRST, Level.PASS].index(c.level))
+    ranked = sorted(courses, key=lambda c: WORST_FIRST.index(c.level))
     worst = ranked[0]
     guilty = [course for course in courses if course.level is worst.level]
     numbers = {}
@@ -223,7 +231,9 @@ def _judged(signal: Measurement, courses: Sequence[Course]) -> Verdict:
             numbers[f"{course.what} r by theory"] = course.expected
     says = "; ".join(course.words() for course in guilty)
     cure = ""
-    if worst.level is not Level.PASS:
+    if worst.level is Level.INFO:
+        cure = cures.WARM_UP
+    elif worst.level is not Level.PASS:
         grows = worst.growth.total > 0
         cure = cures.exploding(signal) if grows else cures.vanishing(signal)
     return _verdict(
@@ -233,7 +243,7 @@ def _judged(signal: Measurement, courses: Sequence[Course]) -> Verdict:
         reference="; ".join(
             f"{c.what}: {c.theory.name}, {c.theory.formula}" for c in courses if c.theory
         ),
-        where=_steepest(signal, worst) if worst.level is not Level.PASS else (),
+        where=_steepest(signal, worst) if worst.level in WORST_FIRST[:2] else (),
         cure=cure,
         confidence="theory held against it"
         if worst.theory

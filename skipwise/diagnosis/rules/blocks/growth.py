@@ -14,6 +14,8 @@ import numpy as np
 
 from skipwise.analysis import Measurement
 
+EXPLAINED = 0.25  # of the variation of log v may be left by a law that explains it
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -26,26 +28,19 @@ class Growth:
         rate: k of the fit ``log v = c_s + k·l``, one k for all stages s.
         exponential: Whether that fit leaves less of log v than ``log v = c_s + p·log(l + 1)``; not
             where no stage has three rows, for then both fit alike.
+        by_power: Whether the power explains three quarters of what log v varies by.
     """
 
     blocks: int
     total: float
     rate: float
     exponential: bool
+    by_power: bool
 
 
 def stages(signal: Measurement) -> tuple[range, ...]:
-    """Give the rows of each stage, a stage being at least two rows of one shape after each other.
-
-    The number of elements of a row is (gradient norm/gradient size)²; where no gradient arrives it
-    is taken to be that of the row before.
-    """
-    counts: list[int] = []
-    for norm, size in zip(signal["gradient norm"], signal["gradient size"], strict=True):
-        before = counts[-1] if counts else 0
-        counts.append(round((norm / size) ** 2) if size else before)
-    known = next((count for count in counts if count), 0)
-    counts = [count or known for count in counts]
+    """Give the rows of each stage: at least two after each other, of as many elements."""
+    counts = signal["elements"]
     starts = [0, *(n for n, (a, b) in enumerate(pairwise(counts), 1) if a != b), len(counts)]
     return tuple(range(a, b) for a, b in pairwise(starts) if b - a > 1)
 
@@ -55,11 +50,13 @@ def growth(values: Sequence[float], rows: Sequence[range]) -> Growth:
     logs = [np.log([values[row] for row in stage]) for stage in rows]
     rate, left = _fitted(logs, lambda number: number)
     _, left_by_power = _fitted(logs, np.log1p)
+    spread = float(sum(np.square(_centred(log)).sum() for log in logs))
     return Growth(
         blocks=sum(len(stage) - 1 for stage in rows),
         total=float(sum(log[-1] - log[0] for log in logs)),
         rate=rate,
         exponential=left < left_by_power and any(len(stage) > 2 for stage in rows),
+        by_power=left_by_power <= EXPLAINED * spread,
     )
 
 

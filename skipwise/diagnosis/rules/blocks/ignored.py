@@ -47,42 +47,49 @@ def ignored(
         return _verdict(Level.UNKNOWN, f"{missing} not measured.")
     if lesions.rows != split.rows:
         return _verdict(Level.UNKNOWN, "The two measurements are of other blocks.")
-    share, energy = split["forward share"], split["energy ratio"]
-    judged = [
-        row
-        for row in range(len(split.rows))
-        if not any(map(math.isnan, (share[row], energy[row], lesions["change of loss"][row])))
-    ]
+    judged = [row for row in range(len(split.rows)) if _is_known(row, lesions, split)]
     if not judged:
         says = "No block has a skip that could do without its branch."
         return _verdict(Level.UNKNOWN, says)
+    return _judged(lesions, split, judged, trained=trained)
+
+
+def _judged(
+    lesions: Measurement, split: Measurement, judged: Sequence[int], *, trained: bool | None
+) -> Verdict:
+    """Judge the blocks of which all three numbers are known."""
+    share = split["forward share"]
     found = [row for row in judged if _is_ignored(row, lesions, split)]
+    least = min(found or judged, key=lambda row: share[row])
+    middle = median(share[row] for row in judged)
     numbers = {
         "blocks judged": len(judged),
         "ignored": len(found),
-        "median forward share": median(share[row] for row in judged),
+        "median forward share": middle,
+        "least forward share": share[least],
+        "its energy ratio": split["energy ratio"][least],
+        "its change of loss": lesions["change of loss"][least],
     }
     if not found:
-        least = min(judged, key=lambda row: share[row])
         says = (
             f"None of {len(judged)} blocks is ignored; the least share that a branch writes is"
             f" {short(share[least])} ({split.rows[least]})."
         )
         return _verdict(Level.PASS, says, numbers=numbers)
-    worst = sorted(found, key=lambda row: share[row])
-    numbers |= {
-        "forward share of the first": share[worst[0]],
-        "energy ratio of the first": energy[worst[0]],
-        "change of loss without it": lesions["change of loss"][worst[0]],
-    }
-    level = _level(share[worst[0]], numbers["median forward share"], trained=trained)
+    level = _level(share[least], middle, trained=trained)
+    names = [split.rows[row] for row in sorted(found, key=lambda row: share[row])]
     return _verdict(
         level,
-        _sentence([split.rows[row] for row in worst], len(judged), level),
+        _sentence(names, len(judged), level),
         numbers=numbers,
-        where=tuple(split.rows[row] for row in worst),
+        where=tuple(names),
         cure="" if level is Level.INFO else WAKE,
     )
+
+
+def _is_known(row: int, lesions: Measurement, split: Measurement) -> bool:
+    columns = (split["forward share"], split["energy ratio"], lesions["change of loss"])
+    return not any(math.isnan(column[row]) for column in columns)
 
 
 def _is_ignored(row: int, lesions: Measurement, split: Measurement) -> bool:
