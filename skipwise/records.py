@@ -75,12 +75,30 @@ class MeasureRecord:
     """What was measured beside the training after ``step`` updates, a number by name.
 
     ``gradient norm``: of each layer with a weight of two axes or more, in their order; ``branch
-    share``: of each block, from the input on; ``saving``: seconds.
+    share``: of each block, from the input on; ``saving``: seconds; ``watch …``: what a monitor saw,
+    ``watch gradients`` with the examples and the seconds it took, ``watch gradients: branch share``
+    with a column of its measurement.
     """
 
     step: int
     name: str
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictRecord:
+    """What a rule says of a run after ``step`` updates, written where its level changes.
+
+    ``rule`` is V0 to V13, ``level`` FAIL, WARN, INFO, UNKNOWN or PASS; ``says`` is one sentence and
+    ``cure`` what would mend it.
+    """
+
+    step: int
+    rule: str
+    name: str
+    level: str
+    says: str
+    cure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,12 +177,13 @@ class RunRecord:
 
 OPTIONAL = ("data_seconds", "gradient_seconds", "optimiser_seconds", "accuracy")  # of a step
 USUAL = {"gradients": 1, "clipped": False, "skipped": False}  # not told where nothing else is
-Event: TypeAlias = StepRecord | EvaluationRecord | NoteRecord | MeasureRecord
+Event: TypeAlias = StepRecord | EvaluationRecord | NoteRecord | MeasureRecord | VerdictRecord
 KINDS: dict[str, type[Event]] = {
     "step": StepRecord,
     "evaluation": EvaluationRecord,
     "note": NoteRecord,
     "measure": MeasureRecord,
+    "verdict": VerdictRecord,
 }
 
 

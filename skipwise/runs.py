@@ -9,7 +9,7 @@ from typing import Any
 
 from skipwise.data import Data, Dataset, Own
 from skipwise.experiment import Experiment, compose, extended, read_experiment
-from skipwise.progress import watch
+from skipwise.progress import watch as follow
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
 from skipwise.reports import report, summary
 from skipwise.session import EXPERIMENT, METRICS, Session, has_history
@@ -79,6 +79,7 @@ def go_on(
     data: Data | None = None,
     change: Callable[[Experiment], Experiment] | None = None,
     started: float | None = None,
+    watch: str | None = None,
     **length: Any,
 ) -> tuple[Session, tuple[str, ...]]:
     """Take up a run from its last good save, with another length if one is given.
@@ -89,6 +90,7 @@ def go_on(
         data: Its data, if they were made in Python.
         change: What else becomes of its experiment.
         started: See :class:`Session`.
+        watch: Likewise.
         **length: ``epochs``, ``steps`` or ``seconds``.
 
     Returns:
@@ -117,7 +119,8 @@ def go_on(
             f"{folder} has taken {taken} steps already, more than the {steps} asked for;"
             " ask for more"
         )
-    return Session(given, dataset, folder, state, longer=longer, started=started), refused
+    options: dict[str, Any] = {"longer": longer, "started": started, "watch": watch}
+    return Session(given, dataset, folder, state, **options), refused
 
 
 class Trained(RunRecord):
@@ -215,6 +218,7 @@ def train(
     strategy: Any = None,
     *,
     out: str | None = None,
+    watch: str | None = None,
     report: bool = True,
     quiet: bool = False,
     **settings: Any,
@@ -226,14 +230,15 @@ def train(
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: How; chosen by the task if None.
         out: The run's folder; the next free one below ``runs`` if None.
+        watch: Monitors, ``"gradients,curvature:every=500"``; the weights stay the same.
         report: Write ``report.html`` at the end.
         quiet: Show no progress.
         **settings: Other fields of :class:`skipwise.Experiment`, ``epochs`` for example.
     """
     experiment, dataset = compose(data, network, strategy, **settings)
-    session = begin(experiment, dataset, None if out is None else Path(out))
+    session = begin(experiment, dataset, None if out is None else Path(out), watch=watch)
     with reported(session.folder, wanted=report and session.world.is_first):
-        watch(session, quiet=quiet)
+        follow(session, quiet=quiet)
     return record_of(session)
 
 
@@ -242,6 +247,7 @@ def resume(
     *,
     data: Any = None,
     allow: Iterable[str] = (),
+    watch: str | None = None,
     report: bool = True,
     quiet: bool = False,
     **length: Any,
@@ -252,15 +258,16 @@ def resume(
         run: The folder, or the record that :func:`train` gave.
         data: The data set, if it was made in Python.
         allow: Packages outside ``skipwise`` that its description may name.
+        watch: Monitors from here on; None keeps those that it has, ``""`` ends them.
         report: Write ``report.html`` at the end.
         quiet: Show no progress.
         **length: ``epochs``, ``steps`` or ``seconds``, to extend it.
     """
     folder = Path(run.path if isinstance(run, RunRecord) else run)
     described = data if data is None or isinstance(data, Data) else Own(dataset=data)
-    session, _ = go_on(folder, allow=allow, data=described, **length)
+    session, _ = go_on(folder, allow=allow, data=described, watch=watch, **length)
     with reported(session.folder, wanted=report and session.world.is_first):
-        watch(session, quiet=quiet)
+        follow(session, quiet=quiet)
     return record_of(session)
 
 

@@ -42,7 +42,7 @@ from skipwise.training import (
 from skipwise.training import (
     train as steps_of,
 )
-from skipwise.watch import Watch
+from skipwise.watch import Monitors, Seen, Watch
 from skipwise.weights import BEST, card_of, read_tensors, save_weights
 
 EXPERIMENT, METRICS, LOG = "experiment.yaml", "metrics.jsonl", "log.txt"
@@ -59,6 +59,7 @@ class Session:
         state: The checkpoint to go on from, or None for a new run.
         longer: Whether the experiment's length is another than the checkpoint's.
         started: When the clock of a time budget began, by ``time.perf_counter``; now if None.
+        watch: Monitors, ``"gradients,curvature:every=500"``; None keeps those of the checkpoint.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Session:
         *,
         longer: bool = False,
         started: float | None = None,
+        watch: str | None = None,
     ):
         self.experiment, self.folder = experiment, folder
         self.world = join()
@@ -94,8 +96,11 @@ class Session:
         self._opened = self._saved = time.perf_counter()
         self._spent, self._example_seconds = 0.0, 0.0
         self._is_new, self._news = state is None, self.run.notes if state is None else ()
+        seen = (state or {}).get("watching", {"words": ""})
+        self.monitors = Monitors(seen["words"] if watch is None else watch, self.run, self.task)
         if state is not None:
             self._restore(state, longer=longer)
+            self.monitors.restore(seen)
         self._open(state, longer=longer)
 
     def _open(self, state: dict[str, Any] | None, *, longer: bool) -> None:
@@ -119,7 +124,7 @@ class Session:
             self.dataset,
             self.journal,
             folder if self.world.is_first else None,
-            facts(experiment, self.dataset, self.run, self.task),
+            {**facts(experiment, self.dataset, self.run, self.task), **self.monitors.facts},
         )
 
     def epoch(self, step: int) -> float:
@@ -154,12 +159,14 @@ class Session:
                 self.save()  # a full disk shows before the work; a journal never lacks its save
             for text in self.compiling.begin():
                 yield from self._note(text)
+            yield from self._seen(self.monitors.begin())
             for step in steps_of(self.run):
                 step = self.watch.step(step)
                 yield step
                 yield from self.journal.step(step)
                 for text in (*step.notes, *self.compiling.after(step)):
                     yield from self._note(text, returned=step.returned and text == step.notes[-1])
+                yield from self._seen(self.monitors.after(step))
                 came, is_due, steps = self.world.largest(
                     _first(signals), self._save_is_due(), self._fitted(step)
                 )
@@ -194,6 +201,7 @@ class Session:
             "compiling": self.compiling.state(),
             "threads": self.threads.state(),
             "target": self.target.state() if self.target else None,
+            "watching": self.monitors.state(),
             "journal_bytes": self.journal.size,
             "seconds": self.elapsed,
             "data": self.dataset.digest,
@@ -352,6 +360,12 @@ class Session:
         if self.world.is_first:
             table = steps_as_csv(read_journal(self.folder / METRICS))
             write_atomic(self.folder / "metrics.csv", table.encode())
+
+    def _seen(self, events: Iterator[Seen]) -> Iterator[NoteRecord]:
+        for event in events:
+            self.journal.write(event)
+            if isinstance(event, NoteRecord):
+                yield event
 
     def _note(self, text: str, *, returned: bool = False) -> Iterator[NoteRecord]:
         note = NoteRecord(step=self.run.step, text=text, returned=returned)

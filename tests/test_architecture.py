@@ -58,6 +58,10 @@ MAY_IMPORT = {
         "description",
     },
     "watch": {
+        "analysis",
+        "diagnosis",
+        "strategies",
+        "description",
         "training",
         "tasks",
         "networks",
@@ -321,6 +325,7 @@ def test_what_an_init_exports_is_documented_and_there():
         "training",
         "exports",
         "watch",
+        "watch.monitors",
         "comparison",
         "analysis",
         "diagnosis",

@@ -24,7 +24,7 @@ from skipwise.cli.words import (
 from skipwise.data import Own
 from skipwise.description import Call
 from skipwise.experiment import Experiment
-from skipwise.progress import watch
+from skipwise.progress import watch as follow
 from skipwise.records import RunRecord
 from skipwise.runs import begin, go_on, record_of, reported
 from skipwise.session import Session
@@ -58,6 +58,7 @@ def train(
     freeze: str | None = None,
     guard: Flag = False,
     compile: str | None = None,
+    watch: str | None = None,
     set: Words = (),
     out: Path | None = None,
     allow: Words = (),
@@ -105,6 +106,8 @@ def train(
             Lower rates by depth: --set strategy.layer_decay=0.8.
         guard: Skip steps that explode, and go back to an earlier state where that is no help.
         compile: on, off, or auto: in runs of over half an hour (GPU: 5 minutes), if it is faster.
+        watch: Monitors: gradients,curvature,units,updates,normalisation, in 3 % of the steps' time
+            or as in curvature:every=500 (steps). The weights are those of a run without.
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
@@ -148,7 +151,7 @@ def train(
     )
     experiment, dataset = composed(data, chosen, length=length, others=others, of_data=of_data)
     experiment = transferred(experiment, dataset, transfer_from, chosen, quiet=quiet)
-    session = begin(experiment, dataset, out, started=STARTED)
+    session = begin(experiment, dataset, out, started=STARTED, watch=watch)
     _introduce(session, quiet=quiet)
     _finish(session, quiet=quiet, as_json=json, allow=allow, reports=not no_report)
 
@@ -160,6 +163,7 @@ def resume(
     epochs: float | None = None,
     steps: Whole | None = None,
     time: str | None = None,
+    watch: str | None = None,
     set: Words = (),
     allow: Words = (),
     no_report: Flag = False,
@@ -173,6 +177,7 @@ def resume(
         epochs: New length in passes over the training part, all in all.
         steps: New length in updates, all in all.
         time: New length in time, all in all.
+        watch: Other monitors from here on, "" for none; those that the run has if left out.
         set: path=value, a field of the strategy, patience, precision or save_seconds:
             strategy.peak_lr=0.01 after a run that diverged.
         allow: A package of yours that the run names.
@@ -187,6 +192,7 @@ def resume(
         allow=allow,
         change=lambda experiment: _changed(experiment, set),
         started=STARTED,
+        watch=watch,
         epochs=epochs,
         steps=steps,
         seconds=seconds,
@@ -266,7 +272,7 @@ def _finish(
     again = f"skipwise resume {session.folder}{allowed}"
     try:
         with reported(session.folder, wanted=reports and session.world.is_first):
-            watch(session, quiet=quiet)
+            follow(session, quiet=quiet)
     except Interrupted as error:
         leave(f"{error}; go on with: {again}", code=128 + error.number)
     except Diverged as error:

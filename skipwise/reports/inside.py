@@ -29,7 +29,8 @@ SPLIT = {
     "optimiser": "optimiser_seconds",
 }
 REST, EVALUATION, SAVING = "rest of the steps", "evaluation", "saving"
-COLOURS = {EVALUATION: HELD, SAVING: THIRD}
+WATCHING, MONITOR = "watching", re.compile(r"watch (\w+)")
+COLOURS = {EVALUATION: HELD, SAVING: THIRD, WATCHING: THIRD}
 
 
 def short(layer: str) -> str:
@@ -181,12 +182,23 @@ def spent(run: Reading) -> dict[str, float]:
         for name, field in SPLIT.items()
     }
     test = 0.0 if run.test is None else run.test.seconds
+    watching = sum(m.values["seconds"] for found in watched(run).values() for m in found)
     return {
         **sums,
         REST: max(sum(step.seconds for step in run.steps) - sum(sums.values()), 0.0),
         EVALUATION: sum(e.seconds for e in run.validations) + test,
         SAVING: sum(m.values["seconds"] for m in run.measures("saving")),
+        **({WATCHING: watching} if watching else {}),
     }
+
+
+def watched(run: Reading) -> dict[str, list[MeasureRecord]]:
+    """Give the measurements of each monitor that was asked for, with what they cost."""
+    found: dict[str, list[MeasureRecord]] = {}
+    for event in run.events:
+        if isinstance(event, MeasureRecord) and (named := MONITOR.fullmatch(event.name)):
+            found.setdefault(named[1], []).append(event)
+    return found
 
 
 def times(run: Reading) -> Chart | None:

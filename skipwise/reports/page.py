@@ -23,6 +23,7 @@ from skipwise.reports.inside import branches, gradients, times
 from skipwise.reports.predictions import Picture, classes, confusion, mistakes
 from skipwise.reports.reading import Reading, read_run
 from skipwise.reports.verdict import headline, interval, verdict
+from skipwise.reports.watched import costs, over_depth, over_steps, verdicts
 from skipwise.reports.words import PLAIN_NAMES, counted, duration, value_of
 
 REPORT = "report.html"
@@ -141,6 +142,7 @@ def _of_run(run: Reading, place: Path) -> Page:
         _predictions(run),
         _inside(run),
         *_diagnosed(run, place),
+        *_watched(run),
         Section(name="time", title="Time", charts=_present(times(run)), absent=_if_no_steps(run)),
         Section(name="made", title="How it was made", tables=(_environment(run),)),
     ]
@@ -253,6 +255,19 @@ def _diagnosed(run: Reading, place: Path) -> Iterator[Section]:
         partial="diagnosed.html",
         content=quote(os.path.relpath(page, place)) if known and page.exists() else "",
     )
+
+
+def _watched(run: Reading) -> Iterator[Section]:
+    """Give what the monitors saw, if the run had any."""
+    table = costs(run)
+    if table is not None:
+        said = verdicts(run)
+        yield Section(
+            name="watched",
+            title="What was watched",
+            charts=(*over_depth(run), *over_steps(run)),
+            tables=(table,) if said is None else (said, table),
+        )
 
 
 def _figures(run: Reading) -> Iterator[tuple[str, str, str]]:

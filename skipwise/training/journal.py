@@ -9,7 +9,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, to_line
+from skipwise.records import (
+    EvaluationRecord,
+    MeasureRecord,
+    NoteRecord,
+    StepRecord,
+    VerdictRecord,
+    to_line,
+)
 from skipwise.training.loop import Step
 from skipwise.training.run import Diverged
 
@@ -83,7 +90,7 @@ class Journal:
                 raise Diverged(record.step, record.loss)
         return records
 
-    def write(self, event: EvaluationRecord | NoteRecord | MeasureRecord) -> None:
+    def write(self, event: EvaluationRecord | NoteRecord | MeasureRecord | VerdictRecord) -> None:
         """Write an event that is not a step."""
         self._file.write(to_line(event))
 

@@ -1,6 +1,9 @@
 """Calling a command in this process, as a user would in a shell."""
 
+from math import prod
+
 import pytest
+from torch import nn
 
 from skipwise.cli import main
 
@@ -24,3 +27,8 @@ def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) == 1, err
     return err
+
+
+def flat(inputs: tuple[int, ...], classes: int) -> nn.Module:
+    """A network without blocks."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(prod(inputs), classes))

@@ -98,6 +98,19 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (("digits", "--memory", "1g"), "--memory is for folders of pictures and tables of them"),
         (("digits", "--memory", "much"), "'much' is no amount of memory; write 4g or 500m"),
         (("digits", "--size", "0x3"), "'0x3' is no size of pictures; write 64, or 48x64"),
+        (
+            ("digits", "--watch", "gradint"),
+            "there is no monitor 'gradint'; did you mean 'gradients'?",
+        ),
+        (
+            ("digits", "--watch", "units:every=0"),
+            "every must be a whole number of at least 1, got '0'",
+        ),
+        (("digits", "--watch", "units:top"), "units has no option 'top'"),
+        (
+            ("digits", "--network", "tests.cli.commands:flat", "--watch", "gradients"),
+            "this network has no blocks that repeat; leave it out, or build the network of",
+        ),
         ((), "parameter DATA requires an argument"),
     ],
 )

@@ -211,3 +211,22 @@ def test_a_killed_process_takes_the_others_with_it_in_one_sentence(tmp_path: Pat
     assert (code, len(err.splitlines())) == (2, 1), err
     assert "another process of this run ended, so this one ends too; what was saved is" in err
     second.communicate()
+
+
+def test_the_first_of_several_processes_watches_and_changes_nothing(
+    whole: tuple[Path, str, str], tmp_path: Path
+):
+    watch = "gradients:every=100,updates:every=100,curvature:every=150"
+    code, _, err = finished(begun(tmp_path, "run", "--watch", watch))
+    assert code == 0, err
+    for name, value in weights(whole[0]).items():
+        assert torch.equal(value, weights(tmp_path / "run")[name]), name
+    events = [e for e in read_journal(tmp_path / "run/metrics.jsonl") if hasattr(e, "values")]
+    assert [e.step for e in events if e.name == "watch gradients"] == [0, 100, 200, 300]
+    assert [e.step for e in events if e.name == "watch updates"] == [100, 200, 300]
+
+
+def test_shares_of_parameters_are_not_watched(tmp_path: Path):
+    data = str(rings_file(tmp_path / "rings.npz"))
+    words = (*WORDS[:6], "--steps", "9", "--shard", "--watch", "gradients", "--out", "run")
+    assert "--shard leaves each process a share of them" in told(2, "train", data, *words)
