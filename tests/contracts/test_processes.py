@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from skipwise.experiment import build, compose
-from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal
+from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, read_journal
 from skipwise.runs import go_on
 from skipwise.training import World, load_checkpoint
 from tests.processes import HERE, children, finished, free_port, start, torchrun
@@ -221,7 +221,9 @@ def test_the_first_of_several_processes_watches_and_changes_nothing(
     assert code == 0, err
     for name, value in weights(whole[0]).items():
         assert torch.equal(value, weights(tmp_path / "run")[name]), name
-    events = [e for e in read_journal(tmp_path / "run/metrics.jsonl") if hasattr(e, "values")]
+    events = [
+        e for e in read_journal(tmp_path / "run/metrics.jsonl") if isinstance(e, MeasureRecord)
+    ]
     assert [e.step for e in events if e.name == "watch gradients"] == [0, 100, 200, 300]
     assert [e.step for e in events if e.name == "watch updates"] == [100, 200, 300]
 
