@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         StochasticDepth,
     )
     from skipwise.data import CIFAR, Arrays, Digits, FashionMNIST, Folder, Own, Parquet, Table
+    from skipwise.diagnosing import diagnose
     from skipwise.experiment import Experiment
     from skipwise.exports import export
+    from skipwise.lessons import explain
     from skipwise.networks import (
         Residual,
         ResNet,
@@ -47,8 +49,10 @@ HOMES = {
     "data": (
         "Arrays", "CIFAR", "Digits", "FashionMNIST", "Folder", "Own", "Parquet", "Table",
     ),
+    "diagnosing": ("diagnose",),
     "experiment": ("Experiment",),
     "exports": ("export",),
+    "lessons": ("explain",),
     "networks": (
         "ResNet", "Residual", "measure_size",
         "plain20", "plain56", "resnet18", "resnet20", "resnet50", "resnet56", "resnet110",
@@ -60,7 +64,17 @@ HOMES = {
     "tuning": ("find_rate",),
     "studies": ("Study", "compare"),
 }  # fmt: skip
-PARTS = (*HOMES, "analysis", "connections", "recipes", "tasks", "training", "watch", "weights")
+PARTS = (
+    *HOMES,
+    "analysis",
+    "connections",
+    "diagnosis",
+    "recipes",
+    "tasks",
+    "training",
+    "watch",
+    "weights",
+)
 _HOME = {name: home for home, names in HOMES.items() for name in names}
 
 __all__ = [
@@ -87,6 +101,8 @@ __all__ = [
     "adam",
     "adamw",
     "compare",
+    "diagnose",
+    "explain",
     "export",
     "find_rate",
     "load",

@@ -56,6 +56,10 @@ class Call:
             ValueError: If there is no such function, or its signature asks for anything else.
         """
         function = _import(self.target, allow=(self.package,))
+        if not callable(function):
+            raise ValueError(
+                f"{self.target} is a {type(function).__name__}, not a function; name one"
+            )
         names = inspect.signature(function).parameters
         takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
         given = {k: v for k, v in context.items() if takes_all or k in names}

@@ -21,8 +21,9 @@ class StepRecord:
     ``gradient_norm`` is the Euclidean norm over all parameters before clipping; ``epoch`` is a
     fraction. ``accuracy`` is that of the batch as it was trained on, augmented, before the update.
     ``data_seconds``, ``gradient_seconds`` and ``optimiser_seconds`` split ``seconds``; on a GPU all
-    of them are the times of giving commands. What was not measured is NaN. ``skipped`` says that
-    a guard refused the step, which then changed nothing.
+    of them are the times of giving commands. What was not measured is NaN. ``gradients`` is how
+    many the rule asked for; ``clipped`` says that the gradient, or that of a unit, was shortened,
+    and ``skipped`` that a guard refused the step, which then changed nothing.
     """
 
     step: int
@@ -36,6 +37,8 @@ class StepRecord:
     gradient_seconds: float = math.nan
     optimiser_seconds: float = math.nan
     accuracy: float = math.nan
+    gradients: int = 1
+    clipped: bool = False
     skipped: bool = False
 
 
@@ -57,10 +60,14 @@ class EvaluationRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class NoteRecord:
-    """Something a reader should know, in words, and the step at which it happened."""
+    """Something a reader should know, in words, and the step at which it happened.
+
+    ``returned`` says that a guard took the run back to an earlier state.
+    """
 
     step: int
     text: str
+    returned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +148,11 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A finished or stopped run: where it lies, what validation chose, what the test part says."""
+    """A finished or stopped run: where it lies, what validation chose, what the test part says.
+
+    Of its steps ``clipped`` had a gradient that was shortened and ``skipped`` were refused by a
+    guard, which ``rolled_back`` times returned to an earlier state.
+    """
 
     path: str
     data: str
@@ -154,6 +165,9 @@ class RunRecord:
     validation: EvaluationRecord | None
     test: EvaluationRecord | None
     notes: tuple[str, ...] = ()
+    clipped: int = 0
+    skipped: int = 0
+    rolled_back: int = 0
 
     @property
     def finished(self) -> bool:
@@ -162,6 +176,7 @@ class RunRecord:
 
 
 OPTIONAL = ("data_seconds", "gradient_seconds", "optimiser_seconds", "accuracy")  # of a step
+USUAL = {"gradients": 1, "clipped": False, "skipped": False}  # not told where nothing else is
 Event: TypeAlias = StepRecord | EvaluationRecord | NoteRecord | MeasureRecord | VerdictRecord
 KINDS: dict[str, type[Event]] = {
     "step": StepRecord,
@@ -237,9 +252,7 @@ def steps_as_csv(events: Iterator[Event]) -> str:
     rows: dict[int, dict[str, Any]] = {}
     for event in events:
         if isinstance(event, StepRecord):
-            fields = asdict(event)
-            if not fields["skipped"]:
-                del fields["skipped"]
+            fields = {k: v for k, v in asdict(event).items() if k not in USUAL or v != USUAL[k]}
             rows[event.step] = {
                 k: v for k, v in fields.items() if k not in OPTIONAL or math.isfinite(v)
             }

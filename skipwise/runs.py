@@ -10,7 +10,7 @@ from typing import Any
 from skipwise.data import Data, Dataset, Own
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.progress import watch as follow
-from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, read_journal
+from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
 from skipwise.reports import report, summary
 from skipwise.session import EXPERIMENT, METRICS, Session, has_history
 from skipwise.training import attempt, job, join, newest_checkpoint
@@ -178,6 +178,8 @@ def _read(session: Session) -> Trained:
         e.step: e for e in events if isinstance(e, EvaluationRecord) and e.part == "validation"
     }
     tests = [e for e in events if isinstance(e, EvaluationRecord) and e.part == "test"]
+    steps = [e for e in events if isinstance(e, StepRecord)]
+    notes = [e for e in events if isinstance(e, NoteRecord)]
     return Trained(
         path=str(session.folder),
         data=experiment.data.name,
@@ -189,7 +191,10 @@ def _read(session: Session) -> Trained:
         train_seconds=round(session.elapsed, 3),
         validation=validated.get(session.best.step),
         test=tests[-1] if tests else None,
-        notes=tuple(e.text for e in events if isinstance(e, NoteRecord)),
+        notes=tuple(note.text for note in notes),
+        clipped=sum(step.clipped for step in steps),
+        skipped=sum(step.skipped for step in steps),
+        rolled_back=sum(note.returned for note in notes),
     )
 
 

@@ -165,7 +165,7 @@ class Session:
                 yield step
                 yield from self.journal.step(step)
                 for text in (*step.notes, *self.compiling.after(step)):
-                    yield from self._note(text)
+                    yield from self._note(text, returned=step.returned and text == step.notes[-1])
                 yield from self._seen(self.monitors.after(step))
                 came, is_due, steps = self.world.largest(
                     _first(signals), self._save_is_due(), self._fitted(step)
@@ -281,7 +281,7 @@ class Session:
             self._example_seconds = (time.perf_counter() - started) / len(part)
             if not math.isfinite(record.metrics["loss"]) and self.run.guard is not None:
                 for text in self.run.guard.turn_back("the loss on validation data is not finite"):
-                    yield from self._note(text)
+                    yield from self._note(text, returned=True)
                 record = self._measure(self.run.evaluated(), "validation")
             self.journal.write(dataclasses.replace(record, per_class={}))
             yield record
@@ -367,8 +367,8 @@ class Session:
             if isinstance(event, NoteRecord):
                 yield event
 
-    def _note(self, text: str) -> Iterator[NoteRecord]:
-        note = NoteRecord(step=self.run.step, text=text)
+    def _note(self, text: str, *, returned: bool = False) -> Iterator[NoteRecord]:
+        note = NoteRecord(step=self.run.step, text=text, returned=returned)
         self.journal.write(note)
         yield note
 

@@ -50,8 +50,7 @@ def batches_of(batches: Any) -> Sequence[Any]:
     Raises:
         ValueError: If there is none.
     """
-    one = isinstance(batches, tuple) or "inputs" in getattr(batches, "__dict__", {})
-    if one or (isinstance(batches, list) and batches and isinstance(batches[0], Tensor)):
+    if is_one(batches):
         return [batches]
     found = list(batches)
     if not found:
@@ -59,10 +58,22 @@ def batches_of(batches: Any) -> Sequence[Any]:
     return found
 
 
+def is_one(batches: Any) -> bool:
+    """Whether this is one batch, not several: a tuple, or a list that begins with a tensor."""
+    if isinstance(batches, tuple) or "inputs" in getattr(batches, "__dict__", {}):
+        return True
+    return isinstance(batches, list) and bool(batches) and isinstance(batches[0], Tensor)
+
+
 def examples_of(problem: Problem) -> int:
     """Count the examples of a batch: the length of its targets, or of its first input."""
-    inputs = problem.inputs.values() if isinstance(problem.inputs, Mapping) else [problem.inputs]
-    if isinstance(problem.inputs, tuple):
-        inputs = problem.inputs
-    tensors = [v for v in (problem.targets, *inputs) if isinstance(v, Tensor) and v.dim()]
+    return count_examples(problem.inputs, problem.targets)
+
+
+def count_examples(inputs: Any, targets: Any) -> int:
+    """Count examples: the length of the targets, or of the first input; 1 without any tensor."""
+    values = inputs.values() if isinstance(inputs, Mapping) else [inputs]
+    if isinstance(inputs, tuple):
+        values = inputs
+    tensors = [v for v in (targets, *values) if isinstance(v, Tensor) and v.dim()]
     return len(tensors[0]) if tensors else 1

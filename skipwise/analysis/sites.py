@@ -6,9 +6,11 @@ members stand next to each other most often and hold most of the weights (torchv
 ``Bottleneck``, a transformer's layers, the layers of a ``Sequential``).
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -81,8 +83,8 @@ def find_sites(model: nn.Module, pattern: str | Iterable[str] | None = None) -> 
         found = [name for name in modules if any(_fits(name, each) for each in patterns)]
         if not found:
             raise ValueError(
-                f"no module of {type(model).__name__} fits the pattern {', '.join(patterns)};"
-                f" there are {_some(modules)}"
+                f"no module of {type(model).__name__} fits the pattern {', '.join(patterns)}"
+                f"{_nearest(patterns[0], modules)}; there are {_some(modules)}"
             )
     return Sites(blocks=tuple(_site(name, modules) for name in _outermost(found)))
 
@@ -174,6 +176,13 @@ def _site(name: str, modules: Mapping[str, nn.Module]) -> Site:
         branch=branch if branch in modules else None,
         shortcut=found[0] if found else None,
     )
+
+
+def _nearest(pattern: str, names: Iterable[str]) -> str:
+    """Offer the name that is most like a pattern; with ``*`` in it, names have it too."""
+    numbered = {re.sub(r"\b\d+\b", "*", name) if "*" in pattern else name for name in names}
+    found = get_close_matches(pattern, sorted(numbered), 1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _some(modules: Mapping[str, nn.Module]) -> str:

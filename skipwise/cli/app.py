@@ -34,12 +34,23 @@ COMMANDS = (
     ("compare", "comparing:compare", "Compare networks and strategies, and say how sure it is."),
     ("report", "reporting:report", "Write the report of a run, or of several side by side."),
     (
+        "explain",
+        "analysing.explaining:explain",
+        "Give a lesson, computed here: depth.",
+    ),
+    (
         "list",
         "showing:list_names",
         "List networks, strategies, connections, augmentations, recipes or data.",
     ),
     ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
+    ("diagnose", "reporting:diagnose", "Measure a run or a network; say what is wrong with it."),
     ("check", "checking:check", "Check that strategies compute what they say."),
+    (
+        "selftest",
+        "checking:selftest",
+        "Plant faults and see that diagnose finds them and accuses no healthy network.",
+    ),
     ("doctor", "showing:doctor", "Show versions, devices, precision and what is missing."),
 )
 for _name, _place, _help in COMMANDS:

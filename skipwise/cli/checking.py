@@ -1,9 +1,9 @@
-"""``check``."""
+"""``check`` and ``selftest``."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from skipwise.cli.words import Flag, find_strategy, print_json
+from skipwise.cli.words import Flag, Whole, Words, find_strategy, print_json
 
 WORDS = {True: "yes", False: "NO", None: "-"}
 
@@ -41,6 +41,49 @@ def check(*names: str, strategies: Flag = False, json: Flag = False) -> None:
     else:
         _print_end(found, versions())
     if failed:
+        raise SystemExit(1)
+
+
+def selftest(
+    *,
+    seeds: Whole = 1,
+    case: Words = (),
+    json: Flag = False,
+    quiet: Flag = False,
+) -> None:
+    """Plant faults and see that diagnose finds them, and accuses no healthy twin of them.
+
+    Every fault has a twin from the same seed that lacks it, and there are healthy networks that
+    look faulty to a careless rule. Found is a FAIL of the rule that the fault is for; of a WARN
+    where that rule never gives more. A twin is accused by a FAIL of any rule. Exit code 1 unless
+    all faults are found and no twin is accused.
+
+    Args:
+        seeds: Networks of each kind.
+        case: Only this case; may be given several times, or with commas.
+        json: Print all trials as one JSON object.
+        quiet: Print the counts alone.
+
+    Raises:
+        ValueError: If there is no such case, or no seed.
+        SystemExit: With 1 if a fault is missed or a twin accused.
+    """
+    from skipwise.selftest import SelftestRecord, choose, facts, trials
+
+    names = tuple(name for words in case for name in words.split(","))
+    width = max(len(each.name) for each in choose(names))
+    done = []
+    for trial in trials(seeds=seeds, cases=names):
+        done.append(trial)
+        last = sum(each.case == trial.case for each in done) == seeds
+        if last and not json and not quiet:
+            print(SelftestRecord(trials=tuple(done)).of(trial.case).line(width), flush=True)
+    record = SelftestRecord(trials=tuple(done), facts=facts())
+    if json:
+        print_json(record.as_plain())
+    else:
+        print(record.counts())
+    if not record.passed:
         raise SystemExit(1)
 
 

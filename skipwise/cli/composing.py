@@ -10,6 +10,7 @@ from skipwise.cli.words import apply_settings, find_network, find_recipe, find_s
 from skipwise.data import Data, Dataset, Gallery, find_data
 from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.finetuning import settle
+from skipwise.strategies import Guard
 
 Given = Mapping[str, Any]  # None is not given
 
@@ -24,6 +25,7 @@ class Chosen:
         recipe: A name.
         settings: ``path=value``.
         allow: Packages that a file may name.
+        guard: Whether the strategy is to have a guard.
     """
 
     network: str | None
@@ -31,6 +33,7 @@ class Chosen:
     recipe: str | None
     settings: tuple[str, ...]
     allow: tuple[str, ...]
+    guard: bool = False
 
 
 def composed(
@@ -76,6 +79,9 @@ def composed(
             )
     if given.get("freeze") is not None and experiment.weights is None:
         raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
+    if chosen.guard and experiment.strategy.guard is None:
+        guarded = dataclasses.replace(experiment.strategy, guard=Guard())
+        experiment = dataclasses.replace(experiment, strategy=guarded)
     rest = [word for word in chosen.settings if not word.startswith("data.")]
     return apply_settings(experiment, rest), dataset
 

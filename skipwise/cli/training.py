@@ -56,6 +56,7 @@ def train(
     views: str | None = None,
     weights: str | None = None,
     freeze: str | None = None,
+    guard: Flag = False,
     compile: str | None = None,
     watch: str | None = None,
     set: Words = (),
@@ -103,6 +104,7 @@ def train(
             akamaster, or from a run's folder; it decides the network, unless one is named.
         freeze: Keep the stem and so many blocks as they are, or trunk: all but the head.
             Lower rates by depth: --set strategy.layer_decay=0.8.
+        guard: Skip steps that explode, and go back to an earlier state where that is no help.
         compile: on, off, or auto: in runs of over half an hour (GPU: 5 minutes), if it is faster.
         watch: Monitors: gradients,curvature,units,updates,normalisation, in 3 % of the steps' time
             or as in curvature:every=500 (steps). The weights are those of a run without.
@@ -121,9 +123,8 @@ def train(
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
-    world = join()
-    seconds = None if time is None else parse_time(time)
-    length = {"epochs": epochs, "steps": steps, "seconds": seconds}
+    join()
+    length = {"epochs": epochs, "steps": steps, "seconds": time and parse_time(time)}
     others = {
         "seed": seed,
         "batch_size": batch_size,
@@ -145,13 +146,13 @@ def train(
         "size": None if size is None else parse_size(size),
         "memory_bytes": None if memory is None else parse_memory(memory),
     }
-    chosen = Chosen(network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow)
+    chosen = Chosen(
+        network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow, guard=guard
+    )
     experiment, dataset = composed(data, chosen, length=length, others=others, of_data=of_data)
-    if transfer_from is not None:
-        experiment = transferred(experiment, dataset, transfer_from, chosen, quiet=quiet)
+    experiment = transferred(experiment, dataset, transfer_from, chosen, quiet=quiet)
     session = begin(experiment, dataset, out, started=STARTED, watch=watch)
-    if not quiet and world.is_first:
-        _introduce(session)
+    _introduce(session, quiet=quiet)
     _finish(session, quiet=quiet, as_json=json, allow=allow, reports=not no_report)
 
 
@@ -224,7 +225,9 @@ def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
     return apply_settings(experiment, settings)
 
 
-def _introduce(session: Session) -> None:
+def _introduce(session: Session, *, quiet: bool) -> None:
+    if quiet or not session.world.is_first:
+        return
     dataset, experiment = session.dataset, session.experiment
     shape = "×".join(map(str, dataset.ends.inputs))
     kinds = (

@@ -142,13 +142,17 @@ def transfer(
 
 
 def transferred(
-    experiment: Experiment, dataset: Dataset, run: Path, chosen: Chosen, *, quiet: bool
+    experiment: Experiment, dataset: Dataset, run: Path | None, chosen: Chosen, *, quiet: bool
 ) -> Experiment:
     """Give the experiment the strategy of a run of a shallower network, if that holds; else leave.
+
+    Without a run it stays as it is. A guard that was asked for is kept.
 
     Raises:
         ValueError: If a strategy is named too, or the check does not suit the run.
     """
+    if run is None:
+        return experiment
     named = [word for word in chosen.settings if word.startswith("strategy.")]
     if chosen.strategy is not None or chosen.recipe is not None or named:
         other = "--recipe" if chosen.recipe is not None else "--strategy"
@@ -173,7 +177,8 @@ def transferred(
     if not found.holds:
         leave(found.verdict, code=1)
     tell(found.verdict)
-    return replace(experiment, strategy=found.strategy)
+    guard = found.strategy.guard or experiment.strategy.guard
+    return replace(experiment, strategy=replace(found.strategy, guard=guard))
 
 
 def as_plain(found: Transfer) -> dict[str, Any]:

@@ -5,6 +5,7 @@ analysis and records.
 """
 
 from skipwise.diagnosis.diagnosis import Diagnosis
+from skipwise.diagnosis.examine import examine
 from skipwise.diagnosis.generalisation import generalisation
 from skipwise.diagnosis.history import Evaluated, History, history_of
 from skipwise.diagnosis.rehearsal import Moved, Rehearsal, rehearse
@@ -18,6 +19,7 @@ __all__ = [
     "Moved",
     "Rehearsal",
     "Verdict",
+    "examine",
     "generalisation",
     "history_of",
     "rehearse",

@@ -1,13 +1,17 @@
 """The page: everything that a run says, put into one file."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from skipwise.files import write_atomic
@@ -31,16 +35,25 @@ DIFFERENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of the page; ``absent`` says what does not apply, and why."""
+    """A part of the page; ``absent`` says what does not apply, and why.
+
+    ``words`` and ``formulas`` come before the charts and explain them, ``seen`` is what the numbers
+    say. ``partial`` is a template of its own, which writes ``content``.
+    """
 
     name: str
     title: str
+    words: tuple[str, ...] = ()
+    formulas: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
     absent: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
     pictures_words: str = ""
     tables: tuple[Table, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
+    partial: str = ""
+    content: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +67,8 @@ class Page:
     sections: list[Section]
     command: str = ""
     texts: list[tuple[str, str]] = field(default_factory=list)
+    kicker: str = "Skipwise report"
+    summary: str = "Verdict"
 
 
 def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path:
@@ -78,11 +93,11 @@ def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path
         raise ValueError("name a run: skipwise report RUN")
     readings = [read_run(folder) for folder in folders]
     several = len(readings) > 1
-    page = _compared(compare_to(readings)) if several else _of_run(readings[0])
     usual = Path(COMPARISON) if several else folders[0] / REPORT
     path = usual if out is None else Path(out)
     if path.is_dir():
         path /= usual.name
+    page = _compared(compare_to(readings)) if several else _of_run(readings[0], path.parent)
     write_atomic(path, rendered(page).encode())
     return path
 
@@ -102,6 +117,7 @@ def _template():
         lstrip_blocks=True,
     )
     environment.filters["words"] = _unbroken
+    environment.filters["formula"] = _set
     return environment.get_template("page.html")
 
 
@@ -110,16 +126,22 @@ def _unbroken(text: str) -> str:
     return text.replace(" %", "\u00a0%")
 
 
+def _set(formula: str) -> Markup:
+    """Set what stands behind ``_`` as a subscript: one sign, or what braces hold."""
+    return Markup(re.sub(r"_(?:\{(.+?)\}|(\w))", r"<sub>\1\2</sub>", str(escape(formula))))
+
+
 def _as_json(value) -> str:
     text = json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")  # no text can end the element that it stands in
 
 
-def _of_run(run: Reading) -> Page:
+def _of_run(run: Reading, place: Path) -> Page:
     sections = [
         _how_it_learned(run),
         _predictions(run),
         _inside(run),
+        *_diagnosed(run, place),
         *_watched(run),
         Section(name="time", title="Time", charts=_present(times(run)), absent=_if_no_steps(run)),
         Section(name="made", title="How it was made", tables=(_environment(run),)),
@@ -212,6 +234,26 @@ def _inside(run: Reading) -> Section:
         title="Inside the network",
         charts=_present(gradients(run), shares),
         absent=tuple(absent),
+    )
+
+
+def _diagnosed(run: Reading, place: Path) -> Iterator[Section]:
+    """Give what a diagnosis found, if there was one, and the way to its page from a folder."""
+    found = run.diagnosis
+    if found is None:
+        return
+    again = f"skipwise diagnose {run.folder}"
+    page = run.folder / "diagnosis.html"
+    known = bool(found)
+    bad = [v for v in found.get("verdicts", ()) if v.get("level") in ("FAIL", "WARN")]
+    yield Section(
+        name="diagnosis",
+        title="Diagnosis",
+        words=(found["headline"],) if known else (),
+        seen=tuple(f"{v['level']} {v.get('rule')}: {v.get('says')}" for v in bad),
+        absent=() if known else (f"diagnosis.json cannot be read; {again} writes it anew.",),
+        partial="diagnosed.html",
+        content=quote(os.path.relpath(page, place)) if known and page.exists() else "",
     )
 
 

@@ -1,5 +1,6 @@
 """A run's folder, read: its journal, its evidence, its description. A run may still be going."""
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from skipwise.records import (
 )
 
 EXPERIMENT, METRICS, EVIDENCE, LOG = "experiment.yaml", "metrics.jsonl", "evidence.json", "log.txt"
+DIAGNOSIS = "diagnosis.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,18 @@ class Reading:
         except yaml.YAMLError:
             return {}
         return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def diagnosis(self) -> Mapping[str, Any] | None:
+        """Give ``diagnosis.json`` if there is one; empty if it cannot be read."""
+        path = self.folder / DIAGNOSIS
+        if not path.exists():
+            return None
+        try:
+            found = json.loads(_text(path))
+            return {"headline": str(found["headline"]), "verdicts": [*map(dict, found["verdicts"])]}
+        except (ValueError, KeyError, TypeError):
+            return {}
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:

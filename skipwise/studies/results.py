@@ -8,7 +8,7 @@ from pathlib import Path
 
 from skipwise.comparison import Ablation, ArmRun, Design, Point, StudyRecord, Trial
 from skipwise.comparison import Arm as ArmRecord
-from skipwise.records import EvaluationRecord, MeasureRecord, StepRecord, read_journal
+from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, read_journal
 from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT
 from skipwise.studies.arms import NETWORK, STRATEGY, Arm
 from skipwise.studies.launchers import DIVERGED, Outcome, Task, mark_of
@@ -17,7 +17,7 @@ from skipwise.studies.study import STUDY
 from skipwise.studies.tuning import Tried, Tuned
 
 SHARES = ("accuracy", "f1", "exact")  # metrics that are shares, which people give in points
-PASSES = 3  # a step costs a forward pass and, for the gradient, twice as much again
+PASSES = 3  # a gradient costs a forward pass, and backward twice as much again
 METRICS = "metrics.jsonl"
 GRADIENTS = "gradient norm"
 
@@ -87,7 +87,7 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         "command": f"skipwise compare {plan.folder / STUDY}",
     }
     if plan.study.target is not None:
-        found["multiplications"] = "three forward passes a step; evaluations do not count"
+        found["multiplications"] = "three forward passes a gradient; evaluations do not count"
     if plan.study.trials:
         found["tuning"] = (
             f"{plan.study.trials} trials an arm ({plan.study.tuner}), on validation, with a seed of"
@@ -134,8 +134,8 @@ def _run(plan: Plan, arm: Arm, task: Task, mark: Outcome) -> ArmRun:
     ]
     reached = _reached(plan, curve)
     macs = plan.facts.get("macs", {}).get(arm.name, 0) * PASSES
-    examples = sum(s.examples for s in steps if reached is not None and s.step <= reached.step)
-    clip = arm.experiment.strategy.clip_norm
+    until = math.inf if reached is None else reached.step
+    passed = sum(s.examples * s.gradients for s in steps if s.step <= until)
     return ArmRun(
         arm=arm.name,
         seed=task.seed,
@@ -146,8 +146,10 @@ def _run(plan: Plan, arm: Arm, task: Task, mark: Outcome) -> ArmRun:
         seconds=sum(s.seconds for s in steps),
         steps_to_target=math.inf if reached is None else reached.step,
         seconds_to_target=math.inf if reached is None else reached.seconds,
-        macs_to_target=macs * examples if reached is not None and macs else math.inf,
-        clipped=0 if clip is None else sum(s.gradient_norm > clip for s in steps),
+        macs_to_target=macs * passed if reached is not None and macs else math.inf,
+        clipped=sum(s.clipped for s in steps),
+        skipped=sum(s.skipped for s in steps),
+        rolled_back=sum(e.returned for e in events if isinstance(e, NoteRecord)),
         gradient_flow=_flow([e for e in events if isinstance(e, MeasureRecord)]),
         path=str(folder.relative_to(plan.folder.absolute())),
     )

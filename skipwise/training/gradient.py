@@ -34,17 +34,18 @@ class Gradient:
     def __init__(self, run: Run, batch: Batch):
         self.run, self.batch = run, batch
         self.norm: Tensor | None = None
-        self.seconds = 0.0
+        self.calls, self.seconds = 0, 0.0
 
     def __call__(self) -> Tensor:
         """Compute loss and gradient.
 
-        ``norm`` then holds the first gradient's norm before it is transformed, and ``seconds`` the
-        time of all calls so far; on a GPU that of giving the commands. Where the guard refuses the
-        step this leaves by its :class:`Skipped`, before a transform could spread what is not
-        finite.
+        ``norm`` then holds the first gradient's norm before it is transformed, ``calls`` how many
+        gradients there were so far, and ``seconds`` their time; on a GPU that of giving the
+        commands. Where the guard refuses the step this leaves by its :class:`Skipped`, before a
+        transform could spread what is not finite.
         """
         started, before, run = perf_counter(), self.seconds, self.run
+        self.calls += 1
         run.optimiser.zero_grad(set_to_none=True)
         with seeded(run.seed, "step", run.step, run.world.rank):
             loss = self._first() if self.norm is None else self._again()

@@ -79,6 +79,8 @@ class Journal:
                 gradient_seconds=round(step.gradient_seconds, 6),
                 optimiser_seconds=round(step.optimiser_seconds, 6),
                 accuracy=math.nan if step.accuracy is None else step.accuracy.item(),
+                gradients=step.gradients,
+                clipped=step.clipped is not None and bool(step.clipped.item()),
                 skipped=step.skipped,
             )
             records.append(record)

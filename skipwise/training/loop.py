@@ -30,7 +30,11 @@ class Step:
         gradient_seconds: Of these, forward and backward.
         optimiser_seconds: Of these, the update without the gradient it asked for.
         accuracy: Share of right answers in the batch before the update, shape ``()``, or None.
+        gradients: How many gradients the rule asked for.
+        clipped: Whether a transform shortened the gradient, or a unit's, that moved the weights,
+            shape ``()``; None where none clips, and of a skipped step.
         skipped: Whether the guard refused it, so that it changed nothing.
+        returned: Whether the guard returned to an earlier state; its last note says why.
         notes: What the guard found and did, one sentence each.
     """
 
@@ -44,7 +48,10 @@ class Step:
     gradient_seconds: float = math.nan
     optimiser_seconds: float = math.nan
     accuracy: Tensor | None = None
+    gradients: int = 1
+    clipped: Tensor | None = None
     skipped: bool = False
+    returned: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -92,6 +99,9 @@ def train(run: Run) -> Iterator[Step]:
             data_seconds=ready - started,
             gradient_seconds=gradient.seconds,
             optimiser_seconds=updated - ready - gradient.seconds,
+            gradients=gradient.calls,
+            clipped=run.chain.acted if skipped is None else None,
             skipped=skipped is not None,
+            returned=run.guard is not None and run.guard.returned_at == run.step,
             notes=notes,
         )

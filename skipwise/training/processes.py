@@ -69,6 +69,16 @@ class World:
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return tuple(found.tolist())
 
+    def surest(self, level: int, value: T) -> T:
+        """Give all the plain value of that process whose level is highest, the first of them."""
+        if self.size == 1:
+            return value
+        is_highest = self.largest(level) == (level,)
+        (before,) = self.largest(self.size - self.rank if is_highest else 0)
+        values = [value]
+        dist.broadcast_object_list(values, src=self.size - before)
+        return values[0]
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Add a tensor up over all processes, in place."""
         if self.size > 1:

@@ -1,8 +1,11 @@
-"""How the best rate goes with the depth: a parabola at each depth, a line through their minima.
+"""How the best rate goes with the depth: where each depth's loss is least, a line through them.
 
-At depth L the end losses of short runs are fitted by ``y = c_s + k·(u − u*)²`` in u = log₂ of the
-rate, with a constant of its own for each seed s, over the grid points next to the best one. The
-slope is that of u* on log₂ L by least squares; 0 says that the rate is the same at every depth.
+At each depth the mean loss over seeds is looked at near its least, in u = log₂ of the rate: a
+parabola through the rates within a factor of two of the best one. It is no parabola in truth: it
+falls gently and rises like a wall. So what lies above a ceiling
+(:func:`skipwise.tuning.grid.ceiling`), or diverged, counts as lying on it, and only the first such
+rate counts at all: that the best rate lies below is what it tells. The slope is that of the minima
+on log₂ L by least squares; 0 says that the rate is the same at every depth.
 """
 
 import math
@@ -10,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
-BESIDE = 2  # grid points on either side of the best one that the parabola is fitted to
-RESAMPLES = 2000
+from skipwise.tuning.grid import Grid, ceiling
 
-Grid = Mapping[float, "list[float]"]  # losses, seed by seed, at each log₂ of the rate
+WITHIN = 1.0  # log₂ of the factor that the parabola's rates may lie from the best one
+RESOLUTION = 0.03  # standard deviation of a minimum between rates half a step apart, without noise
+WIDENED = 1.1  # the standard error, since the best rate is chosen from the losses it is told by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,95 +39,105 @@ class Slope:
     optima: Mapping[int, float]
 
 
-def slope_of(grids: Mapping[int, Grid], *, seed: int = 0) -> Slope:
-    """Estimate the slope, with an interval by the bootstrap.
+def slope_of(grids: Mapping[int, Grid]) -> Slope:
+    """Estimate the slope, with an interval by the jackknife over seeds.
 
-    Residuals of each depth's fit, enlarged by ``√(n / (n − parameters))``, are drawn with
-    replacement, added to the fit, and all is fitted anew; the interval lies between the 2.5 and
-    97.5 percentiles.
+    With the minimum û at depth L, û_(−s) that without seed s and S seeds, a depth's variance is
+    ``(S − 1)/S·Σ_s (û_(−s) − mean)²``; all depths share the mean of theirs, σ². Three seeds do not
+    tell well enough by which variances to weigh the depths, so they weigh alike. Then::
+
+        variance = Σ_L w_L²·(1.1²·σ² + 0.03² + g_L²/12),   w_L = (l_L − l̄)/Σ(l − l̄)²,  l = log₂ L
+
+    where g_L is the distance from the best rate to the next if that exploded, or one step at the
+    end of the grid: no seed tells where between them the minimum lies. The interval is ±t times its
+    root, t the 97.5 % quantile of Student's distribution with ``depths·(S − 1)`` degrees of freedom
+    for σ² and none lost for the rest (Satterthwaite).
+
+    In simulated studies the interval holds the truth in 93 to 98 % of cases, whether losses are
+    parabolas or rise like walls (``python studies/slopes.py``). Where the shape of the losses
+    changes much with the depth, the slope is biased by some hundredths, which the interval does not
+    know.
 
     Args:
-        grids: End losses at each depth; infinite where a run diverged.
-        seed: Of the bootstrap.
+        grids: End losses at each depth, seed by seed; infinite where a run diverged.
 
-    Source: Efron, Tibshirani (1993), "An introduction to the bootstrap", section 9.4 (residuals)
-    and 13.3 (percentiles). The enlargement: Davison, Hinkley (1997), section 6.2.3.
+    Raises:
+        ValueError: If at one depth every run diverged, or there is only one seed.
+
+    Source: Tukey (1958), the jackknife, as in Efron, Tibshirani (1993), section 11.5; Satterthwaite
+    (1946). The factor 1.1 and the resolution are ours, from those simulations.
     """
-    noise = np.random.default_rng(seed)
     depths = sorted(grids)
-    fits = {depth: _fitted(grids[depth]) for depth in depths}
-    found = np.array([fits[depth].optimum for depth in depths])
-    drawn = np.stack([fits[depth].resampled(noise) for depth in depths], axis=1)
-    across = np.log2(depths)
-    low, high = np.percentile(_slopes(across, drawn), [2.5, 97.5])
-    return Slope(
-        value=float(_slopes(across, found[None])[0]),
-        low=float(low),
-        high=float(high),
-        optima=dict(zip(depths, found.tolist(), strict=True)),
-    )
-
-
-def _slopes(across: np.ndarray, optima: np.ndarray) -> np.ndarray:
-    """Give the least-squares slopes of rows of optima, shape ``(rows, depths)``."""
-    centred = across - across.mean()
-    return optima @ centred / (centred @ centred)
+    fits = [_fitted(grids[depth]) for depth in depths]
+    seeds = len(fits[0].losses)
+    if seeds < 2:
+        raise ValueError(f"an interval needs at least 2 seeds, got {seeds}")
+    across = np.log2(depths) - np.log2(depths).mean()
+    weights = across / (across @ across)
+    value = float(weights @ [fit.optimum for fit in fits])
+    among = WIDENED**2 * float(np.mean([fit.variance for fit in fits])) * float(weights @ weights)
+    between = float(weights**2 @ [RESOLUTION**2 + fit.gap**2 / 12 for fit in fits])
+    share = among / (among + between)
+    freedom = len(depths) * (seeds - 1) / max(share, 1e-3) ** 2
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(among + between)
+    optima = {depth: fit.optimum for depth, fit in zip(depths, fits, strict=True)}
+    return Slope(value=value, low=value - half, high=value + half, optima=optima)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Fit:
-    """Losses near the best rate: log₂ rates ``(rates,)``, losses ``(seeds, rates)``."""
+    """Ascending log₂ rates ``(rates,)`` and the losses of all runs ``(seeds, rates)``."""
 
     at: np.ndarray
     losses: np.ndarray
 
     @property
     def optimum(self) -> float:
-        return float(_minima(self.at, self.losses.mean(0)[None])[0])
+        return minimum(self.at, self.losses.mean(0))
 
-    def resampled(self, noise: np.random.Generator) -> np.ndarray:
-        """Give the minima of so many samples of the bootstrap."""
+    @property
+    def variance(self) -> float:
+        """Of the minimum over seeds, by the jackknife."""
+        seeds = len(self.losses)
+        without = [minimum(self.at, np.delete(self.losses, n, 0).mean(0)) for n in range(seeds)]
+        return (seeds - 1) * float(np.var(without))
+
+    @property
+    def gap(self) -> float:
+        """How far the next rate is, if the best one lies below one that exploded or at an end."""
         mean = self.losses.mean(0)
-        fit = np.polyval(np.polyfit(self.at, mean, min(2, len(self.at) - 1)), self.at)
-        seeds, rates = self.losses.shape
-        shift = self.losses.mean(1, keepdims=True) - mean.mean()
-        residuals = (self.losses - shift - fit).ravel()
-        spare = seeds * rates - (seeds + min(2, rates - 1))
-        enlarged = residuals * math.sqrt(seeds * rates / spare) if spare > 0 else residuals
-        drawn = noise.choice(enlarged, size=(RESAMPLES, seeds, rates)).mean(1)
-        return _minima(self.at, fit + drawn)
+        best = int(mean.argmin())
+        if best in (0, len(mean) - 1):
+            return 1.0
+        exploded = mean[best + 1] >= ceiling(mean)
+        return float(self.at[best + 1] - self.at[best]) if exploded else 0.0
 
 
 def _fitted(grid: Grid) -> _Fit:
-    """Keep the grid points next to the best one whose runs did not explode.
+    at = np.array(sorted(grid))
+    losses = np.array([grid[rate] for rate in at], dtype=np.float64).T
+    if not np.isfinite(losses.mean(0)).any():
+        raise ValueError(
+            "at every rate a run diverged, so there is no best one; lower strategy.peak_lr"
+        )
+    return _Fit(at=at, losses=losses)
 
-    Raises:
-        ValueError: If there is none.
+
+def minimum(at: np.ndarray, mean: np.ndarray) -> float:
+    """Give log₂ of the rate at which a curve of losses is least.
+
+    Args:
+        at: log₂ of the rates, ascending, shape ``(rates,)``.
+        mean: The loss at each, infinite where a run diverged; one is finite.
     """
-    means = {rate: float(np.mean(losses)) for rate, losses in grid.items()}
-    rates = sorted(rate for rate, loss in means.items() if math.isfinite(loss))
-    if not rates:
-        raise ValueError("every run diverged, so there is no best rate; lower strategy.peak_lr")
-    best = rates.index(min(rates, key=lambda rate: means[rate]))
-    # Beyond the best, a loss above that of the lowest rate, which learned least, has exploded.
-    near = rates[max(best - BESIDE, 0) : best + 1] + [
-        rate for rate in rates[best + 1 : best + 1 + BESIDE] if means[rate] <= means[rates[0]]
-    ]
-    return _Fit(at=np.array(near), losses=np.array([grid[rate] for rate in near]).T)
-
-
-def _minima(at: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Give the minima of parabolas through rows of losses, within a step of the grid's ends.
-
-    Where a row has no minimum, or fewer than three points, its best grid point stands for it.
-    """
-    best = at[curves.argmin(1)]
-    if len(at) < 3:
-        return best
-    middle = at.mean()
-    square, straight, _ = np.polyfit(at - middle, curves.T, 2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lowest = middle - straight / (2 * square)
-    step = at[1] - at[0]
-    inside = np.clip(lowest, at[0] - step, at[-1] + step)
-    return np.where(square > 0, inside, best)
+    best, limit = int(mean.argmin()), ceiling(mean)
+    over = np.flatnonzero(mean[best:] >= limit)
+    last = best + int(over[0]) if len(over) else len(at) - 1
+    near = np.flatnonzero(np.abs(at[: last + 1] - at[best]) <= WITHIN)
+    away, height = at[near] - at[best], np.minimum(mean[near], limit) - mean[best]
+    if len(near) < 3 or not np.isfinite(height).all():
+        return float(at[best])
+    square, straight, _ = np.polyfit(away, height, 2)
+    if square <= 0:
+        return float(at[best])
+    return float(at[best] + np.clip(-straight / (2 * square), -WITHIN, WITHIN))

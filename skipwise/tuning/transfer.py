@@ -16,7 +16,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -32,11 +31,11 @@ from skipwise.tuning.depth import (
     depth_of,
     power_of,
 )
-from skipwise.tuning.slope import BESIDE, Grid, Slope, slope_of
+from skipwise.tuning.grid import FINER, MOVES, Grid, best_of, explored
+from skipwise.tuning.slope import Slope, slope_of
 from skipwise.tuning.trials import begun, check_rate_is_theirs, short_run
 
 COORDINATES, WIDEST = 0.15, 0.25  # how far from 0 the two slopes may lie
-MOVES = 4  # rates beyond the grid at most, where the best one stands near its edge
 Tell = Callable[[str], None]  # is told what goes on
 
 
@@ -47,7 +46,8 @@ class Check:
     Args:
         seeds: Runs at each rate and depth.
         steps: Updates of each.
-        rates: Rates at each depth, each twice the one before; an odd number.
+        rates: Rates at each depth, each twice the one before, and some more where the best stands;
+            an odd number.
         reach: The largest of the three depths is at most so many times the run's.
     """
 
@@ -202,7 +202,8 @@ def check_transfer(
     tell(f"coordinate check at {', '.join(map(str, moved))} blocks: slope {coordinates:.2f}")
     losses = {depth_of(n): _grid(scaled(n), dataset, check, tell) for n in grid}
     slope = slope_of(losses)
-    regret, spread = regret_of(losses, slope.optima[min(losses)])
+    losses, kept = _with_kept(losses, slope, lambda m: _runs(scaled(grid[-1]), dataset, check, m))
+    regret, spread = regret_of(losses[max(losses)], kept)
     return Transfer(
         depths=(depth_of(few), depth_of(many)),
         power=power_of(many),
@@ -252,68 +253,69 @@ def _moved(experiment: Experiment, dataset: Dataset, check: Check) -> list[float
     return means + [math.inf] * (STEPS - shortest)
 
 
-def _grid(experiment: Experiment, dataset: Dataset, check: Check, tell: Tell) -> Grid:
-    """Give the end losses at rates around the scaled one; while the best is at an edge, go on."""
+def _runs(experiment: Experiment, dataset: Dataset, check: Check, multiple: float) -> list[float]:
+    """Give the end losses at a multiple of the experiment's rate, log₂ of it, seed by seed."""
+    rate, steps = experiment.strategy.peak_lr * 2.0**multiple, check.steps
     seeds = range(experiment.seed, experiment.seed + check.seeds)
-
-    def run(multiple: int) -> list[float]:
-        rate = experiment.strategy.peak_lr * 2.0**multiple
-        steps = check.steps
-        trials = [short_run(experiment, dataset, rate=rate, seed=n, steps=steps) for n in seeds]
-        return [trial.end_loss for trial in trials]
-
-    half = check.rates // 2
-    found = {multiple: run(multiple) for multiple in range(-half, half + 1)}
-    for _ in range(MOVES):
-        best = _best(found)
-        if max(found) - best < BESIDE:
-            beyond = max(found) + 1
-        elif best - min(found) < BESIDE:
-            beyond = min(found) - 1
-        else:
-            break
-        found[beyond] = run(beyond)
-    best = _best(found)
-    blocks = depth_of(experiment.network)
-    tell(f"{blocks} blocks: the best of the rates is the scaled one × {2.0**best:g}")
-    return {float(multiple): found[multiple] for multiple in sorted(found)}
+    trials = (short_run(experiment, dataset, rate=rate, seed=n, steps=steps) for n in seeds)
+    return [trial.end_loss for trial in trials]
 
 
-def _best(losses: Mapping[Any, list[float]]) -> Any:
-    return min(losses, key=lambda multiple: float(np.mean(losses[multiple])))
+def _grid(experiment: Experiment, dataset: Dataset, check: Check, tell: Tell) -> Grid:
+    found = explored(lambda m: _runs(experiment, dataset, check, m), check.rates)
+    blocks, best = depth_of(experiment.network), best_of(found)
+    tell(f"{blocks} blocks: the best of the rates is the scaled one × {2.0**best:.3g}")
+    return found
 
 
-def regret_of(losses: Mapping[int, Grid], optimum: float) -> tuple[float, float]:
-    """Give what the run's depth's best multiple costs at the largest depth, and a spread beside it.
+def _with_kept(
+    losses: Mapping[int, Grid], slope: Slope, run: Callable[[float], list[float]]
+) -> tuple[Mapping[int, Grid], float]:
+    """Give the multiple that the least depth would choose, and see that the largest ran at it."""
+    few, deep = min(losses), max(losses)
+    kept = kept_of(losses[few], slope.optima[few])
+    if kept in losses[deep]:
+        return losses, kept
+    return {**losses, deep: {**losses[deep], kept: run(kept)}}, kept
 
-    Where the seeds do not tell several multiples from the best one at the run's depth (their means
-    lie within its standard error), that nearest to the fitted optimum counts.
+
+def kept_of(grid: Grid, optimum: float) -> float:
+    """Give log₂ of the multiple that the run's own depth would choose.
+
+    Where the seeds do not tell several multiples from the best one (their means lie within its
+    standard error), that nearest to the fitted optimum counts.
 
     Args:
-        losses: End losses by log₂ of the multiple, seed by seed, at each depth.
-        optimum: log₂ of the best multiple at the least depth, as fitted.
+        grid: End losses at the run's own depth.
+        optimum: log₂ of the best multiple, as fitted.
+    """
+    least = grid[best_of(grid)]
+    limit = float(np.mean(least)) + float(np.std(least, ddof=1)) / math.sqrt(len(least))
+    alike = [multiple for multiple in grid if np.mean(grid[multiple]) <= limit]
+    return min(alike, key=lambda multiple: abs(multiple - optimum))
+
+
+def regret_of(deep: Grid, kept: float) -> tuple[float, float]:
+    """Give what a multiple costs at the largest depth, and a spread beside it.
+
+    Args:
+        deep: End losses at the largest depth.
+        kept: log₂ of the multiple, one of its grid.
 
     Returns:
-        The mean loss at that multiple above the least mean, and the standard deviation over seeds
-        of the losses at the best multiple.
+        The mean loss there above the least mean, and the standard deviation over seeds of the
+        losses at the best multiple.
     """
-    few, deep = losses[min(losses)], losses[max(losses)]
-    least = few[_best(few)]
-    limit = float(np.mean(least)) + float(np.std(least, ddof=1)) / math.sqrt(len(least))
-    alike = [m for m in few if np.mean(few[m]) <= limit and m in deep]
-    kept = min(alike, key=lambda m: abs(m - optimum), default=None)
-    best = _best(deep)
-    spread = float(np.std(deep[best], ddof=1))
-    if kept is None:
-        return math.inf, spread
-    return (float(np.mean(deep[kept]) - np.mean(deep[best])) if kept != best else 0.0), spread
+    best = deep[best_of(deep)]
+    lost = 0.0 if kept == best_of(deep) else float(np.mean(deep[kept]) - np.mean(best))
+    return lost, float(np.std(best, ddof=1))
 
 
 def _cost(check: Check, depths: list[int], deep: int) -> str:
-    runs = check.rates * check.seeds
-    work = sum(depths) * runs * check.steps / deep
+    least, most = ((check.rates + more) * check.seeds for more in (FINER - 1, FINER + MOVES))
+    work = [sum(depths) * runs * check.steps / deep for runs in (least, most)]
     at = ", ".join(map(str, depths))
     return (
-        f"before the run, {runs} runs of {check.steps} updates at each of {at} blocks: as much work"
-        f" as {work:,.0f} updates of the deep network"
+        f"before the run, {least} to {most} runs of {check.steps} updates at each of {at} blocks:"
+        f" as much work as {work[0]:,.0f} to {work[1]:,.0f} updates of the deep network"
     )

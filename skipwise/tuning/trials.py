@@ -84,7 +84,10 @@ def begun(
     experiment: Experiment, dataset: Dataset, seed: int, steps: int
 ) -> Iterator[tuple[Run, Task]]:
     """Build a short run of an experiment, and give back all that it changes when it is over."""
-    short = replace(extended(experiment, steps=steps), seed=seed, target=None, doublings=0)
+    # A guard would lower the rate that is asked about.
+    strategy = replace(experiment.strategy, guard=None)
+    short = replace(extended(experiment, steps=steps), strategy=strategy)
+    short = replace(short, seed=seed, target=None, doublings=0)
     run, task = build(short, dataset)
     with _untouched(run.model), closing(run.batches):
         yield run, task

@@ -8,14 +8,26 @@ from pathlib import Path
 import pytest
 
 import skipwise
+from skipwise.reports.diagnosis import write_diagnosis
+from skipwise.reports.lesson import lesson_report
 from tests.comparison.planted import whole
+from tests.lessons import planted
 from tests.references import rings_file
+from tests.reports.diagnoses import real, strange
 from tests.watch.test_watch import TINY
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("processes")]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
-CHARTS = {"one": 8, "several": 3, "study": 19, "watched": 15}
+CHARTS = {
+    "one": 8,
+    "several": 3,
+    "study": 19,
+    "lesson": 16,
+    "diagnosis": 15,
+    "strange": 1,
+    "watched": 15,
+}
 ALL = "gradients:every=9,curvature:every=9:top,units:every=9,updates:every=9,normalisation:every=9"
 SHAPES = (
     "() => [...document.querySelectorAll('.chart')].map(c => "
@@ -44,12 +56,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         )
     several = skipwise.report(folder / "0", folder / "1", out=folder / "both.html")
     study = skipwise.reports.study_report(whole(), folder)
+    lesson = lesson_report(planted.lesson(), folder)
     watched = folder / "watched"
     skipwise.train(data, TINY, out=str(watched), epochs=4, batch_size=32, watch=ALL, quiet=True)
     return {
         "one": folder / "0" / "report.html",
         "several": several,
         "study": study,
+        "lesson": lesson,
+        "diagnosis": write_diagnosis(real().as_plain(), folder / "diagnosis.html"),
+        "strange": write_diagnosis(strange(), folder / "strange.html"),
         "watched": watched / "report.html",
     }
 

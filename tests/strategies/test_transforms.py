@@ -24,6 +24,7 @@ from skipwise.strategies import (
     ZClip,
     nesterov,
 )
+from skipwise.strategies.transforms.transform import total_norm
 from tests.references import SMALL, close
 
 SHAPES = {"stem": (4, 3, 3, 3), "branch": (5, 4), "norm": (4,), "scale": (), "head": (3, 5)}
@@ -251,6 +252,19 @@ def test_how_often_the_clip_acted_is_said_and_what_it_means():
     again.restore(chain.state())
     assert again.notes() == (said,)
     assert Chain([Centralisation()]).notes() == ()
+
+
+def test_what_shortens_single_units_acts_but_is_no_clip_of_the_whole():
+    for ratio, wanted in ((1e-9, True), (1e9, False)):
+        chain, entries = Chain([AdaptiveClipping(ratio=ratio), ClipNorm(limit=1e9)]), learning()
+        chain.apply(entries, total_norm(entries), 0)
+        chain.keep()
+        assert chain.acted is not None
+        assert bool(chain.acted) is wanted
+        assert chain.notes() == ("the clip acted in 0 % of the steps",)
+    chain = Chain([Centralisation()])
+    chain.apply(entries, total_norm(entries), 0)
+    assert chain.acted is None
 
 
 def test_the_order_is_the_one_that_makes_sense():

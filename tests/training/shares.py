@@ -4,17 +4,29 @@ Each scenario is a function of nothing that one process and several compute alik
 """
 
 import dataclasses
+import re
 import sys
 from collections.abc import Callable
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skipwise.data import Batch, Batches, Flip, InMemory, Mixup, PadCrop
-from skipwise.strategies import adamw, momentum
+from skipwise.strategies import Constant, Freezing, Guard, Strategy, adamw, momentum
 from skipwise.tasks import Classification
-from skipwise.training import Run, World, evaluate, join, replicated, sharded, train
+from skipwise.training import (
+    Run,
+    Step,
+    World,
+    evaluate,
+    guarded,
+    join,
+    replicated,
+    sharded,
+    train,
+)
 from tests.references import rings
 
 DATA = rings()
@@ -52,7 +64,7 @@ def run_of(world: World, **changes) -> Run:
     if shares:
         model = sharded(model, [model.convolution, model.linear], world, torch.device("cpu"))
     batches = Batches(
-        DATA.train,
+        own.get("data", DATA.train),
         DATA.preprocessing,
         size=own["size"],
         seed=0,
@@ -61,19 +73,21 @@ def run_of(world: World, **changes) -> Run:
         device=torch.device("cpu"),
         among=(world.rank, world.size),
     )
-    return Run(
+    run = Run(
         model=model,
         optimiser=strategy.build(model),
         batches=batches,
         loss=own.get("loss", plain),
         strategy=strategy,
-        steps=5,
+        steps=own.get("steps", 5),
         seed=0,
         parts=own.get("parts", 1),
         world=world,
         spread=replicated(model) if world.size > 1 and not shares else None,
         is_sharded=shares,
+        freezable=tuple(model.children())[:1] if strategy.freezing is not None else (),
     )
+    return guarded(run)
 
 
 def trained(**changes) -> Callable[[World], list[Tensor]]:
@@ -123,7 +137,64 @@ def evaluated(world: World) -> list[Tensor]:
     return [torch.tensor(values, dtype=torch.float64)]
 
 
+def poisoned() -> InMemory:
+    """The data with an example that is not finite, which is in the share of one process."""
+    inputs, targets = DATA.train.gather(torch.arange(len(DATA.train)))
+    inputs = inputs.double()
+    inputs[7, 0, 3, 3] = torch.inf
+    return InMemory(inputs, targets)
+
+
+def told(steps: list[Step]) -> Tensor:
+    """The guard's sentences, and which steps were skipped and returned from, as numbers.
+
+    By how much a layer grew is measured on a share, so that number is left out.
+    """
+    said = [f"{s.step} {s.skipped} {s.returned} {' '.join(s.notes)}" for s in steps]
+    text = re.sub(r"is \S+ times that", "is times that", "\n".join(said))
+    return torch.tensor(list(text.encode()))
+
+
+def guarding(strategy: Strategy, **changes) -> Callable[[World], list[Tensor]]:
+    """Steps that are skipped, and returns: what is left, what was said, how often."""
+
+    def result(world: World) -> list[Tensor]:
+        run = run_of(world, strategy=strategy, steps=16, **changes)
+        steps = list(train(run))
+        assert run.guard is not None
+        assert run.guard.returns >= 1
+        moments = [m for s in run.optimiser.state_dict()["state"].values() for m in s.values()]
+        kept = [
+            value for state in run.state()["guard"]["kept"] for value in state["model"].values()
+        ]
+        counts = torch.tensor([run.guard.returns, run.rate_scale], dtype=torch.float64)
+        return [*run.state()["model"].values(), *moments, *kept, counts, told(steps)]
+
+    return result
+
+
+def frozen(world: World) -> list[Tensor]:
+    """A part that stops after two of six steps, and learns again where the run grows longer."""
+    strategy = dataclasses.replace(momentum(), freezing=Freezing(first=0.3, last=0.7))
+    run, seen = run_of(world, strategy=strategy, steps=6), []
+    for _ in train(run):
+        seen += [p.detach().clone() for p in run.model.parameters()]
+    run.steps = 40
+    learning = [p.grad is not None for _ in islice(train(run), 2) for p in run.model.parameters()]
+    return [*seen, *run.state()["model"].values(), torch.tensor(learning)]
+
+
+ONE_BACK = Guard(patience=1, every=3, age=0, returns=9)
+WILD = dataclasses.replace(momentum(), peak_lr=1e3, schedule=Constant())
+
 SCENARIOS = {
+    "an example that is not finite": guarding(
+        dataclasses.replace(momentum(), guard=ONE_BACK), data=poisoned()
+    ),
+    "a rate that explodes": guarding(
+        dataclasses.replace(WILD, guard=dataclasses.replace(ONE_BACK, patience=2, factor=1e-4))
+    ),
+    "frozen and learning again": frozen,
     "uneven shares": trained(),
     "shares of one example and none more": trained(size=3),
     "weighted": trained(loss=weighted),

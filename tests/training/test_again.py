@@ -10,9 +10,11 @@ from skipwise.experiment import build, compose
 from skipwise.networks import fixup20, resnet20
 from skipwise.strategies import (
     EMA,
+    LBFGS,
     SAM,
     SGD,
     Constant,
+    Optimiser,
     Strategy,
     lookahead,
     schedulefree_sgd,
@@ -106,3 +108,17 @@ def test_a_rule_for_the_rate_that_does_not_exist_is_refused():
         replace(PLAIN, rate_rule="cube")
     with pytest.raises(ValueError, match="rate_batch must be positive, got 0"):
         replace(PLAIN, rate_batch=0)
+
+
+@pytest.mark.parametrize(("rule", "asked"), [(SGD(), 1), (SAM(base=SGD()), 2)])
+def test_a_step_says_how_many_gradients_it_took(rule: Optimiser, asked: int, tmp_path: Path):
+    run = run_of(tmp_path, replace(PLAIN, optimiser=rule))
+    assert [step.gradients for step in train(run)] == [asked] * 4
+
+
+def test_the_gradients_of_a_line_search_are_those_that_torch_counts(tmp_path: Path):
+    network = replace(fixup20(), width=4, blocks=(1, 1))
+    run = run_of(tmp_path, replace(PLAIN, optimiser=LBFGS(iterations=4)), network)
+    taken = sum(step.gradients for step in train(run))
+    (counted,) = (s["func_evals"] for s in run.optimiser.state_dict()["state"].values())
+    assert taken == counted > 8

@@ -13,6 +13,7 @@ from typing import final
 from skipwise.analysis.depth.meanfield import (
     BATCH_NORM_FACTOR,
     RELU,
+    SIGMOID,
     TANH,
     VARIANCE_STEP,
     Activation,
@@ -24,6 +25,7 @@ from skipwise.analysis.depth.meanfield import (
     residual_spread,
     scales,
     slope_factor,
+    slope_spread,
 )
 from skipwise.analysis.measurement import Theory
 
@@ -157,12 +159,12 @@ def _designs(stage: Stage, blocks: int) -> dict[str, tuple[Sequence[float], Sequ
 
 
 def _plain(stage: Stage) -> Iterator[Theory]:
-    activation: Activation = TANH if stage.bent_by("tanh") else RELU
+    activation: Activation = next((a for a in (TANH, SIGMOID) if stage.bent_by(a.name)), RELU)
     fits = stage.bent_by(activation.name) and all(
         len(step.bends) == len(step.layers) for step in stage.steps
     )
     moments, factors, widths, seen = [stage.moment[0]], [], [0], []
-    post = stage.moment[0]
+    q = post = stage.moment[0]
     for step in stage.steps:
         factor = 1.0
         for layer in step.layers:
@@ -191,7 +193,7 @@ def _plain(stage: Stage) -> Iterator[Theory]:
         "‖g_l‖² = χ·‖g_{l+1}‖², χ = sw²·E φ'(√q z)²",
         f"{WIDE}, {activation.name} after each and no norm",
         tuple(stage.gradient[-1] * math.sqrt(s) for s in squared),
-        [spread / 2 for spread in reversed(spreads)],
+        [slope_spread(seen[count:], activation, q) / 2 for count in widths],
         holds=fits,
         source="Schoenholz et al. (2017), eq. 11",
     )

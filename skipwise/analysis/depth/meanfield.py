@@ -44,6 +44,12 @@ TANH = Activation(
     slope=lambda z: 1 - np.tanh(z) ** 2,
     bend=lambda z: -2 * np.tanh(z) * (1 - np.tanh(z) ** 2),
 )
+SIGMOID = Activation(
+    name="sigmoid",
+    value=lambda z: 1 / (1 + np.exp(-z)),
+    slope=lambda z: 1 / (2 + 2 * np.cosh(z)),
+    bend=lambda z: -np.tanh(z / 2) / (2 + 2 * np.cosh(z)),
+)
 
 
 def gaussian_mean(function: Function, variance: float = 1.0) -> float:
@@ -217,6 +223,20 @@ def plain_spread(widths: Sequence[int], activation: Activation = RELU, q: float 
     fourth = gaussian_mean(lambda z: activation.value(z) ** 4, q)
     second = gaussian_mean(lambda z: activation.value(z) ** 2, q)
     return math.sqrt((fourth / second**2 - 1) * sum(1 / n for n in widths))
+
+
+def slope_spread(widths: Sequence[int], activation: Activation = RELU, q: float = 1.0) -> float:
+    """Give the standard deviation of log‖g‖² behind plain layers of these widths, going back.
+
+    ``Wᵀ·g`` is Gaussian and independent of φ′, so a layer adds ``(3·E φ'⁴/(E φ'²)² − 1)/n``: 5/n
+    for ReLU as forward, 2/n for linear layers.
+
+    >>> round(slope_spread([64]) ** 2 * 64, 6)
+    5.0
+    """
+    fourth = gaussian_mean(lambda z: activation.slope(z) ** 4, q)
+    second = gaussian_mean(lambda z: activation.slope(z) ** 2, q)
+    return math.sqrt((3 * fourth / second**2 - 1) * sum(1 / n for n in widths))
 
 
 def residual_spread(gains: Sequence[float], width: int, layers: int = 1) -> tuple[float, ...]:

@@ -26,13 +26,17 @@ SMOOTH = (
 UNITS_SECOND = ("convolution", "batch_norm", "group_norm")
 UNITS_LAST = ("addmm", "mm", "linear", "layer_norm", "rms_norm", "embedding")
 
-See = Callable[[str, bool, Float[Tensor, "examples positions units"]], None]
+SUM, SILENT_NORM = "sum", "norm whose scale is zero"  # what an activation may stand behind
+See = Callable[[str, bool, str, Float[Tensor, "examples positions units"]], None]
 Names = Callable[[], str]
 
 
 @final
 class Watching(TorchDispatchMode):
-    """Tell of each activation that is computed inside: name, whether it rectifies, values.
+    """Tell of each activation that is computed inside: name, whether it rectifies, origin, values.
+
+    The origin is what made its input: a sum of two tensors of one shape, a norm whose scale is
+    zero, or nothing of note.
 
     Args:
         name: Gives the name of the module that is running.
@@ -45,12 +49,16 @@ class Watching(TorchDispatchMode):
         self.name, self.see = name, see
         self.axis = 1
         self.calls: Counter[str] = Counter()
+        self.origins: dict[int, str] = {}  # by memory, which the next operation may overwrite
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
+        origin = self.origins.get(_memory(args[0]), "") if args else ""
         output = func(*args, **(kwargs or {}))
         operation = func._schema.name.removeprefix("aten::")
+        if self.see is not None and not func.is_view:
+            self.origins[_memory(output)] = _origin(operation, args)
         if any(word in operation for word in UNITS_SECOND):
             self.axis = 1
         elif any(word in operation.split("_backward")[0] for word in UNITS_LAST):
@@ -58,14 +66,30 @@ class Watching(TorchDispatchMode):
         elif self.see is not None and isinstance(output, Tensor) and output.dim() > 1:
             rectifies = operation in RECTIFIERS and _from_zero(operation, args)
             if rectifies or operation.removesuffix("_") in (*SMOOTH, *RECTIFIERS):
-                self._tell(self.see, rectifies, output)
+                self._tell(self.see, rectifies, origin, output)
         return output
 
-    def _tell(self, see: See, rectifies: bool, output: Tensor) -> None:
+    def _tell(self, see: See, rectifies: bool, origin: str, output: Tensor) -> None:
         name = self.name()
         self.calls[name] += 1
         label = f"{name} ({self.calls[name]})" if self.calls[name] > 1 else name
-        see(label, rectifies, by_unit(output.detach(), self.axis))
+        see(label, rectifies, origin, by_unit(output.detach(), self.axis))
+
+
+def _memory(value: Any) -> int:
+    """Give where a tensor lies, or the first of several; 0 for what has no memory of that kind."""
+    first = value[0] if isinstance(value, tuple | list) and value else value
+    if not isinstance(first, Tensor) or first.layout is not torch.strided:
+        return 0
+    return first.data_ptr()
+
+
+def _origin(operation: str, args: Sequence[Any]) -> str:
+    two = len(args) > 1 and isinstance(args[0], Tensor) and isinstance(args[1], Tensor)
+    if two and operation in ("add", "add_") and args[0].shape == args[1].shape:
+        return SUM
+    scaled = two and ("batch_norm" in operation or "group_norm" in operation)
+    return SILENT_NORM if scaled and not bool(args[1].any()) else ""
 
 
 def _from_zero(operation: str, args: Sequence[Any]) -> bool:

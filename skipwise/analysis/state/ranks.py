@@ -104,6 +104,7 @@ def _record(sums: Mapping[str, list[Tensor]]) -> Measurement:
             "stable rank": tuple(stable_rank(v.sqrt()) for v in spectra.values()),
             "for 99 %": tuple(float(directions_for(v)) for v in spectra.values()),
             "width": tuple(float(len(v)) for v in spectra.values()),
+            "samples": tuple(parts[0].item() for parts in sums.values()),
             "mean cosine": tuple((parts[3] / parts[4]).item() for parts in sums.values()),
         },
     )

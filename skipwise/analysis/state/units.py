@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from skipwise.analysis.batches import examples_of, posed
 from skipwise.analysis.measurement import Measurement
-from skipwise.analysis.state.observed import watched
+from skipwise.analysis.state.observed import SILENT_NORM, SUM, watched
 
 DORMANT = 0.025
 
@@ -17,8 +17,8 @@ DORMANT = 0.025
 class Tally:
     """Sums over examples for one activation, by unit: what fired, and the mean magnitude."""
 
-    def __init__(self, *, rectifies: bool, units: int):
-        self.rectifies = rectifies
+    def __init__(self, *, rectifies: bool, units: int, origin: str = ""):
+        self.rectifies, self.origin = rectifies, origin
         self.fired = torch.zeros(units, dtype=torch.int64)
         self.magnitude = torch.zeros(units, dtype=torch.float64)
 
@@ -77,7 +77,8 @@ def units(
 
     Returns:
         A row for each activation: the shares of dead (NaN where none can be) and dormant units,
-        and how often a unit fires for an example.
+        how often a unit fires for an example, and (1 or 0) whether the activation stands behind a
+        sum, or behind a norm whose scale is zero.
 
     Raises:
         ValueError: If the model computes no activation that is known, or see :func:`posed`.
@@ -86,8 +87,9 @@ def units(
     """
     tallies: dict[str, Tally] = {}
 
-    def see(name: str, rectifies: bool, values: Tensor) -> None:
-        tally = tallies.setdefault(name, Tally(rectifies=rectifies, units=values.shape[-1]))
+    def see(name: str, rectifies: bool, origin: str, values: Tensor) -> None:
+        fresh = Tally(rectifies=rectifies, units=values.shape[-1], origin=origin)
+        tally = tallies.setdefault(name, fresh)
         tally.fired = tally.fired.to(values.device) + (values != 0).any(1).sum(0)
         magnitude = values.abs().mean(1, dtype=torch.float64).sum(0)
         tally.magnitude = tally.magnitude.to(values.device) + magnitude
@@ -130,6 +132,10 @@ def _table(tallies: dict[str, Tally], examples: int, dormant: float) -> Measurem
             "dormant": tuple(a / n for a, n in zip(asleep, counts, strict=True)),
             "fires": tuple(firing),
             "units": tuple(map(float, counts)),
+            "after a sum": tuple(float(tally.origin == SUM) for tally in tallies.values()),
+            "after zero scale": tuple(
+                float(tally.origin == SILENT_NORM) for tally in tallies.values()
+            ),
         },
         figures=figures,
         notes=(

@@ -1,7 +1,9 @@
 """Pictures that do not fit into memory, decoded by worker processes as they are used."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, final
 
@@ -17,6 +19,7 @@ from skipwise.shapes import Index
 
 SAMPLE = 10_000
 AHEAD = 4  # batches that each worker keeps ready
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 Read: TypeAlias = Callable[[File], Tensor]
 
 
@@ -70,7 +73,9 @@ class Streamed(Stored):
             worker_init_fn=_leave_the_group,
             generator=generator("workers"),  # else it would draw from the caller's numbers
         )
-        for rows, found in loader:
+        with _signals_waiting():
+            ahead = iter(loader)
+        for rows, found in ahead:
             if isinstance(found, str):
                 raise UnreadablePicture(f"{found}; mend it, then go on with skipwise resume")
             yield torch.from_numpy(found), self.targets[rows]
@@ -119,9 +124,23 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
+@contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """Hold signals back while workers begin, so that none meets them before they left the group."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _leave_the_group(worker: int) -> None:
     # A signal to the whole group must not take the workers away before the parent has saved.
     os.setsid()
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # forgets one that came meanwhile
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _name(file: File) -> str:

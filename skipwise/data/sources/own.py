@@ -88,8 +88,9 @@ class Own(Data):
 
 def without_objects(data: Data) -> Data:
     """Give data as a file can hold them: of those that were made in Python only the shares."""
-    nameless = isinstance(data, Own) and data.is_nameless
-    return replace(data, dataset=None) if nameless else data
+    if isinstance(data, Own) and data.is_nameless:
+        return replace(data, dataset=None)
+    return data
 
 
 def _targets(dataset: Any, name: str) -> tuple[Tensor, Tensor]:

@@ -31,6 +31,7 @@ class AdaptiveClipping(GradientTransform):
     """
 
     place = 1
+    clips_units = True
 
     ratio: float = 0.01
     least: float = 1e-3
@@ -42,15 +43,18 @@ class AdaptiveClipping(GradientTransform):
 
     def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Shorten the units that are too long."""
+        acted = torch.zeros((), dtype=torch.bool, device=norm.device)
         for entry in learning:
             gradient = entry.parameter.grad
             if gradient is None or entry.of_head:
                 continue
             limit = unit_norms(entry.parameter.detach()).clamp(min=self.least) * self.ratio
             length = unit_norms(gradient)
+            is_long = length > limit
             # A product with one leaves the others bit for bit, and no unit is divided by zero.
-            gradient.mul_(torch.where(length > limit, limit / length.clamp(min=1e-30), 1.0))
-        return Applied(norm=total_norm(learning))
+            gradient.mul_(torch.where(is_long, limit / length.clamp(min=1e-30), 1.0))
+            acted |= is_long.any()
+        return Applied(norm=total_norm(learning), clipped=acted)
 
 
 def unit_norms(tensor: Tensor) -> Tensor:

@@ -38,6 +38,9 @@ def check_order(transforms: Sequence[GradientTransform]) -> None:
 class Chain:
     """Applies transforms one after the other.
 
+    ``acted`` says whether one of them shortened the last gradient, or a unit's, shape ``()``; None
+    where none clips.
+
     Args:
         transforms: In their order.
     """
@@ -48,21 +51,23 @@ class Chain:
         self._following = self._states
         self._clipped, self._counted = torch.zeros(()), 0
         self._last: Tensor | None = None
+        self.acted: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.transforms)
 
     def apply(self, learning: Sequence[Learning], norm: Tensor, step: int) -> None:
         """Change the gradient in place; what follows for the states waits for :meth:`keep`."""
-        following, clipped = [], None
+        following, clipped, acted = [], None, None
         for transform, state in zip(self.transforms, self._states, strict=True):
             own = {name: value.to(norm.device) for name, value in state.items()}
             applied = transform.apply(learning, norm, own, step)
             norm = applied.norm
             following.append(applied.state)
-            if applied.clipped is not None:
-                clipped = applied.clipped if clipped is None else clipped | applied.clipped
-        self._following, self._last = following, clipped
+            acted = _either(acted, applied.clipped)
+            if not transform.clips_units:
+                clipped = _either(clipped, applied.clipped)
+        self._following, self._last, self.acted = following, clipped, acted
 
     def keep(self) -> None:
         """Take over the states that follow the last call, once an update was taken."""
@@ -96,3 +101,9 @@ class Chain:
             self._states = [dict(own) for own in state["states"]]
             self._following = self._states
         self._clipped, self._counted = state["clipped"], state["counted"]
+
+
+def _either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first | second

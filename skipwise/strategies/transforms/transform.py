@@ -44,7 +44,8 @@ class Applied:
     Args:
         norm: Euclidean norm of the whole gradient as it is now, shape ``()``.
         state: That the next step begins with.
-        clipped: For those that bound the whole gradient: whether it was shortened, shape ``()``.
+        clipped: For those that bound lengths: whether the gradient, or that of a unit, was
+            shortened, shape ``()``.
     """
 
     norm: Tensor
@@ -56,10 +57,11 @@ class GradientTransform(ABC):
     """The frozen choice of a change of the gradient.
 
     ``place`` is its number in the only order that makes sense: centralise, bound unit by unit,
-    bound the whole, add noise.
+    bound the whole, add noise. ``clips_units`` says that what it bounds are units, not the whole.
     """
 
     place: ClassVar[int]
+    clips_units: ClassVar[bool] = False
 
     def begin(self) -> State:
         """Give the state before the first step."""

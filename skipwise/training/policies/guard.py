@@ -122,6 +122,7 @@ class Guarding:
         self.returns, self.skipped = 0, 0
         self._kept: list[dict[str, Any]] = []
         self._taken = 0  # when a state was kept last
+        self.returned_at = 0  # the step after which it returned last
         self._buffers: list[Tensor] = []
         self._now = (math.nan, math.nan)
 
@@ -209,6 +210,7 @@ class Guarding:
         self.history.restore(chosen["history"])
         self._kept = [state for state in self._kept if state["step"] <= chosen["step"]]
         self.returns, self.skipped, self._taken = self.returns + 1, 0, run.step
+        self.returned_at = run.step
         yield (
             f"{reason}; the run returned to its state after step {chosen['step']} and goes on with"
             f" the next batch and {scale:.3g} times the rate of its schedule"

@@ -24,7 +24,8 @@ def origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> 
     output, beside its input, is largest compared with earlier weights, or, where none stands out,
     in the weight whose gradient is. The gradient that is compared is that of the outputs' norm: it
     passes the same layers and leaves the count of right answers alone. Weights, buffers, gradients
-    and random numbers stay.
+    and random numbers stay. Of several processes, which all call it, each looks at its share, and
+    what one of them found that comes first in this order is what all say.
 
     Args:
         run: The run, after the step was counted.
@@ -32,34 +33,39 @@ def origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> 
         earlier: Weights and buffers of an earlier state.
         when: What these are called.
     """
+    return run.world.surest(*_origin(run, batch, earlier, when))
+
+
+def _origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> tuple[int, str]:
+    """Say where it began in this process's share, and how sure that is."""
     finite = batch.inputs.flatten(1).isfinite().all(1)
     if not finite.all():
         rows = batch.index[~finite.to(batch.index.device)].tolist()
         named = ", ".join(map(str, rows[:NAMED])) + (" and others" if len(rows) > NAMED else "")
         one = f"example {named}" if len(rows) == 1 else f"examples {named}"
-        return f"the input: {one} of the training part is not finite"
+        return 3, f"the input: {one} of the training part is not finite"
     now = run.model.state_dict()
     with run.with_weights(now):
         found = _looked_at(run, batch)
     broken = next((name for name, size in found.sizes.items() if not size.isfinite()), None)
     if broken is not None:
-        return f"{broken}, the first whose output is not finite"
+        return 2, f"{broken}, the first whose output is not finite"
     last = [
         name.rpartition(".")[0] or name
         for name, p in run.model.named_parameters()
         if p.grad is not None and not p.grad.isfinite().all()
     ]
     if last:
-        return f"{last[-1]}, the last whose gradient is not finite"
+        return 1, f"{last[-1]}, the last whose gradient is not finite"
     with run.with_weights(earlier):
         before = _looked_at(run, batch, slopes=True)
     with run.with_weights(now):
         after = _looked_at(run, batch, slopes=True)
-    return (
-        _most_grown(before.gains, after.gains, "output, beside its input,", when)
-        or _most_grown(before.slopes, after.slopes, "gradient", when)
-        or f"no one layer: with the weights {when} all outputs on this batch are as large"
-    )
+    grown = _most_grown(before.gains, after.gains, "output, beside its input,", when)
+    grown = grown or _most_grown(before.slopes, after.slopes, "gradient", when)
+    if grown:
+        return 1, grown
+    return 0, f"no one layer: with the weights {when} all outputs on this batch are as large"
 
 
 def first_broken(model: nn.Module) -> str:

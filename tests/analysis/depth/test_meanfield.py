@@ -4,10 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from skipwise.analysis.depth.meanfield import (
     BATCH_NORM_FACTOR,
     RELU,
+    SIGMOID,
     TANH,
     VARIANCE_STEP,
     backwards,
@@ -23,6 +26,7 @@ from skipwise.analysis.depth.meanfield import (
     residual_tanh,
     scales,
     slope_factor,
+    slope_spread,
 )
 
 
@@ -148,3 +152,25 @@ def test_spread_of_residual_networks_against_a_simulation(scale: float):
     found = second_moments(width, blocks, networks, scale).std(1)
     wanted = residual_spread([scale**2] * blocks, width, layers=2)[1:]
     np.testing.assert_allclose(found, wanted, rtol=0.08)  # 5 standard errors are 0.056; O(1/n) more
+
+
+def test_the_sigmoid_has_its_derivatives_and_its_gaussian_means():
+    z = np.linspace(-4, 4, 9)
+    step = 1e-5
+    slope = (SIGMOID.value(z + step) - SIGMOID.value(z - step)) / (2 * step)
+    bend = (SIGMOID.slope(z + step) - SIGMOID.slope(z - step)) / (2 * step)
+    np.testing.assert_allclose(SIGMOID.slope(z), slope, rtol=1e-8)
+    np.testing.assert_allclose(SIGMOID.bend(z), bend, atol=1e-9)
+    wanted, _ = quad(lambda x: SIGMOID.slope(np.sqrt(0.3) * x) ** 2 * norm.pdf(x), -12, 12)
+    assert slope_factor(0.3, SIGMOID, 2.0) == pytest.approx(2 * wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("activation", [RELU, TANH, SIGMOID])
+def test_the_backward_spread_is_that_of_simulated_layers(activation):
+    width, draws, q = 50, 20_000, 0.8
+    noise = np.random.default_rng(0)
+    h = math.sqrt(q) * noise.standard_normal((draws, width))
+    g = noise.standard_normal((draws, width))
+    squared = (activation.slope(h) ** 2 * g**2).sum(1)
+    relative = squared.var() / squared.mean() ** 2
+    assert slope_spread([width], activation, q) ** 2 == pytest.approx(relative, rel=0.05)

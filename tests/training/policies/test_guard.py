@@ -14,7 +14,7 @@ from skipwise.data import Batch, Batches, InMemory
 from skipwise.experiment import Experiment, compose
 from skipwise.networks import fixup20, resnet20
 from skipwise.records import NoteRecord, StepRecord, read_journal
-from skipwise.runs import begin, go_on
+from skipwise.runs import begin, go_on, record_of
 from skipwise.strategies import (
     EMA,
     SGD,
@@ -362,10 +362,18 @@ def test_a_run_resumes_exactly_before_amid_and_after_a_return(tmp_path: Path):
 
 
 def test_the_journal_has_every_step_once_and_says_which_were_skipped(tmp_path: Path):
-    whole(wild(tmp_path), tmp_path / "run")
+    experiment = wild(tmp_path)
+    session = begin(experiment, experiment.data.load(), tmp_path / "run")
+    for _ in session.events():
+        pass
     steps = [
         e for e in read_journal(tmp_path / "run" / "metrics.jsonl") if isinstance(e, StepRecord)
     ]
     assert [e.step for e in steps] == list(range(1, 41))
     assert any(e.skipped for e in steps)
+    record = record_of(session)
+    said = [text for _, text in events(tmp_path / "run")]
+    assert record.skipped == sum(e.skipped for e in steps)
+    assert record.rolled_back == sum("the run returned" in text for text in said) > 0
+    assert record.clipped == 0
     assert (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].count("skipped") == 1

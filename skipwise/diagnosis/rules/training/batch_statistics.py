@@ -64,13 +64,7 @@ def batch_statistics(
             confidence="1 − (1 − m)^T from the count of batches that the norms keep",
         )
     if not off and rate_share is not None and rate_share > MOVING:
-        return _verdict(
-            level=Level.INFO,
-            says=f"The loss is {gap:.0%} higher in evaluation mode, while the rate is still"
-            f" {rate_share:.0%} of its peak: weights move faster than running statistics follow,"
-            " and both meet as the rate falls.",
-            numbers=numbers,
-        )
+        return _moving(rate_share, numbers)
     return _verdict(
         level=Level.FAIL if costly and off else Level.WARN,
         says=_says(gap, shift, ratio, costly=costly),
@@ -78,6 +72,16 @@ def batch_statistics(
         where=_worst(normalisation),
         cure=_cure(settled),
         confidence="" if costly and off else "one of the two witnesses, loss and statistics",
+    )
+
+
+def _moving(rate_share: float, numbers: dict[str, float]) -> Verdict:
+    return _verdict(
+        level=Level.INFO,
+        says=f"The loss is {numbers['relative gap']:.0%} higher in evaluation mode, while the rate"
+        f" is still {rate_share:.0%} of its peak: weights move faster than running statistics"
+        " follow, and both meet as the rate falls.",
+        numbers=numbers,
     )
 
 

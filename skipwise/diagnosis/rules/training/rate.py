@@ -14,6 +14,7 @@ LOW, HIGH = 1e-4, 1e-2  # one decade around 1e-3
 FACTOR = 3.0  # around the equilibrium of a scale-invariant weight
 BY_SCHEDULE = 0.1  # of the peak: below it a small step is meant
 FEWEST = 5  # steps whose median is a median
+STILL = 1e-300  # stands for no update at all where a logarithm is taken
 
 _verdict = partial(
     Verdict,
@@ -115,7 +116,7 @@ def _judged(
         )
     ratios = {name: moved.ratio for name, moved in weights.items()}
     outside = [n for n, ratio in ratios.items() if not low <= ratio <= high]
-    order = sorted(outside, key=lambda n: -abs(math.log(max(ratios[n], 1e-300) / found)))
+    order = sorted(outside, key=lambda n: -abs(math.log(max(ratios[n], STILL) / max(found, STILL))))
     top = f" to {short(high)}" if math.isfinite(high) else " or more"
     return _verdict(
         level=level,

@@ -29,6 +29,11 @@ def test_the_median_over_weights_decides_and_the_worst_are_named():
     assert level(moved(1e-3), moved(1e-3), moved(9.0)) is Level.PASS
 
 
+def test_weights_that_do_not_move_at_all_are_told():
+    found = rate(rehearsal=rehearsed(moved(0.0), moved(0.0), moved(1e-3)))
+    assert (found.level, found.where) == (Level.WARN, ("w0", "w1")), found
+
+
 def test_biases_and_what_starts_at_zero_do_not_count():
     odd = (moved(9.0, dimensions=1), moved(9.0, length=0.0), moved(NAN))
     assert level(*odd, moved(1e-3)) is Level.PASS

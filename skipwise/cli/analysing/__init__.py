@@ -1,0 +1,1 @@
+"""The commands that explain: why a network trains, or does not."""

@@ -1,0 +1,120 @@
+"""``skipwise.diagnose``: examine whatever the user has."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from skipwise.data import Data, Own, find_data
+from skipwise.description import Call
+from skipwise.diagnosing.leaving import leave_diagnosis
+from skipwise.diagnosing.networks import patient_of_network
+from skipwise.diagnosing.patient import Patient
+from skipwise.diagnosing.runs import patient_of_run
+from skipwise.diagnosis import Diagnosis
+from skipwise.networks import NetworkDescription
+from skipwise.records import RunRecord
+from skipwise.strategies import Strategy
+
+
+def diagnose(
+    what: Any,
+    batches: Any = None,
+    *,
+    data: Any = None,
+    strategy: Strategy | None = None,
+    out: str | Path | None = None,
+    allow: Iterable[str] = (),
+    sites: str | None = None,
+    deep: bool = False,
+    seconds: float | None = None,
+    progress: Callable[[str], None] | None = None,
+    **of_model: Any,
+) -> Diagnosis:
+    """Measure a run or a network, and say what is wrong with it; the form of ``skipwise diagnose``.
+
+    Args:
+        what: A run's folder or record (finished, running, or broken off); a network's description,
+            or ``"package.module:function"`` that makes one, with ``data``; or a module of your own,
+            with ``batches``.
+        batches: Of a module: a pair (inputs, targets), or several of the size it is trained with.
+        data: Of a network that is not trained yet: a word as on the command line, a description, or
+            a map-style data set. Of a run only if its data were made in Python.
+        strategy: How a network is to be trained; chosen by the task if None.
+        out: Where ``diagnosis.json`` and the page go; the run's folder if None, and nothing is
+            written for what is no run.
+        allow: Packages outside ``skipwise`` that a run's description may name.
+        sites: The blocks, by a pattern of their names, ``"layer*.*"``; found if None.
+        deep: Measure all there is, Hessian and Jacobian too.
+        seconds: The time there is: a minute, or ten if ``deep``. What is left out then is said.
+        progress: Told the name of each measurement before it is made.
+        **of_model: Of a module: ``loss``, ``optimiser``, ``history``, ``validation`` and ``start``
+            of :func:`skipwise.diagnosis.examine`.
+
+    Raises:
+        TypeError: If ``what`` is none of these, or something is given that has no effect on it.
+        ValueError: If it cannot be read, built, or measured.
+    """
+    with _patient(
+        what, batches, data=data, strategy=strategy, allow=allow, of_model=of_model
+    ) as patient:
+        found = patient.examined(sites=sites, deep=deep, seconds=seconds, progress=progress)
+    folder = patient.folder if out is None else Path(out)
+    if folder is not None:
+        leave_diagnosis(found, folder)
+    return found
+
+
+@contextmanager
+def _patient(
+    what: Any,
+    batches: Any,
+    *,
+    data: Any,
+    strategy: Strategy | None,
+    allow: Iterable[str],
+    of_model: dict[str, Any],
+) -> Iterator[Patient]:
+    """Find out what was given, and refuse what has no effect on it.
+
+    Raises:
+        TypeError: If it is nothing that can be examined, or something has no effect on it.
+        ValueError: If the data of a network are missing.
+    """
+    if isinstance(what, nn.Module):
+        _refuse("a module", data=data, strategy=strategy)
+        if batches is None:
+            raise TypeError("a module needs batches to be measured on: diagnose(model, batches)")
+        yield Patient(name=type(what).__name__, model=what, batches=batches, **of_model)
+        return
+    _refuse("what is no module", batches=batches, **of_model)
+    network = Call(target=what) if isinstance(what, str) and ":" in what else what
+    if isinstance(network, NetworkDescription | Call):
+        if data is None:
+            raise ValueError("say what data the network is for: data='digits' for example")
+        with patient_of_network(network, data, strategy, allow=allow) as patient:
+            yield patient
+    elif isinstance(what, str | Path | RunRecord):
+        _refuse("a run", strategy=strategy)
+        folder = Path(what.path if isinstance(what, RunRecord) else what)
+        with patient_of_run(folder, allow=allow, data=_described(data)) as patient:
+            yield patient
+    else:
+        raise TypeError(
+            "diagnose takes a run's folder, a network's description, a function"
+            f" 'package.module:function' or a module, got {type(what).__name__}"
+        )
+
+
+def _refuse(what: str, **given: Any) -> None:
+    stray = next((name for name, value in given.items() if value is not None), None)
+    if stray is not None:
+        raise TypeError(f"{stray} has no effect on {what}; leave it out")
+
+
+def _described(data: Any) -> Data | None:
+    if data is None or isinstance(data, Data):
+        return data
+    return find_data(data) if isinstance(data, str) else Own(dataset=data)

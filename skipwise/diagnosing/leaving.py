@@ -1,0 +1,33 @@
+"""What a diagnosis leaves behind: ``diagnosis.json``, and the page for a reader."""
+
+import json
+from pathlib import Path
+
+from skipwise.diagnosis import Diagnosis
+from skipwise.files import write_atomic
+from skipwise.reports.diagnosis import DIAGNOSIS as PAGE
+from skipwise.reports.diagnosis import write_diagnosis
+
+DIAGNOSIS = "diagnosis.json"
+
+
+def leave_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:
+    """Write a diagnosis into a folder, which is made if it is not there; each file whole or not.
+
+    Args:
+        diagnosis: What was found.
+        folder: Of the run, or another.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = diagnosis.as_plain()
+    text = json.dumps(plain, ensure_ascii=False, indent=1)
+    write_atomic(folder / DIAGNOSIS, text.encode())
+    write_diagnosis(json.loads(text), folder)
+
+
+def page_in(folder: Path) -> Path:
+    """Give the file for a reader."""
+    return folder / PAGE

@@ -1,0 +1,81 @@
+"""A rate taken over to a deeper network, from the command line: what holds, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.commands import call, fails
+
+SHALLOW = "--set network.width=4 --set network.blocks=[1,1] --batch-size 32 --quiet".split()
+DEEP = "--set network.width=4 --set network.blocks=[2,2] --batch-size 32 --quiet".split()
+FEW = "--seeds 2 --steps 6 --reach 2 --quiet".split()
+
+
+def begun(capsys: pytest.CaptureFixture[str], data: str, *words: str) -> str:
+    """Train a shallow network for two steps, and give the run's folder."""
+    more = ("--steps", "2", "--no-report", "--out", "shallow")
+    code, _, err = call(capsys, "train", data, "--network", "resnet20", *SHALLOW, *more, *words)
+    assert code == 0, err
+    return "shallow"
+
+
+def described(folder: str) -> dict:
+    return yaml.safe_load(Path(folder, "experiment.yaml").read_text())
+
+
+def test_a_guard_is_one_word(capsys, rings: str):
+    words = ("train", rings, *SHALLOW, "--network", "resnet20", "--steps", "1", "--no-report")
+    assert call(capsys, *words, "--out", "a", "--guard")[0] == 0
+    assert described("a")["strategy"]["guard"]["is"] == "skipwise.strategies.Guard"
+    patient = ("--guard", "--set", "strategy.guard.patience=3")
+    assert call(capsys, *words, "--out", "b", *patient)[0] == 0
+    assert described("b")["strategy"]["guard"]["patience"] == 3
+    again = ("train", "b/experiment.yaml", "--guard", "--quiet", "--no-report", "--out", "c")
+    assert call(capsys, *again)[0] == 0
+    assert described("c")["strategy"]["guard"]["patience"] == 3  # one that is there stays
+    assert call(capsys, *words, "--out", "d")[0] == 0
+    assert described("d")["strategy"]["guard"] is None
+    told = fails(capsys, *words, "--guard", "--strategy", "lbfgs")
+    assert "LBFGS asks for the gradient while it moves the weights, so a guard cannot" in told
+
+
+def test_what_is_not_shown_to_hold_ends_with_code_1_and_a_rate(capsys, rings: str):
+    run = begun(capsys, rings)
+    words = ("transfer", run, *FEW, "--set", "network.blocks=[2,2]")
+    code, out, err = call(capsys, *words)
+    assert (code, err) == (1, "")
+    last = out.strip().splitlines()[-1]
+    assert last.startswith("not transferable from 2 to 4 blocks: ")
+    assert "suggests --set strategy.peak_lr=" in last
+    code, out, _ = call(capsys, *words, "--json")
+    found = json.loads(out)
+    assert (code, found["holds"], found["depths"]) == (1, False, [2, 4])
+    assert found["suggested"]["low"] < found["suggested"]["rate"] < found["suggested"]["high"]
+
+
+@pytest.mark.slow
+def test_train_refuses_what_is_not_shown_to_hold_and_writes_no_run(capsys, rings: str):
+    run = begun(capsys, rings)
+    words = ("train", rings, "--network", "resnet20", *DEEP, "--transfer-from", run)
+    code, out, err = call(capsys, *words, "--steps", "2", "--out", "deep")
+    assert (code, out) == (1, "")
+    assert err.startswith("skipwise: not transferable from 2 to 4 blocks: ")
+    assert not Path("deep").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--strategy", "adam"), "--transfer-from takes the strategy of shallow; leave --strategy"),
+        (("--recipe", "cifar10"), "leave --recipe out"),
+        (("--set", "strategy.peak_lr=1"), "leave strategy.peak_lr=1 out"),
+        (("--set", "network.width=8"), "not of one family, they differ in width"),
+        (("--set", "network.blocks=[1,1]"), "has 2 blocks and this one 2; a rate is taken over"),
+    ],
+)
+def test_what_cannot_be_transferred_is_one_sentence(capsys, rings: str, words, told: str):
+    run = begun(capsys, rings)
+    deep = ("train", rings, "--network", "resnet20", *DEEP, "--transfer-from", run)
+    assert told in fails(capsys, *deep, *words)
