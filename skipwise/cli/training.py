@@ -116,7 +116,7 @@ def train(
             most 224, if left out.
         memory: Hold decoded pictures in memory up to so much, 4g if left out; a larger set is
             decoded by worker processes as it is used.
-        multi_label: A picture has any number of labels: folders like beach+sea, cells beach;sea.
+        multi_label: A picture may have many labels: folders like beach+sea, cells like beach;sea.
         skip_bad: Leave out pictures that cannot be read, and say how many.
         no_report: Write no report.html at the end; skipwise report RUN writes it later.
         quiet: Show no progress.
