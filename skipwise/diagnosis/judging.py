@@ -1,5 +1,6 @@
 """All rules, each handed what it asks for, or None where that was not measured."""
 
+import math
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -94,6 +95,7 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             sharpness=sharpness,
             rehearsal=steps,
             history=history,
+            guessing=_guessing(found) if is_trained(subject) else math.nan,
             preconditioned=not plain,
         ),
         rules.dead_units(
@@ -107,6 +109,11 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         ),
         rules.batch_size(noise=found.get("gradient noise"), size=size_of(subject.batches[0])),
     )
+
+
+def _guessing(found: Findings) -> float:
+    gap = found.get("generalisation")
+    return math.nan if gap is None else gap.figures.get("loss of guessing", math.nan)
 
 
 def _awake(subject: Subject, found: Findings) -> Rehearsal | None:
@@ -146,7 +153,10 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         lesions=found.get("lesions"), split=found.get("gradient split"), trained=trained
     )
     count = ignored.numbers.get("ignored")
-    shattered = rules.shattered(shattering=found.get("shattering"))
+    skipless = (  # what they advise is a skip
+        rules.shattered(shattering=found.get("shattering")),
+        rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
+    )
     return (
         rules.depth(signal=signal, trained=trained),
         ignored,
@@ -158,8 +168,7 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             ignored=None if count is None else int(count),
             trained=trained,
         ),
-        replace(shattered, cure="") if _has_skips(signal) else shattered,
-        rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
+        *(replace(verdict, cure="") if _has_skips(signal) else verdict for verdict in skipless),
         rules.initialisation(
             signal=signal if begun is None else begun,
             trained=trained if begun is None else False,

@@ -35,7 +35,7 @@ def batch_size(*, noise: Measurement | None = None, size: int | None = None) -> 
     scale, error = noise.figures["noise scale"], noise.figures["standard error"]
     examples = noise.figures["examples in a batch"] if size is None else float(size)
     numbers = {"noise scale": scale, "standard error": error, "examples in a batch": examples}
-    if not scale > 0:
+    if not scale > 0 or error >= scale:
         return _verdict(
             level=Level.UNKNOWN,
             says="The gradient cannot be told from noise with these batches; give more of them.",
@@ -88,6 +88,6 @@ def _confidence(scale: float, error: float, examples: float) -> str:
     if math.isnan(error):
         return "the noise scale has no standard error; give more batches"
     inside = any(LOW <= examples / s <= HIGH for s in (scale - error, scale + error) if s > 0)
-    if inside or error >= scale:
+    if inside:
         return "within one standard error of the band; more batches would tell"
     return "beyond one standard error"

@@ -14,6 +14,7 @@ from skipwise.diagnosis.verdict import Level, Verdict
 EDGE, BEYOND = 0.8, 1.2
 WINDOW = 100  # steps of a history in which the loss may rise
 SUSTAINED = 3  # measured steps that say the same
+WORSE = 3.0  # times the loss of guessing
 
 _verdict = partial(
     Verdict,
@@ -41,6 +42,7 @@ def stability(
     sharpness: Measurement | None = None,
     rehearsal: Rehearsal | None = None,
     history: History | None = None,
+    guessing: float = math.nan,
     full_batch: bool = False,
     preconditioned: bool = False,
 ) -> Verdict:
@@ -49,9 +51,9 @@ def stability(
     Training settles at a ratio of 1, so that alone accuses nobody: FAIL asks for a ratio above 1
     and a second witness: a loss that rises over the rehearsal, or over the last 100 steps of the
     history; α > 1 in each of the last three measured steps, beyond where it began on the opposite
-    wall; steps that raised the loss of their own batch where the parabola promised less; a loss or
-    weight that is not finite any more. Without a known limit, steps that break accuse only if their
-    loss rose before.
+    wall; steps that raised the loss of their own batch where the parabola promised less; a loss of
+    over three times that of guessing; a loss or weight that is not finite any more. Without a known
+    limit, steps that break accuse only if their loss rose before.
 
     Args:
         spectrum: ``analysis.hessian_spectrum`` with the optimiser.
@@ -59,6 +61,7 @@ def stability(
             than all data: there the full curvature stays below.
         rehearsal: Of some real steps.
         history: Of the run so far.
+        guessing: Loss of who knows only how common each class is; NaN where weights are untrained.
         full_batch: Whether a batch is all the data.
         preconditioned: Whether the optimiser scales each number by its own history, as Adam does;
             batch sharpness then says nothing.
@@ -66,7 +69,7 @@ def stability(
     ratios = _ratios(spectrum, None if preconditioned else sharpness)
     key = "curvature / limit" if full_batch else "batch sharpness / limit"
     ratio = ratios.get(key, ratios.get("curvature / limit", math.nan))
-    witnesses = _witnesses(rehearsal, history)
+    witnesses = _witnesses(rehearsal, history, guessing)
     numbers = ratios | _of_steps(rehearsal)
     if not witnesses.found:
         return _silent(ratio, witnesses, numbers)
@@ -87,7 +90,7 @@ def _doubtful(ratio: float, heard: str, numbers: dict[str, float]) -> Verdict:
     other = (
         "the curvature was not held against a limit"
         if math.isnan(ratio)
-        else f"the curvature is {short(ratio)} of the limit, so the rate alone is not the cause"
+        else f"{_below(ratio)}, so the present rate is not the cause"
     )
     return _verdict(
         level=Level.WARN,
@@ -96,6 +99,12 @@ def _doubtful(ratio: float, heard: str, numbers: dict[str, float]) -> Verdict:
         cure="look at V0 and V1 first; then skipwise find-rate DATA",
         confidence="one witness",
     )
+
+
+def _below(ratio: float) -> str:
+    if ratio < 0:
+        return "the loss curves downwards along the gradient, which limits no rate"
+    return f"the curvature is {short(ratio)} of what the rate can bear"
 
 
 def _silent(ratio: float, witnesses: _Witnesses, numbers: dict[str, float]) -> Verdict:
@@ -107,7 +116,7 @@ def _silent(ratio: float, witnesses: _Witnesses, numbers: dict[str, float]) -> V
             numbers=numbers,
         )
     if ratio < EDGE:
-        says = f"The curvature is {short(ratio)} of what the rate can bear."
+        says = f"{_below(ratio)[0].upper()}{_below(ratio)[1:]}."
         return _verdict(level=Level.PASS, says=says, numbers=numbers)
     if ratio <= BEYOND:
         return _verdict(
@@ -159,11 +168,14 @@ def _of_steps(rehearsal: Rehearsal | None) -> dict[str, float]:
     return numbers
 
 
-def _witnesses(rehearsal: Rehearsal | None, history: History | None) -> _Witnesses:
+def _witnesses(rehearsal: Rehearsal | None, history: History | None, guessing: float) -> _Witnesses:
     found: list[str] = []
     recent = () if history is None else history.losses[-WINDOW:]
     if rehearsal is not None:
         steps = len(rehearsal.losses)
+        if rehearsal.losses and rehearsal.losses[0] > WORSE * guessing:
+            loss = short(rehearsal.losses[0])
+            found.append(f"the loss is {loss}, where guessing would have {short(guessing)}")
         if rises(rehearsal.losses):
             found.append(f"the loss rises over {steps} steps that were tried")
         if _all(rehearsal.alphas, lambda alpha: alpha > 1):

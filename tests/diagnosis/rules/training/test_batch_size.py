@@ -29,6 +29,8 @@ def test_the_borders_are_a_tenth_and_ten_times():
 def test_below_noise_it_is_not_known():
     assert batch_size(noise=noise(NAN)).level is Level.UNKNOWN
     assert batch_size().level is Level.UNKNOWN
+    assert batch_size(noise=noise(2442, 2442)).level is Level.UNKNOWN
+    assert batch_size(noise=noise(2442, 2441)).level is Level.INFO
 
 
 def test_how_sure_it_is_is_said():

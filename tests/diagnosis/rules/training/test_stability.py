@@ -38,6 +38,24 @@ def test_with_a_witness_it_accuses_above_the_limit_only():
     assert level(math.nextafter(1.0, 2), **RISING) is Level.FAIL
 
 
+def test_a_loss_far_above_that_of_guessing_is_a_witness():
+    def judged(ratio: float, guessing: float) -> Verdict:
+        tried = rehearsed(losses=(6.0, *(0.5**step for step in range(19))))
+        return stability(
+            spectrum=spectrum(ratio), rehearsal=tried, guessing=guessing, full_batch=True
+        )
+
+    assert judged(0.5, math.nan).level is judged(0.5, 2.0).level is Level.PASS
+    assert judged(0.5, math.nextafter(2.0, 0)).level is Level.WARN
+    assert judged(1.1, 1.0).level is Level.FAIL
+    assert "the loss is 6, where guessing would have 1" in judged(-9.0, 1.0).says
+
+
+def test_a_loss_that_curves_downwards_limits_no_rate():
+    said = stability(spectrum=spectrum(-856.5), rehearsal=rehearsed(**FALLING), full_batch=True)
+    assert (said.level, "856" in said.says) == (Level.PASS, False)
+
+
 @pytest.mark.parametrize(
     "witness",
     [
