@@ -1,5 +1,6 @@
 """``report`` and ``diagnose``."""
 
+import shlex
 import sys
 import webbrowser
 from collections.abc import Iterator, Mapping
@@ -90,6 +91,7 @@ def diagnose(
         out=folder,
         allow=allow,
         progress=None if quiet or json else _tell,
+        command=_again(what, data=data, strategy=strategy, sites=sites, deep=deep or None, out=out),
     )
     if json:
         print_json({**found.as_plain(), "page": str(page_in(folder))})
@@ -97,6 +99,15 @@ def diagnose(
         print("\n".join([*_lines(found), f"page: {page_in(folder)}"]))
     if found.of(Level.FAIL):
         raise SystemExit(1)
+
+
+def _again(what: str, **options: Any) -> str:
+    """Write the command down."""
+    words = ["skipwise", "diagnose", what]
+    for name, value in options.items():
+        if value is not None:
+            words += [f"--{name}", *(() if value is True else (str(value),))]
+    return shlex.join(words)
 
 
 def _subject(what: str, *, data: str | None, strategy: str | None) -> Any:

@@ -1,10 +1,14 @@
 """``skipwise.diagnose``: examine whatever the user has."""
 
+import platform
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from skipwise.data import Data, Own, find_data
@@ -17,6 +21,12 @@ from skipwise.diagnosis import Diagnosis
 from skipwise.networks import NetworkDescription
 from skipwise.records import RunRecord
 from skipwise.strategies import Strategy
+
+VERSIONS = {
+    "skipwise": version("skipwise"),
+    "torch": torch.__version__,
+    "python": platform.python_version(),
+}
 
 
 def diagnose(
@@ -31,6 +41,7 @@ def diagnose(
     deep: bool = False,
     seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
+    command: str = "",
     **of_model: Any,
 ) -> Diagnosis:
     """Measure a run or a network, and say what is wrong with it; the form of ``skipwise diagnose``.
@@ -50,17 +61,19 @@ def diagnose(
         deep: Measure all there is, Hessian and Jacobian too.
         seconds: The time there is: a minute, or ten if ``deep``. What is left out then is said.
         progress: Told the name of each measurement before it is made.
+        command: What repeats it, for a reader of the page.
         **of_model: Of a module: ``loss``, ``optimiser``, ``history``, ``validation`` and ``start``
             of :func:`skipwise.diagnosis.examine`.
 
     Raises:
-        TypeError: If ``what`` is none of these, or something is given that has no effect on it.
+        TypeError: If ``what`` is none of these, or something has no effect on it.
         ValueError: If it cannot be read, built, or measured.
     """
     with _patient(
         what, batches, data=data, strategy=strategy, allow=allow, of_model=of_model
     ) as patient:
         found = patient.examined(sites=sites, deep=deep, seconds=seconds, progress=progress)
+    found = replace(found, facts={**found.facts, "command": command, "versions": VERSIONS})
     folder = patient.folder if out is None else Path(out)
     if folder is not None:
         leave_diagnosis(found, folder)
