@@ -5,11 +5,12 @@ with the same number of trials, on a fixed subset of Fashion-MNIST. The family, 
 residual network against its plain twin, per strategy; momentum and Adam against SGD, per network:
 14 comparisons, for which Holm's correction asks for 10 seeds. Run it, stop it, run it again:
 ``python studies/article.py --jobs 2``; ``--budget`` computes what it will take and trains nothing.
-The study lies in ``studies/article/``.
+The study lies in ``studies/article/study/``, and what it found in ``studies/article/``.
 """
 
 import argparse
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from skipwise.studies import Study, arms_of, carry_on, family_of
 from skipwise.training import train
 
 HERE = Path(__file__).parent / "article"
+FOUND = ("comparison.md", "comparison.csv", "comparison.tex", "record.json", "study.html")
 SIZES = {"train": 4_000, "val": 1_000, "test": 5_000}
 PARTS = {"train": "train", "val": "validation", "test": "test"}
 CLASSES = 10
@@ -123,7 +125,7 @@ def main() -> None:
     parser.add_argument("--shrink", type=int, default=1, help="divide the parts by so much")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--budget", action="store_true", help="compute what it takes, and end")
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, default=HERE / "study")
     options = parser.parse_args()
     study, dataset = article(options)
     if options.budget:
@@ -131,6 +133,8 @@ def main() -> None:
         return
     shown = carry_on(study, dataset, options.out, jobs=options.jobs)
     print("\n".join([headline(shown.comparison), *conclusion(shown.comparison)]))
+    for name in FOUND:
+        shutil.copyfile(options.out / name, options.out.parent / name)
     print(f"{options.out}/study.html has all of it")
 
 

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", default="", help="names with commas between them; else all")
-    parser.add_argument("--out", type=Path, default=TABLE.parent)
+    parser.add_argument("--out", type=Path, default=TABLE.parent / "study")
     options = parser.parse_args()
     data = subset(
         find_data("fashion-mnist").load(), SIZES, options.out.parent / "fashion-mnist-26000.npz"

@@ -158,7 +158,7 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
     )
     return (
-        rules.depth(signal=signal, trained=trained),
+        _depth(signal, begun, trained=trained),
         ignored,
         rules.unused_depth(
             effective=found.figure("effective depth", "effective depth"),
@@ -174,6 +174,18 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             trained=trained if begun is None else False,
         ),
     )
+
+
+def _depth(
+    signal: Measurement | None, begun: Measurement | None, *, trained: bool | None
+) -> Verdict:
+    """Judge the depth now, and at the start: training flattens what had hindered it."""
+    now = rules.depth(signal=signal, trained=trained)
+    start = None if begun is None else rules.depth(signal=begun, trained=False)
+    if start is None or start.level is not Level.FAIL or now.level in (Level.FAIL, Level.WARN):
+        return now
+    says = f"At the start of the training, not now: {start.says}"
+    return replace(start, level=Level.WARN, says=says)
 
 
 def _has_skips(signal: Measurement | None) -> bool:

@@ -165,6 +165,32 @@ def test_the_start_is_judged_by_the_weights_that_it_had():
     assert found.verdicts[13] == expected.verdicts[13]
 
 
+def chain(gain: float) -> nn.Sequential:
+    """Plain layers of one width; a gain of 1 is He's start, 1.5 grows by 2.25 a layer."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        row = [nn.Sequential(nn.Linear(48, 48, bias=False), nn.ReLU()) for _ in range(24)]
+        for layer in row:
+            nn.init.normal_(layer[0].weight, std=gain * math.sqrt(2 / 48))
+        return nn.Sequential(nn.Flatten(), nn.Linear(192, 48), *row, nn.Linear(48, 3))
+
+
+def test_what_exploded_at_the_start_only_is_a_warning():
+    exploding = weights_of(chain(1.5))
+    said = {
+        name: examine(model, pictures(), start=start, seconds=math.inf).verdicts[1]
+        for name, model, start in (
+            ("then", chain(1.0), exploding),
+            ("never", chain(1.0), weights_of(chain(1.0))),
+            ("now", chain(1.5), exploding),
+        )
+    }
+    assert said["then"].level is Level.WARN
+    assert said["then"].says.startswith("At the start of the training, not now: ")
+    assert said["never"].level not in (Level.WARN, Level.FAIL)
+    assert said["now"].level is Level.FAIL
+
+
 def test_a_rule_in_plain_numbers_is_rehearsed_as_torch_would():
     found = {
         name: examine(

@@ -63,7 +63,7 @@ def rate(
     numbers = {name: value for name, value in numbers.items() if not math.isnan(value)}
     if len(rehearsal.losses) < FEWEST:
         return _unknown(
-            f"Only {len(rehearsal.losses)} steps were rehearsed; {FEWEST} are needed.", numbers
+            f"Steps that were rehearsed: {len(rehearsal.losses)}; {FEWEST} are needed.", numbers
         )
     meant = peak_rate is not None and rehearsal.rate <= BY_SCHEDULE * peak_rate
     if len(ordinary) >= len(free):
