@@ -173,7 +173,8 @@ def test_an_error_of_one_ends_all_and_is_said_once(tmp_path: Path):
         "        return torch.full((3, 8, 8), n / 60), n % 2\n"
     )
     line = told(2, "train", "one_breaks:Data", *WORDS[:6], "--batch-size", "8", "--steps", "900")
-    assert line == "skipwise: an example is broken here"
+    place = tmp_path / "one_breaks.py"
+    assert line == f"skipwise: an example is broken here ({place}, line 8)"
     assert load_checkpoint(next(tmp_path.glob("runs/*/last.ckpt")))["run"]["step"] > 10
 
 

@@ -184,7 +184,7 @@ def _length(tensor: Tensor) -> Tensor:
 def _numbers(before: Tensor, parameter: nn.Parameter) -> Tensor:
     """Give the ratio, infinite if anything is not finite, NaN of zero; unmoved; gradient's RMS."""
     now, length = parameter.detach(), _length(before)
-    change = _length(now.double() - before.double()).nan_to_num(math.inf)
+    change = _length(now.double() - before.double()).nan_to_num(math.inf, posinf=math.inf)
     gradient = parameter.grad
     if gradient is None:
         unmoved, size = torch.full_like(length, math.nan), torch.zeros_like(length)
