@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 from skipwise.analysis import Measurement, short
@@ -16,6 +17,16 @@ SPREAD = (
     f"{SKIP}; a scale 1/√L keeps inputs apart where unscaled branches do not: --set"
     " network.connection=Additive --set network.connection.scale_by_depth=0.5; a norm over the"
     " batch takes out the common mean: --set network.branch=PreActivation"
+)
+
+_verdict = partial(
+    Verdict,
+    rule="V9",
+    name="representation collapsed",
+    source="own; rank: Roy, Vetterli (2007); neural collapse: Papyan et al. (2020)",
+    reference="exp(entropy of σ/Σσ) of min(samples, width); c' = (c + a·R(c))/(1 + a)",
+    band=f"rank at least {RANK:g} of the most, cosine at most {COSINE:g}; trained: (C − 1)/2",
+    confidence="grows with the number of examples, and counts only those that differ",
 )
 
 
@@ -46,7 +57,7 @@ def collapse(
         et al. (2020), "Prevalence of neural collapse".
     """
     if ranks is None:
-        return _verdict(Level.UNKNOWN, "The ranks of the states were not measured.")
+        return _verdict(level=Level.UNKNOWN, says="The ranks of the states were not measured.")
     states = list(_states(ranks, examples))
     bad = [state for state in states if _collapsed(state, classes, trained=trained)]
     worst = min(bad or states, key=lambda state: (state.rank / state.most, -state.cosine))
@@ -61,13 +72,13 @@ def collapse(
         numbers["cosine by theory"] = expected
     says = worst.words()
     if not bad:
-        return _verdict(Level.PASS, f"{says}; no block has collapsed.", numbers=numbers)
+        return _verdict(level=Level.PASS, says=f"{says}; no block has collapsed.", numbers=numbers)
     where = tuple(state.name for state in bad)
     if not trained and all(_by_design(state, signal) for state in bad):
         says = f"{says}, as theory expects of this design ({short(expected)})."
-        return _verdict(Level.INFO, says, numbers=numbers, where=where, cure=SPREAD)
+        return _verdict(level=Level.INFO, says=says, numbers=numbers, where=where, cure=SPREAD)
     says = f"{says}: it hardly tells examples apart."
-    return _verdict(Level.WARN, says, numbers=numbers, where=where, cure=SPREAD)
+    return _verdict(level=Level.WARN, says=says, numbers=numbers, where=where, cure=SPREAD)
 
 
 @final
@@ -118,26 +129,3 @@ def _expected(signal: Measurement | None, name: str) -> float:
         if theory.column == "correlation" and theory.holds and behind < len(theory.values):
             return theory.values[behind]
     return math.nan
-
-
-def _verdict(
-    level: Level,
-    says: str,
-    *,
-    numbers: dict[str, float] | None = None,
-    where: tuple[str, ...] = (),
-    cure: str = "",
-) -> Verdict:
-    return Verdict(
-        rule="V9",
-        name="representation collapsed",
-        level=level,
-        says=says,
-        source="own; rank: Roy, Vetterli (2007); neural collapse: Papyan et al. (2020)",
-        numbers=numbers or {},
-        reference="exp(entropy of σ/Σσ) of min(samples, width); c' = (c + a·R(c))/(1 + a)",
-        band=f"rank at least {RANK:g} of the most, cosine at most {COSINE:g}; trained: (C − 1)/2",
-        where=where,
-        cure=cure,
-        confidence="grows with the number of examples, and counts only those that differ",
-    )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from statistics import median
 
 from skipwise.analysis import Measurement, short
@@ -15,6 +16,16 @@ WAKE = (
     " not be frozen (--freeze, --set strategy.freezing=null); a learned scale or γ that stays at"
     " zero gets a higher rate (--set strategy.rates.scale=10, --set strategy.rates.norm=10); else"
     " the block can go: --set network.blocks=[3,3,2]"
+)
+
+_verdict = partial(
+    Verdict,
+    rule="V6",
+    name="branch ignored",
+    source="own: three witnesses; lesions: Veit et al. (2016)",
+    reference="ΔL of the lesion, f = E F²/E y², ρ = ‖g_branch‖/‖g_skip‖",
+    band=f"ignored only if ΔL's interval holds 0, f < {SHARE:g} and ρ < {ENERGY:g}, all three",
+    confidence="grows with the batch, whose examples make the interval of the lesion",
 )
 
 
@@ -44,13 +55,13 @@ def ignored(
     """
     if lesions is None or split is None:
         missing = "Lesions were" if lesions is None else "The gradient's two parts were"
-        return _verdict(Level.UNKNOWN, f"{missing} not measured.")
+        return _verdict(level=Level.UNKNOWN, says=f"{missing} not measured.")
     if lesions.rows != split.rows:
-        return _verdict(Level.UNKNOWN, "The two measurements are of other blocks.")
+        return _verdict(level=Level.UNKNOWN, says="The two measurements are of other blocks.")
     judged = [row for row in range(len(split.rows)) if _is_known(row, lesions, split)]
     if not judged:
         says = "No block has a skip that could do without its branch."
-        return _verdict(Level.UNKNOWN, says)
+        return _verdict(level=Level.UNKNOWN, says=says)
     return _judged(lesions, split, judged, trained=trained)
 
 
@@ -75,12 +86,12 @@ def _judged(
             f"None of {len(judged)} blocks is ignored; the least share that a branch writes is"
             f" {short(share[least])} ({split.rows[least]})."
         )
-        return _verdict(Level.PASS, says, numbers=numbers)
+        return _verdict(level=Level.PASS, says=says, numbers=numbers)
     level = _level(share[least], middle, trained=trained)
     names = [split.rows[row] for row in sorted(found, key=lambda row: share[row])]
     return _verdict(
-        level,
-        _sentence(names, len(judged), level),
+        level=level,
+        says=_sentence(names, len(judged), level),
         numbers=numbers,
         where=tuple(names),
         cure="" if level is Level.INFO else WAKE,
@@ -113,26 +124,3 @@ def _sentence(names: Sequence[str], judged: int, level: Level) -> str:
     if level is Level.FAIL:
         return f"{says}, while other blocks are used."
     return f"{says}; branches that start at zero look so in the first steps too."
-
-
-def _verdict(
-    level: Level,
-    says: str,
-    *,
-    numbers: dict[str, float] | None = None,
-    where: tuple[str, ...] = (),
-    cure: str = "",
-) -> Verdict:
-    return Verdict(
-        rule="V6",
-        name="branch ignored",
-        level=level,
-        says=says,
-        source="own: three witnesses; lesions: Veit et al. (2016)",
-        numbers=numbers or {},
-        reference="ΔL of the lesion, f = E F²/E y², ρ = ‖g_branch‖/‖g_skip‖",
-        band=f"ignored only if ΔL's interval holds 0, f < {SHARE:g} and ρ < {ENERGY:g}, all three",
-        where=where,
-        cure=cure,
-        confidence="grows with the batch, whose examples make the interval of the lesion",
-    )

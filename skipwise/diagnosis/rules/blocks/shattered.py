@@ -1,6 +1,7 @@
 """V8: do the gradients of different examples still have something in common?"""
 
 import math
+from functools import partial
 
 from skipwise.analysis import Measurement, short
 from skipwise.diagnosis.rules.blocks.cures import SKIP
@@ -9,6 +10,16 @@ from skipwise.diagnosis.verdict import Level, Verdict
 HALF = 0.5  # of what theory leaves
 NOISE = 0.02  # a cosine below it is not told from zero
 WHITE = 0.05  # below it gradients are nearly white noise, whatever theory says
+
+_verdict = partial(
+    Verdict,
+    rule="V8",
+    name="shattered gradients",
+    source="Balduzzi et al. (2017); co-activation measured",
+    reference="Π 2P(both active), with skips Π (1 + a·2P)/(1 + a)",
+    band=f"at least {HALF:g} of the reference",
+    confidence="of the pairs of one batch; BatchNorm must be in evaluation mode",
+)
 
 
 def shattered(*, shattering: Measurement | None = None) -> Verdict:
@@ -24,19 +35,21 @@ def shattered(*, shattering: Measurement | None = None) -> Verdict:
     Source: Balduzzi et al. (2017), "The shattered gradients problem".
     """
     if shattering is None:
-        return _verdict(Level.UNKNOWN, "The gradients of pairs of examples were not measured.")
+        return _verdict(
+            level=Level.UNKNOWN, says="The gradients of pairs of examples were not measured."
+        )
     cosine = shattering["gradient cosine"][0]
     theory = next((t for t in shattering.theories if t.column == "gradient cosine"), None)
     expected = theory.values[0] if theory is not None and theory.holds else math.nan
     if math.isnan(cosine):
-        return _verdict(Level.UNKNOWN, "A batch of one example has no pairs.")
+        return _verdict(level=Level.UNKNOWN, says="A batch of one example has no pairs.")
     numbers = {"gradient cosine at the first block": cosine}
     says = f"The gradients of two examples have a cosine of {short(cosine)} at the first block"
     if math.isnan(expected):
         low = cosine < WHITE
         return _verdict(
-            Level.INFO,
-            f"{says}{': they are nearly white noise' if low else ''}; no theory holds here.",
+            level=Level.INFO,
+            says=f"{says}{': they are nearly white noise' if low else ''}; no theory holds here.",
             numbers=numbers,
             cure=SKIP if low else "",
         )
@@ -44,12 +57,12 @@ def shattered(*, shattering: Measurement | None = None) -> Verdict:
     if expected >= NOISE and cosine < HALF * expected:
         says = f"{says}, less than half of the {short(expected)} that the ReLUs leave."
         where = _where(shattering)
-        return _verdict(Level.WARN, says, numbers=numbers, where=where, cure=SKIP)
+        return _verdict(level=Level.WARN, says=says, numbers=numbers, where=where, cure=SKIP)
     if cosine < WHITE:
         says = f"{says}, nearly white noise, as theory expects of this depth ({short(expected)})."
-        return _verdict(Level.INFO, says, numbers=numbers, cure=SKIP)
+        return _verdict(level=Level.INFO, says=says, numbers=numbers, cure=SKIP)
     says = f"{says}; the ReLUs leave {short(expected)}."
-    return _verdict(Level.PASS, says, numbers=numbers)
+    return _verdict(level=Level.PASS, says=says, numbers=numbers)
 
 
 def _where(shattering: Measurement) -> tuple[str, ...]:
@@ -61,26 +74,3 @@ def _where(shattering: Measurement) -> tuple[str, ...]:
         if cosines[row + 1] * factors[row] > NOISE
     ]
     return tuple(name for left, name in sorted(lost)[:3] if left < 1)
-
-
-def _verdict(
-    level: Level,
-    says: str,
-    *,
-    numbers: dict[str, float] | None = None,
-    where: tuple[str, ...] = (),
-    cure: str = "",
-) -> Verdict:
-    return Verdict(
-        rule="V8",
-        name="shattered gradients",
-        level=level,
-        says=says,
-        source="Balduzzi et al. (2017); co-activation measured",
-        numbers=numbers or {},
-        reference="Π 2P(both active), with skips Π (1 + a·2P)/(1 + a)",
-        band=f"at least {HALF:g} of the reference",
-        where=where,
-        cure=cure,
-        confidence="of the pairs of one batch; BatchNorm must be in evaluation mode",
-    )

@@ -77,7 +77,7 @@ def test_what_was_not_measured_is_unknown():
     assert rate().level is Level.UNKNOWN
     short = rate(rehearsal=rehearsed(moved(1e-3), losses=(1.0,) * 4))
     assert short.level is Level.UNKNOWN
-    assert "Only 4 steps" in short.says
+    assert "rehearsed: 4; 5 are needed" in short.says
     assert "the loss was not finite" in rate(rehearsal=rehearsed(broke="the loss")).says
 
 
