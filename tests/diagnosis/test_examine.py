@@ -171,7 +171,7 @@ def chain(gain: float) -> nn.Sequential:
         torch.manual_seed(0)
         row = [nn.Sequential(nn.Linear(48, 48, bias=False), nn.ReLU()) for _ in range(24)]
         for layer in row:
-            nn.init.normal_(layer[0].weight, std=gain * math.sqrt(2 / 48))
+            nn.init.normal_(layer.get_parameter("0.weight"), std=gain * math.sqrt(2 / 48))
         return nn.Sequential(nn.Flatten(), nn.Linear(192, 48), *row, nn.Linear(48, 3))
 
 

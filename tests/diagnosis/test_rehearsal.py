@@ -177,7 +177,7 @@ def test_what_breaks_is_named_and_ends_it():
     assert found.broke == "the loss"
     assert len(found.losses) == 2
     for length in (0.1, 10.0):  # an infinite change stays one, however long the weight is
-        nn.init.constant_(model[0].weight, length)
+        nn.init.constant_(model.get_parameter("0.weight"), length)
         found = rehearse(model, batch, mse_loss, SGD(model.parameters(), lr=math.inf))
         assert (found.broke, len(found.losses)) == ("0.weight", 1)
         assert found.as_measurement().notes == ("0.weight is not finite any more",)

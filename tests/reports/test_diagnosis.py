@@ -115,7 +115,10 @@ def test_every_figure_draws_the_numbers_of_the_json(tmp_path: Path):
     found = plain(real())
     figures = figures_in(written(found, tmp_path))
     drawn = iter(figures)
-    for measured in found["measurements"].values():
+    cards = measured_of(found["measurements"])
+    with_theory = [bool(found["measurements"][card.key]["theories"]) for card in cards]
+    assert with_theory == sorted(with_theory, reverse=True)
+    for measured in (found["measurements"][card.key] for card in cards):
         for drawing in drawings_of(measured, "x"):
             figure = next(drawn)
             plotly.graph_objects.Figure(figure)

@@ -50,12 +50,11 @@ class Measured:
 
 
 def measured_of(measurements: Mapping[str, Mapping[str, Any]]) -> list[Measured]:
-    """Give the cards of all measurements, in their order."""
+    """Give the cards of all measurements, those of which theory speaks first."""
     limit = fair(len(m["rows"]) * len(_heads(m)) for m in measurements.values())
-    return [
-        _card(key, plain, f"measured-{n}", limit)
-        for n, (key, plain) in enumerate(measurements.items())
-    ]
+    numbered = list(enumerate(measurements.items()))
+    numbered.sort(key=lambda pair: not pair[1][1]["theories"])
+    return [_card(key, plain, f"measured-{n}", limit) for n, (key, plain) in numbered]
 
 
 def fair(sizes: Iterable[int], budget: int = CELLS) -> int:
