@@ -124,7 +124,8 @@ def _subject(what: str, *, data: str | None, strategy: str | None) -> Any:
         return path
     if path.exists() or (":" not in what and ("/" in what or path.suffix)):
         raise ValueError(
-            f"{what} is no run's folder; runs lie below runs/, and a network that is not trained"
+            f"{what} {'is a file and' if path.exists() else 'does not exist and'} is no run's"
+            " folder; runs lie below runs/, and a network that is not trained"
             " yet is named, or given as package.module:function"
         )
     network = find_network(what)

@@ -34,9 +34,9 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether every rule of health was measured and none complains."""
+        """Whether every rule of health was measured and passed."""
         levels = {verdict.rule: verdict.level for verdict in self.verdicts}
-        return all(levels.get(rule) in (Level.PASS, Level.INFO) for rule in HEALTH)
+        return all(levels.get(rule) is Level.PASS for rule in HEALTH)
 
     def headline(self) -> str:
         """Say in one sentence what was found, and no more than was measured."""
@@ -50,7 +50,9 @@ class Diagnosis:
         if self.healthy:
             return "Healthy: every rule of health was measured and passed."
         unknown = ", ".join(v.rule for v in self.of(Level.UNKNOWN))
-        return f"No fault found; not known: {unknown}." if unknown else "No fault found."
+        told = ", ".join(v.rule for v in self.of(Level.INFO) if v.rule in HEALTH)
+        beside = f"; not known: {unknown}" * bool(unknown) + f"; read what {told} says" * bool(told)
+        return f"No fault found{beside}."
 
     def __str__(self) -> str:
         """Write headline, verdicts and what could not be measured."""

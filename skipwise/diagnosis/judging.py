@@ -33,6 +33,8 @@ NEEDED = MappingProxyType({
 })  # what a rule cannot do without
 OF_BLOCKS = ("V1", "V6", "V7", "V8", "V9", "V13")
 
+ROOTS = ("V0", "V4", "V5")  # what explains others, the first cause first
+FOLLOWING = ("V1", "V3", "V8", "V9", "V11", "V12")
 EARLY = 100  # updates, before which a branch that starts at zero may still write next to nothing
 SILENT = 1e-4  # of the second moment at a block's sum: so little is next to nothing
 
@@ -40,8 +42,26 @@ SILENT = 1e-4  # of the second moment at a block's sum: so little is next to not
 def judged(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     """Give the verdicts V0 to V13, in the order of their numbers."""
     verdicts = (*_of_training(subject, found), *_of_blocks(subject, found))
-    explained = (_explained(verdict, subject, found) for verdict in verdicts)
-    return tuple(sorted(explained, key=lambda verdict: int(verdict.rule.removeprefix("V"))))
+    explained = [_explained(verdict, subject, found) for verdict in verdicts]
+    explained.sort(key=lambda verdict: int(verdict.rule.removeprefix("V")))
+    return led_back(tuple(explained))
+
+
+def led_back(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """Where a fault was found that explains others, let their cure be to mend that one first."""
+    faults = [v.rule for v in verdicts if v.level is Level.FAIL and v.rule in ROOTS]
+    root = next((rule for rule in ROOTS if rule in faults), "")
+    if not root:
+        return verdicts
+    follow = ROOTS[ROOTS.index(root) + 1 :] + FOLLOWING
+    words = f"mend {root} first: it may be the cause of this"
+    led = [v.rule for v in verdicts if v.cure and v.rule in follow and _may_follow(v)]
+    return tuple(replace(v, cure=words) if v.rule in led else v for v in verdicts)
+
+
+def _may_follow(verdict: Verdict) -> bool:
+    """A fault by itself stands beside the root, unless it is one that another root leads to."""
+    return verdict.level is not Level.FAIL or verdict.rule in ROOTS
 
 
 def _explained(verdict: Verdict, subject: Subject, found: Findings) -> Verdict:

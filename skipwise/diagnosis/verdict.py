@@ -63,7 +63,7 @@ class Verdict:
             ("numbers", numbers),
             ("reference", self.reference),
             ("band", self.band),
-            ("where", ", ".join(self.where)),
+            ("where", _first(self.where)),
             ("cure", self.cure),
             ("confidence", self.confidence),
         )
@@ -72,3 +72,8 @@ class Verdict:
     def as_plain(self) -> dict[str, Any]:
         """Give what JSON can write; numbers that are not finite become None."""
         return finite(asdict(self))
+
+
+def _first(names: tuple[str, ...], most: int = 3) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -55,7 +55,10 @@ def test_a_network_by_its_name(capsys, rings: str):
             ("folder", "--data", "digits"),
             "folder is a folder, and a run says that itself",
         ),
-        (("runs/missing",), "runs/missing is no run's folder; runs lie below runs/"),
+        (
+            ("runs/missing",),
+            "runs/missing does not exist and is no run's folder; runs lie below runs/",
+        ),
         (("resnet20", "--data", "digts"), "there is no data set 'digts'"),
         (("resnet20", "--data", "digits", "--strategy", "adm"), "there is no strategy 'adm'"),
         (("math:pi", "--data", "digits"), "math:pi"),

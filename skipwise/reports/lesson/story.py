@@ -111,7 +111,8 @@ def with_skip(lesson: DepthLesson) -> Story:
     found = [_twins(lesson, *pair) for pair in TWINS]
     won = [wins for wins, _ in found]
     lead = (
-        "With the skip the deepest networks train better than their plain twins, in every seed."
+        "With the skip the deepest networks that were trained do better than their plain twins, in"
+        " every seed."
         if all(won)
         else "That the skip trains better than its plain twin was not seen in every seed."
     )

@@ -4,7 +4,7 @@ from skipwise.analysis import Measurement
 
 SKIP = (
     "give every block a skip: --set network.connection=Additive, or the residual network of the"
-    " same depth (--network resnet56 in place of plain56; in Python"
+    " same depth (as --network resnet20 is of plain20; in Python"
     " skipwise.networks.Residual(branch))"
 )
 HE = (

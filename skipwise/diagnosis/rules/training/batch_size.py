@@ -7,6 +7,8 @@ from skipwise.analysis import Measurement, short
 from skipwise.diagnosis.verdict import Level, Verdict
 
 LOW, HIGH = 0.1, 10.0
+LEAP = 4  # times larger or smaller at once: the noise scale is known roughly, and rates must follow
+FEWEST = 8  # examples, of which BatchNorm still has statistics
 
 _verdict = partial(
     Verdict,
@@ -57,7 +59,7 @@ def batch_size(*, noise: Measurement | None = None, size: int | None = None) -> 
         says=_small(examples, ratio) if small else _large(examples, ratio),
         numbers=numbers,
         reference=reference,
-        cure=_cure(scale, small=small),
+        cure=_cure(scale, examples, small=small),
         confidence=_confidence(scale, error, examples),
     )
 
@@ -76,11 +78,13 @@ def _large(examples: float, ratio: float) -> str:
     )
 
 
-def _cure(scale: float, *, small: bool) -> str:
-    size = 2 ** max(0, round(math.log2(scale)))
+def _cure(scale: float, examples: float, *, small: bool) -> str:
+    wanted = min(scale, LEAP * examples) if small else max(scale, examples / LEAP, FEWEST)
+    size = 2 ** round(math.log2(wanted))
     way = "up" if small else "down"
     return (
-        f"go {way} towards --batch-size {size}, the rate with it: --set strategy.rate_rule=linear"
+        f"go {way} by steps, to --batch-size {size} first, the rate with it: --set"
+        " strategy.rate_rule=linear"
     )
 
 

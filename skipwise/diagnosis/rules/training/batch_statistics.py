@@ -12,6 +12,7 @@ SHIFT = 0.5
 LOW, HIGH = 0.5, 2.0
 SETTLED = 0.95
 MOVING = 0.1  # of the peak of the rate
+USELESS = 10.0  # times higher in evaluation mode, which no moving weights explain
 USUAL_MOMENTUM = 0.1  # torch's; with it 29 batches settle
 
 _verdict = partial(
@@ -63,7 +64,7 @@ def batch_statistics(
             numbers=numbers,
             confidence="1 − (1 − m)^T from the count of batches that the norms keep",
         )
-    if not off and rate_share is not None and rate_share > MOVING:
+    if not off and gap <= USELESS and rate_share is not None and rate_share > MOVING:
         return _moving(rate_share, numbers)
     return _verdict(
         level=Level.FAIL if costly and off else Level.WARN,
@@ -78,9 +79,9 @@ def batch_statistics(
 def _moving(rate_share: float, numbers: dict[str, float]) -> Verdict:
     return _verdict(
         level=Level.INFO,
-        says=f"The loss is {numbers['relative gap']:.0%} higher in evaluation mode, while the rate"
+        says=f"The loss is {_higher(numbers['relative gap'])} in evaluation mode, while the rate"
         f" is still {rate_share:.0%} of its peak: weights move faster than running statistics"
-        " follow, and both meet as the rate falls.",
+        " follow, and mostly meet them as the rate falls.",
         numbers=numbers,
     )
 
@@ -106,8 +107,12 @@ def _early(batches: float) -> bool:
 def _says(gap: float, shift: float, ratio: float, *, costly: bool) -> str:
     off = f"the running mean is {short(shift)} σ off, the variance {short(ratio)} times the data's"
     if costly:
-        return f"The loss is {gap:.0%} higher in evaluation mode than in training mode; {off}."
+        return f"The loss is {_higher(gap)} in evaluation mode than in training mode; {off}."
     return f"Running statistics are not those of the data: {off}."
+
+
+def _higher(gap: float) -> str:
+    return f"{gap:.0%} higher" if gap <= USELESS else f"{short(1 + gap)} times higher"
 
 
 def _cure(settled: float) -> str:

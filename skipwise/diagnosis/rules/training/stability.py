@@ -80,7 +80,7 @@ def stability(
             level=Level.FAIL,
             says=f"The curvature is {place} what the rate can bear, and {heard}.",
             numbers=numbers,
-            cure=_cure(rehearsal, ratio),
+            cure=_cure(None if _is_far(rehearsal, guessing) else rehearsal, ratio),
             confidence="two witnesses agree",
         )
     return _doubtful(ratio, heard, numbers)
@@ -173,7 +173,7 @@ def _witnesses(rehearsal: Rehearsal | None, history: History | None, guessing: f
     recent = () if history is None else history.losses[-WINDOW:]
     if rehearsal is not None:
         steps = len(rehearsal.losses)
-        if rehearsal.losses and rehearsal.losses[0] > WORSE * guessing:
+        if _is_far(rehearsal, guessing):
             loss = short(rehearsal.losses[0])
             found.append(f"the loss is {loss}, where guessing would have {short(guessing)}")
         if rises(rehearsal.losses):
@@ -195,6 +195,12 @@ def _witnesses(rehearsal: Rehearsal | None, history: History | None, guessing: f
     tried = 0 if rehearsal is None else len(rehearsal.losses)
     asked = bool(found) or max(len(recent), tried) >= FEWEST
     return _Witnesses(found=tuple(found), asked=asked, broke=broke)
+
+
+def _is_far(rehearsal: Rehearsal | None, guessing: float) -> bool:
+    """Whether the loss is so high that the curvature here says nothing of that of a training."""
+    losses = () if rehearsal is None else rehearsal.losses
+    return bool(losses) and losses[0] > WORSE * guessing
 
 
 def _all(values: Sequence, says) -> bool:

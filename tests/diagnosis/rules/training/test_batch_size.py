@@ -21,8 +21,9 @@ def test_the_borders_are_a_tenth_and_ten_times():
     assert batch_size(noise=noise(10)).level is Level.PASS
     small, large = batch_size(noise=noise(1001)), batch_size(noise=noise(9.99))
     assert small.level is large.level is Level.INFO
-    assert "--batch-size 1024" in small.cure
-    assert "--batch-size 8" in large.cure
+    assert "to --batch-size 512 first" in small.cure  # four times 100, not ten
+    assert "to --batch-size 32 first" in large.cure
+    assert "--batch-size 8 " in batch_size(noise=noise(0.1, size=16)).cure
     assert batch_size(noise=noise(1000), size=99).level is Level.INFO
 
 
