@@ -50,7 +50,9 @@ def initialisation(*, signal: Measurement | None = None, trained: bool | None = 
         says = f"{says}, but its {columns} leaves the band of theory."
         return _verdict(Level.INFO, says, numbers=numbers, theories=left)
     if not theories:
-        says = f"{says}; no theory with a band holds for its blocks."
+        says = (
+            f"{says}, by its curves; for its blocks themselves no theory holds that could judge it."
+        )
         return _verdict(Level.INFO, says, numbers=numbers)
     return _verdict(Level.PASS, f"{says}, within the band of theory.", theories=theories)
 

@@ -76,7 +76,11 @@ def _remarks(
     if math.isnan(expected):
         return []
     close = expected / APART <= effective <= expected * APART or abs(effective - expected) < 0.1
-    return [] if close else [f"{design} would pass {short(expected)}"]
+    return (
+        []
+        if close
+        else [f"the design that it is most like, {design}, would pass {short(expected)}"]
+    )
 
 
 def _expected(design: str | None, blocks: int) -> float:
