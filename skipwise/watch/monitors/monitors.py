@@ -30,7 +30,7 @@ from skipwise.watch.monitors.gradients import Gradients
 from skipwise.watch.monitors.judging import Judge, Recent, Said
 from skipwise.watch.monitors.monitor import Monitor
 from skipwise.watch.monitors.normalisation import Normalisation
-from skipwise.watch.monitors.pace import SHARE, Pace, Spent
+from skipwise.watch.monitors.pace import AIM, SHARE, Pace, Spent
 from skipwise.watch.monitors.probe import Probe
 from skipwise.watch.monitors.units import Units
 from skipwise.watch.monitors.updates import Updates
@@ -73,7 +73,7 @@ class Monitors:
         alone = sum(choice.every is None for choice in chosen)
         self.paces = {
             name: Pace(
-                every=monitor.choice.every, share=SHARE / max(alone, 1), passes=monitor.passes
+                every=monitor.choice.every, share=AIM * SHARE / max(alone, 1), passes=monitor.passes
             )
             for name, monitor in self.monitors.items()
         }
