@@ -16,7 +16,7 @@ from skipwise.diagnosis.diagnosis import Diagnosis
 from skipwise.diagnosis.findings import Findings
 from skipwise.diagnosis.finiteness import finiteness
 from skipwise.diagnosis.history import History
-from skipwise.diagnosis.judging import is_trained, judged
+from skipwise.diagnosis.judging import judged
 from skipwise.diagnosis.plan import PLAN, PROBE, Entry, hold, rate_of
 from skipwise.diagnosis.subject import LEAST, Pair, Subject, size_of, subject_of
 
@@ -199,7 +199,7 @@ def _facts(subject: Subject, found: Findings, seconds: float, *, deep: bool) -> 
         "model": type(subject.model).__name__,
         "parameters": sum(p.numel() for p in subject.model.parameters()),
         "blocks": () if subject.sites is None else subject.sites.names,
-        "trained": is_trained(subject),
+        "trained": subject.trained,
         "examples": sum(map(size_of, subject.batches)),
         "batch": size_of(subject.batches[0]),
         "optimiser": None if optimiser is None else type(optimiser).__name__,

@@ -69,7 +69,7 @@ def _explained(verdict: Verdict, subject: Subject, found: Findings) -> Verdict:
     if verdict.level is not Level.UNKNOWN:
         return verdict
     if verdict.rule == "V11" and not subject.statistics and "all else" not in found.failed:
-        says = "No norm keeps running statistics, so none can be stale."
+        says = "Does not apply: no norm of this network keeps running statistics."
         return replace(verdict, level=Level.PASS, says=says)
     names = (
         *NEEDED.get(verdict.rule, ()),
@@ -78,16 +78,6 @@ def _explained(verdict: Verdict, subject: Subject, found: Findings) -> Verdict:
     )
     whys = [f"{name}: {found.failed[name]}" for name in names if name in found.failed]
     return replace(verdict, says=f"Not known: {whys[0]}.", cure="") if whys else verdict
-
-
-def is_trained(subject: Subject) -> bool | None:
-    """Say whether the weights have been trained; None if neither history nor start tells."""
-    if subject.history is not None and subject.history.steps:
-        return True
-    if subject.start is not None:
-        now = subject.model.named_parameters()
-        return any(not torch.equal(p.detach(), subject.start[n].to(p)) for n, p in now)
-    return None if subject.history is None else False
 
 
 def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
@@ -115,7 +105,7 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             sharpness=sharpness,
             rehearsal=steps,
             history=history,
-            guessing=_guessing(found) if is_trained(subject) else math.nan,
+            guessing=_guessing(found) if subject.trained else math.nan,
             preconditioned=not plain,
         ),
         rules.dead_units(
@@ -166,7 +156,7 @@ def _rate_share(subject: Subject, peak: float | None) -> float | None:
 
 
 def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
-    trained = is_trained(subject)
+    trained = subject.trained
     signal, ranks = found.get("signal"), found.get("state ranks")
     begun = found.get("signal at the start")
     ignored = rules.ignored(

@@ -7,9 +7,11 @@ that a small network is measured on all that is asked for and a large one on les
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -62,6 +64,16 @@ class Subject:
         """The norms that keep running statistics."""
         norms = [m for m in self.model.modules() if isinstance(m, BATCH_NORM)]
         return [norm for norm in norms if norm.running_mean is not None]
+
+    @cached_property
+    def trained(self) -> bool | None:
+        """Whether the weights have been trained; None if neither history nor start tells."""
+        if self.history is not None and self.history.steps:
+            return True
+        if self.start is not None:
+            now = self.model.named_parameters()
+            return any(not torch.equal(p.detach(), self.start[n].to(p)) for n, p in now)
+        return None if self.history is None else False
 
     @property
     def settled(self) -> bool:

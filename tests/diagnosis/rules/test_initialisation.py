@@ -37,6 +37,13 @@ def test_leaving_the_band_is_worth_a_line(moment: float, level: Level):
     assert initialisation(signal=measured, trained=False).level is level
 
 
+@pytest.mark.parametrize(("moment", "way"), [(5.0, "above"), (0.2, "below")])
+def test_the_side_on_which_the_band_is_left_is_named(moment: float, way: str):
+    theories = [curve("second moment", [1.0, 1.0, 1.0], 2)]
+    measured = signal_of([1.0] * 3, [1.0, moment, 0.9], theories=theories, figures=figures(0.5))
+    assert f"its second moment is {way} what theory expects" in initialisation(signal=measured).says
+
+
 def test_without_a_theory_only_the_name_is_given():
     unmet = curve("second moment", [1.0, 1.0], 2, holds=False)
     found = initialisation(signal=signal_of([1.0, 1.0], theories=[unmet], figures=figures(0.2)))

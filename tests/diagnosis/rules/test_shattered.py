@@ -50,6 +50,8 @@ def test_white_noise_by_design_is_worth_a_line():
 
 def test_where_no_theory_holds_nothing_is_judged():
     assert judged(0.1, 0.9, holds=False).level is Level.INFO
+    assert "still helps others" in judged(0.1, 0.9, holds=False).says
+    assert "does little for another" in judged(0.04, 0.9, holds=False).says
     assert judged(math.nan, 0.9).level is Level.UNKNOWN
     assert shattered().level is Level.UNKNOWN
 

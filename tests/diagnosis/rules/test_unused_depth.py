@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from skipwise.analysis import effective_depth, nearest_design
+from skipwise.analysis import effective_depth, nearest_design, short
 from skipwise.connections import Additive
 from skipwise.diagnosis import Level
 from skipwise.diagnosis.rules import unused_depth
@@ -48,7 +48,14 @@ def test_the_start_is_compared_with_the_closed_form_of_its_design(design: str, d
     assert found.numbers["effective depth of the design"] == pytest.approx(depth, abs=5e-4)
     other = unused_depth(effective=2.01 * depth + 0.1, blocks=9, design=design, trained=False)
     assert other.level is Level.INFO
+    assert f"more than the {short(depth)} of the design" in other.says
     assert design in other.says
+
+
+def test_fewer_branches_than_the_design_are_told_as_a_shallower_start():
+    found = unused_depth(effective=1.0, blocks=9, design="residual, unscaled", trained=False)
+    assert "fewer than the 4.5" in found.says
+    assert "shallower" in found.says
 
 
 def test_an_unknown_design_is_no_reference():

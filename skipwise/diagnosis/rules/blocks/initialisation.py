@@ -24,7 +24,10 @@ def initialisation(*, signal: Measurement | None = None, trained: bool | None = 
     if signal is None:
         return _verdict(Level.UNKNOWN, "Signal and gradient were not measured block by block.")
     if trained:
-        return _verdict(Level.UNKNOWN, "The weights are trained, so their start cannot be read.")
+        return _verdict(
+            Level.UNKNOWN,
+            "Does not apply: the weights are trained, and what they started from was not kept.",
+        )
     distances = {
         name.removeprefix("distance to "): value
         for name, value in signal.figures.items()
@@ -44,17 +47,22 @@ def initialisation(*, signal: Measurement | None = None, trained: bool | None = 
         return _verdict(Level.WARN, says, numbers=numbers, cure=CURE)
     theories = [theory for theory in signal.theories if theory.holds and theory.low]
     left = [theory for theory in theories if not _inside(signal, theory)]
-    says = f"The network starts like: {design}"
+    says = f"The network starts like a known design ({design})"
     if left:
-        columns = " and ".join(theory.column for theory in left)
-        says = f"{says}, but its {columns} leaves the band of theory."
+        ways = " and ".join(f"its {t.column} is {_way(signal, t)}" for t in left)
+        says = f"{says}; {ways} what theory expects of these weights, which alone is no fault."
         return _verdict(Level.INFO, says, numbers=numbers, theories=left)
     if not theories:
-        says = (
-            f"{says}, by its curves; for its blocks themselves no theory holds that could judge it."
-        )
+        says = f"{says}, judged by its curves alone: no theory holds for blocks of this kind."
         return _verdict(Level.INFO, says, numbers=numbers)
     return _verdict(Level.PASS, f"{says}, within the band of theory.", theories=theories)
+
+
+def _way(signal: Measurement, theory: Theory) -> str:
+    """Say on which side of its band the column lies where it is furthest from the curve."""
+    pairs = zip(signal[theory.column], theory.values, strict=True)
+    logs = [math.log(seen / value) for seen, value in pairs if seen > 0 and value > 0]
+    return "above" if max(logs, key=abs, default=0.0) > 0 else "below"
 
 
 def _inside(signal: Measurement, theory: Theory) -> bool:

@@ -47,9 +47,14 @@ def shattered(*, shattering: Measurement | None = None) -> Verdict:
     says = f"The gradients of two examples have a cosine of {short(cosine)} at the first block"
     if math.isnan(expected):
         low = cosine < WHITE
+        meaning = (
+            "next to 0, which is white noise: a step for one example does little for another"
+            if low
+            else "where 0 is white noise and 1 agreement: a step for one example still helps others"
+        )
         return _verdict(
             level=Level.INFO,
-            says=f"{says}{': they are nearly white noise' if low else ''}; no theory holds here.",
+            says=f"{says}, {meaning}. No theory says how much this network should have.",
             numbers=numbers,
             cure=SKIP if low else "",
         )

@@ -62,8 +62,10 @@ def unused_depth(
         remarks.append(flat)
     if not remarks:
         beside = "" if math.isnan(expected) else f" (its design: {short(expected)})"
-        level = Level.INFO if math.isnan(expected) and not trained else Level.PASS
-        return _verdict(level, f"{says}{beside}.", numbers=numbers)
+        if math.isnan(expected) and not trained:
+            says += "; it is like no design whose number is known, and nothing need be done"
+            return _verdict(Level.INFO, f"{says}.", numbers=numbers)
+        return _verdict(Level.PASS, f"{says}{beside}.", numbers=numbers)
     return _verdict(Level.INFO, f"{says}; {'; '.join(remarks)}.", numbers=numbers)
 
 
@@ -76,11 +78,17 @@ def _remarks(
     if math.isnan(expected):
         return []
     close = expected / APART <= effective <= expected * APART or abs(effective - expected) < 0.1
-    return (
-        []
-        if close
-        else [f"the design that it is most like, {design}, would pass {short(expected)}"]
+    if close:
+        return []
+    start = (
+        "so it starts like a shallower network, which does no harm"
+        if effective < expected
+        else "so it starts nearer to one without skips, where depth harms the gradients (V1)"
     )
+    way = "fewer" if effective < expected else "more"
+    return [
+        f"{way} than the {short(expected)} of the design that it is most like ({design}), {start}"
+    ]
 
 
 def _expected(design: str | None, blocks: int) -> float:

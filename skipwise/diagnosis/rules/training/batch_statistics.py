@@ -45,8 +45,8 @@ def batch_statistics(
     if normalisation is None:
         return _verdict(
             level=Level.UNKNOWN,
-            says="Statistics were not compared; the model has no BatchNorm that keeps any, or no"
-            " batch was given.",
+            says="Running statistics were not compared: no BatchNorm keeps any, or no batch was"
+            " given.",
         )
     numbers = _numbers(normalisation)
     gap, settled, batches = numbers["relative gap"], numbers["settled"], numbers["batches"]

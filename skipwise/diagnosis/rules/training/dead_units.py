@@ -53,7 +53,8 @@ def dead_units(
     shares = {n: s for n, s in zip(units.rows, units["dead"], strict=True) if not math.isnan(s)}
     if not shares:
         return _verdict(
-            level=Level.PASS, says="No activation of this model can be dead: none is cut off at 0."
+            level=Level.PASS,
+            says="Does not apply: no activation of this network is cut off at 0.",
         )
     designed = [name for name, share in shares.items() if share == 1 and name in zero_gamma]
     judged = {name: share for name, share in shares.items() if name not in designed}

@@ -65,8 +65,8 @@ def overfitting(*, gap: Measurement | None = None, history: History | None = Non
     if gap is None and not course.known:
         return _verdict(
             level=Level.UNKNOWN,
-            says="No validation data were given, and no four evaluations; the loss of the steps is"
-            " of augmented examples and tells nothing of a gap.",
+            says="There were no validation examples, nor four evaluations, to hold training against"
+            " (the loss of the steps is of augmented ones); give data with a validation part.",
         )
     bad = course.turned and not course.calibration
     if between.sure and between.near_zero and (between.guessing or bad):
