@@ -38,7 +38,7 @@ from skipwise.finetuning import (
     prepared,
     settle,
 )
-from skipwise.networks import Network, NetworkDescription, build_network
+from skipwise.networks import Network, NetworkDescription, build_network, check_reads
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, rate_notes
 from skipwise.tasks import Classification, Task, balanced, plain_task
@@ -225,6 +225,9 @@ def build(
     )
     blocks = model.trunk.blocks if isinstance(model, Network) else ()
     model = sharded(model, blocks, world, device) if is_sharded else place_model(model, device)
+    if isinstance(experiment.network, Call) and not (is_sharded or resumed):
+        with seeded(experiment.seed, "first look"):
+            check_reads(model, dataset.ends, of=experiment.network.target, device=device)
     decays = strategy.layer_decay != 1.0
     run = Run(
         model=model,
