@@ -11,6 +11,9 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import sys
+import sysconfig
+import traceback
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -70,6 +73,16 @@ class Call:
                 f"{self.target} cannot be called: {error}; it is offered {', '.join(context)}"
             ) from None
         return function(**given, **self.arguments)
+
+
+def line_in_own_code(error: BaseException) -> str:
+    """Name the last line of the user's own code that an error passed; empty if there is none."""
+    installed = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    ours = (str(Path(__file__).parent), sys.prefix, sys.base_prefix, "<", *installed)
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 def nearest(word: str, words: Iterable[str], unlisted: Iterable[str] = ()) -> str:

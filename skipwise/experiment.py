@@ -38,7 +38,7 @@ from skipwise.finetuning import (
     prepared,
     settle,
 )
-from skipwise.networks import Network, NetworkDescription, build_network
+from skipwise.networks import Network, NetworkDescription, build_network, check_reads
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, rate_notes
 from skipwise.tasks import Classification, Task, balanced, plain_task
@@ -225,6 +225,7 @@ def build(
     )
     blocks = model.trunk.blocks if isinstance(model, Network) else ()
     model = sharded(model, blocks, world, device) if is_sharded else place_model(model, device)
+    _look(experiment, model, dataset, device, wanted=not (is_sharded or resumed))
     decays = strategy.layer_decay != 1.0
     run = Run(
         model=model,
@@ -245,6 +246,24 @@ def build(
         freezable=freezable_parts(model) if strategy.freezing is not None else (),
     )
     return guarded(run), task
+
+
+def _look(
+    experiment: Experiment,
+    model: nn.Module,
+    dataset: Dataset,
+    device: torch.device,
+    *,
+    wanted: bool,
+) -> None:
+    """Refuse a network of the user's own that cannot read the examples; ours are checked as built.
+
+    Raises:
+        ValueError: If a layer does not fit.
+    """
+    if wanted and isinstance(experiment.network, Call):
+        with seeded(experiment.seed, "first look"):
+            check_reads(model, dataset.ends, of=experiment.network.target, device=device)
 
 
 def _batches(

@@ -40,6 +40,12 @@ from skipwise.weights import (
     read_source,
 )
 
+# Numbers need be no pictures, and how these were made smaller would be part of the score.
+BY_HAND = (
+    " arrays are taken as they are, only picture files are resized: bring the arrays to that shape,"
+    " or save the pictures as files"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -107,7 +113,7 @@ class Predictor:
         raw = torch.as_tensor(inputs)
         if not self.reads(raw.shape[1:]):
             raise ValueError(
-                f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])}"
+                f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])};{BY_HAND}"
             )
         if (
             raw.is_floating_point()
@@ -288,7 +294,7 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
     if not predictor.reads(dataset.ends.inputs):
         raise ValueError(
             f"the network reads examples of shape {card.inputs},"
-            f" {dataset.name} has {dataset.ends.inputs}"
+            f" {dataset.name} has {dataset.ends.inputs};{BY_HAND}"
         )
     if card.task != NUMBERS and dataset.classes != tuple(card.classes):
         raise ValueError(

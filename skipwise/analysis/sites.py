@@ -84,7 +84,7 @@ def find_sites(model: nn.Module, pattern: str | Iterable[str] | None = None) -> 
         if not found:
             raise ValueError(
                 f"no module of {type(model).__name__} fits the pattern {', '.join(patterns)}"
-                f"{_nearest(patterns[0], modules)}; there are {_some(modules)}"
+                f"{_nearest(patterns[0], modules)}; {_offer(modules)}"
             )
     return Sites(blocks=tuple(_site(name, modules) for name in _outermost(found)))
 
@@ -183,6 +183,17 @@ def _nearest(pattern: str, names: Iterable[str]) -> str:
     numbered = {re.sub(r"\b\d+\b", "*", name) if "*" in pattern else name for name in names}
     found = get_close_matches(pattern, sorted(numbered), 1)
     return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _offer(modules: Mapping[str, nn.Module]) -> str:
+    """Name the patterns of what repeats, else some of the modules."""
+    row = _ours(modules) or _repeated(modules)
+    for digits in (r"\d+", r"\b\d+\b"):  # layer*.* says more at once than layer1.*, layer2.*
+        patterns = list(dict.fromkeys(re.sub(digits, "*", name) for name in row))
+        fitting = [name for name in modules if any(_fits(name, each) for each in patterns)]
+        if row and len(patterns) < len(row) and set(_outermost(fitting)) == set(row):
+            return f"what repeats fits {', '.join(map(repr, patterns[:8]))}"
+    return f"there are {_some(modules)}"
 
 
 def _some(modules: Mapping[str, nn.Module]) -> str:

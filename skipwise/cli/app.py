@@ -3,13 +3,12 @@
 import os
 import re
 import sys
-import sysconfig
 import time
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from cyclopts import App, CycloptsError
+
+from skipwise.description import line_in_own_code
 
 # The clock of --time begins with the program, not with the first step.
 STARTED = time.perf_counter()
@@ -104,21 +103,11 @@ def sentence_of(error: Exception) -> str:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{where}; what was saved before is as it was"
     if isinstance(error, CycloptsError | ValueError | TypeError):
-        return f"{error}{_in_own_code(error)}"
+        return f"{error}{line_in_own_code(error)}"
     if isinstance(error, MemoryError) or re.search("out of memory|t allocate memory", str(error)):
         return "there is not enough memory; set a smaller --batch-size, or more --parts"
-    what = f"{type(error).__name__}: {error}{_in_own_code(error)}"
+    what = f"{type(error).__name__}: {error}{line_in_own_code(error)}"
     return f"{what}; set {TRACEBACK}=1 to see where it comes from"
-
-
-def _in_own_code(error: Exception) -> str:
-    """Name the last line of the user's own code that an error passed; empty if there is none."""
-    installed = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
-    ours = (str(Path(__file__).parents[1]), sys.prefix, sys.base_prefix, "<", *installed)
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)
-    ]
-    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 def normalised(words: list[str]) -> list[str]:

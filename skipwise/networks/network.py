@@ -1,7 +1,7 @@
 """A network is stem → trunk → head; its description builds it for the ends that the data need."""
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import Any, final
 
 from torch import nn
 
@@ -49,6 +49,16 @@ class Network(nn.Module):
         return self.head(self.trunk(self.stem(x)))
 
 
+def offered(ends: Ends) -> dict[str, Any]:
+    """Give what a user's own function may take as parameters."""
+    return {
+        "inputs": ends.inputs,
+        "outputs": ends.outputs,
+        "channels": ends.inputs[0],
+        "classes": ends.outputs[0],
+    }
+
+
 def build_network(description: NetworkDescription | Call, ends: Ends) -> nn.Module:
     """Build ours, or call a user's own function for it.
 
@@ -61,9 +71,7 @@ def build_network(description: NetworkDescription | Call, ends: Ends) -> nn.Modu
     """
     if isinstance(description, NetworkDescription):
         return description.build(ends)
-    made = description(
-        inputs=ends.inputs, outputs=ends.outputs, channels=ends.inputs[0], classes=ends.outputs[0]
-    )
+    made = description(**offered(ends))
     if isinstance(made, NetworkDescription):
         made = made.build(ends)
     if not isinstance(made, nn.Module):

@@ -21,7 +21,7 @@ from typing import IO, Any
 import torch
 
 from skipwise.data import Data, Dataset
-from skipwise.description import from_plain, read_yaml, to_plain
+from skipwise.description import from_plain, line_in_own_code, read_yaml, to_plain
 from skipwise.experiment import Experiment, build
 from skipwise.networks import measure_size
 from skipwise.records import EvaluationRecord, StepRecord, finite
@@ -77,7 +77,7 @@ def _check_data(dataset: Dataset, task: Task) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    words = " ".join(str(error).split()) or "no more is known"
+    words = f"{' '.join(str(error).split()) or 'no more is known'}{line_in_own_code(error)}"
     is_ours = isinstance(error, ValueError | TypeError)
     return words if is_ours else f"{type(error).__name__}: {words}"
 

@@ -103,7 +103,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             names = list(file.keys())
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as weights: {error}") from None
+        raise ValueError(
+            f"{path} cannot be read as weights, it is damaged or of another kind: {error};"
+            f" {_remedy(path)}"
+        ) from None
+
+
+def _remedy(path: Path) -> str:
+    """Say how to come by a whole file: a run's best weights are nowhere else, but can be remade."""
+    described = path.parent / "experiment.yaml"
+    if path.name == BEST and described.is_file():
+        return f"give back a copy, or train it again: skipwise train {described}"
+    return "fetch or copy the file again"
 
 
 def read_card(metadata: Mapping[str, str], path: Path) -> Card | None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -220,14 +221,47 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_save(ca
 
 def test_a_fault_in_a_users_code_is_a_sentence_that_says_how_to_see_more(capsys, monkeypatch):
     Path("faulty_here.py").write_text(
-        "from torch import nn\ndef net(classes): return nn.Linear(3, classes)\n"
+        "from torch import nn\nclass net(nn.Linear):\n"
+        "    def __init__(self): super().__init__(8, 8)\n"
+        "    def forward(self, x): return super().forward(x).flatten(1) @ self.weight\n"
     )
     told = fails(capsys, "train", "digits", "--network", "faulty_here:net", "--quiet")
-    assert told.startswith("skipwise: RuntimeError: mat1 and mat2 shapes cannot be multiplied")
-    assert "set SKIPWISE_TRACEBACK=1 to see where it comes from" in told
+    assert told.startswith("skipwise: RuntimeError: ")
+    assert "faulty_here.py, line 4); set SKIPWISE_TRACEBACK=1 to see where it comes from" in told
     monkeypatch.setenv("SKIPWISE_TRACEBACK", "1")
-    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+    with pytest.raises(RuntimeError):
         main(["train", "digits", "--network", "faulty_here:net", "--quiet"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "digits", "--quiet", "--network", "narrow_here:net"),
+        ("diagnose", "narrow_here:net", "--quiet", "--data", "digits"),
+        ("find-rate", "digits", "--quiet", "--network", "narrow_here:net"),
+    ],
+)
+def test_a_network_for_other_data_is_refused_by_layer(capsys, words: tuple[str, ...]):
+    Path("narrow_here.py").write_text(
+        "from torch import nn\n"
+        "def net(classes): return nn.Sequential(nn.Conv2d(3, classes, 8), nn.Flatten())\n"
+    )
+    assert (
+        "narrow_here:net does not fit the data, whose examples have shape (1, 8, 8): layer '0'"
+        " (Conv2d) expects 3 channels and gets 1; give data that fit, or build that layer for"
+        " these: narrow_here:net is offered inputs=(1, 8, 8), outputs=(10,), channels=1, classes=10"
+    ) in fails(capsys, *words)
+
+
+def test_damaged_best_weights_and_arrays_of_another_shape_say_what_to_do(capsys, rings: str):
+    call(capsys, "train", rings, "--steps", "2", "--out", "run", *SMALL)
+    np.savez("large.npz", x=np.zeros((6, 40, 40), np.uint8))
+    assert "arrays are taken as they are, only picture files are resized: bring" in fails(
+        capsys, "predict", "run", "large.npz"
+    )
+    best = Path("run/best.safetensors")
+    best.write_bytes(best.read_bytes()[:300])
+    assert "train it again: skipwise train run/experiment.yaml" in fails(capsys, "evaluate", "run")
 
 
 def test_a_fault_in_a_users_code_names_the_line(capsys):
