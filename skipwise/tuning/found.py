@@ -52,8 +52,8 @@ class FoundRate:
         exploded = [sweep.limit for sweep in self.sweeps if sweep.exploded]
         beyond = f" and explodes at {min(exploded):.2g}" if exploded else ""
         return (
-            f"The rate is {self.rate:g}, the middle of those that have the least {self.scored_by} of"
-            f" {len({t.rate for t in self.trials})} in runs of up to {steps} updates.",
+            f"The rate is {self.rate:g}, the middle of those that have the least {self.scored_by}"
+            f" of {len({t.rate for t in self.trials})} in runs of up to {steps} updates.",
             f"Rates between {self.low:.2g} and {self.high:.2g} are as good, as far as"
             f" {seeds} {'seed' if seeds == 1 else 'seeds'} can tell.",
             f"In the range test the loss turns at {between}{beyond}.",
