@@ -21,7 +21,19 @@ from skipwise.data import Dataset
 from skipwise.experiment import Experiment
 from skipwise.runs import experiment_of
 from skipwise.training import join
-from skipwise.tuning import Check, FoundRate, Search, Transfer, check_transfer, rate_of
+from skipwise.tuning import (
+    Check,
+    FoundRate,
+    NothingFound,
+    Search,
+    SelfTuned,
+    Transfer,
+    check_transfer,
+    rate_of,
+)
+
+LOWEST = 1e-9  # rate of a range test; a float32 weight has a relative precision of 6e-8
+REACH = 1e3  # a range that was lowered holds at least so much between its ends
 
 
 def find_rate(
@@ -77,8 +89,6 @@ def find_rate(
     search = Search(seeds=seeds, steps=steps, low=low, high=high)
     experiment, dataset = composed(data, chosen, length={}, others=others, of_data={})
     _check_place(out)
-    found = rate_of(experiment, dataset, search, _quietly if quiet else _aloud)
-    page = None if out is None else _drawn(found, out)
     words = {
         "--network": network,
         "--strategy": strategy,
@@ -86,7 +96,15 @@ def find_rate(
         "--batch-size": batch_size,
         "--augment": augment,
     }
-    again = train_line(data, words, set, allow, found.setting)
+    try:
+        found = rate_of(experiment, dataset, search, _quietly if quiet else _aloud)
+    except NothingFound as error:
+        again = {**words, "--seeds": seeds, "--steps": steps, "--seed": seed, "--out": out}
+        leave(next_to_try(error, data, experiment, search, again, set, allow))
+    except SelfTuned as error:
+        leave(f"{error}: {line_of('train', data, words, set, allow)}")
+    page = None if out is None else _drawn(found, out)
+    again = line_of("train", data, words, (*_but_rate(set), found.setting), allow)
     if json:
         print_json(as_object(found) | {"train": again, "picture": page})
     else:
@@ -195,19 +213,49 @@ def as_plain(found: Transfer) -> dict[str, Any]:
     }
 
 
-def train_line(
+def line_of(
+    command: str,
     data: str,
     words: dict[str, Any],
     settings: tuple[str, ...],
     allow: tuple[str, ...],
-    found: str,
 ) -> str:
-    """Give the line that trains with the rate that was found."""
+    """Give a command on the data, with what was given."""
     given = [part for word, value in words.items() if value for part in (word, str(value))]
-    kept = [word for word in settings if not word.startswith("strategy.peak_lr=")]
-    changes = [part for word in (*kept, found) for part in ("--set", word)]
+    changes = [part for word in settings for part in ("--set", word)]
     allowed = [part for package in allow for part in ("--allow", package)]
-    return shlex.join(["skipwise", "train", data, *given, *allowed, *changes])
+    return shlex.join(["skipwise", command, data, *given, *allowed, *changes])
+
+
+def _but_rate(settings: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in settings if not word.startswith("strategy.peak_lr="))
+
+
+def next_to_try(
+    error: NothingFound,
+    data: str,
+    experiment: Experiment,
+    search: Search,
+    words: dict[str, Any],
+    settings: tuple[str, ...],
+    allow: tuple[str, ...],
+) -> str:
+    """Say on what nothing was found, why, and the command to try next.
+
+    Below the lowest rate of all no update moves a float32 weight, so that then the network and the
+    data are looked at instead.
+    """
+    where = f"{experiment.network.name} on {data} with {experiment.strategy.name}"
+    if error.range.get("low", 1.0) < LOWEST:
+        named = words["--network"] or experiment.network.name
+        allowed = [part for package in allow for part in ("--allow", package)]
+        line = shlex.join(["skipwise", "diagnose", named, "--data", data, *allowed])
+        return f"no rate was found for {where}: {error.why}, so look at both: {line}"
+    low = error.range.get("low", search.low)
+    high = error.range.get("high", search.high)
+    ends = {"--low": f"{min(low, high / REACH):g}", "--high": f"{high:g}"}
+    line = line_of("find-rate", data, {**words, **ends}, settings, allow)
+    return f"no rate was found for {where}: {error.why}; try: {line}"
 
 
 def as_object(found: FoundRate) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Takes (experiment, data set), gives rates with what speaks for them.
 Imports experiment, data, connections, networks, strategies, training and what draws reports.
 """
 
+from skipwise.tuning.confirm import NothingFound
 from skipwise.tuning.coordinates import movement, movement_slope
 from skipwise.tuning.depth import (
     Factors,
@@ -19,13 +20,15 @@ from skipwise.tuning.range_test import Sweep, sweep
 from skipwise.tuning.search import Search, find_rate, rate_of
 from skipwise.tuning.slope import Slope, slope_of
 from skipwise.tuning.transfer import Check, Transfer, check_transfer
-from skipwise.tuning.trials import Trial, short_run
+from skipwise.tuning.trials import SelfTuned, Trial, short_run
 
 __all__ = [
     "Check",
     "Factors",
     "FoundRate",
+    "NothingFound",
     "Search",
+    "SelfTuned",
     "Slope",
     "Sweep",
     "Transfer",

@@ -16,7 +16,7 @@ class FoundRate:
         data: Name of the data.
         network: Name of the network.
         strategy: Name of the strategy.
-        rate: The best of those that were tried, to two digits.
+        rate: The middle of those that are as good as the best of what was tried, to two digits.
         low: Lower end of the rates that the seeds do not tell from it.
         high: Upper end.
         sweeps: The range tests, one a seed.
@@ -52,8 +52,8 @@ class FoundRate:
         exploded = [sweep.limit for sweep in self.sweeps if sweep.exploded]
         beyond = f" and explodes at {min(exploded):.2g}" if exploded else ""
         return (
-            f"The rate is {self.rate:g}: of {len({t.rate for t in self.trials})} rates it has the"
-            f" least {self.scored_by} in runs of up to {steps} updates.",
+            f"The rate is {self.rate:g}, the middle of those that have the least {self.scored_by}"
+            f" of {len({t.rate for t in self.trials})} in runs of up to {steps} updates.",
             f"Rates between {self.low:.2g} and {self.high:.2g} are as good, as far as"
             f" {seeds} {'seed' if seeds == 1 else 'seeds'} can tell.",
             f"In the range test the loss turns at {between}{beyond}.",

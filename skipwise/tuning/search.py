@@ -2,7 +2,8 @@
 
 Range tests (:mod:`skipwise.tuning.range_test`), one a seed, say where to look; short runs at a
 third of that rate, at it and at three times as much decide, by their loss on validation data, and
-go on while the best of them stands at the edge.
+go on while the best of them stands at the edge; then they stand closer about the best. What is
+given is the middle of the rates that the seeds do not tell from the best.
 
 Source: Smith (2017), "Cyclical learning rates for training neural networks", section 3.3, for the
 range test. What is known to go wrong with it (a state that is not given back, a schedule that stays
@@ -20,12 +21,22 @@ import numpy as np
 
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment, compose
-from skipwise.tuning.confirm import best_of, climb, interval, scores_of
+from skipwise.tuning.confirm import (
+    NothingFound,
+    alike,
+    best_of,
+    climb,
+    interval,
+    middle,
+    scores_of,
+    tidy,
+)
 from skipwise.tuning.found import FoundRate
 from skipwise.tuning.range_test import Sweep, sweep
 from skipwise.tuning.trials import Trial, check_rate_is_theirs, short_run
 
 LEAST_STEPS = 20
+LOWER = 1e3  # so many times lower a range begins after one whose loss did not fall
 Tell = Callable[[str], None]  # is told what goes on
 
 
@@ -95,13 +106,13 @@ def rate_of(
         tell: Is told what goes on.
 
     Raises:
-        ValueError: If the rule has no rate to look for, the loss does not fall within the range, or
-            all short runs diverge.
+        ValueError: If the rule has no rate to look for.
+        NothingFound: If the loss does not fall within the range, or all short runs diverge.
     """
     check_rate_is_theirs(experiment.strategy)
     began, count = time.perf_counter(), search.seeds
     tell(
-        f"{count} range tests of at most {search.steps} updates, then {3 * count} or more runs of"
+        f"{count} range tests of at most {search.steps} updates, then {5 * count} or more runs of"
         f" {search.steps}"
     )
     seeds = range(experiment.seed, experiment.seed + count)
@@ -115,7 +126,7 @@ def rate_of(
         data=experiment.data.name,
         network=experiment.network.name,
         strategy=experiment.strategy.name,
-        rate=best_of(scores),
+        rate=middle(alike(scores)),
         low=low,
         high=min(high, *(found.limit for found in sweeps)),
         sweeps=tuple(sweeps),
@@ -165,13 +176,14 @@ def beginning(sweeps: Sequence[Sweep]) -> float:
     """Give the rate to begin the short runs with: the geometric mean of the turns.
 
     Raises:
-        ValueError: If the loss of a range test was least at its first rates.
+        NothingFound: If the loss of a range test was least at its first rates.
     """
     for found in sweeps:
-        if found.turn <= 2 * found.rates[0]:
-            raise ValueError(
-                f"with seed {found.seed} the loss does not fall at rates from"
-                f" {found.rates[0]:g} on; begin lower with --low, or look at the data"
+        lowest = found.rates[0]
+        if found.turn <= 2 * lowest:
+            raise NothingFound(
+                f"with seed {found.seed} the loss does not fall at rates from {lowest:g} on",
+                low=tidy(lowest / LOWER),
             )
     return statistics.geometric_mean(found.turn for found in sweeps)
 

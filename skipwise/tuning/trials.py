@@ -134,17 +134,21 @@ def _validated(
     return record.metrics
 
 
+class SelfTuned(ValueError):
+    """A rule finds the size of its steps itself."""
+
+
 def check_rate_is_theirs(strategy: Strategy) -> None:
     """Refuse a rule that finds the size of its steps itself: there is no rate to look for.
 
     Raises:
-        ValueError: If the rule, or one that it wraps, is such a rule.
+        SelfTuned: If the rule, or one that it wraps, is such a rule.
     """
     for name in _kinds(strategy.optimiser):
         if name in SELF_TUNED:
-            raise ValueError(
+            raise SelfTuned(
                 f"{name} finds the size of its steps itself, so there is no rate to look for;"
-                " train with it as it is, or choose another strategy"
+                " choose another strategy, or train with it as it is"
             )
 
 

@@ -14,8 +14,8 @@ from skipwise.data import Arrays, Dataset
 from skipwise.experiment import Experiment, compose
 from skipwise.networks import ResNet, residual_linear
 from skipwise.strategies import SGD, Strategy
-from skipwise.tuning import Search, Sweep, find_rate, rate_of, sweep
-from skipwise.tuning.confirm import best_of, climb, interval, tidy
+from skipwise.tuning import FoundRate, NothingFound, Search, Sweep, find_rate, rate_of, sweep
+from skipwise.tuning.confirm import alike, best_of, climb, interval, middle, scores_of, tidy
 from skipwise.tuning.range_test import explodes
 from skipwise.tuning.search import beginning
 from skipwise.tuning.trials import Trial, begun, check_rate_is_theirs, losses_of
@@ -28,6 +28,10 @@ FEW = Search(seeds=2, steps=20)
 
 def one_and_the_same() -> nn.Module:
     return SHARED
+
+
+def rates_of(found: FoundRate) -> list[float]:
+    return sorted({trial.rate for trial in found.trials})
 
 
 def run_of(loss: float, *, rate: float = 0.1, seed: int = 0) -> Trial:
@@ -109,10 +113,10 @@ def test_a_search_says_what_it_found(tmp_path: Path):
     again = sweep(experiment, dataset, low=FEW.low, high=FEW.high, steps=FEW.steps, seed=1)
     assert found.sweeps[1] == again
     assert found.low < found.rate < found.high
-    scores = [t.score for t in found.trials if t.rate == found.rate]
-    others = [t.score for t in found.trials if t.rate != found.rate]
-    assert np.mean(scores) <= min(np.mean(others[n : n + 2]) for n in range(0, len(others), 2))
-    assert f"The rate is {found.rate:g}: of " in str(found)
+    scores = {rate: [t.score for t in found.trials if t.rate == rate] for rate in rates_of(found)}
+    assert found.rate == middle(alike(scores))
+    assert found.low < min(alike(scores)) <= max(alike(scores)) < found.high
+    assert f"The rate is {found.rate:g}, the middle of those that" in str(found)
     assert found.setting == f"strategy.peak_lr={found.rate:g}"
     html = found._repr_html_()
     assert html.count("<polyline") == 2
@@ -133,7 +137,7 @@ def test_the_curve_turns_where_it_is_least():
     found = Sweep(seed=0, rates=rates, losses=(*losses[:-1], math.inf), exploded=True)
     assert found.turn == pytest.approx(10**-1.5)
     assert found.limit == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="begin lower with --low"):
+    with pytest.raises(NothingFound, match=r"rates from 0\.001 on; look again with .*low=1e-06"):
         beginning([dataclasses.replace(found, losses=tuple(float(n) for n in range(61)))])
 
 
@@ -141,9 +145,32 @@ def test_the_climb_goes_on_while_the_best_stands_at_the_edge():
     def losses(best: float):
         return lambda rate: [run_of(1 + abs(math.log(rate / best)), rate=rate)]
 
-    assert sorted(climb(0.1, losses(0.1))) == [0.033, 0.1, 0.3]
-    assert sorted(climb(0.1, losses(1.0))) == [0.033, 0.1, 0.3, 0.9, 2.7]
-    assert sorted(climb(0.1, losses(1e-9))) == [0.0012, 0.0037, 0.011, 0.033, 0.1, 0.3]
+    # Factors of 3 until the best is enclosed, then of √3 on both its sides.
+    assert sorted(climb(0.1, losses(0.1))) == [0.033, 0.058, 0.1, 0.17, 0.3]
+    assert sorted(climb(0.1, losses(1.0))) == [0.033, 0.1, 0.3, 0.52, 0.9, 1.6, 2.7]
+    assert sorted(climb(0.1, losses(1e-9)))[:4] == [0.00069, 0.0012, 0.0021, 0.0037]
+
+
+def test_the_middle_of_what_is_alike_costs_less_than_the_best_of_noisy_means():
+    noise, cost = np.random.default_rng(0), {"best": [], "middle": []}
+
+    def excess(rate: float) -> float:  # of the loss, beyond its least at 0.1
+        return 0.15 * math.log10(rate / 0.1) ** 2
+
+    def noisy(rate: float) -> list[Trial]:
+        return [run_of(1 + excess(rate) + 0.03 * noise.normal(), rate=rate) for _ in range(3)]
+
+    for _ in range(400):
+        scores = scores_of(climb(0.1 * 10 ** noise.uniform(-0.6, 0.6), noisy))
+        cost["best"].append(excess(best_of(scores)))
+        cost["middle"].append(excess(middle(alike(scores))))
+    assert np.mean(cost["middle"]) < 0.8 * np.mean(cost["best"])
+
+
+def test_the_middle_is_on_the_scale_of_logarithms():
+    assert middle([0.01, 0.1, 0.3, 1.0]) == 0.1  # the root of 0.01 · 1
+    assert middle([0.1, 0.17]) == 0.13
+    assert middle([0.2]) == 0.2
 
 
 def test_the_interval_holds_what_is_within_one_standard_error_of_the_best():
@@ -152,7 +179,10 @@ def test_the_interval_holds_what_is_within_one_standard_error_of_the_best():
     assert best_of(scores) == 0.3
     low, high = interval(scores)
     assert (low, high) == pytest.approx((0.1 / math.sqrt(3), 0.3 * math.sqrt(3)))
-    with pytest.raises(ValueError, match=r"every rate from 0\.1 to 0\.3 diverged"):
+    assert alike(scores) == [0.1, 0.3]
+    closer = {0.1: best, 0.17: best, 0.3: best, 0.9: [9.0, 9.0, 9.0]}
+    assert interval(closer)[1] == pytest.approx(math.sqrt(0.3 * 0.9))
+    with pytest.raises(NothingFound, match=r"every rate from 0\.1 to 0\.3 diverged; look again"):
         interval({0.1: [math.inf], 0.3: [math.inf]})
 
 
