@@ -172,6 +172,7 @@ class Run:
         own |= {"rate_scale": self.rate_scale, "chain": self.chain.state()}
         if self.average is not None:
             own["average"] = self.average.model.state_dict()
+            own["latest"] = self.average.latest
         own |= {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
         return whole(own) if self.is_sharded else own
 
@@ -193,6 +194,7 @@ class Run:
                 group.update(own)  # they belong to the strategy, which may have been changed
             if self.average is not None:
                 self.average.model.load_state_dict(state.get("average", state["model"]))
+                self.average.latest = state.get("latest", [])
         except (RuntimeError, ValueError) as error:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(
@@ -238,8 +240,9 @@ class Run:
             return
         self.chain.keep()
         if self.average is not None and self.strategy.averaging is not None:
-            share = self.strategy.averaging.share(self.step, self.steps)
-            self.average.update(self.model, share)
+            rule = self.strategy.averaging
+            share = rule.share(self.step, self.steps)
+            self.average.update(self.model, share, remembered=rule.remembered)
 
     @property
     def chosen(self) -> nn.Module:
