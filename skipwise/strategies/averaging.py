@@ -112,7 +112,7 @@ class LAWA(Averaging):
 
     @property
     def remembered(self) -> int:
-        """k."""
+        """The number k."""
         return self.latest
 
     def share(self, step: int, steps: int) -> float:

@@ -86,7 +86,7 @@ class World:
         return tensor
 
     def each(self, tensor: Tensor) -> list[Tensor]:
-        """Give the tensors of all processes, which are of one shape, in the order of their ranks."""
+        """Give every process's tensor, all of one shape, in the order of their ranks."""
         if self.size == 1:
             return [tensor]
         found = [torch.empty_like(tensor) for _ in range(self.size)]

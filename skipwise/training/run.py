@@ -228,9 +228,16 @@ class Run:
             self.model.load_state_dict(kept)
 
     def is_finite(self) -> bool:
-        """Whether every parameter is; all processes call it together and get the same."""
+        """Whether every parameter is, and no state of its rule is NaN.
+
+        A rule that takes the sign of its momentum leaves a weight finite whose momentum is NaN, but
+        never moves it again. All processes call it together and get the same.
+        """
         own = (own_share(p) if self.is_sharded else p for p in self.model.parameters())
         broken = not all(torch.isfinite(p).all() for p in own)
+        values = (v for state in self.optimiser.state.values() for v in state.values())
+        kept = (own_share(v) for v in values if isinstance(v, Tensor) and v.is_floating_point())
+        broken = broken or any(torch.isnan(v).any() for v in kept)
         return self.world.largest(broken) == (0,)
 
     def advance(self, *, skipped: bool = False) -> None:

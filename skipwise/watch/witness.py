@@ -50,7 +50,7 @@ class Witness:
         return self.task.per_class(tally)
 
     def evidence(self, record: EvaluationRecord, examples: Examples) -> PartEvidence:
-        """Give what was seen in the evaluation that gave the record; all processes call it together.
+        """Give what was seen in the evaluation that gave the record, in all processes together.
 
         Args:
             record: Its record.

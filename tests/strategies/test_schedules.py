@@ -129,12 +129,14 @@ def test_the_average_is_the_mean_of_the_last_quarter(every: int, counted: range)
 
 
 def test_of_the_latest_weights_each_has_the_share_of_its_number():
-    """Every tenth of 100 steps counts, the last among them; of 95, which leaves 5 over, likewise."""
+    """Every tenth of 100 steps counts, the last among them; of 95 likewise, from the end."""
     rule = LAWA(latest=3, distance=0.1)
     shares = [rule.share(step, 100) for step in range(1, 101)]
     assert shares[:9] == [1.0] * 9
     assert shares[9:50:10] == [1.0, 1 / 2, 1 / 3, 1 / 3, 1 / 3]
-    assert [step for step, share in enumerate(shares, 1) if share and step > 9] == [*range(10, 101, 10)]
+    assert [step for step, share in enumerate(shares, 1) if share and step > 9] == [
+        *range(10, 101, 10)
+    ]
     counted = LAWA(latest=3, distance=10 / 95)
     assert [s for s in range(1, 96) if 0 < counted.share(s, 95) < 1] == [*range(15, 96, 10)]
     assert all(rule.share(step, 4) == 1 / min(step, 3) for step in range(1, 5))
