@@ -28,7 +28,6 @@ def poison_is_said(strategy: Strategy) -> Outcome:
     if run.is_finite():
         said = "weights and state are finite after a NaN in a gradient, so nobody is told"
         return judged(False, said)
-
     if not strategy.optimiser.can_skip:
         return judged(True, "the NaN reaches the weights, and the run stops; it cannot be guarded")
     guarded = _poisoned(changed(strategy, guard=strategy.guard or Guard()))
