@@ -2,22 +2,14 @@
 
 import platform
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from skipwise.conformity.checks import CHECKS
 from skipwise.conformity.outcome import Check, Outcome
-from skipwise.strategies import SOAP, Lion, Optimiser, Shampoo, Strategy
+from skipwise.strategies import Strategy
 
-# Why a check fails that is known to, as the end of its sentence.
-REASONS: Mapping[tuple[type[Optimiser], str], str] = {
-    (Lion, "NaN"): "torch's sign of NaN is 0, so the weight stands still for good; set a guard",
-    (Shampoo, "quadratic"): "where gradients were zero so far its matrix is ε, and until the next"
-    " root is computed a gradient there is taken 1/√ε times as large",
-    (SOAP, "parts"): "where the gradient's matrix has zero eigenvalues their basis is arbitrary,"
-    " and rounding decides it",
-}
 PACKAGES = ("torch", "pytorch-optimizer", "numpy")
 MARKS = {True: "yes", False: "**no**", None: "–"}
 
@@ -60,18 +52,8 @@ def certify(
     """Try every check on every strategy, one strategy after another."""
     checks = tuple(checks)
     for strategy in strategies:
-        outcomes = {check.name: _explained(check, strategy) for check in checks}
+        outcomes = {check.name: check(strategy) for check in checks}
         yield Certificate(strategy=strategy.name, outcomes=outcomes)
-
-
-def _explained(check: Check, strategy: Strategy) -> Outcome:
-    found, rule = check(strategy), strategy.optimiser
-    reasons = [
-        why
-        for (kind, name), why in REASONS.items()
-        if name == check.name and isinstance(rule, kind) and found.passed is False
-    ]
-    return replace(found, sentence="; ".join([found.sentence, *reasons]))
 
 
 def versions() -> dict[str, str]:

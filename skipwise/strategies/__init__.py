@@ -4,7 +4,7 @@ Takes (module, plan), gives optimiser and schedule.
 Imports shapes and description.
 """
 
-from skipwise.strategies.averaging import EMA, SWA, Averaging
+from skipwise.strategies.averaging import EMA, LAWA, SWA, Averaging
 from skipwise.strategies.freezing import Freezing
 from skipwise.strategies.groups import ROLES, decays, parameter_groups, roles
 from skipwise.strategies.guard import Guard
@@ -20,6 +20,7 @@ from skipwise.strategies.named import (
     finetuning,
     lamb,
     lars,
+    lawa,
     lbfgs,
     lion,
     lookahead,
@@ -103,6 +104,7 @@ __all__ = [
     "EMA",
     "LAMB",
     "LARS",
+    "LAWA",
     "LBFGS",
     "ROLES",
     "SAM",
@@ -162,6 +164,7 @@ __all__ = [
     "finetuning",
     "lamb",
     "lars",
+    "lawa",
     "lbfgs",
     "lion",
     "lookahead",

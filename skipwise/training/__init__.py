@@ -15,7 +15,7 @@ from skipwise.training.device import (
     place_model,
 )
 from skipwise.training.evaluate import evaluate
-from skipwise.training.gradient import Gradient, accumulate
+from skipwise.training.gradient import Counting, Gradient, accumulate
 from skipwise.training.journal import Journal
 from skipwise.training.loop import Step, train
 from skipwise.training.policies import (
@@ -54,6 +54,7 @@ __all__ = [
     "Best",
     "Compiling",
     "Cost",
+    "Counting",
     "Diverged",
     "Gradient",
     "Guarding",

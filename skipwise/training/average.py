@@ -25,14 +25,45 @@ class Average:
 
     def __init__(self, model: nn.Module):
         self.model = copy.deepcopy(model).requires_grad_(False)
+        self._latest: list[list[Tensor]] = []
+
+    @property
+    def latest(self) -> list[list[Tensor]]:
+        """The weights that are remembered, from the oldest on; none of them is changed later."""
+        return list(self._latest)
+
+    @latest.setter
+    def latest(self, kept: list[list[Tensor]]) -> None:
+        devices = [p.device for p in self.model.parameters()]
+        self._latest = [
+            [w.to(where) for w, where in zip(weights, devices, strict=True)] for weights in kept
+        ]
 
     @torch.no_grad()
-    def update(self, newest: nn.Module, share: float) -> None:
-        """Take the newest weights in, with their share of the average."""
-        for mine, theirs in zip(self.model.parameters(), newest.parameters(), strict=True):
-            mine.lerp_(theirs, share)
+    def update(self, newest: nn.Module, share: float, *, remembered: int = 0) -> None:
+        """Take the newest weights in, with their share of the average.
+
+        Args:
+            newest: The model.
+            share: Of its weights; 1 forgets all before them.
+            remembered: The average is the plain mean of so many latest weights with a share; 0
+                remembers none, and follows the recursion.
+        """
+        if remembered:
+            self._remember(newest, share, remembered)
+        else:
+            for mine, theirs in zip(self.model.parameters(), newest.parameters(), strict=True):
+                mine.lerp_(theirs, share)
         for mine, theirs in zip(self.model.buffers(), newest.buffers(), strict=True):
             mine.copy_(theirs)
+
+    def _remember(self, newest: nn.Module, share: float, count: int) -> None:
+        if share == 0:
+            return
+        earlier = [] if share == 1 else self._latest
+        self._latest = [*earlier, [p.detach().clone() for p in newest.parameters()]][-count:]
+        for mine, *weights in zip(self.model.parameters(), *self._latest, strict=True):
+            mine.copy_(torch.stack(weights).mean(0))
 
     @torch.no_grad()
     def take(self, newest: nn.Module, others: Mapping[nn.Parameter, Tensor]) -> None:

@@ -6,6 +6,7 @@ the first one moves BatchNorm's statistics, counts right answers, and is what is
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -20,6 +21,22 @@ from skipwise.randomness import examples, seeded
 from skipwise.training.processes import adding_up
 from skipwise.training.run import Loss, Run
 from skipwise.training.sharded import add_up, whole_tensor
+
+
+class Counting(ABC):
+    """A loss that counts something beside itself, which is added up over the processes with it."""
+
+    @abstractmethod
+    def __call__(self, output: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
+        """Give the loss as (sum, count)."""
+
+    @abstractmethod
+    def counts(self, device: torch.device) -> Tensor:
+        """Give what was counted in this process, shape ``(n,)``; n is the same in all of them."""
+
+    @abstractmethod
+    def recount(self, total: Tensor) -> None:
+        """Take the sums of all processes for one's own, shape ``(n,)``."""
 
 
 @final
@@ -109,7 +126,8 @@ def leaving_no_trace(run: Run) -> Iterator[None]:
 def accumulate(run: Run, batch: Batch, criterion: Loss) -> Tensor:
     """Add up the gradients of the batch's parts to that of its mean loss, and give that loss.
 
-    Of several processes each adds those of its share: ``.grad`` and the loss are of the whole.
+    Of several processes each adds those of its share: ``.grad``, the loss and what it counts beside
+    itself are of the whole.
     """
     world, whole = run.world, run.batches.size
     count: float | Tensor = 0.0
@@ -133,7 +151,12 @@ def accumulate(run: Run, batch: Batch, criterion: Loss) -> Tensor:
         total, count = total + loss.detach(), count + weight
     if world.size > 1:
         counted = torch.as_tensor(count, dtype=torch.float64, device=total.device)
-        total, count = world.sum(torch.stack([total.double(), counted]))
+        sums = torch.stack([total.double(), counted])
+        if isinstance(criterion, Counting):  # no message of its own: it travels with the loss
+            sums = torch.cat([sums, criterion.counts(sums.device)])
+        total, count, *beside = world.sum(sums)
+        if isinstance(criterion, Counting):
+            criterion.recount(torch.stack(beside))
     # Whether weights add up to the count is not known here without waiting for the device.
     if isinstance(count, Tensor) or count != whole:
         for parameter in run.model.parameters():

@@ -85,6 +85,14 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
+    def each(self, tensor: Tensor) -> list[Tensor]:
+        """Give every process's tensor, all of one shape, in the order of their ranks."""
+        if self.size == 1:
+            return [tensor]
+        found = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(found, tensor.contiguous())
+        return found
+
     def share_buffers(self, model: nn.Module) -> None:
         """Give rank 0's buffers, the statistics of norms for example, to all."""
         if self.size > 1:

@@ -172,6 +172,7 @@ class Run:
         own |= {"rate_scale": self.rate_scale, "chain": self.chain.state()}
         if self.average is not None:
             own["average"] = self.average.model.state_dict()
+            own["latest"] = self.average.latest
         own |= {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
         return whole(own) if self.is_sharded else own
 
@@ -193,6 +194,7 @@ class Run:
                 group.update(own)  # they belong to the strategy, which may have been changed
             if self.average is not None:
                 self.average.model.load_state_dict(state.get("average", state["model"]))
+                self.average.latest = state.get("latest", [])
         except (RuntimeError, ValueError) as error:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(
@@ -226,9 +228,16 @@ class Run:
             self.model.load_state_dict(kept)
 
     def is_finite(self) -> bool:
-        """Whether every parameter is; all processes call it together and get the same."""
+        """Whether every parameter is, and no state of its rule is NaN.
+
+        A rule that takes the sign of its momentum leaves a weight finite whose momentum is NaN, but
+        never moves it again. All processes call it together and get the same.
+        """
         own = (own_share(p) if self.is_sharded else p for p in self.model.parameters())
         broken = not all(torch.isfinite(p).all() for p in own)
+        values = (v for state in self.optimiser.state.values() for v in state.values())
+        kept = (own_share(v) for v in values if isinstance(v, Tensor) and v.is_floating_point())
+        broken = broken or any(torch.isnan(v).any() for v in kept)
         return self.world.largest(broken) == (0,)
 
     def advance(self, *, skipped: bool = False) -> None:
@@ -238,8 +247,9 @@ class Run:
             return
         self.chain.keep()
         if self.average is not None and self.strategy.averaging is not None:
-            share = self.strategy.averaging.share(self.step, self.steps)
-            self.average.update(self.model, share)
+            rule = self.strategy.averaging
+            share = rule.share(self.step, self.steps)
+            self.average.update(self.model, share, remembered=rule.remembered)
 
     @property
     def chosen(self) -> nn.Module:

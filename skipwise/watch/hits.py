@@ -7,11 +7,12 @@ from torch import Tensor
 
 from skipwise.data import Batch
 from skipwise.tasks import Task
+from skipwise.training import Counting
 from skipwise.training.run import Loss
 
 
 @final
-class Hits:
+class Hits(Counting):
     """The training loss, which also counts how many answers were right.
 
     Args:
@@ -24,6 +25,7 @@ class Hits:
         self.__wrapped__ = loss  # what the loss of a step is computed by when it is asked for again
         self._right: Tensor | None = None
         self._count = 0
+        self._total: Tensor | None = None
 
     def __call__(self, output: Tensor, batch: Batch) -> tuple[Tensor, float | Tensor]:
         """Give the loss as it is, after counting."""
@@ -34,8 +36,25 @@ class Hits:
             self._count += len(batch)
         return self.loss(output, batch)
 
+    def counts(self, device: torch.device) -> Tensor:
+        """Give how many answers were right, and how many there were, of this process."""
+        found = torch.full((2,), self._count, dtype=torch.float64, device=device)
+        found[0] = 0.0 if self._right is None else self._right
+        return found
+
+    def recount(self, total: Tensor) -> None:
+        """Take those of all processes together for one's own."""
+        if self._right is not None:  # where no answer is just right, it is none in any process
+            self._total = total
+
     def take(self) -> Tensor | None:
-        """Give the share of right answers since it was last taken, shape ``()``, and count anew."""
+        """Give the share of right answers since it was last taken, shape ``()``, and count anew.
+
+        Of several processes it is that of all, if it is taken after every step.
+        """
         right, count = self._right, self._count
+        total, self._total = self._total, None
         self._right, self._count = None, 0
+        if total is not None:
+            return (total[0] / total[1]).float()
         return None if right is None else right / count

@@ -40,7 +40,7 @@ class Watch:
         dataset: Its data, prepared.
         journal: Where measurements are written.
         folder: Where the evidence is written; None writes nothing, as in every process but the
-            first, whose share of the examples is then what is witnessed.
+            first.
         facts: What the report should say of the run; plain values.
     """
 
@@ -61,7 +61,7 @@ class Watch:
         self._layers = {} if run.is_sharded else layers_of(run.model)
         self._waiting: list[tuple[int, Tensor]] = []
         self._saving: MeasureRecord | None = None
-        self._witness = Witness(task)
+        self._witness = Witness(task, run.world)
         self._parts = dict(_evidence_in(self.path)) if self.path and run.step else {}
 
     def step(self, step: Step) -> Step:
@@ -101,7 +101,7 @@ class Watch:
 
     def witness(self) -> Witness:
         """Give what the next evaluation measures by."""
-        self._witness = Witness(self.task)
+        self._witness = Witness(self.task, self.run.world)
         return self._witness
 
     def keep(self, record: EvaluationRecord) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from skipwise.data import Batch, Examples
 from skipwise.records import EvaluationRecord, Mistake, PartEvidence
 from skipwise.tasks import Classification, Regression, Task
+from skipwise.training import ALONE, World
 from skipwise.watch.pictures import picture_of
 
 MISTAKES = 24
@@ -20,10 +21,11 @@ class Witness:
 
     Args:
         task: What is measured.
+        world: The processes that share the examples out; all get the same evidence.
     """
 
-    def __init__(self, task: Task):
-        self.task = task
+    def __init__(self, task: Task, world: World = ALONE):
+        self.task, self.world = task, world
         self._mistakes: list[Tensor] = []
         self._sums: Mapping[str, Tensor] = {}
 
@@ -48,7 +50,7 @@ class Witness:
         return self.task.per_class(tally)
 
     def evidence(self, record: EvaluationRecord, examples: Examples) -> PartEvidence:
-        """Give what was seen in the evaluation that gave the record.
+        """Give what was seen in the evaluation that gave the record, in all processes together.
 
         Args:
             record: Its record.
@@ -78,9 +80,13 @@ class Witness:
     def _shown(self, examples: Examples) -> list[Mistake]:
         if not self._mistakes:
             return []
-        rows = torch.cat(self._mistakes).cpu()
+        own = _highest(torch.cat(self._mistakes).cpu())
+        filled = torch.full((MISTAKES, own.shape[1]), -1.0, dtype=own.dtype)
+        filled[: len(own)] = own
+        rows = torch.cat(self.world.each(filled))
+        # Equal probabilities stand in the order of the examples, however these were shared out.
+        rows = _highest(rows[rows[:, 2].argsort(stable=True)])
         rows = rows[rows[:, 0] >= 0]
-        rows = rows[rows[:, 0].argsort(descending=True, stable=True)][:MISTAKES]
         if not len(rows):
             return []
         raw, _ = examples.gather(rows[:, 2].long())
@@ -109,4 +115,9 @@ def _worst(output: Tensor, batch: Batch) -> Tensor:
     of_truth = probabilities.gather(1, batch.targets[:, None])[:, 0]
     wrong = torch.where(said != batch.targets, probability, -1.0)
     rows = torch.stack([wrong, of_truth, batch.index, batch.targets, said], dim=1)
-    return rows[wrong.topk(min(MISTAKES, len(batch))).indices]
+    return _highest(rows)
+
+
+def _highest(rows: Tensor) -> Tensor:
+    """Give the first rows by falling probability; where it is equal they stay in their order."""
+    return rows[rows[:, 0].argsort(descending=True, stable=True)[:MISTAKES]]

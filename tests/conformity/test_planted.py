@@ -8,7 +8,20 @@ import pytest
 
 import skipwise.training.run
 from skipwise.conformity import CHECKS
-from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
+from skipwise.data import Batch
+from skipwise.strategies import (
+    Shampoo,
+    Strategy,
+    adam,
+    adamw,
+    lion,
+    momentum,
+    nesterov,
+    sgd,
+    shampoo,
+    soap,
+)
+from skipwise.training import Run
 from skipwise.training.policies.guard import History
 from tests.conformity.planted import AVERAGED, PLANTED
 
@@ -38,6 +51,38 @@ def test_statistics_of_older_weights_are_found(monkeypatch: pytest.MonkeyPatch):
     outcome = BY_NAME["statistics"](AVERAGED)
     assert outcome.passed is False
     assert "differ by" in outcome.sentence
+
+
+def test_a_nan_that_only_the_state_of_a_rule_keeps_is_found(monkeypatch: pytest.MonkeyPatch):
+    """torch's sign of NaN is 0: Lion's weight stands still, and its momentum is NaN for good."""
+    healthy = BY_NAME["NaN"](lion())
+    assert healthy.passed, healthy.sentence
+    monkeypatch.setattr(
+        Run, "is_finite", lambda run: all(p.isfinite().all() for p in run.model.parameters())
+    )
+    outcome = BY_NAME["NaN"](lion())
+    assert outcome.passed is False
+    assert "nobody is told" in outcome.sentence
+
+
+def test_parts_that_lose_examples_are_found_where_rounding_moves_the_weights(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    healthy = BY_NAME["parts"](soap())
+    assert healthy.passed, healthy.sentence
+    assert healthy.numbers["by_rounding"] > 1e-3
+    whole = Batch.parts
+    monkeypatch.setattr(Batch, "parts", lambda batch, n: whole(batch, n)[: max(n - 1, 1)])
+    outcome = BY_NAME["parts"](soap())
+    assert outcome.passed is False
+    assert outcome.numbers["gradients"] > 0.01
+
+
+def test_roots_of_older_steps_and_a_small_epsilon_break_shampoo():
+    healthy = BY_NAME["quadratic"](shampoo())
+    assert healthy.passed, healthy.sentence
+    stale = replace(shampoo(), optimiser=Shampoo(epsilon=1e-6, every=10))
+    assert BY_NAME["quadratic"](stale).passed is False
 
 
 def test_a_guard_that_sees_only_the_loss_lets_a_nan_through_the_clipping(

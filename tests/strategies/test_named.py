@@ -14,8 +14,8 @@ MAKERS = named_strategies()
 TABLE = (
     "sgd-cosine sgdw-algoperf sgd-onecycle sgd-step sgd-wsd adamw-cosine nadamw-algoperf muon lamb"
     " lars lion adan soap shampoo prodigy schedulefree-adamw schedulefree-sgd sam asam lookahead"
-    " ema swa nadam radam rmsprop adagrad adafactor lbfgs sgd momentum nesterov nesterov-triangle"
-    " adam adamw finetuning"
+    " ema swa lawa nadam radam rmsprop adagrad adafactor lbfgs sgd momentum nesterov"
+    " nesterov-triangle adam adamw finetuning"
 ).split()
 
 

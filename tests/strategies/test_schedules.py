@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from skipwise.strategies import (
+    LAWA,
     SWA,
     Freezing,
     Polynomial,
@@ -103,6 +104,8 @@ def test_no_schedule_leaves_zero_to_one_however_short_the_run(schedule: Schedule
         (lambda: ToConstant(end=0.0), r"end is a factor and must lie in \(0, 1\]"),
         (lambda: SWA(last=0.0), r"last is a share .* got 0.0; a quarter is usual"),
         (lambda: SWA(every=0), "every must be positive"),
+        (lambda: LAWA(latest=0), "latest must be positive, got 0; 6 is usual"),
+        (lambda: LAWA(distance=0.0), r"distance is a share .* got 0.0; one epoch's"),
         (lambda: Freezing(first=1.0), r"first is a share of the run and must lie in \(0, 1\)"),
         (lambda: Freezing(first=0.5, last=0.4), "the parts stop from the stem on"),
         (lambda: Freezing(power=0.0), "power must be positive"),
@@ -123,6 +126,21 @@ def test_the_average_is_the_mean_of_the_last_quarter(every: int, counted: range)
         if step <= 75:
             assert average == pytest.approx(weights[step], rel=1e-12)
     assert average == pytest.approx(weights[list(counted)].mean(), rel=1e-12)
+
+
+def test_of_the_latest_weights_each_has_the_share_of_its_number():
+    """Every tenth of 100 steps counts, the last among them; of 95 likewise, from the end."""
+    rule = LAWA(latest=3, distance=0.1)
+    shares = [rule.share(step, 100) for step in range(1, 101)]
+    assert shares[:9] == [1.0] * 9
+    assert shares[9:50:10] == [1.0, 1 / 2, 1 / 3, 1 / 3, 1 / 3]
+    assert [step for step, share in enumerate(shares, 1) if share and step > 9] == [
+        *range(10, 101, 10)
+    ]
+    counted = LAWA(latest=3, distance=10 / 95)
+    assert [s for s in range(1, 96) if 0 < counted.share(s, 95) < 1] == [*range(15, 96, 10)]
+    assert all(rule.share(step, 4) == 1 / min(step, 3) for step in range(1, 5))
+    assert LAWA().share(89, 90) == LAWA().share(90 * 391, 90 * 391) == 1 / 6
 
 
 def test_parts_stop_in_their_order_at_their_shares():

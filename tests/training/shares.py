@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skipwise.data import Batch, Batches, Flip, InMemory, Mixup, PadCrop
-from skipwise.strategies import Constant, Freezing, Guard, Strategy, adamw, momentum
+from skipwise.strategies import Constant, Freezing, Guard, Strategy, adamw, momentum, sam
 from skipwise.tasks import Classification
 from skipwise.training import (
     Run,
@@ -27,6 +27,8 @@ from skipwise.training import (
     sharded,
     train,
 )
+from skipwise.watch import Hits, Witness
+from skipwise.watch.witness import MISTAKES
 from tests.references import rings
 
 DATA = rings()
@@ -137,6 +139,44 @@ def evaluated(world: World) -> list[Tensor]:
     return [torch.tensor(values, dtype=torch.float64)]
 
 
+def witnessed(world: World) -> list[Tensor]:
+    """The most confident mistakes, among them examples that say the same, and confusions."""
+    model, (inputs, targets) = run_of(World()).model, DATA.train.gather(torch.arange(90))
+    part = InMemory(inputs.repeat(2, 1, 1, 1), targets.repeat(2))
+    witness = Witness(Classification(classes=5), world)
+    record = evaluate(
+        model,
+        part,
+        DATA.preprocessing,
+        witness,
+        part="validation",
+        batch_size=40,
+        world=world,
+    )
+    found = witness.evidence(record, part)
+    shown = [(m.index, m.truth, m.said, m.probability) for m in found.mistakes]
+    assert len(shown) == len({index for index, *_ in shown}) == MISTAKES
+    confusions = torch.as_tensor(found.confusion, dtype=torch.float64)
+    return [torch.tensor(shown, dtype=torch.float64), confusions]
+
+
+def counted(rule: Callable[[], Strategy] = momentum, **changes) -> Callable[[World], list[Tensor]]:
+    """The loss and the share of right answers of every step, as the journal has them."""
+
+    def result(world: World) -> list[Tensor]:
+        run = run_of(world, strategy=rule(), **changes)
+        run.loss = hits = Hits(run.loss, Classification(classes=5))
+        told = [(float(step.loss), _number(hits.take())) for step in train(run)]
+        return [torch.tensor(told, dtype=torch.float64)]
+
+    return result
+
+
+def _number(share: Tensor | None) -> float:
+    assert share is not None
+    return share.item()
+
+
 def poisoned() -> InMemory:
     """The data with an example that is not finite, which is in the share of one process."""
     inputs, targets = DATA.train.gather(torch.arange(len(DATA.train)))
@@ -205,6 +245,10 @@ SCENARIOS = {
     "sharded and accumulated": trained(shard=True, parts=4, loss=weighted),
     "sharded and gone on with": gone_on_with,
     "evaluated": evaluated,
+    "witnessed": witnessed,
+    "right answers": counted(),
+    "right answers in parts": counted(parts=4, loss=weighted),
+    "right answers where the rule asks twice": counted(sam),
 }
 
 

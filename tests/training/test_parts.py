@@ -15,6 +15,7 @@ from skipwise.networks import FullyConvolutional, Outermost, mlp, preresnet20, r
 from skipwise.records import NoteRecord, read_journal
 from skipwise.shapes import Ends
 from skipwise.strategies import (
+    LAWA,
     SWA,
     AdaptiveClipping,
     AutoClip,
@@ -60,10 +61,11 @@ def states(checkpoint: dict) -> list[torch.Tensor]:
         replace(nesterov(), gradient=ALL, clip_norm=1.0),
         replace(nesterov(), gradient=(AutoClip(),)),
         replace(nesterov(), averaging=SWA(last=0.6), schedule=ToConstant(until=0.4)),
+        replace(nesterov(), averaging=LAWA(latest=3, distance=0.15)),
         replace(nesterov(), freezing=Freezing(first=0.2, last=0.6)),
         replace(nesterov(), rates={"norm": 0.1}, decay_factors={"norm": 1.0}),
     ],
-    ids=["all transforms", "AutoClip", "SWA", "freezing", "roles"],
+    ids=["all transforms", "AutoClip", "SWA", "LAWA", "freezing", "roles"],
 )
 def test_every_part_resumes_exactly(strategy: Strategy, tmp_path: Path):
     made = experiment(tmp_path, strategy)
@@ -73,6 +75,8 @@ def test_every_part_resumes_exactly(strategy: Strategy, tmp_path: Path):
     assert all(torch.equal(a.nan_to_num(-1), b.nan_to_num(-1)) for a, b in pairs)
     for name, value in whole["run"].get("average", {}).items():
         assert torch.equal(value, cut["run"]["average"][name]), name
+    remembered = [[w for kept in c["run"].get("latest", ()) for w in kept] for c in (whole, cut)]
+    assert all(torch.equal(a, b) for a, b in zip(*remembered, strict=True))
 
 
 def test_transforms_act_in_their_order_on_the_gradient_of_the_step():
@@ -126,6 +130,21 @@ def test_swa_is_the_mean_of_the_weights_of_its_steps(tmp_path: Path):
     assert run.average is not None
     mean = torch.cat([p.flatten() for p in run.average.model.parameters()])
     close(mean, torch.stack(seen).mean(0).float())
+
+
+def test_lawa_is_the_mean_of_the_latest_weights_that_count_at_every_step(tmp_path: Path):
+    """Of 10 steps the second, fourth, … count, and three of them are remembered."""
+    strategy = replace(nesterov(), averaging=LAWA(latest=3, distance=0.2), schedule=Constant())
+    run = build(*compose(str(rings_file(tmp_path / "r.npz")), SMALL_NET, strategy, steps=10))[0]
+    seen: list[torch.Tensor] = []
+    for step in train(run):
+        if step.step == 1 or step.step % 2 == 0:
+            seen.append(weights(run).double())
+        assert run.average is not None
+        mean = torch.cat([p.flatten() for p in run.average.model.parameters()])
+        wanted = seen[1:][-3:] or seen
+        close(mean, (sum(wanted) / torch.tensor(len(wanted))).float())
+    assert len(run.average.latest) == 3
 
 
 def test_parts_stop_learning_at_their_step_and_go_into_evaluation_mode():

@@ -45,7 +45,8 @@ CHECKS = (
     ),
     Check(
         name="parts",
-        claim="a batch in parts gives the weights of the whole batch",
+        claim="a batch in parts gives the weights of the whole batch, or where rounding alone moves"
+        " a rule elsewhere, its gradients",
         find=accumulates_exactly,
     ),
     Check(

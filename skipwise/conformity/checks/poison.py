@@ -17,7 +17,7 @@ POISONED = 2  # the step, counted from 1
 
 
 def poison_is_said(strategy: Strategy) -> Outcome:
-    """After a NaN in one gradient neither norm nor weights are finite, so the run stops.
+    """After a NaN in one gradient norm and weights, or the rule's state, have it: the run stops.
 
     With a guard the step is skipped, and weights, state and average are what they were.
     """
@@ -26,7 +26,8 @@ def poison_is_said(strategy: Strategy) -> Outcome:
     if torch.isfinite(step.gradient_norm).item() and torch.isfinite(step.loss).item():
         return judged(False, "the norm of a gradient with a NaN is said to be finite")
     if run.is_finite():
-        return judged(False, "all weights are finite after a NaN in a gradient, so nobody is told")
+        said = "weights and state are finite after a NaN in a gradient, so nobody is told"
+        return judged(False, said)
     if not strategy.optimiser.can_skip:
         return judged(True, "the NaN reaches the weights, and the run stops; it cannot be guarded")
     guarded = _poisoned(changed(strategy, guard=strategy.guard or Guard()))
@@ -39,8 +40,8 @@ def poison_is_said(strategy: Strategy) -> Outcome:
         return judged(False, f"a guard is set, and a NaN in a gradient changes it: {what}")
     return judged(
         True,
-        "without a guard the NaN reaches the weights, and the run stops and says it; with one the"
-        " step is skipped and every tensor is as before",
+        "without a guard the NaN reaches the weights or the rule's state, and the run stops and"
+        " says it; with one the step is skipped and every tensor is as before",
     )
 
 

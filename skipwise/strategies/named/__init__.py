@@ -7,7 +7,7 @@ Imports optimisers, schedules, averaging and the contract.
 import inspect
 from collections.abc import Callable
 
-from skipwise.strategies.named.around import asam, ema, lookahead, sam, swa
+from skipwise.strategies.named.around import asam, ema, lawa, lookahead, sam, swa
 from skipwise.strategies.named.classic import (
     adam,
     adamw,
@@ -65,6 +65,7 @@ __all__ = [
     "finetuning",
     "lamb",
     "lars",
+    "lawa",
     "lbfgs",
     "lion",
     "lookahead",

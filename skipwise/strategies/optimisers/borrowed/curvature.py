@@ -18,18 +18,23 @@ class Shampoo(Optimiser):
 
     Gᵢ is the gradient with axis i in front and the others made one; Lᵢ begins with ε·I.
 
+    What the matrices have not seen yet has the root of ε: a gradient there is taken 1/√ε times as
+    large (of a vector), until the roots are computed anew. With those of each step no update of a
+    vector is longer than η; with older ones a small ε breaks a run.
+
     Args:
         epsilon: ε.
         every: Steps from one computation of the roots to the next; in the first so many steps they
             are computed each time.
 
-    Source: Gupta, Koren, Singer (2018), "Shampoo", algorithm 2; the decay is ours. It has no
+    Source: Gupta, Koren, Singer (2018), "Shampoo", algorithm 2; ε and the roots of every step are
+    those of the authors' code (TensorFlow 1.15, ``contrib.opt``); the decay is ours. It has no
     momentum: the package's mixes the preconditioned gradient into the raw one and preconditions
     both again. The package leaves the weights unmoved until it first computes the roots.
     """
 
-    epsilon: float = 1e-6
-    every: int = 10
+    epsilon: float = 1e-4
+    every: int = 1
 
     def __post_init__(self):
         check_positive(epsilon=self.epsilon, every=self.every)
@@ -85,7 +90,9 @@ class SOAP(MomentEstimating):
     of the gradient, both turned into the eigenvectors Q of all Lᵢ, and ηₜ is
     η √(1 − β₂ᵗ)/(1 − β₁ᵗ). Vectors are not turned.
 
-    The first step only begins the matrices: it leaves the weights as they are.
+    The first step only begins the matrices: it leaves the weights as they are. Where a matrix has
+    zero eigenvalues, as that of every classifier's head, their basis is arbitrary and rounding
+    decides it: two runs that round otherwise (in parts, with other threads) part at once.
 
     Args:
         every: Steps from one turn of the basis to the next; each is a power iteration and a QR
