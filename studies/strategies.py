@@ -2,7 +2,7 @@
 
 Every recipe is tuned with the same number of trials on the same fixed subset of Fashion-MNIST as
 the article's study; the budget is the wall clock, so a strategy with two gradients a step gets half
-of the steps. The family, declared here: each recipe against ``sgd-cosine``, 22 comparisons, for
+of the steps. The family, declared here: each recipe against ``sgd-cosine``, 23 comparisons, for
 which Holm's correction asks for 10 seeds. Left out are the bare rules of update (``sgd``, ``adam``,
 …, which ``--only`` takes), ``lbfgs``, for small problems, and ``finetuning``, for weights that were
 trained before. Run it, stop it, run it again: ``python studies/strategies.py``, on a machine with
@@ -28,7 +28,7 @@ RECIPES = (
     *("sgd-onecycle", "sgd-step", "sgd-wsd", "nesterov-triangle", "sgdw-algoperf"),
     *("adamw-cosine", "nadamw-algoperf", "adan", "lion", "lamb", "lars", "prodigy"),
     *("muon", "soap", "shampoo", "schedulefree-sgd", "schedulefree-adamw"),
-    *("sam", "asam", "lookahead", "ema", "swa"),
+    *("sam", "asam", "lookahead", "ema", "swa", "lawa"),
 )
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each run")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=3, help="of tuning, for each recipe")
     parser.add_argument("--width", type=int, default=4)
