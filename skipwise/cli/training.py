@@ -31,6 +31,7 @@ from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted, join
 
 CHANGEABLE = ("strategy", "patience", "target", "doublings", "precision", "compile", "save_seconds")
+WITH_STATE = ("optimiser", "averaging", "gradient", "freezing", "guard")  # parts of a strategy
 
 
 def train(
@@ -221,7 +222,20 @@ def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
                 f"a run that has begun can change {', '.join(CHANGEABLE)}; {word!r} would make it"
                 " another run, so train anew with it"
             )
-    return apply_settings(experiment, settings)
+    changed = apply_settings(experiment, settings)
+    for name in WITH_STATE:
+        before, after = getattr(experiment.strategy, name), getattr(changed.strategy, name)
+        if _kinds(before) != _kinds(after):
+            raise ValueError(
+                f"strategy.{name} of a run that has begun cannot become another kind, since what it"
+                " has gathered is in the save; change its numbers, or train anew with it"
+            )
+    return changed
+
+
+def _kinds(part: object) -> tuple[type, ...]:
+    """Give the class of a strategy's part, or those of several."""
+    return tuple(map(type, part)) if isinstance(part, tuple) else (type(part),)
 
 
 def _introduce(session: Session, *, quiet: bool) -> None:

@@ -286,6 +286,9 @@ def test_a_run_that_has_begun_keeps_its_data_and_network(capsys, rings: str):
     for setting in ("data.shares.test=0.1", "network.width=8", "seed=3"):
         err = fails(capsys, "resume", "run", "--set", setting, "--steps", "4")
         assert "would make it another run, so train anew with it" in err
+    for setting in ("strategy.optimiser=Adam", "strategy.averaging=EMA"):
+        err = fails(capsys, "resume", "run", "--set", setting, "--steps", "4")
+        assert "cannot become another kind" in err
     assert call(capsys, "resume", "run", "--steps", "4", "strategy.peak_lr=0.01", "--quiet")[0] == 0
 
 
