@@ -8,7 +8,8 @@ these do not tell from the best, by three standard errors of the difference seed
 The best of eight noisy means lies above the truth, so that a rule that lost nothing would seem to
 lose. What was lost with a seed is therefore counted against the rate of the grid that is best by
 the *other* seeds, and its mean has a 95 % interval by Student's distribution. That rate is still
-chosen by test accuracy, which favours the grid.
+chosen by test accuracy, which favours the grid. The interval takes the seeds' losses as independent
+though their choices share seeds, and holds the one search fixed: another finds another rate.
 
 Run it: ``python studies/find_rate.py``; it goes on with what ``studies/find_rate/numbers.json``
 holds already, and writes the table beside it.
