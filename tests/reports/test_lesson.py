@@ -119,6 +119,28 @@ def test_a_skip_that_does_not_help_is_told_as_such():
     assert "the skip has the lower training loss in 0 of 3 seeds." in said
 
 
+LEARNS_WORSE = {"scaled": (0.1, 0.2, 0.3)}
+
+
+def test_deep_networks_that_still_learn_at_the_end_were_trained_too_shortly():
+    said = " ".join(with_skip(lesson(losses=LEARNS_WORSE)).sentences)
+    words = "deeper is worse in 3 of 3 seeds, but their loss still falls at the end: 20 updates"
+    assert f"{words} are too short for depth to pay" in said
+
+
+def test_deep_networks_that_learn_no_more_are_not_excused():
+    told = lesson(losses=LEARNS_WORSE)
+    flat = tuple(replace(t, losses=(t.losses[-1],) * 20) for t in told.trainings)
+    said = " ".join(with_skip(replace(told, trainings=flat)).sentences)
+    assert "too short" not in said
+    assert "in 3 of 3 seeds; whether more than 20 updates would turn this was not tried." in said
+
+
+def test_depth_that_pays_needs_no_excuse():
+    said = " ".join(with_skip(lesson()).sentences)
+    assert "deeper is worse in 0 of 3 seeds." in said
+
+
 def test_what_was_left_out_is_said_and_one_depth_is_enough():
     short = lesson(depths=(8,), left_out=("Networks of 20 layers are left out.",))
     assert sentences(short)[-1] == "Networks of 20 layers are left out."

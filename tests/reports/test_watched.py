@@ -83,7 +83,28 @@ def test_curves_and_tables_hold_what_the_journal_says(tmp_path: Path):
     assert '<th scope="row">V1</th><td>it vanishes</td><td>9</td><td>FAIL</td>' in text
     assert "&lt;So it is.&gt;" in text
     cost = "<td>2</td><td>8</td><td>80 ms</td><td>40 ms</td><td>10 %</td>"  # 0.08 of 80 · 0.01 s
+    whole = "<td>3.7 %</td>"  # of 0.8 s of steps, 0.9 s of evaluations, 0.48 s of watching
     assert f'<th scope="row">gradients</th>{cost}' in text
+    assert whole in text.split(f'<th scope="row">gradients</th>{cost}', 1)[1][:40]
+    assert "against the time of all steps" in text
+
+
+def test_the_edge_of_stability_is_told_with_its_last_and_its_worst_number(tmp_path: Path):
+    run = planted(tmp_path / "run")
+    events = [
+        VerdictRecord(step=9, rule="V4", name="rate", level="PASS", says="0.5 at first.", cure=""),
+        *(
+            MeasureRecord(
+                step=s, name="watch curvature: batch sharpness", values={"seen / limit": r}
+            )
+            for s, r in ((20, 0.75), (40, 0.25))
+        ),
+    ]
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("".join(map(to_line, events)))
+    text = " ".join(skipwise.report(run).read_text().split())
+    assert "0.5 at first. Since then: 0.25 of the limit at step 40, the last" in text
+    assert "at most 0.75, at step 20." in text
 
 
 def test_the_time_of_watching_stands_beside_that_of_the_steps(tmp_path: Path):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from skipwise.analysis.depth.boundaries import row_names
 from skipwise.analysis.depth.signal import step_of
 from skipwise.analysis.depth.spectrum import (
+    Law,
     Quadrature,
     quadrature_of,
     residual_density,
@@ -39,6 +40,8 @@ COLUMNS = (
     "mean log",
     "mean square error",
 )
+RESOLVED = 1e-6  # of the largest σ; in float32 rounding decides below
+SPREAD = 0.1  # of log σ
 CONDITION = (
     "many blocks with small gains, identity skips with nothing after the sum, square independent"
     " random branches that are linear or have two layers (a single pre-activated layer has masks"
@@ -103,9 +106,11 @@ def jacobian_density(
 ) -> Measurement:
     """Measure how the singular values of all blocks together are spread, by Lanczos quadrature.
 
-    Columns: the density of log σ (each node spread by 0.1) and the share of singular values below
-    σ, which is not smoothed. Theory is the universal law of residual networks at the measured sum
-    of gains.
+    Columns: the density of log σ (each node spread by 0.1, or by the distance of two values of σ
+    where that is more) and the share of singular values below σ, which is not smoothed. The values
+    of σ reach from the smallest measured to the largest, over at most 10⁶, below which rounding
+    decides. Theory is the universal law of residual networks at the measured sum of gains, and is
+    left out of networks that are none.
 
     Args:
         model: Any module, in the mode in which it is to be measured.
@@ -210,7 +215,7 @@ def _orthogonal(vector: Tensor, others: list[Tensor]) -> tuple[Tensor, float]:
     for _ in range(2):
         for other in others:
             vector = vector - torch.sum(vector * other) * other
-    norm = float(vector.norm())
+    norm = float(vector.double().norm())  # squares of 1e-25 are zero in float32
     return (vector / norm if norm else vector), norm
 
 
@@ -247,10 +252,11 @@ def _record(
 
 
 def _density_record(whole: Quadrature, gains: float, *, holds: bool) -> Measurement:
-    nodes = np.concatenate(whole.nodes)
-    law = residual_law(max(gains, 0))
-    low = max(min(law.smallest, float(nodes.min())), 1e-3) / 1.5
-    values = np.geomspace(low, max(law.largest, float(nodes.max())) * 1.5, 60)
+    law = residual_law(max(gains, 0)) if holds else None
+    values = _values(np.concatenate(whole.nodes), law)
+    width = max(SPREAD, math.log(values[1] / values[0]))
+    edges = {} if law is None else {"edge below": law.smallest, "edge above": law.largest}
+    unlike = () if holds else (f"the universal law does not hold here; it needs {CONDITION}",)
     return Measurement(
         name="Density of the Jacobian's singular values",
         formula="shares of σ(∂x_L/∂x_0)",
@@ -258,14 +264,22 @@ def _density_record(whole: Quadrature, gains: float, *, holds: bool) -> Measurem
         of="σ",
         rows=tuple(f"{value:.4g}" for value in values),
         columns={
-            "density": tuple(map(float, whole.density(values, 0.1))),
+            "density": tuple(map(float, whole.density(values, width))),
             "share below": tuple(map(float, whole.below(values))),
         },
-        figures={"sum of gains": gains, "edge below": law.smallest, "edge above": law.largest},
-        theories=_densities(values, gains, holds=holds),
+        figures={"sum of gains": gains} | edges,
+        theories=_densities(values, gains) if holds else (),
         positions=tuple(map(float, np.log10(values))),
-        notes=("the figure's axis is log₁₀ σ",),
+        notes=("the figure's axis is log₁₀ σ", *unlike),
     )
+
+
+def _values(nodes: np.ndarray, law: Law | None) -> np.ndarray:
+    """Give the σ to show: all that were measured, with the edges of the law where it holds."""
+    edges = () if law is None else (law.smallest, law.largest)
+    top = max(float(nodes.max()), *edges, 0.0) or 1.0  # no gradient arrives: all are 0
+    low = max(min(float(nodes.min()), *edges, top), RESOLVED * top)
+    return np.geomspace(low / 1.5, top * 1.5, 60)
 
 
 def _fits(seen: Pass) -> bool:
@@ -307,7 +321,7 @@ def _laws(gains: float, rows: int, *, holds: bool) -> tuple[Theory, ...]:
     )
 
 
-def _densities(values: np.ndarray, gains: float, *, holds: bool) -> tuple[Theory, ...]:
+def _densities(values: np.ndarray, gains: float) -> tuple[Theory, ...]:
     if gains <= 0:
         return ()
     density = residual_density(values**2, gains) * 2 * values**2  # of log σ
@@ -321,7 +335,7 @@ def _densities(values: np.ndarray, gains: float, *, holds: bool) -> tuple[Theory
             formula="G = (zG − 1)·exp(c(1 − 2zG))",
             condition=CONDITION,
             values=tuple(map(float, curve)),
-            holds=holds,
+            holds=True,
             source="Tarnowski et al. (2019)",
         )
         for column, curve in (("density", density), ("share below", below))

@@ -43,8 +43,13 @@ def residual_law(gains: float) -> Law:
     if gains <= 0:
         return Law(smallest=1.0, largest=1.0, mean=1.0, ratio=1.0)
     s = math.sqrt(1 + 2 / gains)
-    edge = (s + 1) / (s - 1) * math.exp(gains * s)
-    return Law(smallest=edge**-0.5, largest=edge**0.5, mean=math.exp(gains), ratio=1 + 2 * gains)
+    root = math.sqrt((s + 1) / (s - 1)) * _exponential(gains * s / 2)
+    return Law(smallest=1 / root, largest=root, mean=_exponential(gains), ratio=1 + 2 * gains)
+
+
+def _exponential(value: float) -> float:
+    """Give e^value, infinity where a float holds no more: many plain blocks have such gains."""
+    return math.exp(value) if value < 709 else math.inf
 
 
 def residual_density(squares: np.ndarray, gains: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from skipwise.reports.lesson.record import DepthLesson, Profile, Training, mean_loss, paired
+from skipwise.reports.lesson.record import END, DepthLesson, Profile, Training, mean_loss, paired
 
 VANISHES, EXPLODES = 1e-3, 70.0  # ‖g_0‖/‖g_L‖; AutoTrainer's, which took them from many trainings
 SHATTERED = 0.25  # a cosine of two gradients: below without a skip, above with it
@@ -275,7 +275,26 @@ def _with_depth(lesson: DepthLesson, key: str) -> Iterator[str]:
         return
     low, high = depths[0], depths[-1]
     (before, after), worse, seeds = _beside(lesson, (key, low), (key, high))
+    why = _too_short(lesson, key, high) if worse else ""
     yield (
         f"From {low} to {high} layers the loss of {lesson.names[key]} goes from {before} to"
-        f" {after}; deeper is worse in {worse} of {seeds} seeds."
+        f" {after}; deeper is worse in {worse} of {seeds} seeds{why}."
     )
+
+
+def _too_short(lesson: DepthLesson, key: str, depth: int) -> str:
+    """Say whether the deep networks still learn at the end, beyond the scatter of batches."""
+    steps, gained, squares = lesson.setting.steps, 0.0, 0.0
+    for training in lesson.trained(key, depth):
+        part = max(round(END * len(training.losses)), 1)
+        last, before = training.losses[-part:], training.losses[-2 * part : -part]
+        if training.diverged or len(before) < 2:
+            return ""
+        gained += statistics.fmean(before) - statistics.fmean(last)
+        squares += (statistics.variance(before) + statistics.variance(last)) / part
+    if gained > 2 * math.sqrt(squares):
+        return (
+            f", but their loss still falls at the end: {steps} updates are too short for depth to"
+            " pay, and do not show that it harms"
+        )
+    return f"; whether more than {steps} updates would turn this was not tried"

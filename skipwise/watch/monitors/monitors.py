@@ -167,7 +167,8 @@ class Monitors:
         share = pace.seconds / self.spent.seconds
         if share > SHARE:
             yield from self._once(
-                f"{name} every {pace.every} steps takes {100 * share:.0f} % of the step time;"
+                f"{name} every {pace.every} steps has taken {100 * share:.0f} % of the step time"
+                f" up to step {self.run.step};"
                 f" without every= all monitors together stay below {100 * SHARE:.0f} %",
                 of=f"cost of {name}",
             )

@@ -152,3 +152,37 @@ def test_the_density_is_that_of_the_law():
 def test_no_probes_are_refused():
     with pytest.raises(ValueError, match="probes and steps must be positive, got 0 and 20"):
         jacobian(residual_stack(4, 2), (torch.ones(1, 4), torch.ones(1, 4)), along, probes=0)
+
+
+class Diagonals(nn.Module):
+    """``x → d ⊙ x``, without a skip."""
+
+    def __init__(self, values: Tensor):
+        super().__init__()
+        self.values = nn.Parameter(values)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.values * x
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.004], ids=["σ to 1e-3", "σ to 1e-24"])
+def test_the_density_of_a_vanishing_plain_chain_lies_where_its_singular_values_do(scale: float):
+    one = scale * torch.linspace(0.5, 1.0, 16)
+    model = Stack(*(Diagonals(one.clone()) for _ in range(10)))
+    x = torch.ones(1, 16)
+    found = jacobian_density(model, (x, x), along, probes=32, steps=16)
+    logs = math.log(10) * np.array(found.positions)
+    truth = 10 * np.log(one.double().numpy())  # σ = d¹⁰
+    assert logs[0] == pytest.approx(truth[0] - math.log(1.5), abs=1e-3)
+    assert logs[-1] == pytest.approx(truth[-1] + math.log(1.5), abs=1e-3)
+    share = np.array([(truth <= log).mean() for log in logs])
+    error = np.sqrt(2 * share * (1 - share) / (16 * 32))  # of squares of normal numbers
+    assert (np.abs(np.array(found["share below"]) - share) <= 5 * error + 1e-6).all()
+    assert np.trapezoid(found["density"], logs) == pytest.approx(1, abs=0.02)
+    assert not found.theories
+    assert any("does not hold here" in note for note in found.notes)
+
+
+def test_the_law_of_very_large_gains_is_infinite_and_no_error():
+    law = residual_law(2000.0)
+    assert (law.smallest, law.largest, law.mean) == (0, math.inf, math.inf)

@@ -275,7 +275,8 @@ def test_a_cost_above_the_share_is_said_once(tmp_path: Path):
             break
     told = [s.text for s in seen if isinstance(s, NoteRecord) and "of the step time" in s.text]
     assert len(told) == 1
-    assert told[0].startswith("watch: curvature every 1 steps takes ")
+    assert told[0].startswith("watch: curvature every 1 steps has taken ")
+    assert "of the step time up to step 2;" in told[0]
 
 
 def flat(inputs: tuple[int, ...], classes: int) -> nn.Module:
