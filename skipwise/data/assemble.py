@@ -106,7 +106,12 @@ def _hold_out(
         "validation": shares.validation,
     }
     for part, share in wanted.items():
+        asked = getattr(shares, part) != getattr(Shares, part)
         if part in parts and len(parts[part]):
+            if asked:
+                notes.append(
+                    f"the share for {part} has no effect: the data have a part of their own"
+                )
             continue
         parts.pop(part, None)
         train = parts["train"]

@@ -68,6 +68,10 @@ class Study:
             )
         if self.tuner not in TUNERS:
             raise ValueError(f"tuner must be one of {', '.join(TUNERS)}, got {self.tuner!r}")
+        if self.tuner != TUNERS[0] and not self.trials:
+            raise ValueError(
+                f"tuner {self.tuner!r} has no effect without tuning; say --tune TRIALS"
+            )
         if self.margin is not None and not self.margin > 0:
             raise ValueError(f"margin must be positive, got {self.margin}")
         self._check_arms()

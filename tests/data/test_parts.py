@@ -1,12 +1,14 @@
 """Splits, order and batches are pure functions of their seeds, and lose nothing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from skipwise.data import (
+    Arrays,
     Batches,
     Digits,
     Shares,
@@ -109,6 +111,16 @@ def test_digits_are_those_of_scikit_learn():
     np.testing.assert_array_equal(labels.numpy(), bunch.target)
     assert data.test is None
     assert any("no score is free of choices" in note for note in data.notes)
+
+
+def test_a_share_of_a_part_that_is_there_is_said_to_have_no_effect(tmp_path: Path):
+    x, y = np.zeros((60, 1, 4, 4), dtype=np.uint8), np.arange(60) % 2
+    x[::2] = 255
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+    given = Arrays(path=str(tmp_path / "own.npz"), shares=Shares(test=0.3))
+    told = "the share for test has no effect: the data have a part of their own"
+    assert told in given.load().notes
+    assert told not in replace(given, shares=Shares()).load().notes
 
 
 @pytest.mark.skipif(

@@ -91,6 +91,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path, fields: dict, told: str):
         ({"seeds": 0}, "at least 1 seed, got 0"),
         ({"trials": 1}, "at least 2 trials"),
         ({"tuner": "grid"}, "tuner must be one of random, optuna"),
+        ({"tuner": "optuna"}, "'optuna' has no effect without tuning; say --tune TRIALS"),
         ({"margin": 0.0}, "margin must be positive"),
         ({"vary": {"data.shares.test": (0.1, 0.2)}}, "all arms share data and seeds"),
         ({"ablate": True, "strategies": (sgd(), adam())}, "an ablation is of one strategy"),
