@@ -5,7 +5,7 @@ Imports records; no torch.
 """
 
 from skipwise.comparison.comparison import Comparison, compare
-from skipwise.comparison.family import holm, least_seeds, usual_family, warning
+from skipwise.comparison.family import holm, least_seeds, warning
 from skipwise.comparison.pairs import Pair
 from skipwise.comparison.scores import ArmSummary
 from skipwise.comparison.signs import (
@@ -55,6 +55,5 @@ __all__ = [
     "smallest_difference",
     "study_from_text",
     "study_to_text",
-    "usual_family",
     "warning",
 ]

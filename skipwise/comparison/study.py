@@ -155,7 +155,8 @@ class ArmRun:
 class Trial:
     """One trial of the tuning of an arm: what was set, and the score on validation.
 
-    ``score`` is NaN where the trial diverged; ``chosen`` marks the one that the arm's runs use.
+    ``score`` is NaN where the trial diverged; ``chosen`` marks the one that the arm's runs use;
+    ``share`` is the part of the length at which it was scored, less than 1 if it was halved away.
     """
 
     arm: str
@@ -163,6 +164,7 @@ class Trial:
     score: float
     seconds: float = math.nan
     chosen: bool = False
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

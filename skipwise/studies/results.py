@@ -14,7 +14,7 @@ from skipwise.studies.arms import NETWORK, STRATEGY, Arm
 from skipwise.studies.launchers import DIVERGED, Outcome, Task, mark_of
 from skipwise.studies.plan import Plan
 from skipwise.studies.study import STUDY
-from skipwise.studies.tuning import Tried, Tuned
+from skipwise.studies.tuning import Tried, Tuned, rungs_in_words
 
 SHARES = ("accuracy", "f1", "exact")  # metrics that are shares, which people give in points
 PASSES = 3  # a gradient costs a forward pass, and backward twice as much again
@@ -92,6 +92,11 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         found["tuning"] = (
             f"{plan.study.trials} trials an arm ({plan.study.tuner}), on validation, with a seed of"
             " their own"
+        )
+    if plan.study.halving:
+        found["halving"] = (
+            "within each arm the better half of its trials went on at"
+            f" {rungs_in_words(plan.study.trials)}, all under the schedule of the whole"
         )
     for name, best in tuned.items():
         words = ", ".join(f"{key} {value:.3g}" for key, value in best.settings.items())
@@ -181,6 +186,7 @@ def _trials(tried: Mapping[str, Sequence[Tried]], tuned: Mapping[str, Tuned]) ->
                 score=math.nan if trial.score is None else trial.score,
                 seconds=trial.seconds,
                 chosen=number == chosen,
+                share=trial.until,
             )
             for number, trial in enumerate(trials)
         ]

@@ -20,7 +20,7 @@ import torch
 from skipwise.files import write_atomic
 from skipwise.studies.launchers.launcher import (
     FAILED,
-    OUTCOME,
+    MARK,
     STOPPED,
     Launcher,
     News,
@@ -195,5 +195,5 @@ def carry_out_there(task: Task, threads: int) -> tuple[Outcome, Files]:
         outcome = carry_out(replace(task, folder=str(folder)))
         paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
         files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-        mark = files.pop(OUTCOME, None)  # the mark comes last, when all else is there
-        return outcome, files if mark is None else {**files, OUTCOME: mark}
+        # Marks come last, when all else is there.
+        return outcome, dict(sorted(files.items(), key=lambda file: file[0].startswith(MARK)))
