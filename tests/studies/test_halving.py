@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skipwise.records import StepRecord, read_journal
+from skipwise.records import EvaluationRecord, StepRecord, read_journal
 from skipwise.strategies import Strategy
 from skipwise.studies import carry_on
 from skipwise.studies.halving import lengths, shares, sizes
@@ -19,6 +19,7 @@ from skipwise.studies.launchers import DIVERGED, FINISHED, STOPPED, Outcome, lea
 from skipwise.studies.plan import Plan, opened, planned
 from skipwise.studies.tuning import Tried, cost_in_lengths, in_words, rounds, winners
 from skipwise.studies.working import carry_out
+from skipwise.training import newest_checkpoint
 from tests.studies.small import adam, sgd, small_study
 
 
@@ -118,6 +119,7 @@ def test_a_trial_that_paused_ends_like_one_that_never_did_and_takes_no_step_twic
     last = []
     for tasks in rounds(plan, found):
         outcomes = [carry_out(task) for task in tasks]
+        assert all(counts_only_what_the_journal_has(task.folder) for task in tasks)
         assert {outcome.state for outcome in outcomes} == {FINISHED}
         assert {outcome.steps for outcome in outcomes} == {math.ceil(tasks[0].until * 13)}
         last = tasks
@@ -130,6 +132,16 @@ def test_a_trial_that_paused_ends_like_one_that_never_did_and_takes_no_step_twic
     assert one.read_bytes() == other.read_bytes()
     assert losses(straight.folder) == losses(last[0].folder)
     assert [step for step, _ in losses(last[0].folder)] == list(range(1, 14))
+
+
+def counts_only_what_the_journal_has(folder: str) -> bool:
+    """Whether the measurement at a pause left the choice of the best weights alone."""
+    state, _ = newest_checkpoint(Path(folder))
+    assert state is not None
+    events = read_journal(Path(folder) / "metrics.jsonl")
+    steps = [event.step for event in events if isinstance(event, EvaluationRecord)]
+    best = state["best"]
+    return best["step"] in steps and best["since"] == sum(step > best["step"] for step in steps)
 
 
 def losses(folder: str) -> list[tuple[int, float]]:
