@@ -68,3 +68,22 @@ def warning(design: Design) -> str:
         f" {'one comparison needs' if one else f'{comparisons} comparisons together need'}"
         f" {design.level / comparisons:.2g}. {needed} seeds could reach one."
     )
+
+
+def extension(design: Design) -> str:
+    """Say what it does to verdicts that seeds were added to a study; empty if none were.
+
+    Whoever adds seeds until there is a verdict has tested once more each time: each test gives a
+    false verdict with probability α at most, so m of them with ``m·α`` at most (Boole).
+    """
+    if not design.earlier_seeds:
+        return ""
+    before = ", then ".join(str(seeds) for seeds in design.earlier_seeds)
+    looks = len(design.earlier_seeds) + 1
+    return (
+        f"This study had been planned with {before} seeds and has {len(design.seeds)} now: if their"
+        " results were seen before more were asked for, the probability of any false verdict is up"
+        f" to {100 * looks * design.level:.0f} %, not {100 * design.level:.0f} %; a verdict is safe"
+        f" where its corrected p is at most {design.level / looks:.2g} and the number of looks was"
+        " settled before."
+    )

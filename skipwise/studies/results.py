@@ -42,6 +42,7 @@ def design_of(plan: Plan, *, jobs: str, tuned: Mapping[str, Tuned] | None = None
         percent=percent,
         margin=margin / 100 if margin is not None and percent else margin,
         target=study.target,
+        earlier_seeds=tuple(plan.facts.get("earlier_seeds", ())),
         ablation=_ablation(plan.arms) if study.ablate else None,
         facts=_facts(plan, jobs, tuned or {}),
     )
@@ -102,11 +103,6 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         words = ", ".join(f"{key} {value:.3g}" for key, value in best.settings.items())
         edge = f" (at the edge: {', '.join(best.edge)})" if best.edge else ""
         found[f"tuned: {name}"] = words + edge
-    for seeds in facts.get("earlier_seeds", []):
-        found["extended"] = (
-            f"after {seeds} seeds had been planned; if their results were seen before, the p-values"
-            " are too small"
-        )
     return found
 
 
