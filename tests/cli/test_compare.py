@@ -30,6 +30,11 @@ TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "-
         (("--strategy", "sgd,adam", "--jobs", "0"), "jobs must be at least 1, got 0"),
         (("--strategy", "sgd,adam", "--tune", "1"), "tuning needs at least 2 trials an arm"),
         (("--strategy", "sgd,adam", "--tuner", "grid"), "tuner must be one of random, optuna"),
+        (("--strategy", "sgd,adam", "--halving"), "halving needs at least 3 trials an arm, got 0"),
+        (
+            ("--strategy", "sgd,adam", "--tune", "4", "--tuner", "optuna", "--halving"),
+            "halving begins all trials together and optuna chooses each by the scores",
+        ),
         (("--strategy", "sgd,adam", "--margin", "-1"), "margin must be positive, got -1.0"),
         (("--strategy", "sgd", "--vary", "network.width"), "--vary takes path=v1,v2"),
         (

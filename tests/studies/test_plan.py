@@ -8,7 +8,7 @@ import pytest
 
 from skipwise.comparison import StudyRecord, compare, conclusion, extension
 from skipwise.studies import read_study, study_folder
-from skipwise.studies.plan import PLAN, opened, planned
+from skipwise.studies.plan import PLAN, opened, planned, same_study
 from skipwise.studies.results import design_of
 from skipwise.studies.study import STUDY
 from tests.studies.small import momentum, sgd, small_study, with_steps
@@ -120,3 +120,17 @@ def test_a_folder_that_was_killed_before_its_description_is_taken(tmp_path: Path
     opened(planned(study, dataset, folder, threads=1))
     (folder / STUDY).unlink()
     assert opened(planned(study, dataset, folder, threads=1)).folder == folder
+
+
+def test_a_folder_from_before_there_was_halving_is_still_the_same_study(tmp_path: Path):
+    study, dataset = small_study(tmp_path, trials=4)
+    folder = tmp_path / "s"
+    opened(planned(study, dataset, folder, threads=1))
+    text = (folder / STUDY).read_text()
+    assert "halving: false\n" in text
+    (folder / STUDY).write_text(text.replace("halving: false\n", ""))
+    assert same_study(folder, study)
+    assert opened(planned(study, dataset, folder, threads=1)).folder == folder
+    halved = dataclasses.replace(study, halving=True)
+    with pytest.raises(ValueError, match="another study: halving is False there and True here"):
+        opened(planned(halved, dataset, folder, threads=1))
