@@ -56,3 +56,13 @@ def log_session(path: Path, step: int, notes: Iterable[str]) -> None:
     ]
     with path.open("a", encoding="utf-8") as log:
         log.write("\n".join(lines) + "\n\n")
+
+
+def no_longer_exact(before: int, now: int) -> str:
+    """Say what a run loses that goes on with another number of processes."""
+    one = "1 process" if before == 1 else f"{before} processes"
+    return (
+        f"the run had {one} and goes on with {now}: from here on it differs from one that kept"
+        " them by the order of sums, the statistics of batch norms (each process has those of its"
+        " share) and noise that does not follow the examples, such as dropout"
+    )

@@ -20,7 +20,7 @@ from skipwise.description import write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import write_atomic
 from skipwise.finetuning import prepared
-from skipwise.provenance import facts, log_session
+from skipwise.provenance import facts, log_session, no_longer_exact
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
 from skipwise.training import (
     Best,
@@ -29,6 +29,7 @@ from skipwise.training import (
     Diverged,
     Interrupted,
     Journal,
+    Pause,
     Step,
     Target,
     Threads,
@@ -92,6 +93,7 @@ class Session:
         self.budget = (
             TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
         )
+        self.pause = Pause()
         self._began = time.perf_counter() if started is None else started
         self._opened = self._saved = time.perf_counter()
         self._spent, self._example_seconds = 0.0, 0.0
@@ -160,7 +162,7 @@ class Session:
             for text in self.compiling.begin():
                 yield from self._note(text)
             yield from self._seen(self.monitors.begin())
-            for step in steps_of(self.run):
+            for step in self.pause.until(self.run, steps_of(self.run)):
                 step = self.watch.step(step)
                 yield step
                 yield from self.journal.step(step)
@@ -179,7 +181,14 @@ class Session:
                     self.save()
                 if came:
                     raise Interrupted(came, str(self.folder))
-            yield from self._finish()
+            yield from self._pause() if self.pause.is_due(self.run) else self._finish()
+
+    def _pause(self) -> Iterator[Event]:
+        yield from self.journal.read()
+        record = self._measure(self.run.evaluated(), "validation")
+        self.pause.score = record.metrics[self.best.metric]
+        yield record
+        self.save()
 
     def save(self) -> None:
         """Save between two steps.
@@ -220,7 +229,7 @@ class Session:
             )
         before = state.get("processes", 1)
         if before != self.world.size:
-            self._news = (_no_longer_exact(before, self.world.size),)
+            self._news = (no_longer_exact(before, self.world.size),)
         planned = self.run.steps
         self.run.restore(state["run"])
         self.best.restore(state["best"])
@@ -381,12 +390,3 @@ def has_history(folder: Path) -> bool:
 
 def _first(signals: list[int]) -> int:
     return signals[0] if signals else 0
-
-
-def _no_longer_exact(before: int, now: int) -> str:
-    one = "1 process" if before == 1 else f"{before} processes"
-    return (
-        f"the run had {one} and goes on with {now}: from here on it differs from one that kept"
-        " them by the order of sums, the statistics of batch norms (each process has those of its"
-        " share) and noise that does not follow the examples, such as dropout"
-    )

@@ -45,6 +45,7 @@ def compare(
     margin: float | None = None,
     tune: Whole | None = None,
     tuner: str | None = None,
+    halving: Flag = False,
     vary: Words = (),
     ablate: Flag = False,
     batch_size: Whole | None = None,
@@ -76,6 +77,8 @@ def compare(
         margin: Differences below it matter to nobody, in points (0.2) where the score is a share.
         tune: So many trials for every arm over rate and decay, on validation, with another seed.
         tuner: random, or optuna.
+        halving: Let only the better half of an arm's trials go on, at a part of their length, then
+            half of these, and so on; never between arms.
         vary: path=v1,v2: each value makes more arms: network.width=8,16. With a name before
             it only those arms: adam:strategy.peak_lr=1e-3,3e-3.
         ablate: Leave out each part of the strategy, and add each to none of them.
@@ -101,6 +104,7 @@ def compare(
         "margin": margin,
         "trials": tune,
         "tuner": tuner,
+        "halving": halving or None,
         "vary": varied(vary) if vary else None,
         "ablate": ablate or None,
     }

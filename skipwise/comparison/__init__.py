@@ -5,7 +5,7 @@ Imports records; no torch.
 """
 
 from skipwise.comparison.comparison import Comparison, compare
-from skipwise.comparison.family import holm, least_seeds, usual_family, warning
+from skipwise.comparison.family import extension, holm, least_seeds, warning
 from skipwise.comparison.pairs import Pair
 from skipwise.comparison.scores import ArmSummary
 from skipwise.comparison.signs import (
@@ -45,6 +45,7 @@ __all__ = [
     "as_markdown",
     "compare",
     "conclusion",
+    "extension",
     "headline",
     "hodges_lehmann",
     "holm",
@@ -55,6 +56,5 @@ __all__ = [
     "smallest_difference",
     "study_from_text",
     "study_to_text",
-    "usual_family",
     "warning",
 ]

@@ -6,12 +6,11 @@ by its results, so the family is a part of the design.
 """
 
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from skipwise.comparison.signs import EXACT_PAIRS, least_p
-from skipwise.comparison.study import Arm, Design
+from skipwise.comparison.study import Design
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -38,41 +37,6 @@ def holm(p: np.ndarray) -> np.ndarray:
     adjusted = np.empty_like(p)
     np.put_along_axis(adjusted, order, grown, -1)
     return adjusted
-
-
-def usual_family(
-    arms: Sequence[Arm], baseline: str = "", plain: Mapping[str, str] | None = None
-) -> tuple[tuple[str, str], ...]:
-    """Give the comparisons that a study is about unless its design says otherwise.
-
-    Every other method against the baseline's, per network; and every residual network against its
-    plain twin, per method.
-
-    Args:
-        arms: The arms of the study.
-        baseline: A strategy or a method; empty if no strategy is compared.
-        plain: The plain twin of each residual network, by their names.
-
-    Returns:
-        Pairs of names, the one that is asked about first.
-
-    Raises:
-        ValueError: If no arm has the baseline.
-    """
-    at = {(arm.network, arm.method): arm.name for arm in arms}
-    family = []
-    methods = list(dict.fromkeys(arm.method for arm in arms))
-    if baseline and baseline not in methods:
-        raise ValueError(f"no arm has the baseline {baseline!r}; there are {', '.join(methods)}")
-    for arm in arms:
-        other = at.get((arm.network, baseline))
-        if other is not None and arm.method != baseline:
-            family.append((arm.name, other))
-    for arm in arms:
-        twin = at.get(((plain or {}).get(arm.network, ""), arm.method))
-        if twin is not None and twin != arm.name:
-            family.append((arm.name, twin))
-    return tuple(family)
 
 
 def least_seeds(comparisons: int, level: float = 0.05) -> int:
@@ -103,4 +67,23 @@ def warning(design: Design) -> str:
         f" of the exact test is 2/2^{seeds} = {least_p(seeds):.2g}, and"
         f" {'one comparison needs' if one else f'{comparisons} comparisons together need'}"
         f" {design.level / comparisons:.2g}. {needed} seeds could reach one."
+    )
+
+
+def extension(design: Design) -> str:
+    """Say what it does to verdicts that seeds were added to a study; empty if none were.
+
+    Whoever adds seeds until there is a verdict has tested once more each time: each test gives a
+    false verdict with probability α at most, so m of them with ``m·α`` at most (Boole).
+    """
+    if not design.earlier_seeds:
+        return ""
+    before = ", then ".join(str(seeds) for seeds in design.earlier_seeds)
+    looks = len(design.earlier_seeds) + 1
+    return (
+        f"This study had been planned with {before} seeds and has {len(design.seeds)} now: if their"
+        " results were seen before more were asked for, the probability of any false verdict is up"
+        f" to {100 * looks * design.level:.0f} %, not {100 * design.level:.0f} %; a verdict is safe"
+        f" where its corrected p is at most {design.level / looks:.2g} and the number of looks was"
+        " settled before."
     )

@@ -66,6 +66,7 @@ class Design:
         target: The score to which time is counted; None if it is not.
         worst: The score of a run that diverged, for example that of guessing; None: see
             :func:`skipwise.comparison.scores.worst_score`.
+        earlier_seeds: How many seeds were planned before, each time that more were asked for.
         ablation: The arms that leave parts out, if it is a study of parts.
         facts: Whatever a reader should know: budget, hashes of data and splits, versions, device.
 
@@ -84,6 +85,7 @@ class Design:
     margin: float | None = None
     target: float | None = None
     worst: float | None = None
+    earlier_seeds: Sequence[int] = ()
     ablation: Ablation | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
 
@@ -155,7 +157,8 @@ class ArmRun:
 class Trial:
     """One trial of the tuning of an arm: what was set, and the score on validation.
 
-    ``score`` is NaN where the trial diverged; ``chosen`` marks the one that the arm's runs use.
+    ``score`` is NaN where the trial diverged; ``chosen`` marks the one that the arm's runs use;
+    ``share`` is the part of the length at which it was scored, less than 1 if it was halved away.
     """
 
     arm: str
@@ -163,6 +166,7 @@ class Trial:
     score: float
     seconds: float = math.nan
     chosen: bool = False
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +220,7 @@ def study_from_text(text: str) -> StudyRecord:
         design = dict(plain["design"])
         design["arms"] = tuple(Arm(**arm) for arm in design["arms"])
         design["seeds"] = tuple(design["seeds"])
+        design["earlier_seeds"] = tuple(design.get("earlier_seeds", ()))
         design["family"] = tuple((first, second) for first, second in design["family"])
         if design.get("ablation") is not None:
             design["ablation"] = Ablation(**design["ablation"])

@@ -62,7 +62,7 @@ def expected_best(scores: Sequence[float], draws: int) -> float:
 
 
 def tuning_curve(record: StudyRecord, arm: str) -> TuningCurve | None:
-    """Give the curve of an arm, None if it was not tuned.
+    """Give the curve of an arm, None if it was not tuned, or if its trials were halved.
 
     A trial that diverged scores as the worst of the arm's that did not; where lower is better the
     curve falls.
@@ -70,7 +70,7 @@ def tuning_curve(record: StudyRecord, arm: str) -> TuningCurve | None:
     trials = [trial for trial in record.trials if trial.arm == arm]
     sign = -1.0 if record.design.lower_is_better else 1.0
     ended = [sign * trial.score for trial in trials if math.isfinite(trial.score)]
-    if not ended:
+    if not ended or _are_halved(trials):
         return None
     worst = min(ended)
     scores = [sign * t.score if math.isfinite(t.score) else worst for t in trials]
@@ -83,12 +83,16 @@ def tuning_curve(record: StudyRecord, arm: str) -> TuningCurve | None:
 
 
 def sensitivity(record: StudyRecord, arm: str) -> Sensitivity | None:
-    """Give how an arm's score depends on the rate, None if fewer than two rates were tried."""
+    """Give how an arm's score depends on the rate.
+
+    None if fewer than two rates were tried, or if trials were halved: scores at different parts of
+    the length cannot be compared.
+    """
     trials = [trial for trial in record.trials if trial.arm == arm and RATE in trial.settings]
     trials.sort(key=lambda trial: trial.settings[RATE])
     rates = [trial.settings[RATE] for trial in trials]
     ended = [trial for trial in trials if math.isfinite(trial.score)]
-    if len(set(rates)) < 2 or not ended:
+    if len(set(rates)) < 2 or not ended or _are_halved(trials):
         return None
     sign = -1.0 if record.design.lower_is_better else 1.0
     best = max(ended, key=lambda trial: sign * trial.score)
@@ -105,6 +109,10 @@ def sensitivity(record: StudyRecord, arm: str) -> Sensitivity | None:
         decades=math.log10(high / low),
         at_edge=best.settings[RATE] in (rates[0], rates[-1]),
     )
+
+
+def _are_halved(trials: Sequence[Trial]) -> bool:
+    return any(trial.share < 1 for trial in trials)
 
 
 def _near(trials: Sequence[Trial], best: int, sign: float) -> Sequence[Trial]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from skipwise.comparison.comparison import Comparison
+from skipwise.comparison.family import extension
 from skipwise.comparison.pairs import Pair
 from skipwise.comparison.signs import EXACT_PAIRS, MOST_SEEDS, least_p
 from skipwise.comparison.study import Design
@@ -102,6 +103,8 @@ def _have(count: int) -> str:
 def conclusion(comparison: Comparison) -> list[str]:
     """Say what the study found: each comparison of the family, failures, and what limits it."""
     sentences = [comparison.warning] if comparison.warning else []
+    added = extension(comparison.design)
+    sentences += [added] if added else []
     sentences += [sentence(comparison.design, pair) for pair in comparison.pairs]
     sentences += _failures(comparison)
     sentences += _limits(comparison)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from skipwise.comparison import warning
+from skipwise.comparison import extension, warning
 from skipwise.data import Dataset, Own
 from skipwise.description import Call, nearest
 from skipwise.experiment import Experiment, compose
@@ -157,9 +157,10 @@ def carry_on(
     else:
         plan = opened(plan)
     launcher = _launcher(plan, jobs=jobs, ray=ray)
-    words = warning(design_of(plan, jobs=launcher.words))
-    if words and not quiet:
-        print(words, file=sys.stderr, flush=True)
+    design = design_of(plan, jobs=launcher.words)
+    for words in (warning(design), extension(design)):
+        if words and not quiet:
+            print(words, file=sys.stderr, flush=True)
     with closing(launcher):
         if is_new:
             plan = opened(rehearsed(plan, launcher, jobs=jobs, quiet=quiet))

@@ -38,6 +38,7 @@ from skipwise.studies.results import design_of, record_of_study
 from skipwise.studies.telling import Progress, Teller, in_time, telling
 from skipwise.studies.tuning import (
     Tried,
+    cost_in_lengths,
     in_words,
     rounds,
     winners,
@@ -125,7 +126,7 @@ class _Work:
         """
         progress, waiting, failed = Progress(tasks, jobs=self.jobs, title=title), [], []
         for task in tasks:
-            mark = mark_of(Path(task.folder))
+            mark = mark_of(Path(task.folder), task.until)
             if mark is None:
                 waiting.append(task)
             else:
@@ -185,13 +186,14 @@ def rehearsed(plan: Plan, launcher: Launcher, *, jobs: int = 1, quiet: bool = Fa
 def _forecast(plan: Plan, outcomes: Sequence[Outcome], jobs: int) -> str:
     """Say how long it will take, and whether the memory is enough."""
     study = plan.study
-    count = study.seeds + study.trials
+    count, lengths = study.seeds + study.trials, study.seeds + cost_in_lengths(plan)
     steps = sum(o.planned_steps * o.step_seconds for o in outcomes)
     length = study.experiment.seconds
-    seconds = (steps if length is None else length * len(outcomes)) * count / jobs
+    seconds = (steps if length is None else length * len(outcomes)) * lengths / jobs
     lines = [
         f"{len(outcomes)} arms, each with {study.seeds} seed{'s' * (study.seeds != 1)}"
         + (f" and {study.trials} trials" if study.trials else "")
+        + (f", halved to the cost of {cost_in_lengths(plan):.1f} runs" if study.halving else "")
         + f": {len(outcomes) * count} runs, their steps about {in_time(seconds)}"
     ]
     if length is not None and jobs > 1:

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ def check_free(folder: Path) -> None:
 
 def _taken_up(plan: Plan) -> Plan:
     folder = plan.folder
-    before = read_yaml((folder / STUDY).read_text(encoding="utf-8"), str(folder / STUDY))
+    before = _described_in(folder)
     facts = facts_of(folder)
     wanted = read_yaml(text_of(plan.study), "the study")
     if before != wanted:
@@ -202,6 +202,13 @@ def _taken_up(plan: Plan) -> Plan:
     if before != wanted:
         _write(plan)
     return plan
+
+
+def _described_in(folder: Path) -> Any:
+    """Read the plain description of a study; fields that came later have their defaults."""
+    plain = read_yaml((folder / STUDY).read_text(encoding="utf-8"), str(folder / STUDY))
+    later = {entry.name: entry.default for entry in fields(Study) if entry.name == "halving"}
+    return {**later, **plain} if isinstance(plain, dict) else plain
 
 
 def _changed(folder: Path, name: str, before: Any, now: Any) -> str:
@@ -264,10 +271,10 @@ def _write(plan: Plan) -> None:
 def same_study(folder: Path, study: Study) -> bool:
     """Whether this very study lies in a folder."""
     try:
-        text = (folder / STUDY).read_text(encoding="utf-8")
+        before = _described_in(folder)
     except OSError:
         return False
-    return read_yaml(text, str(folder)) == read_yaml(text_of(study), "the study")
+    return before == read_yaml(text_of(study), "the study")
 
 
 def study_folder(study: Study, above: Path = Path("studies")) -> Path:

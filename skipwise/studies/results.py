@@ -18,7 +18,7 @@ from skipwise.studies.arms import NETWORK, STRATEGY, Arm, word_of
 from skipwise.studies.launchers import DIVERGED, Outcome, Task, mark_of
 from skipwise.studies.plan import Plan
 from skipwise.studies.study import STUDY, Study
-from skipwise.studies.tuning import Tried, Tuned
+from skipwise.studies.tuning import Tried, Tuned, rungs_in_words
 
 SHARES = ("accuracy", "f1", "exact")  # metrics that are shares, which people give in points
 PASSES = 3  # a gradient costs a forward pass, and backward twice as much again
@@ -46,6 +46,7 @@ def design_of(plan: Plan, *, jobs: str, tuned: Mapping[str, Tuned] | None = None
         percent=percent,
         margin=margin / 100 if margin is not None and percent else margin,
         target=study.target,
+        earlier_seeds=tuple(plan.facts.get("earlier_seeds", ())),
         ablation=_ablation(plan.arms) if study.ablate else None,
         facts=_facts(plan, jobs, tuned or {}),
     )
@@ -98,15 +99,15 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
             f"{plan.study.trials} trials an arm ({plan.study.tuner}), on validation, with a seed of"
             " their own"
         )
+    if plan.study.halving:
+        found["halving"] = (
+            "within each arm the better half of its trials went on at"
+            f" {rungs_in_words(plan.study.trials)}, all under the schedule of the whole"
+        )
     for name, best in tuned.items():
         words = ", ".join(f"{key} {value:.3g}" for key, value in best.settings.items())
         edge = f" (at the edge: {', '.join(best.edge)})" if best.edge else ""
         found[f"tuned: {name}"] = words + edge
-    for seeds in facts.get("earlier_seeds", []):
-        found["extended"] = (
-            f"after {seeds} seeds had been planned; if their results were seen before, the p-values"
-            " are too small"
-        )
     return found
 
 
@@ -200,6 +201,7 @@ def _trials(tried: Mapping[str, Sequence[Tried]], tuned: Mapping[str, Tuned]) ->
                 score=math.nan if trial.score is None else trial.score,
                 seconds=trial.seconds,
                 chosen=number == chosen,
+                share=trial.until,
             )
             for number, trial in enumerate(trials)
         ]

@@ -15,6 +15,7 @@ from skipwise.description import Call, read_described, write_yaml
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription
 from skipwise.strategies import Strategy
+from skipwise.studies.halving import LEAST
 
 STUDY = "study.yaml"
 TUNERS = ("random", "optuna")
@@ -42,6 +43,7 @@ class Study:
             the unit of the score.
         trials: Of tuning, for each arm; the first is the strategy as it is named.
         tuner: How trials are chosen: ``"random"``, or ``"optuna"``.
+        halving: Whether only the better half of an arm's trials goes on, again and again.
         ablate: Whether the arms are the strategies without, and with only, each of their parts.
     """
 
@@ -56,6 +58,7 @@ class Study:
     margin: float | None = None
     trials: int = 0
     tuner: str = "random"
+    halving: bool = False
     ablate: bool = False
 
     def __post_init__(self):
@@ -72,6 +75,7 @@ class Study:
             raise ValueError(
                 f"tuner {self.tuner!r} has no effect without tuning; say --tune TRIALS"
             )
+        self._check_halving()
         if self.margin is not None and not self.margin > 0:
             raise ValueError(f"margin must be positive, got {self.margin}")
         self._check_arms()
@@ -79,6 +83,18 @@ class Study:
             raise ValueError(
                 "a run of a study stops at no target, or its length would differ; give the study"
                 " the target"
+            )
+
+    def _check_halving(self):
+        if self.halving and self.trials < LEAST:
+            raise ValueError(
+                f"halving needs at least {LEAST} trials an arm, got {self.trials}, as fewer leave"
+                " nothing to halve; say --tune 8"
+            )
+        if self.halving and self.tuner != TUNERS[0]:
+            raise ValueError(
+                f"halving begins all trials together and {self.tuner} chooses each by the scores of"
+                " those before, at their whole length; leave one of them out"
             )
 
     def _check_arms(self):

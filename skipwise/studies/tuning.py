@@ -2,7 +2,8 @@
 
 Trials have a seed of their own, which no run of the study has, and never see the test part. The
 first is the strategy as it is named, so tuning can only find better by validation; the others are
-drawn log-uniformly within a factor of ten on either side, at the same places for every arm.
+drawn log-uniformly within a factor of ten on either side, at the same places for every arm. They
+may be halved within each arm (:mod:`skipwise.studies.halving`).
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from skipwise.files import write_atomic
 from skipwise.records import finite
 from skipwise.strategies import Strategy
 from skipwise.studies.arms import Arm
+from skipwise.studies.halving import going_on, lengths, shares, sizes
 from skipwise.studies.launchers import Outcome, Task, mark_of
 from skipwise.studies.plan import Plan
 
@@ -33,7 +35,8 @@ FIELDS = {"rate": "peak_lr", "decay": "weight_decay"}
 class Tried:
     """One trial: what was set, and how it ended.
 
-    ``score`` is that on validation, None if it diverged or failed.
+    ``score`` is that on validation, None if it diverged or failed; ``until`` is the share of its
+    length to which it was to train, less than 1 where it was halved away.
     """
 
     arm: str
@@ -43,6 +46,7 @@ class Tried:
     steps: int
     seconds: float
     folder: str
+    until: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +178,9 @@ def rounds(plan: Plan, tried: dict[str, list[Tried]]) -> Iterator[list[Task]]:
     """
     tried.update({arm.name: [] for arm in plan.arms})
     spaces = {arm.name: space_of(arm) for arm in plan.arms} if plan.study.trials else {}
+    if plan.study.halving:
+        yield from _rungs(plan, spaces, tried)
+        return
     alone = plan.study.tuner == "random"
     while any(len(tried[arm.name]) < plan.study.trials for arm in plan.arms):
         count = plan.study.trials if alone else len(tried[plan.arms[0].name]) + 1
@@ -181,9 +188,8 @@ def rounds(plan: Plan, tried: dict[str, list[Tried]]) -> Iterator[list[Task]]:
         for arm in plan.arms:
             known = list(tried[arm.name])
             while len(known) < count:
-                named = {n: getattr(arm.experiment.strategy, f) for n, f in FIELDS.items()}
                 settings = proposal(
-                    plan.study.tuner, spaces[arm.name], named, known, higher=plan.higher
+                    plan.study.tuner, spaces[arm.name], _named(arm), known, higher=plan.higher
                 )
                 task = _trial(plan, arm, settings)
                 asked.append((arm, settings, task))
@@ -191,6 +197,40 @@ def rounds(plan: Plan, tried: dict[str, list[Tried]]) -> Iterator[list[Task]]:
         yield [task for _, _, task in asked]
         for arm, settings, task in asked:
             tried[arm.name].append(_tried(arm, settings, task, mark_of(Path(task.folder))))
+
+
+def _rungs(
+    plan: Plan, spaces: Mapping[str, Space], tried: dict[str, list[Tried]]
+) -> Iterator[list[Task]]:
+    """Yield the trials of each rung: all at first, then the better half of every arm's."""
+    trials = plan.study.trials
+    asked: dict[tuple[str, int], tuple[Arm, Task]] = {}
+    for arm in plan.arms:
+        for number in range(trials):
+            settings = proposal(
+                plan.study.tuner, spaces[arm.name], _named(arm), tried[arm.name], higher=plan.higher
+            )
+            task = _trial(plan, arm, settings)
+            tried[arm.name].append(_tried(arm, settings, task, None))
+            asked[arm.name, number] = arm, task
+    for share, following in zip(shares(trials), (*sizes(trials)[1:], 0), strict=True):
+        tasks = {key: dataclasses.replace(task, until=share) for key, (_, task) in asked.items()}
+        yield list(tasks.values())
+        for (name, number), task in tasks.items():
+            mark = mark_of(Path(task.folder), share)
+            settings = tried[name][number].settings
+            tried[name][number] = _tried(asked[name, number][0], settings, task, mark)
+        left = {arm.name: _left(tried[arm.name], share, following, plan) for arm in plan.arms}
+        asked = {(name, n): found for (name, n), found in asked.items() if n in left[name]}
+
+
+def _left(trials: Sequence[Tried], share: float, count: int, plan: Plan) -> tuple[int, ...]:
+    scores = [trial.score if trial.until == share else None for trial in trials]
+    return going_on(scores, count, higher=plan.higher)
+
+
+def _named(arm: Arm) -> dict[str, float]:
+    return {name: getattr(arm.experiment.strategy, field) for name, field in FIELDS.items()}
 
 
 def _trial(plan: Plan, arm: Arm, settings: Mapping[str, float]) -> Task:
@@ -208,11 +248,15 @@ def _tried(arm: Arm, settings: Mapping[str, float], task: Task, mark: Outcome | 
         steps=0 if mark is None else mark.steps,
         seconds=0.0 if mark is None else mark.seconds,
         folder=task.folder,
+        until=task.until,
     )
 
 
 def winners(plan: Plan, tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tuned]:
     """Give the best trial of every arm by validation; of equals the first.
+
+    Where trials were halved only those count that came furthest and have a score: a score at a
+    part of the length says nothing beside one at the end.
 
     Raises:
         ValueError: If no trial of an arm ended with a score.
@@ -225,6 +269,8 @@ def winners(plan: Plan, tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tuned
                 f"no trial of {arm.name} ended with a score: "
                 + "; ".join(dict.fromkeys(trial.state for trial in tried[arm.name]))
             )
+        furthest = max(trial.until for trial in scored)
+        scored = [trial for trial in scored if trial.until == furthest]
         sign = 1 if plan.higher else -1
         best = max(scored, key=lambda trial: sign * (trial.score or 0.0))
         edge = at_edge(space_of(arm), best.settings)
@@ -251,10 +297,21 @@ def in_words(plan: Plan, tried: Mapping[str, Sequence[Tried]], found: Mapping[st
         trials, best = tried[arm.name], found[arm.name]
         values = ", ".join(f"{name} {value:.3g}" for name, value in best.settings.items())
         edge = f"; the {' and the '.join(best.edge)} at the edge of the space" if best.edge else ""
-        lines.append(f"tuned {arm.name}: {values} of {len(trials)} trials{edge}")
+        halved = f", halved at {rungs_in_words(len(trials))}" if plan.study.halving else ""
+        lines.append(f"tuned {arm.name}: {values} of {len(trials)} trials{halved}{edge}")
     everything = [trial for trials in tried.values() for trial in trials]
     lines.append(
         f"tuning cost {sum(t.steps for t in everything):,} steps,"
         f" {sum(t.seconds for t in everything):.0f} s of training, {len(everything)} trials in all"
     )
     return "\n".join(lines)
+
+
+def rungs_in_words(trials: int) -> str:
+    """Say at which parts of their length trials are halved."""
+    return ", ".join(f"{share:.0%}" for share in shares(trials)[:-1]) + " of their length"
+
+
+def cost_in_lengths(plan: Plan) -> float:
+    """Give what the tuning of an arm costs, in lengths of a whole run."""
+    return lengths(plan.study.trials) if plan.study.halving else float(plan.study.trials)

@@ -5,6 +5,7 @@ writes what happens to its output. When the input ends, its study is gone: it sa
 """
 
 import json
+import math
 import os
 import queue
 import resource
@@ -61,7 +62,7 @@ def carry_out(task: Task, data: Data | None = None, tell: Tell | None = None) ->
         if task.is_rehearsal:
             return rehearse(experiment, dataset)
         with _alone_in(Path(task.folder)):
-            return mark_of(Path(task.folder)) or _run(task, experiment, dataset, tell)
+            return mark_of(Path(task.folder), task.until) or _run(task, experiment, dataset, tell)
     except Interrupted as error:
         return Outcome(state=STOPPED, words=str(error))
     except OSError as error:
@@ -135,16 +136,20 @@ def _run(task: Task, experiment: Experiment, dataset: Dataset, tell: Tell | None
     except ValueError:  # every save is damaged: the run begins again
         state = None
     session = Session(experiment, dataset, folder, state)
+    session.pause.share = task.until
     try:
         with reported(folder, wanted=task.reports):
             for told in _progress(session):
                 if tell is not None:
                     tell(**told)
-        outcome = Outcome(state=FINISHED, score=_score(session))
+        is_paused = session.pause.is_due(session.run)
+        score = _finite(session.pause.score) if is_paused else _score(session)
+        outcome = Outcome(state=FINISHED, score=score)
     except Diverged as error:
+        is_paused = False
         outcome = Outcome(state=DIVERGED, words=str(error))
     outcome = replace(outcome, steps=session.run.step, seconds=round(session.elapsed, 3))
-    leave_mark(folder, outcome)
+    leave_mark(folder, outcome, task.until if is_paused else 1.0)
     return outcome
 
 
@@ -163,6 +168,10 @@ def _score(session: Session) -> float | None:
     record = record_of(session)
     found = record.test or record.validation
     return None if found is None else found.metrics[session.best.metric]
+
+
+def _finite(score: float) -> float | None:
+    return score if math.isfinite(score) else None
 
 
 def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:

@@ -1,9 +1,9 @@
-"""Holm by hand, the usual family, and what is said before training."""
+"""Holm by hand, and what is said before training."""
 
 import numpy as np
 import pytest
 
-from skipwise.comparison import holm, least_seeds, usual_family, warning
+from skipwise.comparison import holm, least_seeds, warning
 from tests.comparison.planted import design
 
 
@@ -52,16 +52,3 @@ def test_a_study_that_cannot_answer_is_told_before_it_trains():
         design(["sgd", "momentum"], family=(family[0],), seeds=range(1))
     )
     assert "no comparison" in warning(design(["sgd"]))
-
-
-def test_the_usual_family_is_strategies_against_the_baseline_and_residual_against_plain():
-    plan = design(["sgd", "adam"], networks=("plain20", "resnet20"))
-    assert usual_family(plan.arms, "sgd", {"resnet20": "plain20"}) == (
-        ("plain20/adam", "plain20/sgd"),
-        ("resnet20/adam", "resnet20/sgd"),
-        ("resnet20/sgd", "plain20/sgd"),
-        ("resnet20/adam", "plain20/adam"),
-    )
-    assert usual_family(plan.arms) == ()
-    with pytest.raises(ValueError, match="no arm has the baseline 'adma'; there are sgd, adam"):
-        usual_family(plan.arms, "adma")

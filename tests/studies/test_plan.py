@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from skipwise.comparison import StudyRecord, compare, conclusion, extension
 from skipwise.studies import read_study, study_folder
 from skipwise.studies.plan import PLAN, opened, planned
+from skipwise.studies.results import design_of
 from skipwise.studies.study import STUDY
 from tests.studies.small import momentum, sgd, small_study, with_steps
 
@@ -93,6 +95,14 @@ def test_more_seeds_go_on_in_the_same_folder_and_are_kept_in_mind(tmp_path: Path
     assert {task.folder for task in before} < {task.folder for task in plan.tasks()}
     assert plan.facts["earlier_seeds"] == [2]
     assert read_study(folder / STUDY).seeds == 4
+    longest = dataclasses.replace(study, seeds=6)
+    design = design_of(opened(planned(longest, dataset, folder, threads=1)), jobs="")
+    words = extension(design)
+    assert "planned with 2, then 4 seeds and has 6 now" in words
+    assert "is up to 15 %, not 5 %" in words
+    assert "at most 0.017" in words
+    assert words in conclusion(compare(StudyRecord(design=design)))
+    assert extension(design_of(planned(study, dataset, tmp_path / "t", threads=1), jobs="")) == ""
 
 
 def test_the_same_study_is_found_again_below_studies(tmp_path: Path):

@@ -55,8 +55,10 @@ def test_a_node_that_goes_away_loses_nothing(cluster, tmp_path: Path):
     plan = opened(planned(study, dataset, tmp_path / "there", threads=1))
     tasks = plan.tasks(reports=False)
     launcher = Cluster(address=running.address, threads=1)
-    states, removed = [], False
+    states, removed, told = [], False, []
     for news in launcher.launch(tasks, []):
+        if news.steps:
+            told.append(news)
         begun = list((tmp_path / "there").glob("runs/*/last.ckpt"))
         if len(begun) == 2 and not removed and not states:
             running.remove_node(nodes[0], allow_graceful=False)
@@ -64,6 +66,10 @@ def test_a_node_that_goes_away_loses_nothing(cluster, tmp_path: Path):
         if news.outcome is not None:
             states.append(news.outcome.state)
     assert removed
+    # Steps are told while a run goes, of both arms.
+    assert {news.task.arm for news in told if news.task} == {task.arm for task in tasks}
+    assert {news.steps for news in told} == {150}
+    assert all(0 < news.step <= 150 for news in told)
     assert sorted(states) == [FINISHED, FINISHED, REPEATED]
     for task in tasks:
         assert _steps(task) == list(range(1, 151))

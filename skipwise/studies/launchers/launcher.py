@@ -13,7 +13,7 @@ from pathlib import Path
 from skipwise.files import write_atomic
 from skipwise.records import finite
 
-OUTCOME = "outcome.json"
+OUTCOME, MARK = "outcome.json", "outcome"
 FINISHED, DIVERGED, FAILED, STOPPED = "finished", "diverged", "failed", "stopped"
 REPEATED = "repeated"  # not an end: the task waits again
 
@@ -32,6 +32,7 @@ class Task:
         is_trial: Whether it tunes, so that the test part stays unseen.
         reports: Whether ``report.html`` is written.
         is_rehearsal: Whether it is one.
+        until: The share of its length at which a trial pauses, to be gone on with or not.
     """
 
     arm: str
@@ -43,6 +44,7 @@ class Task:
     is_trial: bool = False
     reports: bool = True
     is_rehearsal: bool = False
+    until: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,18 +120,33 @@ class Launcher(ABC):
         """Give back what is kept from one launch to the next."""
 
 
-def mark_of(folder: Path) -> Outcome | None:
-    """Read how a run ended; None while it has not, or if the mark cannot be read."""
-    try:
-        return Outcome(**json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+def mark_name(until: float) -> str:
+    """Name the mark of a run at its end, or where it pauses.
+
+    >>> mark_name(1.0), mark_name(0.5)
+    ('outcome.json', 'outcome-at-0.500000.json')
+    """
+    return OUTCOME if until == 1 else f"outcome-at-{until:.6f}.json"
 
 
-def leave_mark(folder: Path, outcome: Outcome) -> None:
-    """Write how a run ended."""
+def mark_of(folder: Path, until: float = 1.0) -> Outcome | None:
+    """Read how a run ended, or paused; None while it has not, or if the mark cannot be read.
+
+    A run that ended before its pause has ended for every later one; the mark of the pause comes
+    first, so that a run that went on says the same of its pause as before.
+    """
+    for name in dict.fromkeys((mark_name(until), OUTCOME)):
+        try:
+            return Outcome(**json.loads((folder / name).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+    return None
+
+
+def leave_mark(folder: Path, outcome: Outcome, until: float = 1.0) -> None:
+    """Write how a run ended, or what it was where it paused."""
     text = json.dumps(finite(asdict(outcome)), ensure_ascii=False)
-    write_atomic(folder / OUTCOME, text.encode())
+    write_atomic(folder / mark_name(until), text.encode())
 
 
 def repeated(outcome: Outcome) -> Outcome:

@@ -20,7 +20,7 @@ import torch
 from skipwise.files import write_atomic
 from skipwise.studies.launchers.launcher import (
     FAILED,
-    OUTCOME,
+    MARK,
     STOPPED,
     Launcher,
     News,
@@ -122,7 +122,11 @@ class _Tasks:
         # Ray's own repetition would not be seen here; nor would it know what to count as failed.
         self.remote = ray.remote(num_cpus=threads, max_retries=0)(carry_out_there)
         self.threads = threads
+        # It takes no processor of the runs', and comes back where its node goes away.
+        self.board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
         self.running: dict[Any, Task] = {}
+        self.numbers: dict[int, Any] = {}
+        self.asked: Any = None
         self.attempts: Counter[tuple[Task, str]] = Counter()
 
     def work(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
@@ -135,7 +139,9 @@ class _Tasks:
                     self.ray.cancel(reference, force=False)
             while waiting:
                 task = waiting.popleft()
-                self.running[self.remote.remote(task, self.threads)] = task
+                number = len(self.numbers)
+                reference = self.remote.remote(task, self.threads, self.board, number)
+                self.running[reference], self.numbers[number] = task, reference
                 yield News(task=task)
             if not self.running:
                 return
@@ -148,8 +154,25 @@ class _Tasks:
                 else:
                     waiting.append(task)
                     yield News(task=task, outcome=repeated(outcome))
+            yield from self._told()
             if not done:
                 yield News()
+
+    def _told(self) -> Iterator[News]:
+        """Give what the runs have told of their progress since it was last asked for."""
+        if self.asked is None:
+            self.asked = self.board.take.remote()
+        if not self.ray.wait([self.asked], timeout=0)[0]:
+            return  # it is starting, or its node went away; no run waits for it
+        try:
+            told = self.ray.get(self.asked)
+        except self.ray.exceptions.RayError:
+            told = {}
+        self.asked = None
+        for number, said in told.items():
+            reference = self.numbers[number]
+            if reference in self.running:  # what comes after the end of a run is no news
+                yield News(task=self.running[reference], **said)
 
     def _again(self, task: Task, outcome: Outcome) -> bool:
         """Whether a task that was lost is done once more."""
@@ -179,21 +202,49 @@ def _lost(what: str, error: Exception, *, stopping: bool) -> Outcome:
     return Outcome(state=STOPPED if stopping else FAILED, words=f"{what} ({kind})")
 
 
-def carry_out_there(task: Task, threads: int) -> tuple[Outcome, Files]:
+class Board:
+    """Where runs on any node leave how far they have come; the latest of each counts."""
+
+    def __init__(self):
+        self.told: dict[int, dict[str, Any]] = {}
+
+    def tell(self, number: int, told: dict[str, Any]) -> None:
+        """Take what a run tells."""
+        self.told[number] = told
+
+    def take(self) -> dict[int, dict[str, Any]]:
+        """Give what was told since the last time."""
+        told, self.told = self.told, {}
+        return told
+
+
+def carry_out_there(
+    task: Task, threads: int, board: Any = None, number: int = 0
+) -> tuple[Outcome, Files]:
     """Do one task on a node, in the study's folder or in one of the node's own.
+
+    Args:
+        task: The task.
+        threads: That it computes with.
+        board: The actor that hears of progress; nobody does if None.
+        number: Of the attempt, on the board.
 
     Returns:
         How it ended, and the files of the run where the node does not see the study's folder.
     """
     from skipwise.studies.working import carry_out
 
+    def tell(**told: Any) -> None:
+        if board is not None:
+            board.tell.remote(number, told)  # nobody waits for it
+
     torch.set_num_threads(threads)
     if task.is_rehearsal or Path(task.folder).parent.parent.is_dir():
-        return carry_out(task), {}
+        return carry_out(task, tell=tell), {}
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / Path(task.folder).name
-        outcome = carry_out(replace(task, folder=str(folder)))
+        outcome = carry_out(replace(task, folder=str(folder)), tell=tell)
         paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
         files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-        mark = files.pop(OUTCOME, None)  # the mark comes last, when all else is there
-        return outcome, files if mark is None else {**files, OUTCOME: mark}
+        # Marks come last, when all else is there.
+        return outcome, dict(sorted(files.items(), key=lambda file: file[0].startswith(MARK)))

@@ -8,6 +8,7 @@ from skipwise.training.policies.best import Best
 from skipwise.training.policies.budget import Cost, TimeBudget
 from skipwise.training.policies.compiling import CHOICES, Compiling
 from skipwise.training.policies.guard import Guarding, guarded
+from skipwise.training.policies.pause import Pause
 from skipwise.training.policies.target import Target
 from skipwise.training.policies.threads import Threads, shared_out
 
@@ -17,6 +18,7 @@ __all__ = [
     "Compiling",
     "Cost",
     "Guarding",
+    "Pause",
     "Target",
     "Threads",
     "TimeBudget",
