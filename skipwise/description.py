@@ -102,7 +102,7 @@ def nearest(word: str, words: Iterable[str], unlisted: Iterable[str] = ()) -> st
     best = max([*known, *sorted(unlisted)], key=likeness, default="")
     if best and likeness(best)[0] >= 0.6:
         return f"; did you mean {best!r}?"
-    return f"; there are {', '.join(known)}"
+    return f"; there are {', '.join(known)}" if known else "; there are none"
 
 
 @cache

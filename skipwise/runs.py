@@ -49,7 +49,9 @@ def begin(
 
 
 def _empty(folder: Path) -> Path:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; name a folder with --out, a new or an empty one")
+    if folder.exists() and any(folder.iterdir()):
         raise ValueError(
             f"{folder} is not empty; resume the run in it, or name another folder with --out"
         )

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
@@ -130,7 +131,7 @@ def normalised(words: list[str]) -> list[str]:
     return found
 
 
-def leave(sentence: str, *, code: int = 2) -> None:
+def leave(sentence: str, *, code: int = 2) -> NoReturn:
     """Print one sentence and leave; of several processes the first that knows it prints.
 
     Raises:

@@ -1,5 +1,6 @@
 """``report`` and ``diagnose``."""
 
+import re
 import shlex
 import sys
 import webbrowser
@@ -68,7 +69,7 @@ def diagnose(
             'encoder.layers.*'; found if left out.
         deep: Measure all there is, Hessian and Jacobians too: ten minutes at most, not one.
         out: Where diagnosis.json and its page go; the run's folder if left out, for a network
-            the folder diagnosis.
+            diagnosis- and its name.
         allow: A package of yours that the run names.
         quiet: Show no progress.
         json: Print the result as one JSON object.
@@ -81,7 +82,7 @@ def diagnose(
     from skipwise.diagnosis import Level
 
     subject = _subject(what, data=data, strategy=strategy)
-    folder = out or (subject if isinstance(subject, Path) else Path("diagnosis"))
+    folder = out or (subject if isinstance(subject, Path) else Path(f"diagnosis-{_plain(what)}"))
     found = examined(
         subject,
         data=data,
@@ -99,6 +100,11 @@ def diagnose(
         print("\n".join([*_lines(found), f"page: {page_in(folder)}"]))
     if found.of(Level.FAIL):
         raise SystemExit(1)
+
+
+def _plain(what: str) -> str:
+    """Write the name of a network as a part of a file's name."""
+    return re.sub(r"[^\w.-]+", "-", what)
 
 
 def _again(what: str, **options: Any) -> str:

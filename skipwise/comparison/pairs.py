@@ -115,7 +115,7 @@ def _correlation(record: StudyRecord, first: str, second: str, seeds: Sequence[i
     both = np.array([
         [scores_of(record, arm)[seed] for seed in seeds] for arm in (first, second)
     ]).reshape(2, -1)
-    if len(seeds) < 2 or (np.ptp(both, axis=1) == 0).any():
+    if len(seeds) < 3 or (np.ptp(both, axis=1) == 0).any():
         return math.nan
     return float(np.corrcoef(both)[0, 1])
 

@@ -14,6 +14,7 @@ import numpy as np
 from skipwise.comparison.study import StudyRecord
 
 RESAMPLES = 10_000
+LEAST_RUNS = 5  # of fewer a bootstrap gives little more than the lowest and the highest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,8 @@ def summarise(record: StudyRecord, name: str) -> ArmSummary:
     arm, runs = record.design.arm(name), record.of(name)
     scores = np.array([*scores_of(record, name).values()])
     none = len(scores) == 0
-    low, high = (np.nan, np.nan) if len(scores) < 2 else bootstrap_interval(scores)
+    few = len(scores) < LEAST_RUNS
+    low, high = (np.nan, np.nan) if few else bootstrap_interval(scores)
     return ArmSummary(
         arm=name,
         network=arm.network,

@@ -13,11 +13,12 @@ from skipwise.comparison.words import Unit, conclusion, headline, p_words
 from skipwise.records import finite
 
 MISSING = "–"
+CHANGED = "changed in "  # begins a fact of a design: what an arm has other than its name says
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": "$<$", ">": "$>$", "±": r"$\pm$", "−": "$-$", "∞": r"$\infty$", "×": r"$\times$",
-    "–": "--", "²": r"$^2$",
+    "–": "--", "²": r"$^2$", "≈": r"$\approx$", "√": r"$\surd$",
 }  # fmt: skip
 
 
@@ -52,10 +53,12 @@ def arms_sheet(comparison: Comparison) -> Sheet:
             f"{arm.runs} of {arm.runs + arm.missing}" if arm.missing else str(arm.runs),
             str(arm.diverged),
         ])
-    caption = (
-        f"{design.metric} on {design.data}; the interval of the interquartile mean is by the"
-        " bootstrap and approximate"
-    )
+    changed = [f"{name} {words}" for name, words in design.facts.items() if CHANGED in name]
+    caption = "; ".join([
+        f"{design.metric} on {design.data}",
+        "the interval of the interquartile mean is by the bootstrap and approximate",
+        *changed,
+    ])
     return Sheet(caption=caption, columns=columns, rows=rows)
 
 
@@ -76,9 +79,13 @@ def pairs_sheet(comparison: Comparison, *, family: bool = True) -> Sheet:
         for row, pair in zip(rows, pairs, strict=True):
             row[5:5] = [p_words(pair.holm_p)]
             row[2:2] = [pair.verdict]
-        caption = "The family declared before training; positive: the first is better"
+        caption = "The family declared before training"
     else:
-        caption = "Other pairs: not declared, so no verdict; positive: the first is better"
+        caption = "Other pairs: not declared, so no verdict"
+    caption += (
+        "; the advantage, positive where the first is better, is the Hodges-Lehmann estimate of the"
+        " paired differences, which may differ from the difference of the means"
+    )
     return Sheet(caption=caption, columns=columns, rows=rows)
 
 

@@ -54,7 +54,7 @@ def patient_of_run(
         dataset,
         experiment,
         name=f"{folder}: {reading.title}",
-        history=history_of(reading.events),
+        history=history_of(reading.events, planned_rate=run.strategy.peak_lr),
         start=start,
         folder=folder,
         facts={"run": str(folder), "state": reading.state, "weights": said},

@@ -37,6 +37,7 @@ class History:
         skipped: Numbers of the updates that a guard refused.
         batch_size: Examples an update; 0 where that is not known.
         dtype: Of the weights; empty where that is not known.
+        planned_rate: The largest that the schedule comes to, if it is known.
     """
 
     steps: tuple[int, ...] = ()
@@ -48,6 +49,7 @@ class History:
     skipped: tuple[int, ...] = ()
     batch_size: int = 0
     dtype: str = ""
+    planned_rate: float | None = None
 
     def __post_init__(self):
         for name in ("losses", "rates", "gradient_norms"):
@@ -59,16 +61,19 @@ class History:
 
     @property
     def peak_rate(self) -> float:
-        """The largest rate so far; NaN before the first step."""
-        return max(self.rates, default=math.nan)
+        """The largest rate, planned or so far; NaN where neither is known."""
+        return max((*self.rates, *filter(None, (self.planned_rate,))), default=math.nan)
 
 
-def history_of(events: Iterable[Event], *, dtype: str = "float32") -> History:
+def history_of(
+    events: Iterable[Event], *, dtype: str = "float32", planned_rate: float | None = None
+) -> History:
     """Gather what a journal holds.
 
     Args:
         events: Of one run, as ``skipwise.records.read_journal`` yields them.
         dtype: Of its weights, which the journal does not say.
+        planned_rate: The largest that its schedule comes to.
     """
     every = list(events)
     steps = [event for event in every if isinstance(event, StepRecord)]
@@ -82,6 +87,7 @@ def history_of(events: Iterable[Event], *, dtype: str = "float32") -> History:
         skipped=tuple(step.step for step in steps if step.skipped),
         batch_size=steps[-1].examples if steps else 0,
         dtype=dtype,
+        planned_rate=planned_rate,
     )
 
 

@@ -53,7 +53,8 @@ def main(model, *files):
         try:
             pixels = read(path, card)
         except OSError as error:
-            sys.exit(f"{path} cannot be read as a picture: {error}")
+            print(f"{path} cannot be read as a picture: {error.strerror or error}", file=sys.stderr)
+            sys.exit(2)
         (found,) = session.run(None, {"input": pixels})
         print(f"{path:<{max(map(len, files))}}  {words(np.asarray(found)[0], card)}")
 

@@ -1,6 +1,7 @@
 """What a run says, in words, and never more than its numbers say."""
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 
 from skipwise.records import EvaluationRecord, StepRecord
@@ -174,7 +175,10 @@ def _noise(metric: str, old: float, new: float, examples: int) -> float:
 
 
 def _overfitted(evaluations: Sequence[EvaluationRecord], steps: Sequence[StepRecord]) -> str:
-    """Say that validation loss rose by a tenth since its least while training loss fell, if so."""
+    """Say that validation loss rose by a tenth since its least while training loss fell, if so.
+
+    A jump that it comes down from again is none.
+    """
     least = min(evaluations, key=lambda e: e.metrics["loss"])
     low, last = least.metrics["loss"], evaluations[-1]
     apart = last.step - least.step
@@ -182,7 +186,10 @@ def _overfitted(evaluations: Sequence[EvaluationRecord], steps: Sequence[StepRec
         return ""
     then = mean_loss(steps, least.step - apart, least.step)
     now = mean_loss(steps, least.step, last.step)
-    if not now < then:
+    after = [e.metrics["loss"] for e in evaluations if e.step > least.step]
+    half = (len(after) + 1) // 2
+    is_rising = statistics.fmean(after[-half:]) >= statistics.fmean(after[:half])
+    if not now < then or not is_rising:
         return ""
     return (
         f"It over-fitted: since step {least.step:,} the validation loss rose from {number(low)} to"

@@ -57,7 +57,7 @@ def arms_of(study: Study) -> tuple[Arm, ...]:
         for values in product(*paths.values()):
             chosen = dict(zip(paths, values, strict=True))
             place = {NETWORK: names[0], STRATEGY: names[1]}
-            place |= {path.rpartition(":")[2]: _word(value) for path, value in chosen.items()}
+            place |= {path.rpartition(":")[2]: word_of(value) for path, value in chosen.items()}
             arms.append(Arm(name="", experiment=_set(base, chosen), place=place, part=part))
     _check_paths(study)
     return _named(arms)
@@ -90,7 +90,8 @@ def _set(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
     return experiment
 
 
-def _word(value: Any) -> str:
+def word_of(value: Any) -> str:
+    """Write a value as names of arms do."""
     if isinstance(value, Mapping):
         return str(value.get("is", value)).rpartition(".")[2]
     if dataclasses.is_dataclass(value):
@@ -187,7 +188,7 @@ def _differences(arm: Arm, other: Arm) -> list[str]:
 
 def _first(study: Study, path: str) -> str:
     found = (values for key, values in study.vary.items() if key.rpartition(":")[2] == path)
-    return _word(next(found)[0])
+    return word_of(next(found)[0])
 
 
 def _baseline(study: Study) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from skipwise.files import write_atomic
 from skipwise.studies.arms import Arm, arms_of, family_of
 from skipwise.studies.launchers import Task
 from skipwise.studies.study import STUDY, Study, text_of
+from skipwise.training import Target
 
 PLAN, RUNS = "plan.json", "runs"
 PARTS = ("train", "validation", "test")
@@ -112,6 +113,8 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
         raise ValueError(f"{dataset.name} has no validation part to tune on; set --tune 0")
     if study.target is not None and dataset.validation is None:
         raise ValueError(f"{dataset.name} has no validation part on which a target is reached")
+    if study.target is not None:
+        Target(value=study.target, higher=task.higher)  # refuses what no network reaches
     facts = {
         "version": version("skipwise"),
         "torch": torch.__version__,

@@ -2,18 +2,22 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from skipwise import networks
 from skipwise.comparison import Ablation, ArmRun, Design, Point, StudyRecord, Trial
 from skipwise.comparison import Arm as ArmRecord
+from skipwise.comparison.tables import CHANGED
 from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, read_journal
+from skipwise.strategies import named_strategies
 from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT
-from skipwise.studies.arms import NETWORK, STRATEGY, Arm
+from skipwise.studies.arms import NETWORK, STRATEGY, Arm, word_of
 from skipwise.studies.launchers import DIVERGED, Outcome, Task, mark_of
 from skipwise.studies.plan import Plan
-from skipwise.studies.study import STUDY
+from skipwise.studies.study import STUDY, Study
 from skipwise.studies.tuning import Tried, Tuned, rungs_in_words
 
 SHARES = ("accuracy", "f1", "exact")  # metrics that are shares, which people give in points
@@ -87,6 +91,7 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         "begun": facts.get("begun", ""),
         "command": f"skipwise compare {plan.folder / STUDY}",
     }
+    found |= dict(_changed(plan.study))
     if plan.study.target is not None:
         found["multiplications"] = "three forward passes a gradient; evaluations do not count"
     if plan.study.trials:
@@ -104,6 +109,20 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         edge = f" (at the edge: {', '.join(best.edge)})" if best.edge else ""
         found[f"tuned: {name}"] = words + edge
     return found
+
+
+def _changed(study: Study) -> Iterator[tuple[str, str]]:
+    """Say what a network or a strategy has other than what its name stands for."""
+    rules = named_strategies()
+    for thing in (*study.networks, *study.strategies):
+        maker = rules.get(thing.name) or vars(networks).get(thing.name.replace("-", "_"))
+        known = maker() if callable(maker) else None
+        if type(known) is not type(thing) or not is_dataclass(thing):
+            continue
+        pairs = [(f.name, getattr(thing, f.name), getattr(known, f.name)) for f in fields(thing)]
+        words = [f"{name}={word_of(now)}" for name, now, before in pairs if now != before]
+        if words:
+            yield f"{CHANGED}{thing.name}", ", ".join(words)
 
 
 def record_of_study(

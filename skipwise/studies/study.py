@@ -107,6 +107,9 @@ class Study:
                 raise ValueError(f"all arms share data and seeds, so {path} cannot vary")
             if not isinstance(values, tuple | list) or not values:
                 raise ValueError(f"{path} varies over a list of values, got {values!r}")
+            twice = [value for n, value in enumerate(values) if value in values[:n]]
+            if twice:
+                raise ValueError(f"{path} varies over {twice[0]} twice; give each value once")
 
     @property
     def data(self) -> Data:

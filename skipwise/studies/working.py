@@ -214,6 +214,7 @@ def main() -> None:
     """Do what comes in, tell what happens, until the input ends."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.path.insert(0, os.getcwd())  # package.module:function names what lies in the user's folder
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     tasks: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()

@@ -36,6 +36,11 @@ TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "-
             "halving begins all trials together and optuna chooses each by the scores",
         ),
         (("--strategy", "sgd,adam", "--margin", "-1"), "margin must be positive, got -1.0"),
+        (("--strategy", "sgd,adam", "--target", "92"), "a target is a share in (0, 1], 0.92 for"),
+        (
+            ("--strategy", "sgd", "--vary", "strategy.peak_lr=0.1,0.1"),
+            "strategy.peak_lr varies over 0.1 twice",
+        ),
         (("--strategy", "sgd", "--vary", "network.width"), "--vary takes path=v1,v2"),
         (
             ("--strategy", "sgd", "--vary", "network.widt=4,8"),
@@ -105,7 +110,8 @@ def test_an_arm_that_cannot_be_trained_is_named_before_anything_is(capsys, rings
         capsys, "compare", rings, "--network", "ours:net,resnet20", "--strategy", "sgd",
         "--steps", "4", "--batch-size", "32", "--quiet", "--out", "s",
     )  # fmt: skip
-    assert "the arm net cannot be trained: RuntimeError: mat1 and mat2 shapes" in told
+    assert "the arm net cannot be trained: ours:net does not fit the data" in told
+    assert "(Linear) expects 3 features and gets 8" in told
     assert not Path("s").exists()
 
 

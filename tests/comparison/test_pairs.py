@@ -31,6 +31,12 @@ def test_a_planted_difference_is_found_and_measured():
     assert pair.further_seeds is None
 
 
+def test_two_pairs_have_no_correlation():
+    assert math.isnan(only(two(np.array([0.1, 0.3]), np.array([0.2, 0.5]))).correlation)
+    three = np.array([0.1, 0.3, 0.2]), np.array([0.2, 0.5, 0.6])
+    assert only(two(*three)).correlation == pytest.approx(np.corrcoef(*three)[0, 1])
+
+
 def test_the_other_way_round_it_is_worse():
     pair = only(two(BASE, BASE + GAPS))
     assert (pair.verdict, pair.probability) == ("worse", 0.0)

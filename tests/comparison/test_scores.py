@@ -16,6 +16,12 @@ def test_the_interquartile_mean_trims_a_quarter_at_either_end(count: int):
     assert interquartile_mean(scores) == pytest.approx(trim_mean(scores, 0.25))
 
 
+@pytest.mark.parametrize(("runs", "known"), [(4, False), (5, True)])
+def test_a_bootstrap_of_few_runs_is_none(runs: int, known: bool):
+    found = summarise(two(np.linspace(0.5, 0.6, runs), np.ones(runs)), "resnet20/momentum")
+    assert math.isfinite(found.low) == math.isfinite(found.high) == known
+
+
 def test_the_bootstrap_is_about_students_where_that_is_right():
     scores = np.random.default_rng(1).normal(0.9, 0.01, 200)
     low, high = bootstrap_interval(scores)

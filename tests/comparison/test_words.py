@@ -126,6 +126,7 @@ def test_tables_have_a_row_for_each_and_every_cell():
     for sheet in sheets(found):
         assert {len(row) for row in sheet.rows} == {len(sheet.columns)}
     assert [len(sheet.rows) for sheet in sheets(found)] == [6, 4, 5, 18]
+    assert "".join(map(as_latex, sheets(found))).isascii()  # or pdflatex stops
 
 
 def test_markdown_and_latex_hold_the_same_cells():

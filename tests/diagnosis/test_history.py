@@ -73,3 +73,10 @@ def test_noise_is_hardly_ever_a_rise():
     draw = random.Random(0)
     alarms = sum(rises([1 + 0.3 * draw.gauss(0, 1) for _ in range(20)]) for _ in range(2000))
     assert alarms < 2000 * 0.01
+
+
+def test_the_peak_of_the_rate_is_the_planned_one_while_it_warms_up():
+    assert History(steps=(1, 2), rates=(0.01, 0.02), planned_rate=0.1).peak_rate == 0.1
+    assert History(steps=(1, 2), rates=(0.01, 0.2), planned_rate=0.1).peak_rate == 0.2
+    assert History(steps=(1, 2), rates=(0.01, 0.02)).peak_rate == 0.02
+    assert math.isnan(History().peak_rate)

@@ -48,6 +48,12 @@ def test_over_fitting_needs_both_losses_to_part(tmp_path: Path):
     assert "over-fitted" not in said(told(tmp_path / "falls", LEVEL, FALLS, FALLS))
 
 
+def test_a_jump_that_the_loss_comes_down_from_is_no_over_fitting(tmp_path: Path):
+    jumps = [*TURNS[:4], 3.7, 3.0, 2.0, 1.5, 1.2, 1.1][: len(TURNS)]
+    assert min(jumps) == TURNS[3]
+    assert "over-fitted" not in said(told(tmp_path / "jumps", LEVEL, jumps, FALLS))
+
+
 def test_few_evaluations_say_nothing_of_a_trend(tmp_path: Path):
     found = said(told(tmp_path / "run", RISING[:3], FALLS[:3], FALLS[:3]))
     assert "With 3 evaluations nobody can say" in found

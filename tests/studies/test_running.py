@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -199,6 +200,37 @@ def test_a_run_whose_worker_dies_each_time_counts_as_failed_with_a_sentence(
     assert ends[1].words == (
         "its process was killed by SIGKILL, as the system does where memory runs out"
     )
+
+
+@pytest.mark.processes
+def test_a_module_of_the_users_that_is_called_as_one_of_pythons_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "re.py").write_text("raise RuntimeError('this is not the module re')")
+    (tmp_path / "colorsys.py").write_text("raise RuntimeError('no colours')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    study, dataset = small_study(tmp_path)
+    task = opened(planned(study, dataset, tmp_path / "s", threads=1)).tasks(reports=False)[0]
+    with closing(Machine(jobs=1, threads=1)) as machine:
+        assert [*outcomes(machine, [task])] == [FINISHED]
+
+
+@pytest.mark.processes
+def test_the_last_words_of_a_worker_that_ends_are_told(tmp_path: Path):
+    (tmp_path / "leaving.py").write_text(
+        "import os, sys\ndef net():\n    print('no licence', file=sys.stderr, flush=True)\n"
+        "    os._exit(3)\n"
+    )
+    study, dataset = small_study(tmp_path)
+    task = opened(planned(study, dataset, tmp_path / "s", threads=1)).tasks()[0]
+    head, _, tail = task.experiment.partition("network:\n")
+    text = f"{head}network:\n  is: leaving:net\n{tail[tail.index('strategy:') :]}"
+    task = dataclasses.replace(task, experiment=text, allow=("leaving",), is_rehearsal=True)
+    with pytest.MonkeyPatch.context() as patch, closing(Machine()) as machine:
+        patch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+        ends = [n.outcome for n in machine.launch([task], []) if n.outcome is not None]
+    assert ends[-1].words == "its process ended with exit code 3: no licence"
 
 
 @pytest.mark.slow

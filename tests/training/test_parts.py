@@ -144,6 +144,7 @@ def test_lawa_is_the_mean_of_the_latest_weights_that_count_at_every_step(tmp_pat
         mean = torch.cat([p.flatten() for p in run.average.model.parameters()])
         wanted = seen[1:][-3:] or seen
         close(mean, (sum(wanted) / torch.tensor(len(wanted))).float())
+    assert run.average is not None
     assert len(run.average.latest) == 3
 
 

@@ -15,6 +15,8 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, final
 
 from skipwise.studies.launchers.launcher import (
@@ -27,6 +29,7 @@ from skipwise.studies.launchers.launcher import (
     repeated,
 )
 
+PACKAGE = Path(__file__).parents[2]
 TICK_SECONDS = 0.25
 ATTEMPTS = 2
 
@@ -147,15 +150,16 @@ class _Worker:
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": str(machine.threads),
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONPATH": os.pathsep.join(filter(_is_safe, sys.path)),
         }
         for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             environment.pop(name, None)
+        self.errors = TemporaryFile("w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "skipwise.studies.working"],
+            [sys.executable, "-P", "-m", "skipwise.studies.working"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what is printed in a run goes into its folder
+            stderr=self.errors,  # what is printed in a run goes into its folder
             env=environment,
             start_new_session=True,  # a Ctrl-C reaches the study, which tells its workers
             text=True,
@@ -183,13 +187,29 @@ class _Worker:
         """Say how a worker that is gone ended."""
         code = self.process.wait()
         if code >= 0:
-            return Outcome(state=FAILED, words=f"its process ended with exit code {code}")
+            return Outcome(
+                state=FAILED, words=f"its process ended with exit code {code}{self._last_words()}"
+            )
         name = signal.Signals(-code).name
         why = ", as the system does where memory runs out" if -code == signal.SIGKILL else ""
         return Outcome(state=FAILED, words=f"its process was killed by {name}{why}")
+
+    def _last_words(self) -> str:
+        self.errors.seek(0)
+        lines = [line.strip() for line in self.errors if line.strip()]
+        return f": {lines[-1]}" if lines else ""
 
     def close(self) -> None:
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
+        self.errors.close()
+
+
+def _is_safe(path: str) -> bool:
+    """Leave out the user's folder, where a ``random.py`` would stand before Python's own.
+
+    The worker adds it when it has imported what it needs.
+    """
+    return bool(path) and (path != os.getcwd() or Path(path) == PACKAGE.parent)

@@ -107,6 +107,19 @@ class Monitors:
         self.recent.add(step)
         # A guard that refuses a step, or returns to an earlier state, makes no update.
         yield from self._measured(moved=not step.skipped and not step.notes)
+        if self.run.step >= self.run.steps:
+            yield from self._too_dear()
+
+    def _too_dear(self) -> Iterator[NoteRecord]:
+        """Say at the end what was asked for and never measured."""
+        for name, pace in self.paces.items():
+            if not pace.count:
+                yield from self._once(
+                    f"{name} was not measured: it costs about {pace.passes():.3g} steps, more than"
+                    f" its share of {self.run.steps:,};"
+                    f" {name}:every={self.run.steps // 2 or 1} asks for it whatever it costs",
+                    of=f"no {name}",
+                )
 
     def _measured(self, *, moved: bool) -> Iterator[Seen]:
         for name, monitor in self.monitors.items():

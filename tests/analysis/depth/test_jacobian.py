@@ -170,7 +170,7 @@ def test_the_density_of_a_vanishing_plain_chain_lies_where_its_singular_values_d
     one = scale * torch.linspace(0.5, 1.0, 16)
     model = Stack(*(Diagonals(one.clone()) for _ in range(10)))
     x = torch.ones(1, 16)
-    found = jacobian_density(model, (x, x), along, probes=32, steps=16)
+    found = jacobian_density(model, (x, x), along, sites="blocks.*", probes=32, steps=16)
     logs = math.log(10) * np.array(found.positions)
     truth = 10 * np.log(one.double().numpy())  # σ = d¹⁰
     assert logs[0] == pytest.approx(truth[0] - math.log(1.5), abs=1e-3)

@@ -279,6 +279,16 @@ def test_a_cost_above_the_share_is_said_once(tmp_path: Path):
     assert "of the step time up to step 2;" in told[0]
 
 
+def test_what_was_asked_for_and_never_measured_is_said_at_the_end(tmp_path: Path):
+    run, monitors = made(tmp_path, "gradients,curvature")
+    seen = list(monitors.begin())
+    for step in train(run):
+        seen += monitors.after(step)
+    told = [s.text for s in seen if isinstance(s, NoteRecord) and "was not measured" in s.text]
+    assert [text.partition(" was")[0] for text in told] == ["watch: curvature"]
+    assert "curvature:every=" in told[0]
+
+
 def flat(inputs: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(inputs).numel(), classes))
 

@@ -57,15 +57,14 @@ def unused_depth(
         says += f", and {ignored} blocks are ignored: most of the depth is not used."
         return _verdict(Level.WARN, says, numbers=numbers, cure=SHALLOWER)
     remarks = list(_remarks(effective, expected, design, trained=trained))
-    flat = _flat(probes)
-    if flat:
+    if flat := _flat(probes):
         remarks.append(flat)
     if not remarks:
-        beside = "" if math.isnan(expected) else f" (its design: {short(expected)})"
         if math.isnan(expected) and not trained:
             says += "; it is like no design whose number is known, and nothing need be done"
             return _verdict(Level.INFO, f"{says}.", numbers=numbers)
-        return _verdict(Level.PASS, f"{says}{beside}.", numbers=numbers)
+        says += "" if math.isnan(expected) else f" (its design: {short(expected)})"
+        return _verdict(Level.PASS, f"{says}.", numbers=numbers)
     return _verdict(Level.INFO, f"{says}; {'; '.join(remarks)}.", numbers=numbers)
 
 
@@ -83,7 +82,7 @@ def _remarks(
     start = (
         "so it starts like a shallower network, which does no harm"
         if effective < expected
-        else "so it starts nearer to one without skips, where depth harms the gradients (V1)"
+        else "so it starts nearer to one without skips; V1 says if depth harms its gradients"
     )
     way = "fewer" if effective < expected else "more"
     return [

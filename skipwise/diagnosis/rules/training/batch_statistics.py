@@ -80,8 +80,8 @@ def _moving(rate_share: float, numbers: dict[str, float]) -> Verdict:
     return _verdict(
         level=Level.INFO,
         says=f"The loss is {_higher(numbers['relative gap'])} in evaluation mode, while the rate"
-        f" is still {rate_share:.0%} of its peak: weights move faster than running statistics"
-        " follow, and mostly meet them as the rate falls.",
+        f" is {rate_share:.0%} of its peak: weights move faster than running statistics follow, and"
+        " mostly meet them once the rate falls.",
         numbers=numbers,
     )
 

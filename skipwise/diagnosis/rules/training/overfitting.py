@@ -13,6 +13,8 @@ from skipwise.diagnosis.verdict import Level, Verdict
 
 NEAR_ZERO = 0.1  # of the validation loss
 ERRORS = 2.0
+LUCKY = 3.0  # standard errors of the accuracy: answers of a class hang together, so two are met
+SLIGHT = 0.1  # of the loss of guessing: below it validation is answered well, whatever the gap
 EVALUATIONS = 3  # in a row that rise
 
 _verdict = partial(
@@ -30,11 +32,15 @@ _verdict = partial(
 
 @dataclass(frozen=True, kw_only=True)
 class _Gap:
-    """What both parts say: whether the gap is sure, training near zero, validation no better."""
+    """What both parts say: whether the gap is sure, training near zero, validation no better.
+
+    Or ``slight``: validation is near zero as well.
+    """
 
     sure: bool = False
     near_zero: bool = False
     guessing: bool = False
+    slight: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,7 @@ def overfitting(*, gap: Measurement | None = None, history: History | None = Non
             says="There were no validation examples, nor four evaluations, to hold training against"
             " (the loss of the steps is of augmented ones); give data with a validation part.",
         )
-    bad = course.turned and not course.calibration
+    bad = course.turned and not course.calibration and not between.slight
     if between.sure and between.near_zero and (between.guessing or bad):
         return _verdict(
             level=Level.FAIL,
@@ -90,6 +96,13 @@ def overfitting(*, gap: Measurement | None = None, history: History | None = Non
 
 
 def _harmless(between: _Gap, course: _Course, numbers: dict[str, float]) -> Verdict:
+    if course.turned and between.slight:
+        return _verdict(
+            level=Level.INFO,
+            says=f"Validation loss rises, but at {short(numbers['validation loss'])} it is next to"
+            " nothing beside that of guessing.",
+            numbers=numbers,
+        )
     if course.turned:
         return _verdict(
             level=Level.INFO,
@@ -119,7 +132,8 @@ def _between(gap: Measurement | None) -> _Gap:
         sure=figures["gap"] > ERRORS * figures["standard error of the gap"],
         near_zero=training <= NEAR_ZERO * validation,
         guessing=validation >= figures["loss of guessing"]
-        and accuracy - ERRORS * error <= figures["accuracy of guessing"],
+        and accuracy - LUCKY * error <= figures["accuracy of guessing"],
+        slight=validation < SLIGHT * figures["loss of guessing"],
     )
 
 

@@ -59,9 +59,15 @@ def test_it_fails_where_validation_is_guessed():
     assert overfitting(gap=gap(0.1, 2.3, accuracy=0.1)).level is Level.FAIL
     assert overfitting(gap=gap(1.0, 2.4, accuracy=0.1)).level is Level.WARN
     assert overfitting(gap=gap(0.1, 2.2, accuracy=0.1)).level is Level.INFO
-    surely = 0.1 + 2 * math.sqrt(0.2 * 0.8 / 100) + 0.021  # 0.2 is two errors above 0.1
-    assert overfitting(gap=gap(0.1, 2.4, accuracy=surely)).level is Level.INFO
+    # 3·√(a(1 − a)/100) is a − 0.1 at a = 0.22534.
+    assert overfitting(gap=gap(0.1, 2.4, accuracy=0.225)).level is Level.FAIL
+    assert overfitting(gap=gap(0.1, 2.4, accuracy=0.226)).level is Level.INFO
     assert overfitting(gap=gap(0.1, 2.4, accuracy=NAN)).level is Level.INFO
+
+
+def test_a_validation_loss_of_next_to_nothing_may_rise():
+    assert overfitting(gap=gap(0.001, 0.229), history=RISING).level is Level.INFO
+    assert overfitting(gap=gap(0.001, 0.231), history=RISING).level is Level.FAIL
 
 
 def test_calibration_is_told_only():
