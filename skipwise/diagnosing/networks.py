@@ -47,7 +47,8 @@ def patient_of_network(
         task,
         dataset,
         experiment,
-        name=f"{experiment.network.name} on {dataset.name}, before training",
+        name=f"{experiment.network.name} on {dataset.name},"
+        f" {'as it was made' if isinstance(network, Call) else 'before training'}",
         start=None if isinstance(network, Call) else weights_of(run.model),
         facts={"weights": "as they are before the first update"},
     ) as patient:

@@ -67,13 +67,18 @@ class Subject:
 
     @cached_property
     def trained(self) -> bool | None:
-        """Whether the weights have been trained; None if neither history nor start tells."""
+        """Whether the weights have been trained; None if nothing tells.
+
+        Besides history and start, norms tell: they count the batches that they were trained on.
+        """
         if self.history is not None and self.history.steps:
             return True
         if self.start is not None:
             now = self.model.named_parameters()
             return any(not torch.equal(p.detach(), self.start[n].to(p)) for n, p in now)
-        return None if self.history is None else False
+        if self.history is not None:
+            return False
+        return True if any(norm.num_batches_tracked for norm in self.statistics) else None
 
     @property
     def settled(self) -> bool:

@@ -1,12 +1,14 @@
 """What is examined is cut to sizes that the time allows, and a loader is not read to its end."""
 
 import math
+from dataclasses import replace
 from itertools import count
 
 import pytest
 import torch
 from torch import nn
 
+from skipwise.diagnosis import History
 from skipwise.diagnosis.subject import Subject, cut, equal, size_of, subject_of, taken, up_to
 
 PAIR = torch.arange(10.0)[:, None], torch.arange(10)
@@ -35,6 +37,15 @@ def subject(cost: float, seconds: float = 60.0) -> Subject:
 )
 def test_examples_are_halved_until_their_passes_fit(cost: float, passes: int, expected: int):
     assert subject(cost).affordable(64, passes=passes) == expected
+
+
+def test_norms_that_have_counted_batches_tell_of_a_training():
+    model = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4))
+    assert replace(subject(1.0), model=model).trained is None
+    model(PAIR[0])
+    assert replace(subject(1.0), model=model).trained is True
+    untrained = History(batch_size=8)  # whoever says that no step was taken is believed
+    assert replace(subject(1.0), model=model, history=untrained).trained is False
 
 
 def test_without_a_limit_nothing_is_halved():
