@@ -53,7 +53,9 @@ def arms_sheet(comparison: Comparison) -> Sheet:
             f"{arm.runs} of {arm.runs + arm.missing}" if arm.missing else str(arm.runs),
             str(arm.diverged),
         ])
-    changed = [f"{name} {words}" for name, words in design.facts.items() if CHANGED in name]
+    changed = [
+        f"{name} {words}" for name, words in design.facts.items() if name.startswith(CHANGED)
+    ]
     caption = "; ".join([
         f"{design.metric} on {design.data}",
         "the interval of the interquartile mean is by the bootstrap and approximate",

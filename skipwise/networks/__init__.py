@@ -43,7 +43,7 @@ from skipwise.networks.imagenet import (
     resnext50_32x4d,
     wide_resnet50_2,
 )
-from skipwise.networks.misfit import check_reads
+from skipwise.networks.misfit import check_reads, evaluating
 from skipwise.networks.network import Network, NetworkDescription, build_network
 from skipwise.networks.objective import (
     FullyConvolutional,
@@ -82,6 +82,7 @@ __all__ = [
     "build_network",
     "build_trunk",
     "check_reads",
+    "evaluating",
     "fixup20",
     "fixup56",
     "fixup110",

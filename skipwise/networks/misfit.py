@@ -61,7 +61,7 @@ def check_reads(model: nn.Module, ends: Ends, *, of: str, device: torch.device) 
     inputs = torch.zeros((EXAMPLES, *ends.inputs), device=device)
     entered: list[tuple[str, nn.Module, Tensor]] = []
     try:
-        with torch.no_grad(), _evaluating(model), _noting(model, entered):
+        with torch.no_grad(), evaluating(model), _noting(model, entered):
             model(inputs)
     except Exception:  # anything may be raised by a user's code; only what is understood is told
         said = misfit(*entered[-1]) if entered else ""
@@ -124,8 +124,8 @@ def _window(layer: nn.Module, axes: int) -> tuple[int, ...]:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Hold a model in evaluation mode, so that no statistics move."""
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Hold a model in evaluation mode, so that no statistics move; then each part is as before."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

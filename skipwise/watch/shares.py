@@ -11,7 +11,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from skipwise.networks import Block, Residual
+from skipwise.networks import Block, Residual, evaluating
 from skipwise.randomness import seeded
 
 
@@ -33,7 +33,7 @@ def branch_shares(model: nn.Module, inputs: Tensor) -> dict[str, float]:
     blocks = {n: m for n, m in model.named_modules() if isinstance(m, Block | Residual)}
     found: dict[str, Tensor] = {}
     with ExitStack() as hooks, seeded("branch shares"), torch.inference_mode():
-        hooks.enter_context(_evaluating(model))
+        hooks.enter_context(evaluating(model))
         for name, block in blocks.items():
             hooks.enter_context(_measured(name, block, found))
         # Past the outermost call, which may be compiled, and then would run no hook of its parts.
@@ -78,14 +78,3 @@ def _measured(name: str, block: Block | Residual, found: dict[str, Tensor]) -> I
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():  # frozen parts differ from the whole
-            module.training = training
