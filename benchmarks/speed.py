@@ -11,6 +11,7 @@ workers. Each arm has one thing more than the arm before:
 * ``bf16``: bfloat16 autocast
 * ``compile``: torch.compile (with ``--compile``; minutes)
 * ``skipwise``: our network, loop, data path, fused Adam, journal and progress; eager
+* ``compiled``: the same with ``--compile on``, as long runs choose it (with ``--compile``)
 
 and ``bare`` is our network with nothing but forward, backward and update on one batch, against
 which the loop's own cost is measured. Peak memory is that of its process.
@@ -92,7 +93,7 @@ def changed(name: str, *, bf16: bool = False, compile: bool = False) -> Arm:
     return usual_steps(Inside(), loader, device=DEVICE)
 
 
-def skipwise(name: str) -> Arm:
+def skipwise(name: str, compile: str = "off") -> Arm:
     """Train with Skipwise, everything a user gets included."""
     side, batch = SETTINGS[name]
     images, labels = pictures(side, batch)
@@ -114,7 +115,7 @@ def skipwise(name: str) -> Arm:
             steps=100_000,
             batch_size=batch,
             augmentation=(),
-            compile="off",
+            compile=compile,
         )
         session = Session(experiment, data.load(), Path(folder) / "run")
         yield from (event for event in telling(session) if isinstance(event, Step))
@@ -145,6 +146,7 @@ ARMS: dict[str, Callable[[str], Arm]] = {
     "bf16": lambda name: changed(name, bf16=True),
     "compile": lambda name: changed(name, bf16=True, compile=True),
     "skipwise": skipwise,
+    "compiled": lambda name: skipwise(name, "on"),
     "bare": bare,
 }
 
@@ -208,7 +210,7 @@ def measure(name: str, told: argparse.Namespace) -> dict[str, Any]:
     for racer in trials.values():
         racer.stop()
     best = int(min(found, key=lambda workers: statistics.median(found[workers])))
-    chosen = [arm for arm in ARMS if told.compile or arm != "compile"]
+    chosen = [arm for arm in ARMS if told.compile or arm not in ("compile", "compiled")]
     racers = {arm: Racer(name, arm, best) for arm in chosen}
     seconds = in_turn(racers, told.rounds, told.steps)
     memory = {arm: racer.stop() for arm, racer in racers.items()}

@@ -23,7 +23,7 @@ def check(*names: str, strategies: Flag = False, json: Flag = False) -> None:
 
     Raises:
         ValueError: If nothing is named, or there is no such strategy.
-        SystemExit: With 1 if a check fails.
+        SystemExit: With 1 if a check fails, with 2 if what is named cannot be checked.
     """
     from skipwise.conformity import CHECKS, certify, versions
 
@@ -34,7 +34,7 @@ def check(*names: str, strategies: Flag = False, json: Flag = False) -> None:
         found.append(certificate)
         if not json:
             _print_row(certificate, heads, first=len(found) == 1, width=_width(chosen))
-    failed = [certificate.strategy for certificate in found if not certificate.passed]
+    failed = [certificate.strategy for certificate in found if certificate.failures]
     if json:
         rows = [certificate.plain() for certificate in found]
         print_json({"versions": versions(), "failed": failed, "strategies": rows})
@@ -42,6 +42,8 @@ def check(*names: str, strategies: Flag = False, json: Flag = False) -> None:
         _print_end(found, versions())
     if failed:
         raise SystemExit(1)
+    if names and not all(certificate.tried for certificate in found):
+        raise SystemExit(2)
 
 
 def selftest(
@@ -116,6 +118,9 @@ def _print_end(found: Sequence[Any], of: dict[str, str]) -> None:
     for certificate in found:
         for name, sentence in certificate.failures.items():
             print(f"{certificate.strategy}, {name}: {sentence}")
+        if not certificate.tried:
+            first = next(iter(certificate.outcomes.values()))
+            print(f"{certificate.strategy} was not checked: {first.sentence}")
     passed = sum(certificate.passed for certificate in found)
     print(f"{passed} of {len(found)} strategies pass; - : the claim is not about this strategy")
     print("with " + ", ".join(f"{name} {value}" for name, value in of.items()))

@@ -28,8 +28,13 @@ class Certificate:
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed."""
-        return not self.failures
+        """Whether no check failed, and one at least could be tried."""
+        return self.tried and not self.failures
+
+    @property
+    def tried(self) -> bool:
+        """Whether any check could be tried; none can where the rule's package is missing."""
+        return any(outcome.passed is not None for outcome in self.outcomes.values())
 
     @property
     def failures(self) -> dict[str, str]:
@@ -38,7 +43,7 @@ class Certificate:
 
     def plain(self) -> dict[str, Any]:
         """Give it as JSON has it."""
-        return {"strategy": self.strategy, "passed": self.passed} | {
+        return {"strategy": self.strategy, "passed": self.passed, "tried": self.tried} | {
             "checks": {
                 name: {"passed": o.passed, "sentence": o.sentence, **o.numbers}
                 for name, o in self.outcomes.items()

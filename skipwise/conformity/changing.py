@@ -27,6 +27,9 @@ def paths(description: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]
             continue
         if dataclasses.is_dataclass(value):
             yield from paths(value, f"{path}.")
+        elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
+            for number, member in enumerate(value):
+                yield from paths(member, f"{path}.{number}.")
         else:
             yield path, other_values(value, hints[entry.name])
 

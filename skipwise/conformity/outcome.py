@@ -3,7 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from skipwise.strategies import LBFGS, SOAP, NAdam, Optimiser, Prodigy, Strategy
+from skipwise.strategies import (
+    LBFGS,
+    SOAP,
+    NAdam,
+    NotInstalled,
+    Optimiser,
+    Prodigy,
+    Strategy,
+)
 
 EXACT = 1e-9  # largest relative difference of two float64 computations of the same thing
 SINGLE = 1e-5  # likewise where one of them is in float32
@@ -48,6 +56,8 @@ class Check:
         """Try the claim; what cannot run has not passed, and the sentence is that of the error."""
         try:
             return self.find(strategy)
+        except NotInstalled as error:
+            return not_due(str(error))
         except Exception as error:  # any error of a rule is a finding about that rule
             text = " ".join(str(error).split())
             return Outcome(passed=False, sentence=f"it stops with {type(error).__name__}: {text}")

@@ -132,9 +132,11 @@ def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two states are the same, tensors bit for bit."""
+    """Whether two states are the same, tensors bit for bit; NaN is the same as NaN."""
     if isinstance(one, Tensor):
-        return isinstance(other, Tensor) and torch.equal(one, other)
+        if not isinstance(other, Tensor) or one.shape != other.shape or one.dtype != other.dtype:
+            return False
+        return bool(((one == other) | (one.isnan() & other.isnan())).all())
     if isinstance(one, Mapping):
         return one.keys() == other.keys() and all(equal(v, other[k]) for k, v in one.items())
     if isinstance(one, list | tuple):

@@ -13,6 +13,11 @@ class Averaging(ABC):
         """Give the newest weights' share after update ``step`` (counted from 1) of ``steps``."""
 
     @property
+    def is_plain_mean(self) -> bool:
+        """Whether all weights that count do so alike, however many steps between were refused."""
+        return False
+
+    @property
     def remembered(self) -> int:
         """How many of the newest weights with a share are kept, to be left out again; 0 is none."""
         return 0
@@ -61,6 +66,11 @@ class SWA(Averaging):
 
     last: float = 0.25
     every: int = 1
+
+    @property
+    def is_plain_mean(self) -> bool:
+        """They do."""
+        return True
 
     def __post_init__(self):
         if not 0 < self.last <= 1:

@@ -35,7 +35,7 @@ class Freezing:
                 f"last must lie in [first, 1], got {self.last} with first {self.first}: the parts"
                 " stop from the stem on"
             )
-        if self.power <= 0:
+        if not self.power > 0:
             raise ValueError(f"power must be positive, got {self.power}")
 
     def stopped(self, step: int, steps: int, parts: int) -> int:

@@ -1,6 +1,7 @@
 """The guard against explosion, as a description: what is refused, and what is done about it."""
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ class Guard:
                 " each return"
             )
         for name, value in (("sigmas", self.sigmas), ("ratio", self.ratio)):
-            if value <= 1:
+            if not 1 < value < inf:
                 raise ValueError(
                     f"{name} of the guard must be more than 1, got {value}, or healthy steps would"
                     " be skipped"

@@ -191,7 +191,7 @@ class Polynomial(Schedule):
 
     def __post_init__(self):
         _check_share(self.warmup)
-        if self.power <= 0:
+        if not self.power > 0:
             raise ValueError(f"power must be positive, got {self.power}")
         _check_end(self.end)
 
@@ -224,7 +224,7 @@ class Restarts(Schedule):
         _check_share(self.warmup)
         if self.cycles < 1:
             raise ValueError(f"cycles must be positive, got {self.cycles}; 1 never restarts")
-        if self.growth <= 0:
+        if not self.growth > 0:
             raise ValueError(f"growth must be positive, got {self.growth}; 1 keeps the length")
 
     def factor(self, step: int, steps: int) -> float:

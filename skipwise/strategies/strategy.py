@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from torch import nn
 from torch.optim import Optimizer
@@ -70,11 +71,11 @@ class Strategy:
     rate_rule: str = "none"
 
     def __post_init__(self):
-        if self.peak_lr <= 0:
+        if not 0 < self.peak_lr < inf:
             raise ValueError(f"peak_lr must be positive, got {self.peak_lr}")
-        if self.weight_decay < 0:
+        if not 0 <= self.weight_decay < inf:
             raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
-        if self.clip_norm is not None and self.clip_norm <= 0:
+        if self.clip_norm is not None and not 0 < self.clip_norm < inf:
             raise ValueError(
                 f"clip_norm must be positive, got {self.clip_norm}; leave it out to clip nothing"
             )
@@ -85,7 +86,7 @@ class Strategy:
                 f"layer_decay must lie in (0, 1], got {self.layer_decay}; 1 gives every block"
                 " the same rate"
             )
-        if self.scalar_rate <= 0:
+        if not 0 < self.scalar_rate < inf:
             raise ValueError(f"scalar_rate must be positive, got {self.scalar_rate}")
         check_order(self.transforms)
         self._check_roles()
@@ -102,7 +103,7 @@ class Strategy:
             for role, factor in factors.items():
                 if role not in ROLES:
                     raise ValueError(f"{name} has no role {role!r}{nearest(role, ROLES)}")
-                if not isinstance(factor, int | float) or factor < 0:
+                if not isinstance(factor, int | float) or not 0 <= factor < inf:
                     raise ValueError(
                         f"{name}.{role} is a factor and must not be negative, got {factor!r}"
                     )

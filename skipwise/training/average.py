@@ -26,6 +26,7 @@ class Average:
     def __init__(self, model: nn.Module):
         self.model = copy.deepcopy(model).requires_grad_(False)
         self._latest: list[list[Tensor]] = []
+        self.taken = 0  # weights since all before them were forgotten
 
     @property
     def latest(self) -> list[list[Tensor]]:
@@ -40,15 +41,21 @@ class Average:
         ]
 
     @torch.no_grad()
-    def update(self, newest: nn.Module, share: float, *, remembered: int = 0) -> None:
+    def update(
+        self, newest: nn.Module, share: float, *, plain: bool = False, remembered: int = 0
+    ) -> None:
         """Take the newest weights in, with their share of the average.
 
         Args:
             newest: The model.
-            share: Of its weights; 1 forgets all before them.
+            share: Of its weights; 1 forgets all before them, 0 leaves these out.
+            plain: Whether the share is that of one among all that were taken, whatever is given.
             remembered: The average is the plain mean of so many latest weights with a share; 0
                 remembers none, and follows the recursion.
         """
+        self.taken = 1 if share == 1 else self.taken + (share > 0)
+        if plain and share:
+            share = 1 / self.taken
         if remembered:
             self._remember(newest, share, remembered)
         else:

@@ -72,7 +72,7 @@ class Gradient:
         self.norm = norm if self.norm is None else self.norm
         self.seconds += perf_counter() - started
         if run.guard is not None:
-            run.guard.check(loss, norm)
+            run.guard.check(loss, norm, first=self.calls == 1)
         if run.chain.transforms:
             learning = [entry for entry in run.learning if entry.parameter.grad is not None]
             with seeded(run.seed, "gradient", run.step):

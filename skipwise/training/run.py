@@ -172,7 +172,7 @@ class Run:
         own |= {"rate_scale": self.rate_scale, "chain": self.chain.state()}
         if self.average is not None:
             own["average"] = self.average.model.state_dict()
-            own["latest"] = self.average.latest
+            own["latest"], own["taken"] = self.average.latest, self.average.taken
         own |= {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
         return whole(own) if self.is_sharded else own
 
@@ -195,6 +195,7 @@ class Run:
             if self.average is not None:
                 self.average.model.load_state_dict(state.get("average", state["model"]))
                 self.average.latest = state.get("latest", [])
+                self.average.taken = state.get("taken", 0)
         except (RuntimeError, ValueError) as error:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(
@@ -249,7 +250,9 @@ class Run:
         if self.average is not None and self.strategy.averaging is not None:
             rule = self.strategy.averaging
             share = rule.share(self.step, self.steps)
-            self.average.update(self.model, share, remembered=rule.remembered)
+            self.average.update(
+                self.model, share, plain=rule.is_plain_mean, remembered=rule.remembered
+            )
 
     @property
     def chosen(self) -> nn.Module:

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skipwise.data import Dataset
+from skipwise.data import Batch, Dataset
 from skipwise.experiment import Experiment
 from skipwise.networks import Network
+from skipwise.randomness import examples, seeded
 from skipwise.strategies import Constant
 from skipwise.tuning.trials import begun, losses_of
 
@@ -33,19 +34,22 @@ def movement(experiment: Experiment, dataset: Dataset, *, seed: int) -> list[flo
     strategy = replace(experiment.strategy, schedule=Constant(), averaging=None)
     moved = []
     with begun(replace(experiment, strategy=strategy), dataset, seed, STEPS) as (run, _):
-        probe = run.batches.at(0).inputs
+        probe = run.batches.at(0)
         run.begin_training()
-        first = _stream(run.model, probe)
+        first = _stream(run.model, probe, seed)
         for _ in losses_of(run):
-            moved.append(float((_stream(run.model, probe) - first).abs().mean()))
+            moved.append(float((_stream(run.model, probe, seed) - first).abs().mean()))
     return moved
 
 
 @torch.no_grad()
-def _stream(model: nn.Module, inputs: Tensor) -> Tensor:
-    if isinstance(model, Network):
-        return model.trunk(model.stem(inputs))
-    return model(inputs)
+def _stream(model: nn.Module, batch: Batch, seed: int) -> Tensor:
+    """Give the stream at the end of the trunk; what is random in the layers is so in one way."""
+    assert batch.keys is not None
+    with seeded(seed, "movement"), examples(batch.keys):
+        if isinstance(model, Network):
+            return model.trunk(model.stem(batch.inputs))
+        return model(batch.inputs)
 
 
 def movement_slope(moved: Mapping[int, Sequence[float]]) -> float:
@@ -55,11 +59,14 @@ def movement_slope(moved: Mapping[int, Sequence[float]]) -> float:
     0.5
 
     Args:
-        moved: Of each depth, after each step; infinite or NaN gives an infinite slope.
+        moved: Of each depth, after each step; infinite or NaN gives an infinite slope, and so does
+            one that stands still where another moves. A step in which none moves says nothing: the
+            first of SOAP only begins its matrices.
     """
     depths = sorted(moved)
     across = np.log(depths) - np.log(depths).mean()
     table = np.array([moved[depth] for depth in depths])
-    if not np.isfinite(table).all() or (table <= 0).any():
+    table = table[:, (table != 0).any(0)]
+    if not table.size or not np.isfinite(table).all() or (table <= 0).any():
         return math.inf
     return float((across @ np.log(table)).mean() / (across @ across))

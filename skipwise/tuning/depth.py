@@ -13,7 +13,7 @@ Source: a = ½: Bordelon et al. (2023), 2309.16620; Yang et al. (2023), 2310.022
 """
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -223,10 +223,8 @@ def at_other_depth(
         ratio: m.
         present: The roles that the network's parameters have.
     """
-    rule = strategy.optimiser
-    found = factors(power_of(network), gradient_power(rule), ratio)
-    if any(entry.name == "epsilon" for entry in fields(rule)):  # pyright: ignore[reportArgumentType]
-        rule = replace(rule, epsilon=vars(rule)["epsilon"] * found.epsilon)  # pyright: ignore
+    found = factors(power_of(network), gradient_power(strategy.optimiser), ratio)
+    rule = strategy.optimiser.for_gradients(found.epsilon)
     inner = present - set(ENDS)
     if found.rate == 1.0:
         return replace(strategy, optimiser=rule)

@@ -9,12 +9,14 @@ from skipwise.connections import Additive, Highway, StochasticDepth
 from skipwise.description import Call
 from skipwise.networks import ResidualMLP, ResNet, resnet18, resnet50, resnet101
 from skipwise.strategies import (
+    SAM,
     SGD,
     Adam,
     AdamW,
     Muon,
     Optimiser,
     RAdam,
+    Shampoo,
     adam,
     momentum,
 )
@@ -85,6 +87,17 @@ def test_the_strategy_of_a_deeper_network_scales_what_lies_between_stem_and_head
     assert found.optimiser.epsilon == pytest.approx(1e-8 / 3)
     assert at_other_depth(momentum(), replace(DEEP, connection=ROOT), 9.0, present) == momentum()
     assert at_other_depth(tuned, DEEP, 9.0, present) == tuned
+
+
+def test_epsilon_follows_in_every_rule_that_has_one():
+    sam = SAM(base=Adam()).for_gradients(1 / 3)
+    assert isinstance(sam.base, Adam)
+    assert sam.base.epsilon == pytest.approx(1e-8 / 3)
+    muon = Muon(others=AdamW()).for_gradients(1 / 3)
+    assert isinstance(muon.others, AdamW)
+    assert muon.others.epsilon == pytest.approx(1e-8 / 3)
+    assert Shampoo().for_gradients(1 / 3).epsilon == pytest.approx(1e-4 / 9)
+    assert SGD(momentum=0.9).for_gradients(1 / 3) == SGD(momentum=0.9)
 
 
 def test_the_factor_of_a_branch_falls_with_the_depth():

@@ -5,7 +5,7 @@
 Source: Pearlmutter (1994), "Fast exact multiplication by the Hessian".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,21 +50,31 @@ def hessian(
 def hessian_of(held: Objective, indices: Sequence[int] | None = None) -> Operator:
     """Give the Hessian of an objective, or of some of its batches.
 
-    Of a single batch the graph of the gradient is made once and kept; of several it is made anew
-    for each product, so that memory does not grow with their number.
+    Of several batches the graph of a gradient is made anew for each product, so that memory does
+    not grow with their number.
     """
     chosen = range(len(held.problems)) if indices is None else indices
+    if len(chosen) == 1:
+        return gradient_and_hessian(held, chosen[0])[1]
     total = sum(held.shares[index] for index in chosen)
     shares = {index: held.shares[index] / total for index in chosen}
-    kept = _gradients(held, chosen[0]) if len(chosen) == 1 else None
 
     def product(vector: Flat) -> Flat:
         result = torch.zeros_like(vector)
         for index, share in shares.items():
-            gradients = _gradients(held, index) if kept is None else kept
-            result += share * _derivative(held, gradients, vector)
+            result += share * _derivative(held, _gradients(held, index), vector)
         return result
 
+    return _operator(held, product)
+
+
+def gradient_and_hessian(held: Objective, index: int) -> tuple[Flat, Operator]:
+    """Give the gradient of one batch with its Hessian; the graph of both is made once and kept."""
+    kept = _gradients(held, index)
+    return held.flat(kept), _operator(held, lambda vector: _derivative(held, kept, vector))
+
+
+def _operator(held: Objective, product: Callable[[Flat], Flat]) -> Operator:
     return Operator(
         size=sum(parameter.numel() for parameter in held.tensors),
         product=product,

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from skipwise.analysis.curvature.gradient import Objective, objective
-from skipwise.analysis.curvature.hessian import hessian_of
+from skipwise.analysis.curvature.gradient import objective
+from skipwise.analysis.curvature.hessian import gradient_and_hessian
 from skipwise.analysis.curvature.optimiser import InUse, in_use
 from skipwise.analysis.curvature.stability import Rule
 from skipwise.analysis.measurement import Measurement
@@ -57,8 +57,8 @@ def batch_sharpness(
     with objective(model, batches, loss, training=training, seed=seed) as held:
         used = None if optimiser is None else in_use(optimiser, held.parameters)
         for index in range(len(held.problems)):
-            gradient, norm = _gradient(held, index)
-            matrix = hessian_of(held, [index])
+            gradient, matrix = gradient_and_hessian(held, index)
+            norm = _length(gradient, index)
             rows.append((matrix.rayleigh(gradient), norm))
             if used is not None:
                 seen.append(_seen(used, matrix, gradient, rows[-1][0]))
@@ -66,20 +66,19 @@ def batch_sharpness(
     return _record([row[0] for row in rows], [row[1] for row in rows], rate, against)
 
 
-def _gradient(held: Objective, index: int) -> tuple[Flat, float]:
-    """Give the gradient of a batch with its norm.
+def _length(gradient: Flat, index: int) -> float:
+    """Give the norm of a batch's gradient.
 
     Raises:
         ValueError: If it is zero.
     """
-    gradient = held.gradient(index)
     norm = torch.linalg.vector_norm(gradient, dtype=torch.float64).item()
     if norm == 0:
         raise ValueError(
             f"the gradient of batch {index} is zero, so it has no direction; the model already"
             " stands at a stationary point of it"
         )
-    return gradient, norm
+    return norm
 
 
 def _seen(used: InUse, matrix: Operator, gradient: Flat, plain: float) -> float:

@@ -7,7 +7,6 @@ import numpy as np
 
 from skipwise.conformity.outcome import Outcome, judged, not_due, tolerance
 from skipwise.conformity.problem import Arrays, Problem, changed, difference, drawn, walked
-from skipwise.description import replace_at
 from skipwise.strategies import (
     ASAM,
     LAMB,
@@ -41,7 +40,6 @@ AROUND = (SAM, ASAM, Lookahead)
 SCALE_FREE = (
     Adam, AdamW, NAdam, NAdamW, RMSprop, Adagrad, Adafactor, Lion, Adan, Prodigy, SOAP, Shampoo,
 )  # fmt: skip
-INSIDE = ("others", "base")  # where a rule within a rule stands
 
 
 def keeps_its_symmetry(strategy: Strategy) -> Outcome:
@@ -80,15 +78,7 @@ def _is_scale_free(strategy: Strategy) -> Outcome:
 
 
 def _with_epsilon_scaled(strategy: Strategy) -> Strategy:
-    rule = strategy.optimiser
-    power = 2 if isinstance(rule, Shampoo) else 1  # there ε stands beside GGᵀ
-    owners = {"optimiser": rule}
-    owners |= {f"optimiser.{name}": vars(rule)[name] for name in INSIDE if name in vars(rule)}
-    for path, owner in owners.items():
-        if "epsilon" in vars(owner):
-            scaled = vars(owner)["epsilon"] * SCALE**power
-            strategy = replace_at(strategy, f"{path}.epsilon", scaled)
-    return strategy
+    return replace(strategy, optimiser=strategy.optimiser.for_gradients(SCALE))
 
 
 def _is_adaptive_but_for_a_constant(strategy: Strategy) -> Outcome:

@@ -7,7 +7,8 @@ matter, and so is every other number.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -22,16 +23,31 @@ class Optimiser(ABC):
     history alone, so that shares of a parameter may be updated apart. ``asks_again`` says whether a
     step may ask for the gradient more than once. ``can_skip`` says whether a step that the closure
     breaks off leaves parameters and state as they were: the rule asks for the gradient before it
-    changes anything, or puts it back.
+    changes anything, or puts it back. ``epsilon_power`` says to which power of the gradient ε is
+    added, where there is an ε.
     """
 
     is_elementwise: ClassVar[bool] = False
     asks_again: ClassVar[bool] = False
     can_skip: ClassVar[bool] = True
+    epsilon_power: ClassVar[int] = 1
 
     @abstractmethod
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make torch's optimiser over parameter groups."""
+
+    def for_gradients(self, factor: float) -> Self:
+        """Give the rule in which ε is to gradients so many times as large what it is here to these.
+
+        A rule within this one follows too.
+        """
+        changed: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if name == "epsilon":
+                changed[name] = value * factor**self.epsilon_power
+            elif isinstance(value, Optimiser):
+                changed[name] = value.for_gradients(factor)
+        return replace(self, **changed)  # pyright: ignore[reportArgumentType] - all are dataclasses
 
     @property
     def kept_in_groups(self) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class AdaptiveClipping(GradientTransform):
 
     def __post_init__(self):
         for name, value in (("ratio", self.ratio), ("least", self.least)):
-            if value <= 0:
+            if not value > 0:
                 raise ValueError(f"{name} of AdaptiveClipping must be positive, got {value}")
 
     def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:

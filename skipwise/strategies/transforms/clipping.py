@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class ClipNorm(GradientTransform):
     limit: float = 1.0
 
     def __post_init__(self):
-        if self.limit <= 0:
+        if not 0 < self.limit < inf:
             raise ValueError(f"limit of ClipNorm must be positive, got {self.limit}")
 
     def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
@@ -107,7 +108,7 @@ class ZClip(GradientTransform):
     def __post_init__(self):
         if not 0 < self.memory < 1:
             raise ValueError(f"memory of ZClip must lie in (0, 1), got {self.memory}")
-        if self.threshold <= 0:
+        if not self.threshold > 0:
             raise ValueError(f"threshold of ZClip must be positive, got {self.threshold}")
         if self.settling < 1:
             raise ValueError(f"settling of ZClip must be positive, got {self.settling}")

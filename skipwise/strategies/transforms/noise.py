@@ -38,12 +38,12 @@ class GradientNoise(GradientTransform):
     fading: float = 0.55
 
     def __post_init__(self):
-        if self.variance <= 0:
+        if not self.variance > 0:
             raise ValueError(
                 f"variance of GradientNoise must be positive, got {self.variance}; leave it out to"
                 " add none"
             )
-        if self.fading < 0:
+        if not self.fading >= 0:
             raise ValueError(f"fading of GradientNoise must not be negative, got {self.fading}")
 
     def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:

@@ -124,7 +124,7 @@ class Guarding:
         self._taken = 0  # when a state was kept last
         self.returned_at = 0  # the step after which it returned last
         self._buffers: list[Tensor] = []
-        self._now = (math.nan, math.nan)
+        self._now, self._loss = (math.nan, math.nan), torch.zeros(())
 
     def begin(self) -> None:
         """Get ready for a step: remember the buffers, which its forward pass may write."""
@@ -132,21 +132,24 @@ class Guarding:
             self._keep()
         self._buffers = [buffer.clone() for buffer in self.run.model.buffers()]
 
-    def check(self, loss: Tensor, norm: Tensor) -> None:
+    def check(self, loss: Tensor, norm: Tensor, *, first: bool = True) -> None:
         """Refuse a step that would do harm; this waits for the device.
 
         Args:
             loss: Of the batch, shape ``()``.
             norm: Of the gradient before it is transformed, shape ``()``.
+            first: Whether they are of the step's own weights; a later gradient, at other weights,
+                is judged by the same history and does not enter it.
 
         Raises:
             Skipped: If the step is refused.
         """
         values = torch.stack([loss.detach().double(), norm.detach().double()]).tolist()
-        self._now = (values[0], values[1])
-        problem = self.history.problem(*self._now)
+        if first:
+            self._now, self._loss = (values[0], values[1]), loss.detach()
+        problem = self.history.problem(*values)
         if problem:
-            raise Skipped(problem, loss.detach())
+            raise Skipped(problem, self._loss)
 
     def after(self, batch: Batch, skipped: Skipped | None) -> tuple[str, ...]:
         """Act on a step that was counted, and say what was done.

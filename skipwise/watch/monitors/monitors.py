@@ -30,7 +30,7 @@ from skipwise.watch.monitors.gradients import Gradients
 from skipwise.watch.monitors.judging import Judge, Recent, Said
 from skipwise.watch.monitors.monitor import Monitor
 from skipwise.watch.monitors.normalisation import Normalisation
-from skipwise.watch.monitors.pace import AIM, SHARE, Pace, Spent
+from skipwise.watch.monitors.pace import AIM, KEPT, SHARE, Pace, Spent
 from skipwise.watch.monitors.probe import Probe
 from skipwise.watch.monitors.units import Units
 from skipwise.watch.monitors.updates import Updates
@@ -141,9 +141,11 @@ class Monitors:
 
     def _is_due(self, pace: Pace, step: int) -> bool:
         steps, spent = self.run.steps, self.spent
-        others = [p for p in self.paces.values() if p is not pace and p.every is None]
-        extra = sum(p.left_over(steps, spent) for p in others) / max(len(others), 1)
-        return pace.is_due(step, steps, spent, extra)
+        alone = [p for p in self.paces.values() if p.every is None]
+        planned = sum(p.planned(steps, spent) for p in self.paces.values()) / max(len(alone), 1)
+        held = min(planned, (1 - KEPT) * pace.share * spent.mean * steps)
+        others = [p.left_over(steps, spent, held) for p in alone if p is not pace]
+        return pace.is_due(step, steps, spent, sum(others) / max(len(others), 1) - held)
 
     def _measure(self, name: str) -> Iterator[Seen]:
         monitor, pace, step = self.monitors[name], self.paces[name], self.run.step

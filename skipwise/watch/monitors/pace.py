@@ -9,7 +9,9 @@ so far below
 
 At the end that is p·s·T, never more; a quarter of what is left may be spent in advance, since the
 first steps are the most interesting. A probe that costs more waits longer, and what a monitor
-cannot spend in a run, being too dear for its share, goes to the others.
+cannot spend in a run, being too dear for its share, goes to the others. One that measures every so
+many steps does so whatever it costs; what it will cost comes out of the share of those left alone,
+but for a quarter of theirs.
 """
 
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from typing import Any, final
 
 SHARE = 0.03  # of the step time, at most, for all monitors that are left alone, together
 AIM = 0.9  # of that; the rest is for steps and measurements whose time drifts
+KEPT = 0.25  # of their share, which monitors left alone keep beside one that was told how often
 ADVANCE = 0.25  # of the time that is still to come
 POINTS = 100  # at even distances over a run, at most
 EARLY = (0, 1, 2, 5, 10, 20, 50)
@@ -75,12 +78,22 @@ class Pace:
         allowed = self.share * spent.mean * steps + extra
         return self.seconds + self._expected(spent) <= allowed * ahead
 
-    def left_over(self, steps: int, spent: Spent) -> float:
-        """Give the seconds of its share that are too few for one more measurement in this run."""
+    def left_over(self, steps: int, spent: Spent, held: float = 0.0) -> float:
+        """Give the seconds of its share that are too few for one more measurement in this run.
+
+        Args:
+            steps: T.
+            spent: The time of the steps so far.
+            held: Seconds of the whole run that are not this monitor's to spend.
+        """
         if self.every is not None:
             return 0.0
-        left = max(self.share * spent.mean * steps - self.seconds, 0.0)
+        left = max(self.share * spent.mean * steps - held - self.seconds, 0.0)
         return left % max(self._expected(spent), 1e-9)
+
+    def planned(self, steps: int, spent: Spent) -> float:
+        """Give the seconds that it will take in the whole run, if it was told how often."""
+        return 0.0 if self.every is None else (steps // self.every + 1) * self._expected(spent)
 
     def _expected(self, spent: Spent) -> float:
         return self.passes() * spent.mean if self._cost is None else self._cost

@@ -1,5 +1,6 @@
 """The guard on planted explosions, on their healthy twins, and through a resume."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,9 @@ from skipwise.records import NoteRecord, StepRecord, read_journal
 from skipwise.runs import begin, go_on, record_of
 from skipwise.strategies import (
     EMA,
+    SAM,
     SGD,
+    SWA,
     Constant,
     Freezing,
     Guard,
@@ -41,7 +44,7 @@ from skipwise.training import (
 )
 from skipwise.training.policies.guard import History
 from skipwise.training.policies.origin import origin
-from tests.references import SMALL, rings, rings_file
+from tests.references import SMALL, close, rings, rings_file
 
 DATA = rings()
 TASK = Classification(classes=5)
@@ -204,6 +207,27 @@ def test_a_skipped_step_leaves_weights_statistics_optimiser_average_and_clip_as_
     assert not all(
         torch.isfinite(p.grad).all() for p in run.model.parameters() if p.grad is not None
     )
+
+
+def test_the_history_holds_the_first_gradient_of_a_rule_that_takes_two():
+    rule = replace(PLAIN, optimiser=SAM(base=SGD(momentum=0.9), radius=0.5), guard=Guard())
+    run = a_run(rule, normed(), steps=8)
+    norms = [float(step.gradient_norm) for step in train(run)]
+    assert run.guard is not None
+    found = run.guard.state()["history"]["log_norms"]
+    assert found == pytest.approx([math.log(norm) for norm in norms], rel=1e-6)
+
+
+def test_swa_is_the_plain_mean_of_the_steps_that_were_taken():
+    strategy = replace(PLAIN, averaging=SWA(last=0.9), guard=Guard())
+    run, taken = a_run(strategy, normed(), steps=60, poisoned=[7]), []
+    for step in train(run):
+        if step.step > 6 and not step.skipped:
+            taken.append([p.detach().clone() for p in run.model.parameters()])
+    assert run.average is not None
+    assert len(taken) < 54  # some were skipped
+    for found, *weights in zip(run.average.model.parameters(), *taken, strict=True):
+        close(found, torch.stack(weights).mean(0))
 
 
 def test_the_rate_is_lowered_from_a_return_on_and_the_batches_go_on():

@@ -102,6 +102,20 @@ def test_a_watched_run_that_was_resumed_is_an_unwatched_one(network, strategy, t
     assert [m.step for m in measured(tmp_path / "watched", "watch updates")] == [3, 6, 9, 12]
 
 
+@pytest.mark.parametrize(("cost", "looks"), [(0.6, 28), (6.0, 16)])
+def test_the_others_pay_for_one_that_was_told_how_often(tmp_path: Path, cost: float, looks: int):
+    _, monitors = made(tmp_path, "gradients,curvature:every=200", steps=400)
+    costs = {"gradients": 0.05, "curvature": cost}
+    for step in range(401):
+        monitors.spent.add(0.3)
+        for name, pace in monitors.paces.items():
+            if monitors._is_due(pace, step):
+                pace.measured(step, costs[name])
+    assert monitors.paces["curvature"].count == 3
+    # All have 0.027 · 400 · 0.3 s = 3.24 s; of a price above that the others keep a quarter.
+    assert monitors.paces["gradients"].count == pytest.approx(looks, abs=1)
+
+
 def test_a_run_left_alone_with_its_monitors_is_an_unwatched_one(tmp_path: Path):
     described = experiment(tmp_path)
     alone = trained(described, tmp_path / "alone", None)

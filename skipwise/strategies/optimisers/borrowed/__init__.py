@@ -6,6 +6,7 @@ Imports the contract, and the package where an optimiser is built.
 
 from skipwise.strategies.optimisers.borrowed.curvature import SOAP, Shampoo
 from skipwise.strategies.optimisers.borrowed.large_batches import LAMB, LARS
+from skipwise.strategies.optimisers.borrowed.loading import NotInstalled
 from skipwise.strategies.optimisers.borrowed.momenta import Adan, Lion
 from skipwise.strategies.optimisers.borrowed.tuning_free import (
     Prodigy,
@@ -19,6 +20,7 @@ __all__ = [
     "SOAP",
     "Adan",
     "Lion",
+    "NotInstalled",
     "Prodigy",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",

@@ -36,6 +36,8 @@ class Shampoo(Optimiser):
     epsilon: float = 1e-4
     every: int = 1
 
+    epsilon_power: ClassVar[int] = 2  # it stands beside GGᵀ
+
     def __post_init__(self):
         check_positive(epsilon=self.epsilon, every=self.every)
 

@@ -13,16 +13,20 @@ from skipwise.strategies.optimisers.optimiser import Groups
 from skipwise.strategies.optimisers.wrapping import Closure, Wrapping, asked
 
 
+class NotInstalled(ValueError):
+    """A package that a rule needs is not there; the message has the line that installs it."""
+
+
 def load(name: str, groups: Groups, **options: Any) -> Optimizer:
     """Make the package's optimiser of that name.
 
     Raises:
-        ValueError: If the package is not installed; the message says how to install it.
+        NotInstalled: If the package is not installed; the message says how to install it.
     """
     try:
         from pytorch_optimizer import load_optimizer
     except ImportError:
-        raise ValueError(
+        raise NotInstalled(
             f"{name} is a rule of pytorch-optimizer, which is not installed; install it:"
             ' pip install "skipwise[optimizers]"'
         ) from None
