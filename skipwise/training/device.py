@@ -1,6 +1,7 @@
 """Where and in which numbers a run computes."""
 
 import ctypes
+from collections import deque
 
 import torch
 from torch import nn
@@ -48,6 +49,32 @@ def keep_freed_memory() -> None:
     trim_threshold, mmap_threshold = -1, -3
     mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
     mallopt(trim_threshold, 2**31 - 1)
+
+
+class Leash:
+    """Keeps the processor at most two steps ahead of a GPU, which never runs out of work by it.
+
+    The seconds of a step are then those that the device takes, and not those of giving commands:
+    what is fitted to a time, or chosen by it, can go by them.
+
+    Args:
+        device: Where the steps are computed; a CPU needs none.
+    """
+
+    AHEAD = 2
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self._ends: deque[torch.cuda.Event] = deque()
+
+    def pull(self) -> None:
+        """Mark the end of a step, and wait for that of the one before the last."""
+        if self.device.type != "cuda":
+            return
+        self._ends.append(torch.cuda.Event())
+        self._ends[-1].record()
+        if len(self._ends) > self.AHEAD:
+            self._ends.popleft().synchronize()
 
 
 def place_model(model: nn.Module, device: torch.device) -> nn.Module:

@@ -150,8 +150,9 @@ def accumulate(run: Run, batch: Batch, criterion: Loss) -> Tensor:
             (loss / (whole / world.size)).backward()
         total, count = total + loss.detach(), count + weight
     if world.size > 1:
-        counted = torch.as_tensor(count, dtype=torch.float64, device=total.device)
-        sums = torch.stack([total.double(), counted])
+        # A number would be copied to a GPU, and waited for; a fill is not.
+        counted = count if isinstance(count, Tensor) else torch.full_like(total, count)
+        sums = torch.stack([total.double(), counted.double()])
         if isinstance(criterion, Counting):  # no message of its own: it travels with the loss
             sums = torch.cat([sums, criterion.counts(sums.device)])
         total, count, *beside = world.sum(sums)

@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from skipwise.records import (
     EvaluationRecord,
     MeasureRecord,
@@ -66,21 +68,21 @@ class Journal:
         """
         waiting, self._waiting = self._waiting, []
         records = []
-        for step in waiting:
+        for step, (loss, norm, accuracy, clipped) in zip(waiting, _numbers(waiting), strict=True):
             record = StepRecord(
                 step=step.step,
                 epoch=round(self._epoch(step.step), 4),
-                loss=step.loss.item(),
+                loss=loss,
                 rate=step.rate,
-                gradient_norm=step.gradient_norm.item(),
+                gradient_norm=norm,
                 examples=step.examples,
                 seconds=round(step.seconds, 6),
                 data_seconds=round(step.data_seconds, 6),
                 gradient_seconds=round(step.gradient_seconds, 6),
                 optimiser_seconds=round(step.optimiser_seconds, 6),
-                accuracy=math.nan if step.accuracy is None else step.accuracy.item(),
+                accuracy=accuracy,
                 gradients=step.gradients,
-                clipped=step.clipped is not None and bool(step.clipped.item()),
+                clipped=bool(clipped),
                 skipped=step.skipped,
             )
             records.append(record)
@@ -103,6 +105,20 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _numbers(steps: list[Step]) -> list[list[float]]:
+    """Give loss, norm, accuracy (NaN: none) and whether it was clipped of each, by one copy."""
+    if not steps:
+        return []
+    device, none = steps[0].loss.device, torch.tensor(math.nan)
+    rows = []
+    for step in steps:
+        accuracy = none if step.accuracy is None else step.accuracy
+        clipped = torch.zeros(()) if step.clipped is None else step.clipped
+        rows += [step.loss, step.gradient_norm, accuracy, clipped]
+    numbers = torch.stack([row.detach().to(device, torch.float64) for row in rows])
+    return numbers.view(-1, 4).tolist()
 
 
 def _cut_back(path: Path, size: int) -> None:

@@ -25,7 +25,7 @@ class Step:
         gradient_norm: Euclidean norm over all parameters, before clipping, shape ``()``.
         rate: Learning rate; a group with a factor has that much of it.
         examples: Size of the batch, of all processes together.
-        seconds: From the start of this step to its last command; on a GPU not to its end.
+        seconds: From the start of this step to its end; a GPU may be two steps behind.
         data_seconds: Of these, until the batch was there.
         gradient_seconds: Of these, forward and backward.
         optimiser_seconds: Of these, the update without the gradient it asked for.

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from skipwise.data import Batch, Batches
 from skipwise.strategies import Chain, Learning, Strategy, roles
 from skipwise.training.average import Average, with_own_statistics
+from skipwise.training.device import Leash
 from skipwise.training.processes import ALONE, World
 from skipwise.training.sharded import cut_optimiser, cut_weights, own_share, whole
 
@@ -114,6 +115,7 @@ class Run:
         self.chain = Chain(self.strategy.transforms)
         self._trainable = {p for p in self.model.parameters() if p.requires_grad}
         self._stopped = 0
+        self._leash = Leash(self.batches.device)
 
     @property
     def rate(self) -> float:
@@ -244,6 +246,7 @@ class Run:
     def advance(self, *, skipped: bool = False) -> None:
         """Count a step, and take its weights into the average unless it was skipped."""
         self.step += 1
+        self._leash.pull()
         if skipped:
             return
         self.chain.keep()

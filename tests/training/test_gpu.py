@@ -1,6 +1,7 @@
 """On a GPU: the numbers of the processor, and no step that waits for the device."""
 
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from skipwise.data.augmentations import (
     AlternatingFlip,
     CutMix,
     Cutout,
+    Draw,
     Mixup,
     PadCrop,
+    ProgressiveResize,
     QuarterTurn,
     RandomErasing,
     RandomResizedCrop,
@@ -91,6 +94,28 @@ def test_batches_made_on_the_device_are_those_of_the_processor():
         for host, gpu in zip(*of, strict=True):
             torch.testing.assert_close(gpu.inputs.cpu(), host.inputs, rtol=1e-5, atol=1e-4)
             torch.testing.assert_close(gpu.targets.cpu(), host.targets)
+
+
+def test_pictures_are_shrunk_on_the_device_to_within_one_grey_level():
+    pictures = torch.randint(0, 256, (8, 1, 28, 28), dtype=torch.uint8)
+    keys = torch.zeros(8).long()
+    draw = Draw(keys=keys, own=keys, passes=keys, progress=0.1)
+    host = ProgressiveResize().apply(pictures, draw).int()
+    device = ProgressiveResize().apply(pictures.cuda(), draw).cpu()
+    assert device.dtype == torch.uint8
+    assert (device.int() - host).abs().max() <= 1
+
+
+def test_the_seconds_of_steps_are_those_of_the_device(tmp_path: Path, monkeypatch):
+    run = made(tmp_path, "cuda", monkeypatch, steps=60)
+    steps = train(run)
+    for _ in range(10):
+        next(steps)
+    torch.cuda.synchronize()
+    began = perf_counter()
+    seconds = sum(step.seconds for step in steps)
+    torch.cuda.synchronize()
+    assert seconds == pytest.approx(perf_counter() - began, rel=0.2)
 
 
 def test_policies_stay_on_the_processor():

@@ -47,4 +47,8 @@ class ProgressiveResize(Augmentation):
         sides = self.sides(pictures.shape[2], pictures.shape[3], draw.progress)
         if sides == tuple(pictures.shape[2:]):
             return pictures
-        return interpolate(pictures, sides, mode="bilinear", antialias=True)
+        if pictures.device.type == "cpu" or pictures.is_floating_point():
+            return interpolate(pictures, sides, mode="bilinear", antialias=True)
+        # A GPU shrinks floating point only.
+        small = interpolate(pictures.float(), sides, mode="bilinear", antialias=True)
+        return small.round().to(pictures.dtype)

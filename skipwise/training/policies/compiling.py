@@ -23,7 +23,34 @@ CHOICES = ("auto", "on", "off")
 MEASURED_STEPS = 10  # the median of so many, after one that does not count
 LONG_SECONDS = {"cpu": 1800.0, "cuda": 300.0}  # what must be left of a run for a trial
 GAIN = 0.97  # compiled steps must take at most this share of an eager one's time
+COMPILERS = ("torch._dynamo", "torch._inductor", "torch._functorch")  # whose errors are no one's
 Compile = Callable[[Any], Callable[[Tensor], Tensor]]
+
+
+@final
+class Compiled:
+    """A compiled model that computes eagerly from where its compiler fails, as at another size.
+
+    Args:
+        compiled: What the compiler gave.
+        model: What it was given.
+    """
+
+    def __init__(self, compiled: Callable[[Tensor], Tensor], model: Callable[[Tensor], Tensor]):
+        self.compiled, self.model = compiled, model
+        self.problem = ""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Compute the model's output."""
+        if self.problem:
+            return self.model(inputs)
+        try:
+            return self.compiled(inputs)
+        except Exception as error:
+            if not type(error).__module__.startswith(COMPILERS):
+                raise
+            self.problem = _first_line(error)
+            return self.model(inputs)
 
 
 @final
@@ -69,6 +96,9 @@ class Compiling:
 
     def after(self, step: Step) -> Iterator[str]:
         """Take a step in, and say what was decided by it."""
+        if isinstance(self.run.compiled, Compiled) and self.run.compiled.problem:
+            problem, self.run.compiled, self.decided = self.run.compiled.problem, None, False
+            yield f"the compiler failed ({problem}); the run goes on uncompiled"
         if self.decided is not None:
             return
         self._seconds.append(step.seconds)
@@ -99,13 +129,17 @@ class Compiling:
         """Compile, and take one gradient that changes nothing; give what went wrong."""
         run = self.run
         try:
-            run.compiled = self.compile(run.model)
+            run.compiled = Compiled(self.compile(run.model), run.model)
             with leaving_no_trace(run):
                 trial_gradient(run, run.batches.at(run.step, progress=run.step / run.steps))
         except Exception as error:  # whatever a compiler may raise, the run must not end by it
-            first = next(iter(str(error).strip().splitlines()), "")
-            return f"the compiler failed ({type(error).__name__}: {first[:200]})"
-        return None
+            return f"the compiler failed ({_first_line(error)})"
+        return f"the compiler failed ({run.compiled.problem})" if run.compiled.problem else None
+
+
+def _first_line(error: Exception) -> str:
+    first = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first[:200]}"
 
 
 def _missing(run: Run) -> str | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skipwise.strategies import momentum
 from skipwise.training import Compiling, Run, train
-from skipwise.training.policies.compiling import MEASURED_STEPS
+from skipwise.training.policies.compiling import MEASURED_STEPS, Compiled
 from tests.training.test_loop import a_run, weights
 
 TRIED = 2 * (MEASURED_STEPS + 1)
@@ -65,7 +65,8 @@ def test_what_is_faster_compiled_goes_on_compiled():
     compiling = Compiling(run, "auto", compile=lambda _: quick, long_seconds=0.0)
     (said,) = trained(compiling, run)
     assert "goes on compiled" in said
-    assert run.compiled is quick
+    assert isinstance(run.compiled, Compiled)
+    assert run.compiled.compiled is quick
 
 
 def test_a_compiler_that_fails_ends_nothing_and_changes_nothing():
@@ -113,3 +114,26 @@ def test_a_compiled_run_gives_the_weights_of_an_eager_one():
     assert run.compiled is not None
     list(train(twin))
     torch.testing.assert_close(weights(run), weights(twin), rtol=1e-4, atol=1e-5)
+
+
+def test_a_compiler_that_fails_late_ends_nothing_and_changes_nothing():
+    class BackendFailed(RuntimeError):
+        __module__ = "torch._dynamo.exc"
+
+    def late(module: Any) -> Callable[[Tensor], Tensor]:
+        calls = []
+
+        def compute(inputs: Tensor) -> Tensor:
+            calls.append(inputs)
+            if len(calls) > 3:
+                raise BackendFailed("another size")
+            return module(inputs)
+
+        return compute
+
+    run, twin = (a_run(momentum(), model=normed()) for _ in range(2))
+    twin.model.load_state_dict(run.model.state_dict())
+    said = trained(Compiling(run, "on", compile=late), run)
+    assert said == ["the compiler failed (BackendFailed: another size); the run goes on uncompiled"]
+    list(train(twin))
+    assert torch.equal(weights(run), weights(twin))
