@@ -39,11 +39,12 @@ from skipwise.data import FashionMNIST
 from skipwise.experiment import compose
 from skipwise.records import EvaluationRecord
 from skipwise.session import Session
-from skipwise.training import evaluate
+from skipwise.training import choose_device, evaluate
 
 TARGETS = (0.90, 0.92)
 BATCH, MOST_EPOCHS = 128, 8
 PEER_EPOCHS = {"fastai": 8, "timm": 6}
+DEVICE = choose_device().type
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -61,9 +62,10 @@ def accuracy(model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
     """Give the share of right answers in evaluation mode; the mode is put back."""
     was = model.training
     model.eval()
+    device = next(model.parameters()).device
     with torch.inference_mode():
         right = sum(
-            int((model(x).argmax(1) == y).sum())
+            int((model(x.to(device)).argmax(1).cpu() == y).sum())
             for x, y in zip(inputs.split(500), targets.split(500), strict=True)
         )
     model.train(was)
@@ -78,7 +80,7 @@ def usual(parts: Parts, clock: Clock) -> Iterator[float]:
     model = usual_model("resnet18", 1, 10)
     loader = usual_loader(inputs, labels, batch=BATCH)
     clock.restart()
-    for step, _ in enumerate(usual_steps(model, loader), 1):
+    for step, _ in enumerate(usual_steps(model, loader, device=DEVICE), 1):
         if step % len(loader) == 0:
             clock.halt()
             yield accuracy(model, tests, answers)
@@ -137,7 +139,7 @@ def timm(parts: Parts, clock: Clock) -> Iterator[float]:
     inputs, tests = mixed[: len(images)], mixed[len(images) :]
     loader, epochs = usual_loader(inputs, labels, batch=BATCH), PEER_EPOCHS["timm"]
     model = library.create_model("resnet18", num_classes=10, in_chans=1)
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(DEVICE, memory_format=torch.channels_last)
     optimiser = create_optimizer_v2(model, opt="sgd", lr=0.05, weight_decay=2e-5, momentum=0.9)
     scheduler, _ = create_scheduler_v2(
         optimiser,
@@ -155,9 +157,10 @@ def timm(parts: Parts, clock: Clock) -> Iterator[float]:
     for _ in range(epochs):
         model.train()
         for x, y in loader:
-            flipped = torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(-1), x)
+            x, y = x.to(DEVICE), y.to(DEVICE)
+            flipped = torch.where(torch.rand(len(x), 1, 1, 1, device=DEVICE) < 0.5, x.flip(-1), x)
             batch = flipped.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast(DEVICE, torch.bfloat16):
                 loss = criterion(model(batch), y)
             loss.backward()
             optimiser.step()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skipwise.conformity import CHECKS, MARKS, Certificate, certify, versions
 from skipwise.strategies import Strategy, named_strategies
+from tests.conformity.planted import PLANTED
 
 FILE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Do the strategies compute what they say
@@ -26,7 +27,7 @@ def document() -> str:
     makers = named_strategies()
     found = list(certify(make() for make in makers.values()))
     parts = [INTRODUCTION, f"\nHolds for {_versions()}.\n", _table(found), _failures(found)]
-    return "\n".join([*parts, _claims(), _catalogue(makers)])
+    return "\n".join([*parts, _claims(), _planted(), _catalogue(makers)])
 
 
 def _versions() -> str:
@@ -54,6 +55,17 @@ def _failures(found: Sequence[Certificate]) -> str:
 def _claims() -> str:
     lines = [f"* **{check.name}**: {check.claim}." for check in CHECKS]
     return "\n".join(["## The claims", "", *lines, ""])
+
+
+def _planted() -> str:
+    """Plant every bug that the tests plant, and tell which checks find it."""
+    rows, caught = [], 0
+    for bug, (make, expected) in PLANTED.items():
+        (certificate,) = certify([make()])
+        caught += set(expected) <= certificate.failures.keys()
+        rows.append(f"| {bug} | {', '.join(certificate.failures)} |")
+    head = ["## Planted bugs", "", f"Caught: {caught} of {len(PLANTED)}.", ""]
+    return "\n".join([*head, "| bug | found by |", "|---|---|", *rows, ""])
 
 
 def _catalogue(makers: dict[str, Callable[[], Strategy]]) -> str:

@@ -353,7 +353,8 @@ class Session:
         save_weights(self.folder / BEST, weights, card)
 
     def _finish(self) -> Iterator[Event]:
-        for text in self.run.chain.notes():
+        guarded = () if self.run.guard is None else self.run.guard.notes()
+        for text in (*self.run.chain.notes(), *guarded):
             yield from self._note(text)
         if self.dataset.validation is None:
             self.run.evaluated()

@@ -18,6 +18,7 @@ from skipwise.strategies.named import (
     asam,
     ema,
     finetuning,
+    gsam,
     lamb,
     lars,
     lawa,
@@ -49,6 +50,7 @@ from skipwise.strategies.named import (
 )
 from skipwise.strategies.optimisers import (
     ASAM,
+    GSAM,
     LAMB,
     LARS,
     LBFGS,
@@ -103,6 +105,7 @@ from skipwise.strategies.transforms import (
 __all__ = [
     "ASAM",
     "EMA",
+    "GSAM",
     "LAMB",
     "LARS",
     "LAWA",
@@ -164,6 +167,7 @@ __all__ = [
     "decays",
     "ema",
     "finetuning",
+    "gsam",
     "lamb",
     "lars",
     "lawa",

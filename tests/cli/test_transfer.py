@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -63,6 +64,28 @@ def test_train_refuses_what_is_not_shown_to_hold_and_writes_no_run(capsys, rings
     assert (code, out) == (1, "")
     assert err.startswith("skipwise: not transferable from 2 to 4 blocks: ")
     assert not Path("deep").exists()
+
+
+@pytest.mark.slow
+def test_train_takes_over_a_rate_that_holds(capsys, tmp_path: Path):
+    noise = np.random.default_rng(0)
+    x = noise.normal(size=(64, 4)).astype(np.float32)
+    y = (x @ noise.normal(size=(4, 3)) + 0.3 * noise.normal(size=(64, 3))).astype(np.float32)
+    np.savez(tmp_path / "line.npz", x=x, y=y, x_val=x, y_val=y)
+    words = ["train", str(tmp_path / "line.npz"), "--batch-size", "64", "--steps", "2"]
+    words += ["--network", "tests.tuning.test_transfer:whatever_the_depth", "--no-report"]
+    plain = ("schedule=Constant", "weight_decay=0", "peak_lr=0.05")
+    tuned = [word for setting in plain for word in ("--set", f"strategy.{setting}")]
+    shallow = ("--set", "network.blocks=1", "--strategy", "sgd", *tuned, "--out", "shallow")
+    assert call(capsys, *words, *shallow)[0] == 0
+    deep = ("--set", "network.blocks=16", "--transfer-from", "shallow", "--guard", "--out", "deep")
+    code, _, err = call(capsys, *words, *deep, "--allow", "tests")
+    assert code == 0, err
+    assert "the rate of 1 blocks holds for 16: the slope" in err
+    taken, given = described("deep")["strategy"], described("shallow")["strategy"]
+    assert taken.pop("guard")["is"] == "skipwise.strategies.Guard"  # what was asked for stays
+    assert taken == {name: value for name, value in given.items() if name != "guard"}
+    assert Path("deep", "last.ckpt").exists()
 
 
 @pytest.mark.parametrize(

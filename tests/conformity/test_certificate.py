@@ -1,13 +1,24 @@
 """The certificate and its command: all strategies, words, JSON, exit codes."""
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from docs.strategies import FILE
 from skipwise.conformity import CHECKS, FORMULAS, versions
-from skipwise.strategies import LBFGS, Optimiser, named_strategies
+from skipwise.conformity.changing import paths
+from skipwise.strategies import (
+    LBFGS,
+    AutoClip,
+    ClipNorm,
+    GradientNoise,
+    Optimiser,
+    named_strategies,
+    sgd,
+)
 from tests.cli.commands import call, fails
 
 OWN = """
@@ -56,6 +67,30 @@ def test_a_bug_of_the_users_own_is_one_line_and_exit_code_one(
 def test_what_cannot_be_checked_is_said(capsys: pytest.CaptureFixture[str]):
     assert "say what to check" in fails(capsys, "check")
     assert "did you mean 'adam'" in fails(capsys, "check", "adamm")
+
+
+def test_a_rule_whose_package_is_missing_is_not_checked_and_no_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    code, out, _ = call(capsys, "check", "lion")
+    assert code == 2
+    assert "lion was not checked: lion is a rule of pytorch-optimizer" in out
+    assert 'pip install "skipwise[optimizers]"' in out
+    assert "0 of 1 strategies pass" in out
+
+
+def test_every_field_of_every_part_is_tried():
+    parts = (ClipNorm(limit=0.1), GradientNoise(), AutoClip(remembered=3))
+    found = dict(paths(replace(sgd(), gradient=parts)))
+    assert {"gradient.0.limit", "gradient.1.variance", "gradient.2.remembered"} <= found.keys()
+    assert found["gradient.0.limit"][:2] == pytest.approx([0.11, 0.09])
+
+
+def test_a_strategy_with_a_history_of_norms_resumes(capsys: pytest.CaptureFixture[str]):
+    resume = next(check for check in CHECKS if check.name == "resume")
+    outcome = resume(replace(sgd(), gradient=(AutoClip(),)))  # NaN stands where no norm is yet
+    assert outcome.passed, outcome.sentence
 
 
 def test_the_document_has_every_strategy_and_check():

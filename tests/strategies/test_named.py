@@ -13,8 +13,8 @@ from tests.cli.commands import call, fails
 MAKERS = named_strategies()
 TABLE = (
     "sgd-cosine sgdw-algoperf sgd-onecycle sgd-step sgd-wsd adamw-cosine nadamw-algoperf muon lamb"
-    " lars lion adan soap shampoo prodigy schedulefree-adamw schedulefree-sgd sam asam lookahead"
-    " ema swa lawa nadam radam rmsprop adagrad adafactor lbfgs sgd momentum nesterov"
+    " lars lion adan soap shampoo prodigy schedulefree-adamw schedulefree-sgd sam asam gsam"
+    " lookahead ema swa lawa nadam radam rmsprop adagrad adafactor lbfgs sgd momentum nesterov"
     " nesterov-triangle adam adamw finetuning"
 ).split()
 

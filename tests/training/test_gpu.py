@@ -24,7 +24,8 @@ from skipwise.data.preprocess import fit_preprocessing
 from skipwise.experiment import Experiment, build
 from skipwise.networks import resnet20
 from skipwise.strategies import momentum
-from skipwise.training import Compiling, Run, train
+from skipwise.tasks import Classification
+from skipwise.training import Compiling, Run, evaluate, train
 from tests.references import rings_file
 
 pytestmark = [
@@ -116,6 +117,16 @@ def test_the_seconds_of_steps_are_those_of_the_device(tmp_path: Path, monkeypatc
     seconds = sum(step.seconds for step in steps)
     torch.cuda.synchronize()
     assert seconds == pytest.approx(perf_counter() - began, rel=0.2)
+
+
+def test_an_evaluation_on_the_device_has_the_numbers_of_the_processor(tmp_path: Path, monkeypatch):
+    found = []
+    for device in ("cpu", "cuda"):
+        run = made(tmp_path, device, monkeypatch, steps=1)
+        data = find_data(str(tmp_path / "rings.npz")).load()
+        task = Classification(classes=5)
+        found.append(evaluate(run.model, data.train, data.preprocessing, task, part="train"))
+    assert found[1].metrics == pytest.approx(found[0].metrics, rel=1e-3, abs=1e-3)
 
 
 def test_policies_stay_on_the_processor():

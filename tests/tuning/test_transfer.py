@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skipwise.connections import Additive
+from skipwise.connections import Additive, StochasticDepth
 from skipwise.data import Arrays, Dataset
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose
 from skipwise.networks import ResNet
-from skipwise.strategies import LBFGS, SGD, Constant, Strategy, adam
-from skipwise.tuning import Check, check_transfer, movement
+from skipwise.strategies import LBFGS, SGD, Constant, Strategy, adam, momentum
+from skipwise.tuning import Check, check_transfer, movement, movement_slope
 from skipwise.tuning.transfer import kept_of, regret_of
 
 RULE = Strategy(name="plain", optimiser=SGD(), peak_lr=0.05, schedule=Constant())
@@ -93,6 +93,22 @@ def test_the_movement_of_the_stream_is_that_of_its_update(tmp_path: Path):
         weight = weight - 0.05 * 2 * (x @ weight.T - y).T @ x / 64
         seen.append(float((x @ weight.T).abs().mean()))
     assert movement(shallow, dataset, seed=0) == pytest.approx(seen, rel=1e-5)
+
+
+def test_movement_is_no_noise_of_layers_and_draws_nothing_of_the_callers():
+    network = ResNet(name="small", blocks=(1, 1), width=4, connection=StochasticDepth(survival=0.5))
+    still = replace(momentum(), peak_lr=1e-12)
+    experiment, dataset = compose("digits", network, still, batch_size=32)
+    before = torch.get_rng_state()
+    moved = movement(experiment, dataset, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert max(moved) < 1e-6
+
+
+def test_a_step_in_which_no_depth_moves_says_nothing_of_the_slope():
+    table = {2: [0.0, 2.0, 8.0], 8: [0.0, 4.0, 16.0]}
+    assert movement_slope(table) == pytest.approx(0.5)
+    assert movement_slope({2: [0.0, 2.0], 8: [1.0, 4.0]}) == math.inf
 
 
 def test_adams_rate_between_stem_and_head_is_scaled_to_the_depth():

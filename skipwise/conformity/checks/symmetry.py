@@ -9,6 +9,7 @@ from skipwise.conformity.outcome import Outcome, judged, not_due, tolerance
 from skipwise.conformity.problem import Arrays, Problem, changed, difference, drawn, walked
 from skipwise.strategies import (
     ASAM,
+    GSAM,
     LAMB,
     LARS,
     SAM,
@@ -36,7 +37,7 @@ from skipwise.strategies import (
 
 SCALE = 1024.0  # a power of two, so that scaling itself rounds nothing
 LINEAR = (SGD, SGDW, ScheduleFreeSGD)
-AROUND = (SAM, ASAM, Lookahead)
+AROUND = (SAM, ASAM, GSAM, Lookahead)
 SCALE_FREE = (
     Adam, AdamW, NAdam, NAdamW, RMSprop, Adagrad, Adafactor, Lion, Adan, Prodigy, SOAP, Shampoo,
 )  # fmt: skip

@@ -29,6 +29,7 @@ from skipwise.conformity.formulas.tuning_free import (
 )
 from skipwise.strategies import (
     ASAM,
+    GSAM,
     LAMB,
     LARS,
     SAM,
@@ -87,6 +88,7 @@ FORMULAS: Mapping[type[Optimiser], Callable[[Any], Formula | None]] = {
     Muon: _around(Orthogonal, "others"),
     SAM: _around(Sharp, "base"),
     ASAM: _around(Sharp, "base"),
+    GSAM: _around(Sharp, "base"),
     Lookahead: _around(Lagging, "base"),
     Prodigy: Estimating,
     ScheduleFreeSGD: _each(schedule_free_sgd),

@@ -1,4 +1,4 @@
-"""Rules around another one: SAM, ASAM, Lookahead."""
+"""Rules around another one: SAM, ASAM, GSAM, Lookahead."""
 
 import math
 from typing import Any, final
@@ -6,23 +6,26 @@ from typing import Any, final
 import numpy as np
 
 from skipwise.conformity.formulas.formula import Array, Arrays, Ask, Formula, Settings
-from skipwise.strategies import ASAM, SAM, Lookahead
+from skipwise.strategies import ASAM, GSAM, SAM, Lookahead
 
 TINY = 1e-12  # so that without any gradient nothing is climbed
 
 
 @final
 class Sharp(Formula):
-    """SAM and ASAM: the base's step with the gradient at w + ρ T²g/‖Tg‖; T is one in SAM.
+    """SAM and its kin: the base's step with the gradient gₚ at w + ρ T²g/‖Tg‖; T ≠ 1 in ASAM alone.
 
-    Source: Foret et al. (2021), algorithm 1; Kwon et al. (2021), algorithm 1.
+    GSAM takes gₚ − α (g − (⟨g, gₚ⟩/‖gₚ‖²) gₚ).
+
+    Source: Foret et al. (2021), algorithm 1; Kwon et al. (2021), algorithm 1; Zhuang et al. (2022),
+    algorithm 1.
 
     Args:
         rule: The description.
         base: The formula of the rule inside.
     """
 
-    def __init__(self, rule: SAM | ASAM, base: Formula):
+    def __init__(self, rule: SAM | ASAM | GSAM, base: Formula):
         self.rule, self.base = rule, base
 
     def step(self, weights: Arrays, ask: Ask, settings: Settings) -> dict[str, Array]:
@@ -35,6 +38,11 @@ class Sharp(Formula):
             for n, w in weights.items()
         }
         worst = ask(above)
+        if isinstance(self.rule, GSAM):
+            along = sum(float((gradients[n] * w).sum()) for n, w in worst.items())
+            along /= sum(float((w**2).sum()) for w in worst.values())
+            across = {n: gradients[n] - along * w for n, w in worst.items()}
+            worst = {n: w - self.rule.share * across[n] for n, w in worst.items()}
         return self.base.step(weights, lambda _: worst, settings)
 
     def _scale(self, w: Array) -> Array:

@@ -7,7 +7,7 @@ Imports optimisers, schedules, averaging and the contract.
 import inspect
 from collections.abc import Callable
 
-from skipwise.strategies.named.around import asam, ema, lawa, lookahead, sam, swa
+from skipwise.strategies.named.around import asam, ema, gsam, lawa, lookahead, sam, swa
 from skipwise.strategies.named.classic import (
     adam,
     adamw,
@@ -63,6 +63,7 @@ __all__ = [
     "asam",
     "ema",
     "finetuning",
+    "gsam",
     "lamb",
     "lars",
     "lawa",

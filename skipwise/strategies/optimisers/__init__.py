@@ -23,10 +23,11 @@ from skipwise.strategies.optimisers.lbfgs import LBFGS
 from skipwise.strategies.optimisers.lookahead import Lookahead
 from skipwise.strategies.optimisers.muon import Muon
 from skipwise.strategies.optimisers.optimiser import Groups, Optimiser
-from skipwise.strategies.optimisers.sharpness import ASAM, SAM
+from skipwise.strategies.optimisers.sharpness import ASAM, GSAM, SAM
 
 __all__ = [
     "ASAM",
+    "GSAM",
     "LAMB",
     "LARS",
     "LBFGS",

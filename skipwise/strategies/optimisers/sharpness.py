@@ -16,11 +16,19 @@ from skipwise.strategies.optimisers.wrapping import Closure, Wrapping, asked
 
 TINY = 1e-12
 Ascent = Callable[[Sequence[nn.Parameter]], list[Tensor]]
+Turn = Callable[[Sequence[Tensor], Sequence[Tensor]], None]
+
+
+def uphill(parameters: Sequence[nn.Parameter], radius: float) -> list[Tensor]:
+    """Give ρ g/‖g‖, the norm over all parameters together."""
+    found = [p.grad for p in parameters if p.grad is not None]
+    scale = radius / (get_total_norm(found) + TINY)
+    return [g * scale for g in found]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharpnessAware(Optimiser):
-    """What SAM and ASAM have in common: g ← ∇L(w + e), and then the step of the base from w.
+    """What SAM and its kin have in common: g ← ∇L(w + e), and then the step of the base from w.
 
     Both gradients are of one batch with the same random numbers, and cost two passes. The loss and
     the gradient's norm that are reported are those at w.
@@ -60,7 +68,12 @@ class SharpnessAware(Optimiser):
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make the optimiser around that of the base."""
-        return Climbing(self.base.build(groups, rate=rate), self.ascent)
+        return Climbing(self.base.build(groups, rate=rate), self.ascent, self.turn)
+
+    @property
+    def turn(self) -> Turn | None:
+        """What turns the gradients at w + e, in place, by those at w; None leaves them."""
+        return None
 
     @abstractmethod
     def ascent(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
@@ -76,9 +89,44 @@ class SAM(SharpnessAware):
 
     def ascent(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
         """Give ρ g/‖g‖."""
-        found = [p.grad for p in parameters if p.grad is not None]
-        scale = self.radius / (get_total_norm(found) + TINY)
-        return [g * scale for g in found]
+        return uphill(parameters, self.radius)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GSAM(SharpnessAware):
+    """SAM whose step also lowers ∇L(w + e) − ∇L(w) along what of g is orthogonal to gₚ = ∇L(w + e).
+
+    e = ρ g/‖g‖, g⊥ = g − (⟨g, gₚ⟩/‖gₚ‖²) gₚ over all parameters together, and the base steps by
+    gₚ − α g⊥.
+
+    Args:
+        share: α.
+
+    Source: Zhuang et al. (2022), "Surrogate gap minimization improves sharpness-aware training",
+    algorithm 1. Differs: ρ stays, where the paper lowers it with the rate.
+    """
+
+    share: float = 0.4
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_positive(share=self.share)
+
+    def ascent(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Give ρ g/‖g‖."""
+        return uphill(parameters, self.radius)
+
+    @property
+    def turn(self) -> Turn:
+        """What makes gₚ − α g⊥ = (1 + α⟨g, gₚ⟩/‖gₚ‖²) gₚ − α g of gₚ."""
+
+        def turned(first: Sequence[Tensor], worst: Sequence[Tensor]) -> None:
+            along = sum((g * w).sum() for g, w in zip(first, worst, strict=True))
+            length = sum(w.square().sum() for w in worst)
+            for g, w in zip(first, worst, strict=True):
+                w.mul_(1 + self.share * along / (length + TINY**2)).sub_(g, alpha=self.share)
+
+        return turned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,16 +157,17 @@ class ASAM(SharpnessAware):
 
 @final
 class Climbing(Wrapping):
-    """The optimiser of both; the weights are put back whatever happens on the way.
+    """The optimiser of all; the weights are put back whatever happens on the way.
 
     Args:
         base: What takes the step.
         ascent: (parameters with gradients) → e.
+        turn: Turns the gradients at w + e by those at w; None leaves them.
     """
 
-    def __init__(self, base: Optimizer, ascent: Ascent):
+    def __init__(self, base: Optimizer, ascent: Ascent, turn: Turn | None = None):
         super().__init__(base)
-        self.ascent = ascent
+        self.ascent, self.turn = ascent, turn
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:
@@ -132,6 +181,7 @@ class Climbing(Wrapping):
         loss = asked(closure)
         climbed = [p for p in self.parameters if p.grad is not None]
         before = [p.clone() for p in climbed]
+        first = [] if self.turn is None else [p.grad.clone() for p in climbed if p.grad is not None]
         try:
             for parameter, way in zip(climbed, self.ascent(climbed), strict=True):
                 parameter.add_(way)
@@ -139,5 +189,7 @@ class Climbing(Wrapping):
         finally:
             for parameter, kept in zip(climbed, before, strict=True):
                 parameter.copy_(kept)
+        if self.turn is not None:
+            self.turn(first, [p.grad for p in climbed if p.grad is not None])
         self.base.step()
         return loss

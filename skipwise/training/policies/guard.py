@@ -119,7 +119,7 @@ class Guarding:
     def __init__(self, run: Run, guard: Guard):
         self.run, self.guard = run, guard
         self.history = History(guard=guard)
-        self.returns, self.skipped = 0, 0
+        self.returns, self.skipped, self.refused = 0, 0, 0  # skipped: in a row; refused: in all
         self._kept: list[dict[str, Any]] = []
         self._taken = 0  # when a state was kept last
         self.returned_at = 0  # the step after which it returned last
@@ -168,7 +168,7 @@ class Guarding:
         with torch.no_grad():
             for buffer, kept in zip(run.model.buffers(), self._buffers, strict=True):
                 buffer.copy_(kept)
-        self.skipped += 1
+        self.skipped, self.refused = self.skipped + 1, self.refused + 1
         if self.skipped == 1:
             earlier = self._earlier(run.step)
             where = origin(run, batch, earlier["model"], f"after step {earlier['step']}")
@@ -229,6 +229,13 @@ class Guarding:
         self._kept = [*self._kept, _copied(state)][-self.guard.kept :]
         self._taken = self.run.step
 
+    def notes(self) -> tuple[str]:
+        """Say at the end of a run what was done."""
+        if not self.refused and not self.returns:
+            return ("the guard found nothing: it skipped no step",)
+        back = f" and returned to an earlier state {self.returns} times" if self.returns else ""
+        return (f"the guard skipped {self.refused} of {self.run.step} steps{back}",)
+
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold."""
         return {
@@ -237,6 +244,7 @@ class Guarding:
             "taken": self._taken,
             "returns": self.returns,
             "skipped": self.skipped,
+            "refused": self.refused,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -244,6 +252,7 @@ class Guarding:
         self.history.restore(state["history"])
         self._kept, self._taken = list(state["kept"]), state["taken"]
         self.returns, self.skipped = state["returns"], state["skipped"]
+        self.refused = state["refused"]
 
 
 def guarded(run: Run) -> Run:

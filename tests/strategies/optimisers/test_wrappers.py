@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from skipwise.strategies import (
     ASAM,
+    GSAM,
     LBFGS,
     SAM,
     SGD,
@@ -54,9 +55,11 @@ def steps(rule: Optimiser, count: int, rate: float = 0.01) -> tuple[dict, list[f
 
 @pytest.mark.parametrize("count", [1, 20])
 @pytest.mark.parametrize(
-    "rule", [SAM(radius=0.1), ASAM(radius=0.3, least=0.2)], ids=["sam", "asam"]
+    "rule",
+    [SAM(radius=0.1), ASAM(radius=0.3, least=0.2), GSAM(radius=0.1, share=0.3)],
+    ids=["sam", "asam", "gsam"],
 )
-def test_both_gradients_are_those_of_the_paper(rule: SAM | ASAM, count: int):
+def test_both_gradients_are_those_of_the_paper(rule: SAM | ASAM | GSAM, count: int):
     w, v = dict(START), {n: np.zeros_like(p) for n, p in START.items()}
     for _ in range(count):
         g = {n: CURVES[n] * w[n] ** 3 for n in w}
@@ -65,7 +68,10 @@ def test_both_gradients_are_those_of_the_paper(rule: SAM | ASAM, count: int):
             scale["w"] = np.abs(w["w"]) + rule.least
         length = np.sqrt(sum(((scale[n] * g[n]) ** 2).sum() for n in w))
         far = {n: w[n] + rule.radius * scale[n] ** 2 * g[n] / length for n in w}
-        g = {n: CURVES[n] * far[n] ** 3 for n in w}
+        low, g = g, {n: CURVES[n] * far[n] ** 3 for n in w}
+        if isinstance(rule, GSAM):
+            along = sum((low[n] * g[n]).sum() for n in w) / sum((g[n] ** 2).sum() for n in w)
+            g = {n: g[n] - rule.share * (low[n] - along * g[n]) for n in w}
         v = {n: 0.9 * v[n] + g[n] for n in w}
         w = {n: w[n] - 0.01 * (g[n] + 0.9 * v[n]) for n in w}
     found, losses = steps(rule, count)

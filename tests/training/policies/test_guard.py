@@ -136,6 +136,8 @@ def test_a_poisoned_batch_is_skipped_each_time_and_the_example_named():
     lost = trained(PLAIN, normed, poisoned=[7])[0]
     saved, steps, run = trained(replace(PLAIN, guard=Guard()), normed, poisoned=[7])
     skipped = [step.step for step in steps if step.skipped]
+    assert run.guard is not None
+    assert run.guard.notes() == (f"the guard skipped {len(skipped)} of 60 steps",)
     with_it = [t + 1 for t in range(60) if 7 in run.batches[t].index]
     assert skipped == with_it
     assert len(skipped) > 5
