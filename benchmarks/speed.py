@@ -9,7 +9,8 @@ workers. Each arm has one thing more than the arm before:
 * ``usual``: float32, contiguous, eager, torch's DataLoader, Adam, the loss read in every step
 * ``layout``: channels last
 * ``bf16``: bfloat16 autocast
-* ``compile``: torch.compile (with ``--compile``; minutes)
+* ``data``: batches are cut from tensors in memory by Skipwise, not put together by a DataLoader
+* ``compile``: torch.compile, with the DataLoader (with ``--compile``; minutes)
 * ``skipwise``: our network, loop, data path, fused Adam, journal and progress; eager
 * ``compiled``: the same with ``--compile on``, as long runs choose it (with ``--compile``)
 
@@ -39,7 +40,8 @@ from scipy.stats import binom
 from torch import Tensor, nn
 
 from skipwise import networks
-from skipwise.data import find_data
+from skipwise.data import Batches, InMemory, find_data
+from skipwise.data.preprocess import fit_preprocessing
 from skipwise.experiment import Experiment
 from skipwise.progress import telling
 from skipwise.session import Session
@@ -74,10 +76,28 @@ def usual(name: str, workers: int = 0) -> Arm:
     return usual_steps(usual_model(name, 3, CLASSES), loader, device=DEVICE)
 
 
-def changed(name: str, *, bf16: bool = False, compile: bool = False) -> Arm:
-    """Train the usual network with another layout, perhaps with bfloat16 and compiled."""
-    images, labels = pictures(*SETTINGS[name])
-    loader = usual_loader(normalised(images), labels, batch=SETTINGS[name][1])
+class OurBatches:
+    """An epoch of batches, made as Skipwise makes them."""
+
+    def __init__(self, images: Tensor, labels: Tensor, size: int):
+        self.batches = Batches(
+            InMemory(images, labels),
+            fit_preprocessing(images),
+            size=size,
+            seed=0,
+            device=torch.device(DEVICE),
+        )
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        made = (self.batches.at(step) for step in range(BATCHES))
+        return ((batch.inputs, batch.targets) for batch in made)
+
+
+def changed(name: str, *, bf16: bool = False, data: bool = False, compile: bool = False) -> Arm:
+    """Train the usual network with another layout, perhaps with other things more."""
+    (images, labels), size = pictures(*SETTINGS[name]), SETTINGS[name][1]
+    usually = usual_loader(normalised(images), labels, batch=size)
+    loader: Any = OurBatches(images, labels, size) if data else usually
     model = usual_model(name, 3, CLASSES).to(memory_format=torch.channels_last)
     number = torch.bfloat16 if bf16 else None
 
@@ -144,6 +164,7 @@ ARMS: dict[str, Callable[[str], Arm]] = {
     "usual": usual,
     "layout": changed,
     "bf16": lambda name: changed(name, bf16=True),
+    "data": lambda name: changed(name, bf16=True, data=True),
     "compile": lambda name: changed(name, bf16=True, compile=True),
     "skipwise": skipwise,
     "compiled": lambda name: skipwise(name, "on"),

@@ -55,6 +55,7 @@ class Shampoo(Optimiser):
             momentum=0.0,
             weight_decay=0.0,
             weight_decouple=True,
+            fixed_decay=False,
             matrix_eps=self.epsilon,
             preconditioning_compute_steps=1,
         )
@@ -128,5 +129,11 @@ class SOAP(MomentEstimating):
             lr=rate,
             weight_decay=0.0,
             precondition_frequency=self.every,
+            shampoo_beta=self.beta2,
+            max_precondition_dim=10_000,
+            merge_dims=False,
+            precondition_1d=False,
+            correct_bias=True,
+            normalize_gradient=False,
             **self.options(),
         )

@@ -91,5 +91,9 @@ class LAMB(MomentEstimating):
             weight_decay=0.0,
             weight_decouple=False,
             adam_debias=True,
+            rectify=False,
+            grad_averaging=True,
+            adam=False,
+            pre_norm=False,
             **self.options(),
         )

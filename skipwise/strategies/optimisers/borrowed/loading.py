@@ -1,7 +1,7 @@
 """Rules of the package ``pytorch-optimizer``: the only file that imports it.
 
-Its classes are asked for by name, with every option spelled out, and get our parameter groups as
-they are, so that each group keeps its decay, its rate and its role.
+Its classes are asked for by name, with every option that changes an update spelled out, and get
+our parameter groups as they are, so that each group keeps its decay, its rate and its role.
 """
 
 from typing import Any, final

@@ -41,7 +41,8 @@ class Lion(Optimiser):
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""
         betas = (self.beta1, self.beta2)
-        return load("lion", groups, lr=rate, betas=betas, weight_decay=0.0, weight_decouple=True)
+        decay = {"weight_decay": 0.0, "weight_decouple": True, "fixed_decay": False}
+        return load("lion", groups, lr=rate, betas=betas, **decay)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Rules that find their own rate (Prodigy) or need no schedule (Schedule-Free)."""
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -15,6 +16,9 @@ from skipwise.strategies.optimisers.optimiser import (
     check_positive,
     same_rates,
 )
+
+# Of the average in Schedule-Free: by the square of the rate alone, from the first step on.
+WEIGHTS: dict[str, Any] = {"warmup_steps": 0, "r": 0.0, "weight_lr_power": 2.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,9 @@ class Prodigy(MomentEstimating):
             bias_correction=self.corrected,
             weight_decay=0.0,
             weight_decouple=True,
+            fixed_decay=False,
+            beta3=None,
+            growth_rate=math.inf,
             **self.options(),
         )
 
@@ -129,7 +136,7 @@ class ScheduleFreeSGD(ScheduleFree):
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""
-        options = {"lr": rate, "momentum": self.beta, "weight_decay": 0.0, "warmup_steps": 0}
+        options = {"lr": rate, "momentum": self.beta, "weight_decay": 0.0, **WEIGHTS}
         return Sparing(load("schedulefreesgd", groups, **options))
 
 
@@ -166,5 +173,6 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""
-        options = {"betas": (self.beta1, self.beta2), "eps": self.epsilon, "warmup_steps": 0}
+        options = {"betas": (self.beta1, self.beta2), "eps": self.epsilon, **WEIGHTS}
+        options |= {"decoupling_c": 0, "ams_bound": False}
         return Sparing(load("schedulefreeadamw", groups, lr=rate, weight_decay=0.0, **options))
