@@ -12,10 +12,13 @@ from skipwise.conformity import CHECKS, FORMULAS, versions
 from skipwise.conformity.changing import paths
 from skipwise.strategies import (
     LBFGS,
+    AdaptiveClipping,
     AutoClip,
+    Centralisation,
     ClipNorm,
     GradientNoise,
     Optimiser,
+    ZClip,
     named_strategies,
     sgd,
 )
@@ -81,10 +84,18 @@ def test_a_rule_whose_package_is_missing_is_not_checked_and_no_failure(
 
 
 def test_every_field_of_every_part_is_tried():
-    parts = (ClipNorm(limit=0.1), GradientNoise(), AutoClip(remembered=3))
+    parts = (AutoClip(remembered=3), ClipNorm(limit=0.1), GradientNoise())
     found = dict(paths(replace(sgd(), gradient=parts)))
-    assert {"gradient.0.limit", "gradient.1.variance", "gradient.2.remembered"} <= found.keys()
-    assert found["gradient.0.limit"][:2] == pytest.approx([0.11, 0.09])
+    assert {"gradient.0.remembered", "gradient.1.limit", "gradient.2.variance"} <= found.keys()
+    assert found["gradient.1.limit"][:2] == pytest.approx([0.11, 0.09])
+
+
+def test_every_field_of_every_transform_is_alive():
+    alive = next(check for check in CHECKS if check.name == "alive")
+    parts = (Centralisation(), AdaptiveClipping(), ZClip(), ClipNorm(limit=0.1), GradientNoise())
+    for some in (parts, (AutoClip(),)):
+        outcome = alive(replace(sgd(), gradient=some))
+        assert outcome.passed, outcome.sentence
 
 
 def test_a_strategy_with_a_history_of_norms_resumes(capsys: pytest.CaptureFixture[str]):

@@ -19,6 +19,11 @@ TOGETHER: Mapping[str, Mapping[str, Any]] = {
     "optimiser.decoupled": {"weight_decay": 0.1},
     "decay_factors": {"weight_decay": 0.1},
 }
+# Likewise within a transform: its settling is longer than these runs.
+OF_TRANSFORMS: Mapping[str, Mapping[str, Any]] = {
+    "memory": {"settling": 2},
+    "threshold": {"settling": 2, "memory": 0.5},
+}
 
 
 def hyperparameters_are_alive(strategy: Strategy) -> Outcome:
@@ -32,7 +37,7 @@ def hyperparameters_are_alive(strategy: Strategy) -> Outcome:
         return judged(False, "two runs of the same strategy differ")
     dead, held, tried = [], [], 0
     for path, values in paths(strategy):
-        base = _together(strategy, TOGETHER.get(path, {}))
+        base = _together(strategy, _needs(path))
         others = [other for other in allowed_variants(base, path, values) if _can_be_built(other)]
         if not others:
             held.append(path)
@@ -46,6 +51,14 @@ def hyperparameters_are_alive(strategy: Strategy) -> Outcome:
     words = f"each of {tried} fields changes the weights"
     words += f"; {', '.join(held)} could not take effect and may not be set" if held else ""
     return judged(True, words, tried=tried, dead=0)
+
+
+def _needs(path: str) -> Mapping[str, Any]:
+    """Give what a field needs of others, by their paths."""
+    owner, _, name = path.rpartition(".")
+    if owner.startswith("gradient."):
+        return {f"{owner}.{other}": value for other, value in OF_TRANSFORMS.get(name, {}).items()}
+    return TOGETHER.get(path, {})
 
 
 def _together(strategy: Strategy, needs: Mapping[str, Any]) -> Strategy:
