@@ -251,3 +251,12 @@ def residual_spread(gains: Sequence[float], width: int, layers: int = 1) -> tupl
         for a in gains
     ]
     return tuple(float(x) for x in np.sqrt(np.cumsum([0.0, *steps])))
+
+
+def crossing_spread(gains: Sequence[float], width: int) -> tuple[float, ...]:
+    """Give the part of :func:`residual_spread` that stays where ‖F‖² is measured: ⟨x, F⟩'s.
+
+    ``‖x + F‖² = (1 + a)·‖x‖² + 2⟨x, F⟩`` with the measured a, and ``4a/(n(1 + a)²)`` a block.
+    """
+    steps = [4 * a / (width * (1 + a) ** 2) for a in gains]
+    return tuple(float(x) for x in np.sqrt(np.cumsum([0.0, *steps])))
