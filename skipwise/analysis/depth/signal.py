@@ -220,9 +220,18 @@ def step_of(visit: Visit, structure: Structure, after: Point) -> Step:
         other_norms=found.other_norms,
         bends=found.bends,
         layers=_layers(visit),
-        after=bool(joins) and joins[0].result.key != after.key,
+        after=_following(after, joins[0].result) if joins else (),
         ends=any(word in last for word in (*PRODUCTS, "Mul")),
     )
+
+
+def _following(after: Point, result: Point) -> tuple[str, ...]:
+    """Name what stands between a block's sum and the next block."""
+    if result.key == after.key:
+        return ()
+    found = passed(after, result)
+    norms = ("BatchNorm",) * found.batch_norms
+    return (*found.bends, *norms, *found.other_norms) or ("a linear operation",)
 
 
 def _gain(visit: Visit, structure: Structure) -> float:

@@ -21,6 +21,7 @@ from skipwise.analysis.depth.meanfield import (
     forwards,
     passed_moment,
     plain_spread,
+    rectified_sums,
     relu_correlation,
     residual_spread,
     scales,
@@ -47,6 +48,8 @@ def expectations(stage: Stage) -> Iterator[Theory]:
         yield from _residual(stage)
     elif stage.skip and stage.normed:
         yield from _residual_normed(stage)
+    if stage.skip and all(step.after == ("ReLU",) for step in stage.steps):
+        yield _rectified(stage)
 
 
 def distances(stage: Stage) -> dict[str, float]:
@@ -248,6 +251,21 @@ def _residual_normed(stage: Stage) -> Iterator[Theory]:
         _remaining(spreads),
         holds=fits,
         source="own derivation from De, Smith (2020) and Yang et al. (2019)",
+    )
+
+
+def _rectified(stage: Stage) -> Theory:
+    """Give the recursion of the original block, whose sum passes a ReLU; it has no closed form."""
+    added = [s.gain * moment for s, moment in zip(stage.steps, stage.moment, strict=False)]
+    return Theory(
+        name="residual, ReLU after the sum",
+        column="second moment",
+        formula="q' = E ReLU(x + z)² ≤ q + E z², the bound; z Gaussian, E z² = E F² as measured",
+        condition=f"{WIDE}, branches that end in a matrix or BatchNorm, a stream that begins as"
+        f" the ReLU of a Gaussian{strangers([], stage.other_norms)}",
+        values=rectified_sums(stage.moment[0], added),
+        holds=not stage.other_norms and all(step.ends or step.norms for step in stage.steps),
+        source="own recursion on the law of x; the bound from De, Smith (2020), section 3",
     )
 
 

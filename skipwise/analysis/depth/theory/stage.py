@@ -20,8 +20,8 @@ class Step:
     """One block of a stage, as theory sees it.
 
     ``gain`` is the measured E F²/E x²; ``norms`` (over the batch), ``other_norms``, ``bends`` and
-    ``layers`` are what stands between the block's input and the next block's; ``after`` whether
-    something follows the sum, ``ends`` whether the branch ends in a matrix.
+    ``layers`` are what stands between the block's input and the next block's; ``after`` names what
+    follows the sum, ``ends`` says whether the branch ends in a matrix.
     """
 
     skip: bool
@@ -30,7 +30,7 @@ class Step:
     other_norms: tuple[str, ...]
     bends: tuple[str, ...]
     layers: tuple[Layer, ...]
-    after: bool
+    after: tuple[str, ...]
     ends: bool
 
 

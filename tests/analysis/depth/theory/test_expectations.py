@@ -6,12 +6,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from skipwise.analysis import signal
+from skipwise.analysis.depth.meanfield import rectified_sums
 from skipwise.analysis.depth.theory.expectations import expectations
 from skipwise.analysis.depth.theory.stage import Layer, Stage, Step
-from tests.analysis.depth.test_signal import plain, theory
-from tests.analysis.models import along, residual_stack
+from tests.analysis.depth.test_signal import layer, plain, theory
+from tests.analysis.models import Stack, along, residual_stack
 
 WIDTH, DEPTH = 64, 32
 WITHIN = math.erf(2 / math.sqrt(2))  # two standard deviations: 95.4 %
@@ -22,7 +24,7 @@ def he(width: int, gain: float, *, skip: bool) -> Step:
         Layer(weights=w, biases=0.0, width=width) for w in ((2.0, 1.0) if skip else (2.0,))
     )
     return Step(
-        skip=skip, gain=gain, norms=0, other_norms=(), bends=("ReLU",), layers=layers, after=False,
+        skip=skip, gain=gain, norms=0, other_norms=(), bends=("ReLU",), layers=layers, after=(),
         ends=skip,
     )  # fmt: skip
 
@@ -86,3 +88,36 @@ def test_the_band_of_gradients_lies_around_those_of_networks(make: Callable):
         found.append((math.log(here) - (low + high) / 2) / (high - low) * 4)
     assert abs(np.mean(found)) < 5 / math.sqrt(80)
     assert np.std(found) == pytest.approx(1, abs=5 / math.sqrt(160))
+
+
+def test_sums_that_pass_a_relu_follow_a_simulated_walk():
+    noise, size, added = np.random.default_rng(0), 400_000, [1.0, 0.5, 2.0, 1e-9, 1.0]
+    x = np.maximum(noise.normal(size=size), 0)
+    found = rectified_sums(0.5, added)
+    for variance, moment in zip([0.0, *added], found, strict=True):
+        x = np.maximum(x + math.sqrt(variance) * noise.normal(size=size), 0)
+        error = float(np.std(x**2)) / math.sqrt(size)
+        assert moment == pytest.approx(np.mean(x**2), abs=5 * error)
+    assert all(q <= 0.5 + sum(added[:n]) for n, q in enumerate(found))
+
+
+class Original(nn.Module):
+    """``ReLU(x + BN(W₂·ReLU(BN(W₁·x))))``, the block of the first residual networks."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        norms = (nn.BatchNorm1d(width), nn.BatchNorm1d(width))
+        self.inner = nn.Sequential(layer(width), norms[0], nn.ReLU(), layer(width), norms[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.inner(x))
+
+
+def test_the_original_residual_network_follows_the_recursion_below_its_bound():
+    torch.manual_seed(0)
+    model, x = Stack(*(Original(128) for _ in range(8))), torch.relu(torch.randn(128, 128))
+    found = signal(model, (x, torch.randn(128, 128)), along, sites="blocks.*")
+    expected = next(t for t in found.theories if "after the sum" in t.name)
+    assert expected.holds
+    np.testing.assert_allclose(found["second moment"], expected.values, rtol=0.05)
+    assert expected.values[-1] < 0.95 * (0.5 + 8)
