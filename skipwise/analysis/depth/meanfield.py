@@ -221,7 +221,7 @@ def rectified_sums(moment: float, added: Sequence[float]) -> tuple[float, ...]:
     the bound ``E x'² ≤ E x² + E z²``, since ReLU(y)² ≤ y².
 
     >>> [round(q, 3) for q in rectified_sums(0.5, [1.0, 1.0])]
-    [0.5, 1.318, 2.207]
+    [0.5, 1.159, 1.884]
 
     Args:
         moment: E x² at the start.
