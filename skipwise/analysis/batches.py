@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from skipwise.analysis.problem import Loss, Problem, pose
+from skipwise.analysis.problem import Loss, Problem, as_module, pose
 from skipwise.analysis.untouched import untouched
 
 
@@ -36,9 +36,7 @@ def posed(
         ValueError: If weights are not finite, there is no batch, or it is one example for a
             BatchNorm in training mode.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    with untouched(model, weights=weights, seed=seed):
+    with untouched(as_module(model), weights=weights, seed=seed):
         if not (training and model.training):
             model.train(training)
         yield tuple(pose(model, batch, loss) for batch in batches_of(batches))

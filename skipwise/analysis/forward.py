@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from skipwise.analysis.graph import Point, point_of
 from skipwise.analysis.problem import Problem
+from skipwise.analysis.reasons import Unmeasurable
 from skipwise.analysis.sites import Site, Sites
 from skipwise.shapes import AnyStream, Scalar
 
@@ -181,13 +182,16 @@ class _Watcher(TorchFunctionMode):
         """Open a visit; gradients must be able to reach the stream.
 
         Raises:
-            ValueError: If the block reads no stream.
+            Unmeasurable: If the block reads no stream.
         """
         named = first_tensor(args) is None
         holder = kwargs if named else args
         stream = first_tensor(holder)
         if stream is None:
-            raise ValueError(f"{site.name} reads no tensor that gradients pass; name other blocks")
+            raise Unmeasurable(
+                f"{site.name} reads no tensor that gradients pass; name other blocks, or give"
+                " inputs that are no whole numbers: inputs.float()"
+            )
         reached = stream if stream.requires_grad else opened(stream)
         point = point_of(reached)
         assert point is not None
@@ -200,13 +204,15 @@ class _Watcher(TorchFunctionMode):
         """Close the visit.
 
         Raises:
-            ValueError: If the block gives no stream.
+            Unmeasurable: If the block gives no stream.
         """
         visit, self.block = self.block, None
         stream = first_tensor(output)
         point = None if stream is None else point_of(stream)
         if visit is None or stream is None or point is None:
-            raise ValueError(f"{site.name} gives no tensor that gradients pass; name other blocks")
+            raise Unmeasurable(
+                f"{site.name} gives no tensor that gradients pass; name other blocks"
+            )
         visit.end = point
         visit.leaving = self.look(stream.detach()) if self.look else None
         self.visits.append(visit)

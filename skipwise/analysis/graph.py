@@ -4,6 +4,7 @@ A point is held by its edge in the graph and not by its tensor, so an operation 
 later (``ReLU(inplace=True)``, ``+=``) does not move it.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -12,6 +13,9 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skipwise.shapes import AnyStream
+
+ONCE = "the model holds an operation without a second derivative, which this measurement needs"
+PLAIN = "replace it by one made of plain operations"
 
 
 @final
@@ -88,10 +92,49 @@ def pushed_forward(vector: AnyStream, start: Point, end: Point) -> AnyStream:
     pulled = pulled_back(probe, end, start, differentiable=True)
     if not pulled.requires_grad:
         return end.zeros()
-    (found,) = torch.autograd.grad(
-        pulled, probe, grad_outputs=vector, retain_graph=True, allow_unused=True
-    )
+    (found,) = derived_again([pulled], [probe], [vector])
     return end.zeros() if found is None else found
+
+
+def derived_again(
+    gradients: Sequence[Tensor], inputs: Sequence[Tensor], vectors: Sequence[Tensor]
+) -> tuple[Tensor | None, ...]:
+    """Give the derivative of gradients, which were computed with a graph of their own.
+
+    Args:
+        gradients: What is derived.
+        inputs: By what.
+        vectors: One for each gradient, of its shape.
+
+    Returns:
+        One tensor for each input, or None where nothing depends on it.
+
+    Raises:
+        ValueError: If an operation in the graph cannot be differentiated twice.
+        RuntimeError: If torch fails for another reason.
+    """
+    # Such an operation may have cut the graph, and then its part would be missing without a word.
+    if any(name.endswith("::Error") for name in _names_behind(gradients)):
+        raise ValueError(f"{ONCE}; {PLAIN}")
+    try:
+        return torch.autograd.grad(gradients, inputs, vectors, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        said = str(error).splitlines()[0]
+        if not any(words in said for words in ("not implemented", "once_differentiable")):
+            raise
+        raise ValueError(f"{ONCE} ({said}); {PLAIN}") from error
+
+
+def _names_behind(tensors: Sequence[Tensor]) -> Iterator[str]:
+    """Name all nodes of the graph that tensors come from."""
+    stack = [tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        yield node.name()
+        fresh = {child for child, _ in node.next_functions if child and child not in seen}
+        seen |= fresh
+        stack += fresh
 
 
 @final
@@ -152,8 +195,8 @@ def _is_matrix(node: Any) -> bool:
     return len(shape) == 2 or sum(size > 1 for size in shape) >= 2
 
 
-def operations_between(end: Point, start: Point) -> list[str]:
-    """List the names of the nodes on all paths from ``start`` to ``end``, each node once."""
+def nodes_between(end: Point, start: Point) -> list[Any]:
+    """List the nodes on all paths from ``start`` to ``end``, each once and after what it reads."""
     reaches: dict[Any, bool] = {}
     stack = [end.edge.node]
     while stack:
@@ -167,4 +210,4 @@ def operations_between(end: Point, start: Point) -> list[str]:
         reaches[node] = any((c, n) == start.key or reaches[c] for c, n in edges)
     if end.key == start.key:
         return []
-    return [node.name() for node, reached in reaches.items() if reached]
+    return [node for node, reached in reaches.items() if reached]

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias, final, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from skipwise.analysis.reasons import Unmeasurable, why_no_loss, why_not_computed, why_outside
 from skipwise.shapes import Scalar
 
 Loss: TypeAlias = Callable[[Any, Any], Tensor]
@@ -43,17 +44,50 @@ class Problem:
         return dict(enumerate(self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)))
 
     def output(self, arguments: Mapping[int | str, Any] | None = None) -> Any:
-        """Compute the model's output, of other arguments if they are given."""
+        """Compute the model's output, of other arguments if they are given.
+
+        Raises:
+            ValueError: If the model cannot be computed on them.
+            Unmeasurable: If a measurement that watches it says so.
+            OutOfMemoryError: As torch has it.
+        """
         given = self.arguments() if arguments is None else arguments
-        if isinstance(self.inputs, Mapping):
-            return self.model(**{str(name): value for name, value in given.items()})
-        return self.model(*given.values())
+        try:
+            if isinstance(self.inputs, Mapping):
+                return self.model(**{str(name): value for name, value in given.items()})
+            return self.model(*given.values())
+        except (Unmeasurable, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            why = why_not_computed(self.model, self.inputs, self.targets, error)
+            raise ValueError(why) from error
+
+    def compared(self, output: Any, targets: Any) -> Any:
+        """Give the loss of an output, whatever the loss function makes of it.
+
+        Raises:
+            ValueError: If the two are not what the loss compares.
+            OutOfMemoryError: As torch has it.
+        """
+        by_classes = self.loss is nn.functional.cross_entropy
+        if by_classes and (outside := why_outside(output, targets)):
+            raise ValueError(outside)
+        try:
+            return self.loss(output, targets)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            why = why_no_loss(self.loss, output, targets, error)
+            if why is None:
+                raise
+            raise ValueError(why) from error
 
     def value(self, arguments: Mapping[int | str, Any] | None = None) -> Scalar:
         """Compute the loss, of other arguments if they are given.
 
         Raises:
-            ValueError: If it is not one finite number that gradients can be taken of.
+            ValueError: If it cannot be computed, or is not one finite number that gradients can be
+                taken of.
         """
         loss = self.number(arguments)
         if not loss.requires_grad:
@@ -72,9 +106,9 @@ class Problem:
         """Compute the loss where no gradient is wanted; it may be infinite.
 
         Raises:
-            ValueError: If it is not one number.
+            ValueError: If it cannot be computed, or is not one number.
         """
-        loss = self.loss(self.output(arguments), self.targets)
+        loss = self.compared(self.output(arguments), self.targets)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
             raise ValueError(
@@ -97,13 +131,12 @@ def pose(model: nn.Module, batch: Any, loss: Loss | None = None, *, finite: bool
         ValueError: If weights are not finite, the batch lies on another device than the model, or
             it holds one example and BatchNorm takes its statistics from it.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    model = as_module(model)
     model = vars(model).get("_modules", {}).get("_orig_mod", model)
     inputs, targets = _pair(batch)
     _check_device(model, _tensors(inputs))
     if finite:
-        _check_weights(model)
+        check_weights(model)
     _check_statistics(model, _tensors(inputs))
     return Problem(
         model=model,
@@ -113,6 +146,17 @@ def pose(model: nn.Module, batch: Any, loss: Loss | None = None, *, finite: bool
     )
 
 
+def as_module(model: Any) -> nn.Module:
+    """Give a model back that is one.
+
+    Raises:
+        TypeError: If it is no module.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    return model
+
+
 def _pair(batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, tuple | list) and len(batch) == 2:
         return batch[0], batch[1]
@@ -120,7 +164,7 @@ def _pair(batch: Any) -> tuple[Any, Any]:
         return batch.inputs, batch.targets
     raise TypeError(
         f"batch must be a pair (inputs, targets), got {type(batch).__name__};"
-        " pass (inputs, None) where the loss needs no targets"
+        " pass (inputs, None) where the loss needs no targets, and several batches as a list"
     )
 
 
@@ -131,7 +175,12 @@ def _tensors(inputs: Any) -> list[Tensor]:
     return [value for value in values if isinstance(value, Tensor)]
 
 
-def _check_weights(model: nn.Module) -> None:
+def check_weights(model: nn.Module) -> None:
+    """See that all that training moves is finite.
+
+    Raises:
+        ValueError: If it is not.
+    """
     # Other buffers may hold infinities on purpose, as causal masks do.
     statistics = [(n, b) for n, b in model.named_buffers() if ".running_" in f".{n}"]
     for name, tensor in (*model.named_parameters(), *statistics):

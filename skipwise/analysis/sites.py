@@ -15,6 +15,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from skipwise.analysis.problem import as_module
+
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 SHORTCUTS = ("downsample", "shortcut", "skip")
 
@@ -70,7 +72,7 @@ def find_sites(model: nn.Module, pattern: str | Iterable[str] | None = None) -> 
     Raises:
         ValueError: If nothing fits the pattern, or no module repeats.
     """
-    modules = {name: module for name, module in model.named_modules() if name}
+    modules = {name: module for name, module in as_module(model).named_modules() if name}
     if pattern is None:
         found = _ours(modules) or _repeated(modules)
         if not found:

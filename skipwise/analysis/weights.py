@@ -6,12 +6,14 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from skipwise.analysis.problem import as_module
+
 Weights: TypeAlias = Mapping[str, Tensor]
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
     """Copy what a model holds, parameters and buffers, to compare or to return to later."""
-    named = (*model.named_parameters(), *model.named_buffers())
+    named = (*as_module(model).named_parameters(), *model.named_buffers())
     return {name: tensor.detach().clone() for name, tensor in named}
 
 
@@ -47,20 +49,24 @@ def pairs(
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Join two sets by name: the parameters of the model, or all floating tensors without one.
 
+    Without a model what is infinite and the same in both is left out: a buffer that holds
+    infinities on purpose, as causal masks do, and that no step moves.
+
     Raises:
         ValueError: If a name or a shape is not in both, a number is not finite, or nothing is left.
     """
     names = [n for n, tensor in first.items() if tensor.is_floating_point()]
     if model is not None:
-        names = [name for name, _ in model.named_parameters()]
+        names = [name for name, _ in as_module(model).named_parameters()]
     found = {}
     for name in names:
         one = first.get(name)
         if one is None:
             raise ValueError(f"the first weights have no {name!r}; take both from the same model")
-        found[name] = (one.detach(), _named(second, name, one))
-    for name, tensors in found.items():
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+        both = one.detach(), _named(second, name, one)
+        if all(bool(torch.isfinite(tensor).all()) for tensor in both):
+            found[name] = both
+        elif model is not None or not torch.equal(both[0], both[1].to(both[0])):  # NaN is unequal
             raise ValueError(
                 f"{name} holds numbers that are not finite in one of the sets of weights; the"
                 " training diverged before: take weights from an earlier step"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from skipwise.analysis.curvature.gradient import Objective, objective
+from skipwise.analysis.graph import derived_again
 from skipwise.analysis.problem import Loss
 from skipwise.analysis.spectra.operator import Flat, Operator
 
@@ -99,20 +100,8 @@ def _derivative(held: Objective, gradients: Sequence[Tensor], vector: Flat) -> F
     curved = [(gradient, along) for gradient, along in pairs if gradient.requires_grad]
     if not curved:
         return torch.zeros_like(vector)
-    try:
-        products = torch.autograd.grad(
-            [gradient for gradient, _ in curved],
-            held.tensors,
-            [along for _, along in curved],
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-    except RuntimeError as error:
-        if "not implemented" not in str(error):
-            raise
-        raise ValueError(
-            "the model holds an operation without a second derivative, so its curvature cannot be"
-            f" computed ({str(error).splitlines()[0]}); replace it by one made of plain operations"
-        ) from error
-    return held.flat(products)
+    found = derived_again([g for g, _ in curved], held.tensors, [along for _, along in curved])
+    return held.flat(
+        torch.zeros_like(parameter) if product is None else product
+        for product, parameter in zip(found, held.tensors, strict=True)
+    )

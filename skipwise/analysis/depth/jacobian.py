@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from skipwise.analysis.depth.boundaries import row_names
-from skipwise.analysis.depth.signal import step_of
+from skipwise.analysis.depth.signal import steps_of
 from skipwise.analysis.depth.spectrum import (
     Law,
     Quadrature,
@@ -23,7 +23,9 @@ from skipwise.analysis.depth.spectrum import (
     residual_law,
 )
 from skipwise.analysis.depth.structure import structure_of
-from skipwise.analysis.forward import Pass, watched_pass
+from skipwise.analysis.depth.theory.operations import strangers
+from skipwise.analysis.depth.theory.stage import Step
+from skipwise.analysis.forward import Pass, Visit, watched_pass
 from skipwise.analysis.graph import Point, pulled_back, pushed_forward
 from skipwise.analysis.measurement import Measurement, Theory
 from skipwise.analysis.problem import Loss, pose
@@ -42,6 +44,7 @@ COLUMNS = (
 )
 RESOLVED = 1e-6  # of the largest σ; in float32 rounding decides below
 SPREAD = 0.1  # of log σ
+FEWEST, LARGEST_GAIN = 10, 0.2  # what many blocks with small gains are
 CONDITION = (
     "many blocks with small gains, identity skips with nothing after the sum, square independent"
     " random branches that are linear or have two layers (a single pre-activated layer has masks"
@@ -90,8 +93,8 @@ def jacobian(
         pairs.append((seen.visits[0].start, seen.visits[-1].end))
         rows = [_row(singular_values(*p, probes=probes, steps=steps, seed=seed)) for p in pairs]
         gains = sum(branch_gain(*pair, probes=probes, seed=seed) for pair in pairs[:-1])
-        holds = _fits(seen)
-    return _record((*row_names(seen.visits), "whole"), rows, gains, holds=holds)
+        theories = _laws(gains, len(pairs), _unlike(seen, gains))
+    return _record((*row_names(seen.visits), "whole"), rows, gains, theories)
 
 
 def jacobian_density(
@@ -110,7 +113,7 @@ def jacobian_density(
     where that is more) and the share of singular values below σ, which is not smoothed. The values
     of σ reach from the smallest measured to the largest, over at most 10⁶, below which rounding
     decides. Theory is the universal law of residual networks at the measured sum of gains, and is
-    left out of networks that are none.
+    left out where its condition is not met.
 
     Args:
         model: Any module, in the mode in which it is to be measured.
@@ -133,8 +136,8 @@ def jacobian_density(
         gains = sum(branch_gain(v.start, v.end, probes=probes, seed=seed) for v in seen.visits)
         start, end = seen.visits[0].start, seen.visits[-1].end
         whole = singular_values(start, end, probes=probes, steps=steps, seed=seed)
-        holds = _fits(seen)
-    return _density_record(whole, gains, holds=holds)
+        unlike = _unlike(seen, gains)
+    return _density_record(whole, gains, unlike)
 
 
 def branch_gain(start: Point, end: Point, *, probes: int, seed: int = 0) -> float:
@@ -235,7 +238,10 @@ def _row(found: Quadrature) -> tuple[float, ...]:
 
 
 def _record(
-    names: tuple[str, ...], rows: list[tuple[float, ...]], gains: float, *, holds: bool
+    names: tuple[str, ...],
+    rows: list[tuple[float, ...]],
+    gains: float,
+    theories: tuple[Theory, ...],
 ) -> Measurement:
     columns = {name: tuple(row[n] for row in rows) for n, name in enumerate(COLUMNS)}
     return Measurement(
@@ -245,18 +251,18 @@ def _record(
         rows=names,
         columns=columns,
         figures={"sum of gains": gains},
-        theories=_laws(gains, len(rows), holds=holds),
+        theories=theories,
         shown="largest",
         logarithmic=True,
     )
 
 
-def _density_record(whole: Quadrature, gains: float, *, holds: bool) -> Measurement:
-    law = residual_law(max(gains, 0)) if holds else None
+def _density_record(whole: Quadrature, gains: float, unlike: str | None) -> Measurement:
+    law = residual_law(max(gains, 0)) if unlike is None else None
     values = _values(np.concatenate(whole.nodes), law)
     width = max(SPREAD, math.log(values[1] / values[0]))
     edges = {} if law is None else {"edge below": law.smallest, "edge above": law.largest}
-    unlike = () if holds else (f"the universal law does not hold here; it needs {CONDITION}",)
+    needs = f"the universal law does not hold here; it needs {CONDITION}{unlike}"
     return Measurement(
         name="Density of the Jacobian's singular values",
         formula="shares of σ(∂x_L/∂x_0)",
@@ -268,9 +274,9 @@ def _density_record(whole: Quadrature, gains: float, *, holds: bool) -> Measurem
             "share below": tuple(map(float, whole.below(values))),
         },
         figures={"sum of gains": gains} | edges,
-        theories=_densities(values, gains) if holds else (),
+        theories=() if law is None else _densities(values, gains),
         positions=tuple(map(float, np.log10(values))),
-        notes=("the figure's axis is log₁₀ σ", *unlike),
+        notes=("the figure's axis is log₁₀ σ", *(() if law else (needs,))),
     )
 
 
@@ -282,24 +288,30 @@ def _values(nodes: np.ndarray, law: Law | None) -> np.ndarray:
     return np.geomspace(low / 1.5, top * 1.5, 60)
 
 
-def _fits(seen: Pass) -> bool:
-    """Whether the structure is that of the universal law."""
-    for visit in seen.visits:
-        structure = structure_of(visit)
-        if len(structure.joins) != 1 or not visit.keeps_shape:
-            return False
-        join = structure.joins[0]
-        step = step_of(visit, structure, visit.end)
-        identity = join.carried is not None and join.carried.key == visit.start.key
-        # Squared masks must differ from block to block: a matrix before every activation.
-        if not identity or step.after or step.norms or len(step.bends) >= max(len(step.layers), 1):
-            return False
-    return True
+def _unlike(seen: Pass, gains: float) -> str | None:
+    """Say what of the network the universal law does not know, as the end of its condition.
+
+    None where the law holds; empty where its condition is not met, as it stands.
+    """
+    steps = steps_of(seen.visits)
+    found = strangers([], (name for step in steps for name in step.other_norms))
+    few = len(steps) < FEWEST or gains / len(steps) >= LARGEST_GAIN
+    return found if found or few or not all(map(_fits, seen.visits, steps)) else None
 
 
-def _laws(gains: float, rows: int, *, holds: bool) -> tuple[Theory, ...]:
+def _fits(visit: Visit, step: Step) -> bool:
+    """Whether a block's structure is that of the universal law."""
+    joins = structure_of(visit).joins
+    if len(joins) != 1 or not visit.keeps_shape:
+        return False
+    identity = joins[0].carried is not None and joins[0].carried.key == visit.start.key
+    # Squared masks must differ from block to block: a matrix before every activation.
+    spaced = len(step.bends) < max(len(step.layers), 1)
+    return identity and spaced and not step.after and not step.norms
+
+
+def _laws(gains: float, rows: int, unlike: str | None) -> tuple[Theory, ...]:
     law = residual_law(max(gains, 0))
-    fits = holds and rows > 10 and gains / (rows - 1) < 0.2
     wanted = {
         "largest": (law.largest, "σ₊² = (s+1)/(s−1)·e^(cs), s = √(1 + 2/c)"),
         "smallest": (law.smallest, "σ₋ = 1/σ₊"),
@@ -312,9 +324,9 @@ def _laws(gains: float, rows: int, *, holds: bool) -> tuple[Theory, ...]:
             name=f"residual, {column}",
             column=column,
             formula=formula,
-            condition=CONDITION,
+            condition=f"{CONDITION}{unlike or ''}",
             values=(*[math.nan] * (rows - 1), value),
-            holds=fits,
+            holds=unlike is None,
             source="Tarnowski et al. (2019); edges derived from its law",
         )
         for column, (value, formula) in wanted.items()

@@ -223,13 +223,12 @@ def _losses(problem: Problem) -> np.ndarray:
         arguments = problem.arguments()
         output = problem.output({name: opened(value) for name, value in arguments.items()})
     with torch.no_grad():
-        whole = float(problem.loss(output, problem.targets))
-        if not isinstance(output, Tensor) or not isinstance(problem.targets, Tensor):
-            return np.array([whole])
-        if len(output) != len(problem.targets):
+        whole, targets = float(problem.compared(output, problem.targets)), problem.targets
+        both = isinstance(output, Tensor) and isinstance(targets, Tensor)
+        if not both or not output.dim() or not targets.dim() or len(output) != len(targets):
             return np.array([whole])
         each = [
-            float(problem.loss(output[n : n + 1], problem.targets[n : n + 1]))
+            float(problem.compared(output[n : n + 1], targets[n : n + 1]))
             for n in range(len(output))
         ]
     fits = math.isclose(float(np.mean(each)), whole, rel_tol=1e-4, abs_tol=1e-6)

@@ -17,6 +17,7 @@ import numpy as np
 Function = Callable[[np.ndarray], np.ndarray]
 GRID = (np.arange(-1000, 1000) + 0.5) / 100  # no point on ReLU's kink; exact to rounding if smooth
 DENSITY = np.exp(-(GRID**2) / 2) * (GRID[1] - GRID[0]) / math.sqrt(2 * math.pi)
+WALK_CELLS = 2000
 BATCH_NORM_FACTOR = math.pi / (math.pi - 1)  # of the squared gradient, for each BatchNorm–ReLU
 VARIANCE_STEP = 1 - 1 / math.pi  # of the channel variance, for each BatchNorm–ReLU–W block
 
@@ -213,6 +214,41 @@ def residual_tanh(
     return ResidualTanh(moments=tuple(moments), gradients=backwards(factors))
 
 
+def rectified_sums(moment: float, added: Sequence[float]) -> tuple[float, ...]:
+    """Follow E x² through ``x' = ReLU(x + z)`` with Gaussian z, independent of x, of E z² = added.
+
+    x begins as the ReLU of a Gaussian; its law is followed on a grid. There is no closed form, but
+    the bound ``E x'² ≤ E x² + E z²``, since ReLU(y)² ≤ y².
+
+    >>> [round(q, 3) for q in rectified_sums(0.5, [1.0, 1.0])]
+    [0.5, 1.159, 1.884]
+
+    Args:
+        moment: E x² at the start.
+        added: E z² of each block.
+    """
+    top = 8 * math.sqrt(2 * moment + sum(added)) if moment > 0 else math.nan
+    if not math.isfinite(top):
+        return (moment, *[math.nan] * len(added))
+    step = top / WALK_CELLS
+    x = step * np.arange(WALK_CELLS)
+    mass = np.exp(-(x**2) / (4 * moment)) * step / math.sqrt(4 * math.pi * moment)
+    mass[0] += 1 - mass.sum()
+    moments, waiting = [moment], 0.0
+    for variance in added:
+        waiting += variance
+        if waiting < (2 * step) ** 2:  # too little to be seen on the grid: as the bound has it
+            moments.append(moments[-1] + variance)
+            continue
+        reach = math.ceil(8 * math.sqrt(waiting) / step)
+        kernel = np.exp(-((step * np.arange(-reach, reach + 1)) ** 2) / (2 * waiting))
+        spread = np.convolve(mass, kernel / kernel.sum())
+        mass, waiting = spread[reach : reach + WALK_CELLS], 0.0
+        mass[0] += spread[:reach].sum()
+        moments.append(float(np.sum(mass * x**2)))
+    return tuple(moments)
+
+
 def plain_spread(widths: Sequence[int], activation: Activation = RELU, q: float = 1.0) -> float:
     """Give the standard deviation of log‖h‖² behind plain layers of these widths, √(c·Σ1/n).
 
@@ -250,4 +286,13 @@ def residual_spread(gains: Sequence[float], width: int, layers: int = 1) -> tupl
         (4 * a + a * a * (5 * (layers - 1) + 2)) / (width * (1 + a) ** 2) if a else 0.0
         for a in gains
     ]
+    return tuple(float(x) for x in np.sqrt(np.cumsum([0.0, *steps])))
+
+
+def crossing_spread(gains: Sequence[float], width: int) -> tuple[float, ...]:
+    """Give the part of :func:`residual_spread` that stays where ‖F‖² is measured: ⟨x, F⟩'s.
+
+    ``‖x + F‖² = (1 + a)·‖x‖² + 2⟨x, F⟩`` with the measured a, and ``4a/(n(1 + a)²)`` a block.
+    """
+    steps = [4 * a / (width * (1 + a) ** 2) for a in gains]
     return tuple(float(x) for x in np.sqrt(np.cumsum([0.0, *steps])))

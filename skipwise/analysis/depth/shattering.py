@@ -14,11 +14,14 @@ from torch.overrides import TorchFunctionMode
 
 from skipwise.analysis.depth.boundaries import row_names
 from skipwise.analysis.depth.meanfield import relu_correlation
-from skipwise.analysis.depth.signal import step_of
+from skipwise.analysis.depth.signal import step_of, steps_of
 from skipwise.analysis.depth.structure import structure_of
+from skipwise.analysis.depth.theory.operations import strangers
+from skipwise.analysis.depth.theory.stage import Step
 from skipwise.analysis.forward import Pass, watched_pass
 from skipwise.analysis.measurement import Measurement, Theory
 from skipwise.analysis.problem import Loss, pose
+from skipwise.analysis.reasons import described
 from skipwise.analysis.sites import Sites, as_sites
 from skipwise.analysis.untouched import untouched
 from skipwise.randomness import generator
@@ -64,17 +67,22 @@ def shattering(
         direction = torch.randn(end.shape[1:], generator=generator(0, "shattering"))
         vector = direction.to(end.device, end.dtype).expand(end.shape).contiguous()
         found = torch.autograd.grad(
-            [end.edge], [p.edge for p in points[:-1]], grad_outputs=[vector], retain_graph=True
+            [end.edge],
+            [p.edge for p in points[:-1]],
+            grad_outputs=[vector],
+            retain_graph=True,
+            allow_unused=True,  # a block may lie beside the way to the last one
         )
         factors = [_factor(seen, number, active) for number in range(len(seen.visits))]
-        holds = _no_norms(seen)
-    return _record(seen, (*map(_cosine, found), _cosine(vector)), factors, holds=holds)
+        steps = steps_of(seen.visits)
+    beside = any(gradient is None for gradient in found)
+    cosines = tuple(math.nan if g is None else _cosine(g) for g in (*found, vector))
+    return _record(seen, cosines, factors, _theory_of(steps, factors, beside=beside))
 
 
 def _record(
-    seen: Pass, cosines: tuple[float, ...], factors: list[float], *, holds: bool
+    seen: Pass, cosines: tuple[float, ...], factors: list[float], theory: Theory
 ) -> Measurement:
-    expected = [math.prod(factors[number:]) for number in range(len(cosines))]
     looks = [*(visit.entering[0] for visit in seen.visits), seen.visits[-1].leaving[0]]
     return Measurement(
         name="Likeness of the gradients of two inputs",
@@ -86,19 +94,24 @@ def _record(
             "stream cosine": tuple(looks),
             "factor": (*factors, 1.0),
         },
-        theories=(_theory(tuple(expected), holds=holds),),
+        theories=(theory,),
         shown="gradient cosine",
     )
 
 
-def _theory(values: tuple[float, ...], *, holds: bool) -> Theory:
+def _theory_of(steps: list[Step], factors: list[float], *, beside: bool) -> Theory:
+    strange = [name for step in steps for name in (*step.other_norms, *step.bends)]
+    strange += ["BatchNorm" for step in steps if step.norms]
+    strange += ["a block beside the way to the last one"] if beside else []
+    unlike = strangers(["ReLU"], strange)
     return Theory(
         name="measured co-activation",
         column="gradient cosine",
         formula="Π 2P(both active), with skips Π (1 + a·2P)/(1 + a)",
-        condition="wide ReLU layers with independent random weights, no norm",
-        values=values,
-        holds=holds,
+        condition="wide ReLU layers with independent random weights, no norm, nothing after a sum"
+        f"{unlike}",
+        values=tuple(math.prod(factors[number:]) for number in range(len(factors) + 1)),
+        holds=not unlike and not any(step.after for step in steps),
         source="Balduzzi et al. (2017), without the assumption P = 1/4",
     )
 
@@ -149,12 +162,17 @@ def gradient_autocorrelation(
         One row for each lag from 0 to 15.
 
     Raises:
-        ValueError: If there are fewer points than lags.
+        ValueError: If there are fewer points than lags, or the inputs are unlike.
 
     Source: Balduzzi et al. (2017), section 1.1 and figure 1.
     """
     if points <= LAGS + 1:
         raise ValueError(f"points must be more than {LAGS + 1}, got {points}")
+    if first.shape != last.shape or not first.is_floating_point():
+        raise ValueError(
+            "first and last must be two inputs of one shape, numbers with fractions, got"
+            f" {described(first)} and {described(last)}"
+        )
     angles = torch.linspace(0, math.pi / 2, points, device=first.device, dtype=first.dtype)
     spread = angles.reshape(-1, *[1] * first.dim())
     arc = spread.cos() * first + spread.sin() * last
@@ -231,8 +249,3 @@ def _factor(seen: Pass, number: int, active: list[float]) -> float:
         return passed
     gain = step_of(visit, structure, visit.end).gain
     return (1 + gain * passed) / (1 + gain)
-
-
-def _no_norms(seen: Pass) -> bool:
-    steps = [step_of(visit, structure_of(visit), visit.end) for visit in seen.visits]
-    return all(not step.norms and not step.after and set(step.bends) <= {"ReLU"} for step in steps)

@@ -5,16 +5,19 @@ block? Every curve stands beside what theory expects of such a network at the st
 """
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from skipwise.analysis.depth.boundaries import boundary_gradients, inner, row_names
-from skipwise.analysis.depth.expectations import Layer, Stage, Step, distances, expectations
 from skipwise.analysis.depth.structure import Structure, structure_of
+from skipwise.analysis.depth.theory.expectations import distances, expectations
+from skipwise.analysis.depth.theory.operations import channel_axis, passed
+from skipwise.analysis.depth.theory.stage import Layer, Stage, Step
 from skipwise.analysis.forward import Visit, watched_pass
-from skipwise.analysis.graph import Point, operations_between
+from skipwise.analysis.graph import Point
 from skipwise.analysis.measurement import Measurement, Theory
 from skipwise.analysis.problem import Loss, pose
 from skipwise.analysis.sites import Sites, as_sites
@@ -23,7 +26,6 @@ from skipwise.shapes import AnyStream
 
 MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 PRODUCTS = ("Convolution", "Addmm", "MmBackward", "BmmBackward", "Linear")
-BENDS = {"Relu": "ReLU", "Tanh": "tanh", "Gelu": "GELU", "Sigmoid": "sigmoid", "Silu": "SiLU"}
 COLUMNS = ("second moment", "channel mean square", "channel variance", "correlation")
 DISTANCE = "distance to "
 
@@ -59,7 +61,9 @@ def signal(
         gradients = boundary_gradients(seen)
         structures = [structure_of(visit) for visit in seen.visits]
         points, looks, norms = _boundaries(seen.visits, gradients)
-        columns = {name: tuple(look[n] for look in looks) for n, name in enumerate(COLUMNS)}
+        last_axis = zip(looks, _channels_last(seen.visits, points), strict=True)
+        taken = [look.columns(last=last) for look, last in last_axis]
+        columns = {name: tuple(row[n] for row in taken) for n, name in enumerate(COLUMNS)}
         columns |= _sizes(points, norms)
         first, last = longest_row(points)
         stage = _stage(seen.visits, structures, points, columns, first, last)
@@ -103,21 +107,55 @@ def longest_row(points: list[Point]) -> tuple[int, int]:
     return best
 
 
-def _look(stream: AnyStream) -> tuple[float, float, float, float]:
-    """Take the four moments of a stream, in double precision."""
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """Moments of a stream; the channel mean square with channels second, and with them last."""
+
+    moment: float
+    middles: tuple[float, float]
+    cosine: float
+
+    def columns(self, *, last: bool) -> tuple[float, float, float, float]:
+        """Give the four columns, for channels that are the last axis or the second."""
+        middle = self.middles[int(last)]
+        return self.moment, middle, self.moment - middle, self.cosine
+
+
+def _look(stream: AnyStream) -> _Look:
+    """Take the moments of a stream, in double precision."""
     x = stream.double()
-    # Channels come second, but last where there are tokens: (batch, tokens, width).
-    channels = x.transpose(1, -1) if x.dim() == 3 else x
-    rest = [axis for axis in range(channels.dim()) if axis != 1]
-    mean = channels.mean(rest) if x.dim() > 1 else x.mean()
-    moment = x.square().mean()
     flat = x.flatten(1) if x.dim() > 1 else x[:, None]
     unit = flat / flat.norm(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
     count = len(unit)
     pairs = (unit.sum(0).square().sum() - unit.square().sum()) / max(count * (count - 1), 1)
-    middle = mean.square().mean()
-    cosine = float(pairs) if count > 1 else math.nan
-    return float(moment), float(middle), float(moment - middle), cosine
+    return _Look(
+        moment=float(x.square().mean()),
+        middles=(_middle(x, 1), _middle(x, x.dim() - 1)),
+        cosine=float(pairs) if count > 1 else math.nan,
+    )
+
+
+def _middle(x: Tensor, axis: int) -> float:
+    rest = [other for other in range(x.dim()) if other != axis]
+    mean = x.mean(rest) if x.dim() > 1 else x.mean()
+    return float(mean.square().mean())
+
+
+def _channels_last(visits: tuple[Visit, ...], points: list[Point]) -> list[bool]:
+    """Say of every point whether channels are the last axis of the stream there.
+
+    Where nothing tells, as at the end, it is as before; at first (batch, tokens, width) is taken
+    for tokens.
+    """
+    found: list[bool] = []
+    ends = (*points[1:], visits[-1].end)
+    for number, point in enumerate(points):
+        last = len(point.shape) - 1
+        axis = channel_axis(ends[number], point) if last > 1 else last
+        usual = found[-1] if found else last == 2
+        found.append(usual if axis is None else axis == last)
+    return found
 
 
 def _boundaries(
@@ -163,21 +201,37 @@ def _stage(
     )
 
 
+def steps_of(visits: tuple[Visit, ...]) -> list[Step]:
+    """Describe all blocks, each up to where the next one begins."""
+    ends = [*(visit.start for visit in visits[1:]), visits[-1].end]
+    return [step_of(v, structure_of(v), end) for v, end in zip(visits, ends, strict=True)]
+
+
 def step_of(visit: Visit, structure: Structure, after: Point) -> Step:
     """Describe one block up to ``after``, where the next one begins, as theory sees it."""
-    names = operations_between(after, visit.start)
+    found = passed(after, visit.start)
     joins = structure.joins
     written = joins[0].written if joins else None
     last = written.edge.node.name() if written else ""
     return Step(
         skip=bool(joins),
         gain=_gain(visit, structure),
-        norms=sum("BatchNorm" in name for name in names),
-        bends=tuple(bend for name in names for key, bend in BENDS.items() if key in name),
+        norms=found.batch_norms,
+        other_norms=found.other_norms,
+        bends=found.bends,
         layers=_layers(visit),
-        after=bool(joins) and joins[0].result.key != after.key,
+        after=_following(after, joins[0].result) if joins else (),
         ends=any(word in last for word in (*PRODUCTS, "Mul")),
     )
+
+
+def _following(after: Point, result: Point) -> tuple[str, ...]:
+    """Name what stands between a block's sum and the next block."""
+    if result.key == after.key:
+        return ()
+    found = passed(after, result)
+    norms = ("BatchNorm",) * found.batch_norms
+    return (*found.bends, *norms, *found.other_norms) or ("a linear operation",)
 
 
 def _gain(visit: Visit, structure: Structure) -> float:

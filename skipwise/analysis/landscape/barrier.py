@@ -58,7 +58,7 @@ def barrier(
     with objective(model, batches, loss, training=training, weights=True, seed=seed) as held:
         for share in shares:
             mixed = {name: one.lerp(two.to(one), share) for name, (one, two) in mixable.items()}
-            place(model, mixed)
+            place(model, {**first, **mixed})
             losses.append(loss_here(held, statistics))
     return _record(shares, losses, statistics)
 

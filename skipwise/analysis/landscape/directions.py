@@ -51,9 +51,29 @@ def _filter_norms(tensor: Tensor) -> Tensor:
 def moved(
     weights: Weights, directions: Sequence[Direction], amounts: Sequence[float]
 ) -> dict[str, Tensor]:
-    """Give ``θ + Σ aᵢ·dᵢ``; what no direction names stays."""
+    """Give ``θ + Σ aᵢ·dᵢ``; what no direction names stays.
+
+    Raises:
+        ValueError: If a direction names what is not among the weights, or in another shape.
+    """
+    for direction in directions:
+        _check(direction, weights)
     result = {name: tensor.detach() for name, tensor in weights.items()}
     for direction, amount in zip(directions, amounts, strict=True):
         for name, tensor in direction.items():
             result[name] = result[name] + amount * tensor.to(result[name])
     return result
+
+
+def _check(direction: Direction, weights: Weights) -> None:
+    for name, tensor in direction.items():
+        if name not in weights:
+            raise ValueError(
+                f"the direction moves {name!r}, which the model has not; it has"
+                f" {', '.join(list(weights)[:6])}, …"
+            )
+        if tensor.shape != weights[name].shape:
+            raise ValueError(
+                f"{name} has the shape {tuple(weights[name].shape)} in the model and"
+                f" {tuple(tensor.shape)} in the direction; give one number for each weight"
+            )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skipwise.analysis.curvature import objective
 from skipwise.analysis.measurement import Measurement
-from skipwise.analysis.problem import BATCH_NORM, Loss
+from skipwise.analysis.problem import BATCH_NORM, Loss, as_module
 
 
 def settled(momentum: float, steps: int) -> float:
@@ -72,7 +72,7 @@ def normalisation(
 
     Source: on the gap between the modes Singh and Shrivastava (2019), "EvalNorm".
     """
-    found = {n: m for n, m in model.named_modules() if isinstance(m, BATCH_NORM)}
+    found = {n: m for n, m in as_module(model).named_modules() if isinstance(m, BATCH_NORM)}
     norms = {name: norm for name, norm in found.items() if norm.running_mean is not None}
     if not norms:
         raise ValueError(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skipwise.analysis.problem import Problem
+from skipwise.analysis.reasons import Unmeasurable
 
 # Zero on a half-line, with the gradient zero there too.
 RECTIFIERS = ("relu", "relu_", "hardtanh", "hardtanh_", "threshold", "threshold_")
@@ -153,7 +154,7 @@ def run_and_see(problem: Problem, names: Sequence[str], see: SeeState) -> None:
             def after(module: nn.Module, args: Any, output: Any) -> None:
                 state = output[0] if isinstance(output, tuple) else output
                 if not isinstance(state, Tensor):
-                    raise ValueError(
+                    raise Unmeasurable(
                         f"{name} gives a {type(state).__name__}, not a tensor; name other modules"
                     )
                 seen[name] += 1

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from skipwise.analysis.batches import posed
 from skipwise.analysis.measurement import Measurement
+from skipwise.analysis.problem import as_module, check_weights
 from skipwise.analysis.sites import Sites, as_sites
 from skipwise.analysis.state.observed import run_and_see
 
@@ -129,8 +130,9 @@ def weight_ranks(model: nn.Module) -> Measurement:
         model: Any module.
 
     Raises:
-        ValueError: If it has no such weight.
+        ValueError: If it has no such weight, or weights are not finite.
     """
+    check_weights(as_module(model))
     weights = {name: p.detach() for name, p in model.named_parameters() if p.dim() > 1}
     if not weights:
         raise ValueError(f"{type(model).__name__} has no weight that is a matrix")

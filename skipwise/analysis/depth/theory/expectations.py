@@ -1,14 +1,13 @@
 """What theory expects along a stage of a network, read off its structure and its weights.
 
-A stage is a row of blocks of one shape. Its facts decide which theory speaks of it: with skips or
-without, with BatchNorm or without, ReLU or tanh, and whether something follows the sum. The theory
-takes the network's own weights, so that a start other than He's has its own curve.
+The facts of a stage decide which theory speaks of it: with skips or without, with BatchNorm or
+without, ReLU or tanh, and whether something follows the sum. The theory takes the network's own
+weights, so that a start other than He's has its own curve. Where a stage has what the theory does
+not know, another norm or activation, it does not hold, and its condition says why.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import final
 
 from skipwise.analysis.depth.meanfield import (
     BATCH_NORM_FACTOR,
@@ -18,84 +17,23 @@ from skipwise.analysis.depth.meanfield import (
     VARIANCE_STEP,
     Activation,
     backwards,
+    crossing_spread,
     forwards,
     passed_moment,
     plain_spread,
+    rectified_sums,
     relu_correlation,
     residual_spread,
     scales,
     slope_factor,
     slope_spread,
 )
+from skipwise.analysis.depth.theory.operations import strangers
+from skipwise.analysis.depth.theory.stage import Layer, Stage, Step
 from skipwise.analysis.measurement import Theory
 
 WIDE = "wide layers with independent random weights, as at the start of training"
 UNIT = 0.5  # E ReLU(z)² of a standard Gaussian, what BatchNorm–ReLU leaves
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """A matrix of weights: ``weights`` is Σ W²/(outputs) = n·Var(W), ``biases`` is E b²."""
-
-    weights: float
-    biases: float
-    width: int
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One block of a stage, as theory sees it.
-
-    ``gain`` is the measured E F²/E x²; ``norms``, ``bends`` and ``layers`` are what stands between
-    the block's input and the next block's; ``after`` whether something follows the sum, ``ends``
-    whether the branch ends in a matrix.
-    """
-
-    skip: bool
-    gain: float
-    norms: int
-    bends: tuple[str, ...]
-    layers: tuple[Layer, ...]
-    after: bool
-    ends: bool
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A row of blocks of one shape, and what was measured at the ends of all of them."""
-
-    steps: tuple[Step, ...]
-    moment: tuple[float, ...]
-    variance: tuple[float, ...]
-    correlation: tuple[float, ...]
-    gradient: tuple[float, ...]
-
-    @property
-    def skip(self) -> bool:
-        """Whether every block has a skip."""
-        return all(step.skip for step in self.steps)
-
-    @property
-    def plain(self) -> bool:
-        """Whether none has."""
-        return not any(step.skip for step in self.steps)
-
-    @property
-    def normed(self) -> bool:
-        """Whether every block normalises over the batch."""
-        return all(step.norms > 0 for step in self.steps)
-
-    @property
-    def width(self) -> int:
-        """The least number of outputs of a layer."""
-        return min((layer.width for step in self.steps for layer in step.layers), default=1)
-
-    def bent_by(self, name: str) -> bool:
-        """Whether this activation, and no other, stands in the stage."""
-        return all(set(step.bends) == {name} for step in self.steps)
 
 
 def expectations(stage: Stage) -> Iterator[Theory]:
@@ -110,6 +48,8 @@ def expectations(stage: Stage) -> Iterator[Theory]:
         yield from _residual(stage)
     elif stage.skip and stage.normed:
         yield from _residual_normed(stage)
+    if stage.skip and all(step.after == ("ReLU",) for step in stage.steps):
+        yield _rectified(stage)
 
 
 def distances(stage: Stage) -> dict[str, float]:
@@ -150,6 +90,8 @@ def _designs(stage: Stage, blocks: int) -> dict[str, tuple[Sequence[float], Sequ
         found[f"residual, {name}"] = (forwards(factors), backwards(factors))
     start = stage.moment[0]
     spread = stage.variance[0]
+    if not (start > 0 and spread > 0):  # one example, or nothing at all: no batch to normalise over
+        return found
     factors = [
         1 + BATCH_NORM_FACTOR ** (layers - 1) / (spread + VARIANCE_STEP * block)
         for block in range(blocks)
@@ -160,9 +102,13 @@ def _designs(stage: Stage, blocks: int) -> dict[str, tuple[Sequence[float], Sequ
 
 def _plain(stage: Stage) -> Iterator[Theory]:
     activation: Activation = next((a for a in (TANH, SIGMOID) if stage.bent_by(a.name)), RELU)
-    fits = stage.bent_by(activation.name) and all(
-        len(step.bends) == len(step.layers) for step in stage.steps
+    fits = (
+        stage.bent_by(activation.name)
+        and not stage.other_norms
+        and all(len(step.bends) == len(step.layers) for step in stage.steps)
     )
+    strange = strangers([activation.name], (*stage.other_norms, *stage.bends))
+    condition = f"{WIDE}, {activation.name} after each and no norm{strange}"
     moments, factors, widths, seen = [stage.moment[0]], [], [0], []
     q = post = stage.moment[0]
     for step in stage.steps:
@@ -180,7 +126,7 @@ def _plain(stage: Stage) -> Iterator[Theory]:
         f"plain, {activation.name}",
         "second moment",
         "q' = E φ(√(sw²q + sb²)·z)²",
-        f"{WIDE}, {activation.name} after each and no norm",
+        condition,
         tuple(moments),
         spreads,
         holds=fits,
@@ -191,7 +137,7 @@ def _plain(stage: Stage) -> Iterator[Theory]:
         f"plain, {activation.name}",
         "gradient norm",
         "‖g_l‖² = χ·‖g_{l+1}‖², χ = sw²·E φ'(√q z)²",
-        f"{WIDE}, {activation.name} after each and no norm",
+        condition,
         tuple(stage.gradient[-1] * math.sqrt(s) for s in squared),
         [slope_spread(seen[count:], activation, q) / 2 for count in widths],
         holds=fits,
@@ -210,15 +156,17 @@ def _plain_normed(stage: Stage) -> Iterator[Theory]:
     counts = [step.norms for step in stage.steps]
     left = [sum(counts[number:]) for number in range(len(counts) + 1)]
     last = stage.gradient[-1]
+    strange = strangers(["ReLU"], (*stage.other_norms, *stage.bends))
     yield Theory(
         name="plain, BatchNorm–ReLU",
         column="gradient norm",
         formula="‖g_l‖² = π/(π−1)·‖g_{l+1}‖², 1.2112 a layer in the norm",
-        condition=f"{WIDE}, ReLU after each norm, training mode; band: what batches of 64 give",
+        condition=f"{WIDE}, ReLU after each norm, training mode; band: what batches of 64 give"
+        f"{strange}",
         values=tuple(last * BATCH_NORM_FACTOR ** (n / 2) for n in left),
         low=tuple(last * 1.43 ** (n / 2) for n in left),
         high=tuple(last * 1.55 ** (n / 2) for n in left),
-        holds=stage.bent_by("ReLU"),
+        holds=stage.bent_by("ReLU") and not stage.other_norms,
         source="Yang et al. (2019), section 4",
     )
 
@@ -226,30 +174,35 @@ def _plain_normed(stage: Stage) -> Iterator[Theory]:
 def _residual(stage: Stage) -> Iterator[Theory]:
     gains = [step.gain for step in stage.steps]
     factors = [1 + gain for gain in gains]
-    fits = all(step.ends and not step.after for step in stage.steps)
+    fits = not stage.other_norms and all(step.ends and not step.after for step in stage.steps)
     condition = f"{WIDE}, nothing after the sum, branches that end in a matrix and have no norm"
+    unknown = strangers([], stage.other_norms)
+    bent = strangers(["ReLU"], (*stage.other_norms, *stage.bends))
     depth = max(len(stage.steps[0].layers), 1)
     spreads = residual_spread(gains, stage.width, depth)
+    crossing = crossing_spread(gains, stage.width)
+    # What ‖F‖² is by chance stands in the measured gains too, and not in the gradient's own.
+    against = [math.sqrt(2 * s * s - c * c) for s, c in zip(spreads, crossing, strict=True)]
     yield _theory(
         "residual",
         "second moment",
         "q' = (1 + a)·q, a = E F²/E x² as measured",
-        condition,
+        f"{condition}{unknown}",
         tuple(stage.moment[0] * f for f in forwards(factors)),
-        spreads,
+        crossing,
         holds=fits,
         source="De, Smith (2020), section 3; Zhang et al. (2019), section 2",
     )
     relu = fits and stage.bent_by("ReLU")
     squared = backwards(factors)
-    back = [math.sqrt(max(spreads[-1] ** 2 - s * s, 0)) / 2 for s in spreads]
     yield _theory(
         "residual",
         "gradient norm",
         "‖g_l‖² = (1 + a)·‖g_{l+1}‖², the forward factor",
-        f"{condition}; ReLU or linear branches",
+        f"{condition}; ReLU or linear branches{bent}",
         tuple(stage.gradient[-1] * math.sqrt(s) for s in squared),
-        back,
+        _remaining(against),
+        _remaining(crossing),
         holds=relu or (fits and all(not step.bends for step in stage.steps)),
         source="Taki (2017), section 3; Zhang et al. (2019)",
     )
@@ -258,8 +211,12 @@ def _residual(stage: Stage) -> Iterator[Theory]:
 
 
 def _residual_normed(stage: Stage) -> Iterator[Theory]:
-    fits = stage.bent_by("ReLU") and all(not step.after for step in stage.steps)
-    condition = f"{WIDE}, BatchNorm–ReLU before each matrix, nothing after the sum, training mode"
+    fits = stage.bent_by("ReLU") and not stage.other_norms
+    fits = fits and all(step.ends and not step.after for step in stage.steps)
+    strange = strangers(["ReLU"], (*stage.other_norms, *stage.bends))
+    condition = (
+        f"{WIDE}, BatchNorm–ReLU before each matrix, nothing after the sum, training mode{strange}"
+    )
     added = [_written(step) for step in stage.steps]
     sums = [sum(added[:count]) for count in range(len(added) + 1)]
     moments = tuple(stage.moment[0] + s for s in sums)
@@ -278,7 +235,7 @@ def _residual_normed(stage: Stage) -> Iterator[Theory]:
             condition,
             values,
             spreads,
-            holds=fits and all(step.ends for step in stage.steps),
+            holds=fits,
             source="De, Smith (2020), section 3",
         )
     factors = [
@@ -291,9 +248,24 @@ def _residual_normed(stage: Stage) -> Iterator[Theory]:
         "‖g_l‖² = (1 + (π/(π−1))^(k−1)/(v₀ + (1 − 1/π)·l))·‖g_{l+1}‖²",
         condition,
         tuple(stage.gradient[-1] * math.sqrt(s) for s in backwards(factors)),
-        [math.sqrt(max(spreads[-1] ** 2 - s * s, 0)) / 2 for s in spreads],
-        holds=fits and all(step.ends for step in stage.steps),
+        _remaining(spreads),
+        holds=fits,
         source="own derivation from De, Smith (2020) and Yang et al. (2019)",
+    )
+
+
+def _rectified(stage: Stage) -> Theory:
+    """Give the recursion of the original block, whose sum passes a ReLU; it has no closed form."""
+    added = [s.gain * moment for s, moment in zip(stage.steps, stage.moment, strict=False)]
+    return Theory(
+        name="residual, ReLU after the sum",
+        column="second moment",
+        formula="q' = E ReLU(x + z)² ≤ q + E z², the bound; z Gaussian, E z² = E F² as measured",
+        condition=f"{WIDE}, branches that end in a matrix or BatchNorm, a stream that begins as"
+        f" the ReLU of a Gaussian{strangers([], stage.other_norms)}",
+        values=rectified_sums(stage.moment[0], added),
+        holds=not stage.other_norms and all(step.ends or step.norms for step in stage.steps),
+        source="own recursion on the law of x; the bound from De, Smith (2020), section 3",
     )
 
 
@@ -313,11 +285,16 @@ def _correlation(stage: Stage, holds: bool, bends: Sequence[int]) -> Iterator[Th
         name="ReLU",
         column="correlation",
         formula="c' = (c + a·R(c))/(1 + a); plain: c' = R(c)",
-        condition=f"{WIDE}, no bias",
+        condition=f"{WIDE}, no bias{strangers(['ReLU'], (*stage.other_norms, *stage.bends))}",
         values=tuple(found),
         holds=holds,
         source="Cho, Saul (2009), eq. 6",
     )
+
+
+def _remaining(spreads: Sequence[float]) -> list[float]:
+    """Give the deviation of log‖g‖ at every block from those of log‖x‖²: what is still to come."""
+    return [math.sqrt(max(spreads[-1] ** 2 - s * s, 0)) / 2 for s in spreads]
 
 
 def _theory(
@@ -327,19 +304,28 @@ def _theory(
     condition: str,
     values: tuple[float, ...],
     spreads: Sequence[float],
+    unmeasured: Sequence[float] | None = None,
     *,
     holds: bool,
     source: str,
 ) -> Theory:
-    """Join a curve with its band of two standard deviations of its logarithm."""
+    """Join a curve with its band of two standard deviations of its logarithm.
+
+    The curve is a mean over networks, of q or of ‖g‖². With s the standard deviation of log q (of
+    log‖g‖) one network's logarithm lies s²/2 (s²) lower in the mean, and there the band is centred.
+    ``unmeasured`` is the part of s that measured gains do not take up already; all of it if None.
+    """
+    fall = 1.0 if column == "gradient norm" else 0.5
+    lower = spreads if unmeasured is None else unmeasured
+    centres = [v * math.exp(-fall * s * s) for v, s in zip(values, lower, strict=True)]
     return Theory(
         name=name,
         column=column,
         formula=formula,
         condition=f"{condition}; band of ±2 standard deviations for one network of this width",
         values=values,
-        low=tuple(v * math.exp(-2 * s) for v, s in zip(values, spreads, strict=True)),
-        high=tuple(v * math.exp(2 * s) for v, s in zip(values, spreads, strict=True)),
+        low=tuple(c * math.exp(-2 * s) for c, s in zip(centres, spreads, strict=True)),
+        high=tuple(c * math.exp(2 * s) for c, s in zip(centres, spreads, strict=True)),
         holds=holds,
         source=source,
     )
