@@ -34,7 +34,6 @@ def collapse(
     *,
     ranks: Measurement | None = None,
     signal: Measurement | None = None,
-    examples: int | None = None,
     classes: int | None = None,
     trained: bool | None = None,
 ) -> Verdict:
@@ -47,9 +46,8 @@ def collapse(
     against half of these, and the cosine, into which a common mean enters, only together with it.
 
     Args:
-        ranks: The measurement ``state_ranks``.
+        ranks: The measurement ``state_ranks``, whose samples are the positions of all examples.
         signal: The measurement of that name, whose theory of the correlation is asked.
-        examples: How many examples were measured, so that few of them are not taken for a collapse.
         classes: C.
         trained: Whether the weights have been trained; None if that is not known.
 
@@ -58,7 +56,7 @@ def collapse(
     """
     if ranks is None:
         return _verdict(level=Level.UNKNOWN, says="The ranks of the states were not measured.")
-    states = list(_states(ranks, examples))
+    states = _states(ranks)
     bad = [state for state in states if _collapsed(state, classes, trained=trained)]
     worst = min(bad or states, key=lambda state: (state.rank / state.most, -state.cosine))
     numbers = {
@@ -99,11 +97,11 @@ class State:
         )
 
 
-def _states(ranks: Measurement, examples: int | None) -> Sequence[State]:
-    columns = (ranks["effective rank"], ranks["width"], ranks["mean cosine"])
+def _states(ranks: Measurement) -> Sequence[State]:
+    columns = (ranks["effective rank"], ranks["width"], ranks["samples"], ranks["mean cosine"])
     return [
-        State(name=name, rank=rank, most=min(width, examples or width), cosine=cosine)
-        for name, rank, width, cosine in zip(ranks.rows, *columns, strict=True)
+        State(name=name, rank=rank, most=min(width, samples), cosine=cosine)
+        for name, rank, width, samples, cosine in zip(ranks.rows, *columns, strict=True)
     ]
 
 
