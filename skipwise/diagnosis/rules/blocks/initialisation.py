@@ -36,6 +36,9 @@ def initialisation(*, signal: Measurement | None = None, trained: bool | None = 
     if not distances:
         says = "The blocks are of no kind, plain or with a skip, whose start has a theory."
         return _verdict(Level.UNKNOWN, says)
+    if not all(map(math.isfinite, (*signal["second moment"], *signal["gradient norm"]))):
+        says = "Some moments or norms are not finite, which V0 is about."
+        return _verdict(Level.UNKNOWN, says)
     near = min(distances, key=lambda name: distances[name])
     design = nearest_design(signal)
     numbers = {f"distance to {near}": distances[near]}
@@ -45,7 +48,7 @@ def initialisation(*, signal: Measurement | None = None, trained: bool | None = 
             f" {short(math.exp(min(distances[near], 700)))} off."
         )
         return _verdict(Level.WARN, says, numbers=numbers, cure=CURE)
-    theories = [theory for theory in signal.theories if theory.holds and theory.low]
+    theories = [theory for theory in signal.theories if theory.holds and _speaks(signal, theory)]
     left = [theory for theory in theories if not _inside(signal, theory)]
     says = f"The network starts like a known design ({design})"
     if left:
@@ -63,6 +66,13 @@ def _way(signal: Measurement, theory: Theory) -> str:
     pairs = zip(signal[theory.column], theory.values, strict=True)
     logs = [math.log(seen / value) for seen, value in pairs if seen > 0 and value > 0]
     return "above" if max(logs, key=abs, default=0.0) > 0 else "below"
+
+
+def _speaks(signal: Measurement, theory: Theory) -> bool:
+    """Whether there is a band, and where there is one a number that can lie in it."""
+    pairs = list(zip(signal[theory.column], theory.low, strict=False))
+    told = [value for value, low in pairs if not math.isnan(low)]
+    return bool(told) and not any(map(math.isnan, told))
 
 
 def _inside(signal: Measurement, theory: Theory) -> bool:
