@@ -60,6 +60,35 @@ class History:
                 )
 
     @property
+    def taken_losses(self) -> tuple[float, ...]:
+        """Losses of the updates that were made; those of refused ones changed nothing."""
+        refused = set(self.skipped)
+        pairs = zip(self.steps, self.losses, strict=False)
+        return tuple(loss for step, loss in pairs if step not in refused)
+
+    @property
+    def broken(self) -> tuple[int, ...]:
+        """Numbers of the refused updates whose loss or gradient was not finite.
+
+        A guard refuses also what has exploded and is finite, and a second gradient of a step, of
+        which nothing is kept; these are not counted.
+        """
+        columns = [column for column in (self.losses, self.gradient_norms) if column]
+        bad = {
+            step
+            for column in columns
+            for step, value in zip(self.steps, column, strict=True)
+            if not math.isfinite(value)
+        }
+        return tuple(step for step in self.skipped if step in bad)
+
+    @property
+    def recovered(self) -> bool:
+        """Whether an update was made after the last that was refused as not finite."""
+        made = set(self.steps) - set(self.skipped)
+        return bool(self.broken) and max(made, default=0) > self.broken[-1]
+
+    @property
     def peak_rate(self) -> float:
         """The largest rate, planned or so far; NaN where neither is known."""
         return max((*self.rates, *filter(None, (self.planned_rate,))), default=math.nan)

@@ -83,7 +83,7 @@ def _explained(verdict: Verdict, subject: Subject, found: Findings) -> Verdict:
 def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     history, steps = subject.history, _awake(subject, found)
     peak = history.peak_rate if history is not None and history.rates else None
-    losses = () if history is None else history.losses
+    losses = () if history is None else history.taken_losses
     sharpness = found.get("batch sharpness")
     seen = sharpness is not None and "seen / limit" in sharpness.figures
     plain = seen or isinstance(subject.optimiser, SGD | Rule | None)
@@ -91,7 +91,8 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         rules.finite(
             finiteness=found.get("finiteness"),
             loss=losses[-1] if losses else None,
-            refused=_in_a_row(() if history is None else history.skipped),
+            refused=_in_a_row(() if history is None else history.broken),
+            recovered=history is not None and history.recovered,
         ),
         rules.lost_updates(rehearsal=steps, peak_rate=peak),
         rules.rate(

@@ -30,7 +30,11 @@ SINGULAR = (
 
 
 def finite(
-    *, finiteness: Measurement | None = None, loss: float | None = None, refused: int = 0
+    *,
+    finiteness: Measurement | None = None,
+    loss: float | None = None,
+    refused: int = 0,
+    recovered: bool = False,
 ) -> Verdict:
     """Judge whether all numbers are finite, and name the first module where they are not.
 
@@ -41,8 +45,9 @@ def finite(
 
     Args:
         finiteness: The measurement of that name.
-        loss: The last loss of the training, which may be NaN or infinite; None if there is none.
+        loss: Of the last update that was made, which may be NaN or infinite; None if there is none.
         refused: The most steps in a row that a gradient scaler, or a guard, refused as not finite.
+        recovered: Whether the training went on after these, which then harmed nothing.
     """
     if finiteness is not None:
         found = _in_pass(finiteness)
@@ -56,14 +61,7 @@ def finite(
             cure=BACK,
         )
     if refused:
-        many = refused > IN_A_ROW
-        return _verdict(
-            Level.FAIL if many else Level.INFO,
-            f"{refused} {'steps' if refused > 1 else 'step'} in a row had a gradient that is not"
-            f" finite{'' if many else ', as happens while a scaler looks for its scale'}.",
-            numbers={"refused in a row": refused},
-            cure=OVERFLOW if many else "",
-        )
+        return _refused(refused, recovered=recovered)
     if finiteness is None:
         return _verdict(Level.UNKNOWN, "Activations, weights and gradients were not looked at.")
     calls = len(finiteness.rows)
@@ -71,6 +69,25 @@ def finite(
         Level.PASS,
         f"Loss, weights, gradients and the outputs of all {calls} calls of modules are finite.",
         numbers={"loss": finiteness.figures["loss"]},
+    )
+
+
+def _refused(steps: int, *, recovered: bool) -> Verdict:
+    """Judge steps that were refused: they changed nothing, so many are at fault only to the end."""
+    many = steps > IN_A_ROW
+    after = (
+        ", as happens while a scaler looks for its scale"
+        if not many
+        else "; they were refused, and the training went on after them"
+        if recovered
+        else ", and none was made after them"
+    )
+    return _verdict(
+        Level.INFO if not many else Level.WARN if recovered else Level.FAIL,
+        f"{steps} {'steps' if steps > 1 else 'step'} in a row had a loss or gradient that is not"
+        f" finite{after}.",
+        numbers={"refused in a row": steps},
+        cure=OVERFLOW if many else "",
     )
 
 

@@ -170,7 +170,7 @@ def _of_steps(rehearsal: Rehearsal | None) -> dict[str, float]:
 
 def _witnesses(rehearsal: Rehearsal | None, history: History | None, guessing: float) -> _Witnesses:
     found: list[str] = []
-    recent = () if history is None else history.losses[-WINDOW:]
+    recent = () if history is None else history.taken_losses[-WINDOW:]
     if rehearsal is not None:
         steps = len(rehearsal.losses)
         if _is_far(rehearsal, guessing):
