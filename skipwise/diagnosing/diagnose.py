@@ -62,8 +62,8 @@ def diagnose(
         seconds: The time there is: a minute, or ten if ``deep``. What is left out then is said.
         progress: Told the name of each measurement before it is made.
         command: What repeats it, for a reader of the page.
-        **of_model: Of a module: ``loss``, ``optimiser``, ``history``, ``validation`` and ``start``
-            of :func:`skipwise.diagnosis.examine`.
+        **of_model: Of a module: ``loss``, ``optimiser``, ``history``, ``validation``, ``start`` and
+            ``full_batch`` of :func:`skipwise.diagnosis.examine`.
 
     Raises:
         TypeError: If ``what`` is none of these, or something has no effect on it.

@@ -38,6 +38,7 @@ class Patient:
         history: What the run has gone through.
         validation: Pairs of the validation part.
         start: The weights before the first update.
+        full_batch: Whether a batch is all the data that is trained on.
         facts: For the reader; plain values.
         folder: Where a diagnosis of it goes; None where it has no place of its own.
     """
@@ -51,6 +52,7 @@ class Patient:
     history: History | None = None
     validation: Any = None
     start: Mapping[str, Tensor] | None = None
+    full_batch: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
@@ -65,6 +67,7 @@ class Patient:
             history=self.history,
             validation=self.validation,
             start=self.start,
+            full_batch=self.full_batch,
             **how,
         )
         return replace(found, facts={**found.facts, "of": self.name, **self.facts})
@@ -110,6 +113,7 @@ def patient_of(
             loss=mean_loss(task),
             optimiser=run.optimiser,
             validation=_held_out(run, dataset.validation),
+            full_batch=run.batches.size == len(run.batches.examples),
             facts=_facts(run, dataset, experiment) | dict(others.pop("facts", {})),
             **others,
         )

@@ -35,6 +35,7 @@ def examine(
     history: History | None = None,
     validation: Any = None,
     start: Weights | None = None,
+    full_batch: bool = False,
     deep: bool = False,
     seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
@@ -51,6 +52,7 @@ def examine(
         history: What the run has gone through.
         validation: Pairs that take no part in training.
         start: The weights before the first update.
+        full_batch: Whether a batch is all the data that is trained on.
         deep: Measure curvature, Jacobians and the rest too, which takes minutes.
         seconds: After which no measurement is begun, but named in ``failed``; 60, ``deep`` 600.
         progress: Told the name of each measurement before it is made.
@@ -66,7 +68,7 @@ def examine(
     places, why = _places(model, sites)
     parts = {"updated_on": updated_on, "validation": validation, "sites": places, "seconds": limit}
     others = {"loss": loss, "optimiser": optimiser, "history": history, "start": start}
-    subject = subject_of(model, batches, **parts, **others)
+    subject = subject_of(model, batches, **parts, **others, full_batch=full_batch)
     return _examined(subject, why, deep=deep, progress=progress)
 
 

@@ -11,7 +11,7 @@ from torch.optim import SGD
 from skipwise.analysis import Measurement, Rule, nearest_design
 from skipwise.diagnosis import rules
 from skipwise.diagnosis.findings import Findings
-from skipwise.diagnosis.plan import rate_of
+from skipwise.diagnosis.plan import is_of_all, rate_of
 from skipwise.diagnosis.rehearsal import Rehearsal
 from skipwise.diagnosis.subject import Subject, size_of
 from skipwise.diagnosis.verdict import Level, Verdict
@@ -107,6 +107,7 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             rehearsal=steps,
             history=history,
             guessing=_guessing(found) if subject.trained else math.nan,
+            full_batch=is_of_all(subject),
             preconditioned=not plain,
         ),
         rules.dead_units(

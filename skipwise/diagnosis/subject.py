@@ -44,6 +44,7 @@ class Subject:
         validation: Pairs that take no part in training; may be empty.
         start: The weights at the start, or None.
         seconds: The time there is.
+        full_batch: Whether a batch is all the data that is trained on.
         cost: Seconds of a forward and a backward pass of one example.
     """
 
@@ -57,6 +58,7 @@ class Subject:
     validation: tuple[Pair, ...]
     start: Weights | None
     seconds: float
+    full_batch: bool = False
     cost: float = 0.0
 
     @property

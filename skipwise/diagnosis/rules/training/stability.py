@@ -67,8 +67,9 @@ def stability(
             batch sharpness then says nothing.
     """
     ratios = _ratios(spectrum, None if preconditioned else sharpness)
-    key = "curvature / limit" if full_batch else "batch sharpness / limit"
-    ratio = ratios.get(key, ratios.get("curvature / limit", math.nan))
+    order = ("curvature / limit", "batch sharpness / limit")
+    known = [ratios[key] for key in (order if full_batch else reversed(order)) if key in ratios]
+    ratio = known[0] if known else math.nan
     witnesses = _witnesses(rehearsal, history, guessing)
     numbers = ratios | _of_steps(rehearsal)
     if not witnesses.found:
