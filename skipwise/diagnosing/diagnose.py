@@ -69,10 +69,11 @@ def diagnose(
         TypeError: If ``what`` is none of these, or something has no effect on it.
         ValueError: If it cannot be read, built, or measured.
     """
+    how = {"sites": sites, "deep": deep, "seconds": seconds, "progress": progress}
     with _patient(
         what, batches, data=data, strategy=strategy, allow=allow, of_model=of_model
     ) as patient:
-        found = patient.examined(sites=sites, deep=deep, seconds=seconds, progress=progress)
+        found = patient.examined(**how, ask_deep="--deep" if command else "deep=True")
     found = replace(found, facts={**found.facts, "command": command, "versions": VERSIONS})
     folder = patient.folder if out is None else Path(out)
     if folder is not None:
