@@ -12,6 +12,7 @@ from skipwise.analysis import Measurement, Rule, Sites, untouched
 from skipwise.analysis.problem import Loss
 from skipwise.analysis.sites import as_sites
 from skipwise.analysis.weights import Weights
+from skipwise.diagnosis.cure import Reader
 from skipwise.diagnosis.diagnosis import Diagnosis
 from skipwise.diagnosis.findings import Findings
 from skipwise.diagnosis.finiteness import finiteness
@@ -44,6 +45,7 @@ def examine(
     validation: Any = None,
     start: Weights | None = None,
     full_batch: bool = False,
+    reader: Reader = Reader.MODULE,
     deep: bool = False,
     seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
@@ -62,6 +64,7 @@ def examine(
         validation: Pairs that take no part in training.
         start: The weights before the first update.
         full_batch: Whether a batch is all the data that is trained on.
+        reader: In whose words cures are given.
         deep: Measure curvature, Jacobians and the rest too, which takes minutes.
         seconds: After which no measurement is begun, but named in ``failed``; 60, ``deep`` 600.
         progress: Told the name of each measurement before it is made.
@@ -79,7 +82,7 @@ def examine(
     others = {"loss": loss, "optimiser": optimiser, "history": history, "start": start}
     subject = subject_of(model, batches, **parts, **others, full_batch=full_batch)
     found = Findings(failed={"blocks": why} if why else {}, more=more)
-    return _examined(subject, found, deep=deep, progress=progress)
+    return _examined(subject, found, reader, deep=deep, progress=progress)
 
 
 def _check(model: Any, optimiser: Any) -> None:
@@ -109,6 +112,7 @@ def _limit(seconds: float | None, ask_deep: str, *, deep: bool) -> tuple[float, 
 def _examined(
     subject: Subject,
     found: Findings,
+    reader: Reader,
     *,
     deep: bool,
     progress: Callable[[str], None] | None,
@@ -119,7 +123,7 @@ def _examined(
         subject = replace(subject, cost=_first(subject, found))
         _measure(subject, found, _entries(subject, found, deep=deep), began, progress)
     return Diagnosis(
-        verdicts=judged(subject, found),
+        verdicts=tuple(verdict.told(reader) for verdict in judged(subject, found)),
         measurements=found.measurements,
         facts=_facts(subject, found, time.perf_counter() - began, deep=deep),
         failed=found.failed,

@@ -56,7 +56,7 @@ def led_back(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     follow = ROOTS[ROOTS.index(root) + 1 :] + FOLLOWING
     words = f"mend {root} first: it may be the cause of this"
     led = [v.rule for v in verdicts if v.cure and v.rule in follow and _may_follow(v)]
-    return tuple(replace(v, cure=words) if v.rule in led else v for v in verdicts)
+    return tuple(replace(v, cure=words, remedy=None) if v.rule in led else v for v in verdicts)
 
 
 def _may_follow(verdict: Verdict) -> bool:
@@ -77,7 +77,9 @@ def _explained(verdict: Verdict, subject: Subject, found: Findings) -> Verdict:
         *(("blocks",) * (verdict.rule in OF_BLOCKS)),
     )
     whys = [f"{name}: {found.failed[name]}" for name in names if name in found.failed]
-    return replace(verdict, says=f"Not known: {whys[0]}.", cure="") if whys else verdict
+    if not whys:
+        return verdict
+    return replace(_without_cure(verdict), says=f"Not known: {whys[0]}.")
 
 
 def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
@@ -170,7 +172,7 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
     )
     return (
-        _depth(signal, begun, trained=trained),
+        _depth(signal, begun, trained=trained, normed=subject.normed),
         ignored,
         rules.unused_depth(
             effective=found.figure("effective depth", "effective depth"),
@@ -180,7 +182,7 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             ignored=None if count is None else int(count),
             trained=trained,
         ),
-        *(replace(verdict, cure="") if _has_skips(signal) else verdict for verdict in skipless),
+        *(_without_cure(verdict) if _has_skips(signal) else verdict for verdict in skipless),
         rules.initialisation(
             signal=signal if begun is None else begun,
             trained=trained if begun is None else False,
@@ -189,15 +191,19 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
 
 
 def _depth(
-    signal: Measurement | None, begun: Measurement | None, *, trained: bool | None
+    signal: Measurement | None, begun: Measurement | None, *, trained: bool | None, normed: bool
 ) -> Verdict:
     """Judge the depth now, and at the start: training flattens what had hindered it."""
-    now = rules.depth(signal=signal, trained=trained)
-    start = None if begun is None else rules.depth(signal=begun, trained=False)
-    if start is None or start.level is not Level.FAIL or now.level in (Level.FAIL, Level.WARN):
+    now = rules.depth(signal=signal, trained=trained, normed=normed)
+    start = rules.depth(signal=begun, trained=False, normed=normed)
+    if start.level is not Level.FAIL or now.level in (Level.FAIL, Level.WARN):
         return now
     says = f"At the start of the training, not now: {start.says}"
     return replace(start, level=Level.WARN, says=says)
+
+
+def _without_cure(verdict: Verdict) -> Verdict:
+    return replace(verdict, cure="", remedy=None)
 
 
 def _has_skips(signal: Measurement | None) -> bool:

@@ -7,17 +7,24 @@ from functools import partial
 from typing import final
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import by_network, joined
 from skipwise.diagnosis.rules.blocks.cures import SKIP
 from skipwise.diagnosis.verdict import Level, Verdict
 
 RANK = 0.1  # of min(samples, width)
 COSINE = 0.99
 NEEDED = 0.5  # of the C − 1 directions that classes need
-SPREAD = (
-    f"{SKIP}; a scale 1/√L keeps inputs apart where unscaled branches do not: --set"
-    " network.connection=Additive --set network.connection.scale_by_depth=0.5; a norm over the"
-    " batch takes out the common mean: --set network.branch=PreActivation"
-)
+SPREAD = joined((
+    SKIP,
+    by_network(
+        "a scale 1/√L keeps inputs apart where unscaled branches do not: --set"
+        " network.connection=Additive --set network.connection.scale_by_depth=0.5; a norm over the"
+        " batch takes out the common mean: --set network.branch=PreActivation",
+        module="a scale 1/√L keeps inputs apart where unscaled branches do not:"
+        " skipwise.Residual(branch, skipwise.Additive(scale=depth**-0.5)); a norm over the batch"
+        " takes out the common mean",
+    ),
+))
 
 _verdict = partial(
     Verdict,
@@ -74,9 +81,9 @@ def collapse(
     where = tuple(state.name for state in bad)
     if not trained and all(_by_design(state, signal) for state in bad):
         says = f"{says}, as theory expects of this design ({short(expected)})."
-        return _verdict(level=Level.INFO, says=says, numbers=numbers, where=where, cure=SPREAD)
+        return _verdict(level=Level.INFO, says=says, numbers=numbers, where=where, remedy=SPREAD)
     says = f"{says}: it hardly tells examples apart."
-    return _verdict(level=Level.WARN, says=says, numbers=numbers, where=where, cure=SPREAD)
+    return _verdict(level=Level.WARN, says=says, numbers=numbers, where=where, remedy=SPREAD)
 
 
 @final

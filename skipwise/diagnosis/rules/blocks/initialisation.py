@@ -3,10 +3,15 @@
 import math
 
 from skipwise.analysis import Measurement, Theory, nearest_design, short
+from skipwise.diagnosis.cure import Cure, for_all, joined
 from skipwise.diagnosis.rules.blocks.cures import FROM_ZERO, HE, SCALED
 from skipwise.diagnosis.verdict import Level, Verdict
 
-CURE = f"{HE}; for branches without a norm {SCALED}; or {FROM_ZERO}"
+CURE = joined((
+    HE,
+    joined((for_all("for branches without a norm"), SCALED), by=" "),
+    joined((for_all("or"), FROM_ZERO), by=" "),
+))
 
 
 def initialisation(*, signal: Measurement | None = None, trained: bool | None = None) -> Verdict:
@@ -47,7 +52,7 @@ def initialisation(*, signal: Measurement | None = None, trained: bool | None = 
             f"Signal and gradient follow no known design: the nearest, {near}, is a factor"
             f" {short(math.exp(min(distances[near], 700)))} off."
         )
-        return _verdict(Level.WARN, says, numbers=numbers, cure=CURE)
+        return _verdict(Level.WARN, says, numbers=numbers, remedy=CURE)
     theories = [theory for theory in signal.theories if theory.holds and _speaks(signal, theory)]
     left = [theory for theory in theories if not _inside(signal, theory)]
     says = f"The network starts like a known design ({design})"
@@ -91,7 +96,7 @@ def _verdict(
     *,
     numbers: dict[str, float] | None = None,
     theories: list[Theory] | None = None,
-    cure: str = "",
+    remedy: Cure | None = None,
 ) -> Verdict:
     return Verdict(
         rule="V13",
@@ -102,6 +107,6 @@ def _verdict(
         numbers=numbers or {},
         reference="; ".join(f"{t.name}: {t.formula}" for t in theories or []),
         band="root mean square of log(measured/design) at most 1",
-        cure=cure,
+        remedy=remedy,
         confidence="of one draw of the weights, on the longest row of blocks of one shape",
     )
