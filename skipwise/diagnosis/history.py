@@ -34,7 +34,8 @@ class History:
         gradient_norms: Norm over all parameters, before clipping.
         training: Evaluations of the training part.
         validation: Of the validation part.
-        skipped: Numbers of the updates that a guard refused.
+        skipped: Numbers of the updates that a guard or a gradient scaler refused; losses and norms
+            tell which of them were not finite.
         batch_size: Examples an update; 0 where that is not known.
         dtype: Of the weights; empty where that is not known.
         planned_rate: The largest that the schedule comes to, if it is known.

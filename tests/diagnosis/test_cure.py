@@ -13,7 +13,7 @@ def test_settings_of_the_training_hold_for_any_network_and_those_of_a_network_fo
     assert len({for_all("wait").to(reader) for reader in Reader}) == 1
 
 
-def test_ways_are_joined_for_each_reader_without_those_that_he_does_not_have():
+def test_ways_are_joined_for_each_reader_without_those_that_do_not_apply():
     both = joined((RATE, SKIP, by_training("--resume", module="")))
     assert both.module == "a lower rate; x + block(x)"
     assert both.own == "--set strategy.peak_lr=0.1; x + block(x); --resume"
