@@ -62,17 +62,18 @@ def diagnose(
         seconds: The time there is: a minute, or ten if ``deep``. What is left out then is said.
         progress: Told the name of each measurement before it is made.
         command: What repeats it, for a reader of the page.
-        **of_model: Of a module: ``loss``, ``optimiser``, ``history``, ``validation`` and ``start``
-            of :func:`skipwise.diagnosis.examine`.
+        **of_model: Of a module: ``loss``, ``optimiser``, ``history``, ``validation``, ``start`` and
+            ``full_batch`` of :func:`skipwise.diagnosis.examine`.
 
     Raises:
         TypeError: If ``what`` is none of these, or something has no effect on it.
         ValueError: If it cannot be read, built, or measured.
     """
+    how = {"sites": sites, "deep": deep, "seconds": seconds, "progress": progress}
     with _patient(
         what, batches, data=data, strategy=strategy, allow=allow, of_model=of_model
     ) as patient:
-        found = patient.examined(sites=sites, deep=deep, seconds=seconds, progress=progress)
+        found = patient.examined(**how, ask_deep="--deep" if command else "deep=True")
     found = replace(found, facts={**found.facts, "command": command, "versions": VERSIONS})
     folder = patient.folder if out is None else Path(out)
     if folder is not None:

@@ -13,7 +13,8 @@ from torch.optim import Optimizer
 
 from skipwise.analysis import Rule
 from skipwise.data import Batch, Batches, Dataset, Examples
-from skipwise.diagnosis import Diagnosis, examine
+from skipwise.description import Call
+from skipwise.diagnosis import Diagnosis, Reader, examine
 from skipwise.diagnosis.history import History
 from skipwise.experiment import Experiment
 from skipwise.tasks import Task
@@ -38,6 +39,8 @@ class Patient:
         history: What the run has gone through.
         validation: Pairs of the validation part.
         start: The weights before the first update.
+        full_batch: Whether a batch is all the data that is trained on.
+        reader: In whose words cures are given.
         facts: For the reader; plain values.
         folder: Where a diagnosis of it goes; None where it has no place of its own.
     """
@@ -51,6 +54,8 @@ class Patient:
     history: History | None = None
     validation: Any = None
     start: Mapping[str, Tensor] | None = None
+    full_batch: bool = False
+    reader: Reader = Reader.MODULE
     facts: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
@@ -65,6 +70,8 @@ class Patient:
             history=self.history,
             validation=self.validation,
             start=self.start,
+            full_batch=self.full_batch,
+            reader=self.reader,
             **how,
         )
         return replace(found, facts={**found.facts, "of": self.name, **self.facts})
@@ -110,6 +117,8 @@ def patient_of(
             loss=mean_loss(task),
             optimiser=run.optimiser,
             validation=_held_out(run, dataset.validation),
+            full_batch=run.batches.size == len(run.batches.examples),
+            reader=Reader.OWN if isinstance(experiment.network, Call) else Reader.RUN,
             facts=_facts(run, dataset, experiment) | dict(others.pop("facts", {})),
             **others,
         )

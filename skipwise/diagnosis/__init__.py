@@ -4,6 +4,7 @@ Takes measurements of ``analysis``, gives verdicts; a rule is a pure function of
 analysis and records.
 """
 
+from skipwise.diagnosis.cure import Cure, Reader
 from skipwise.diagnosis.diagnosis import Diagnosis
 from skipwise.diagnosis.examine import examine
 from skipwise.diagnosis.generalisation import generalisation
@@ -12,11 +13,13 @@ from skipwise.diagnosis.rehearsal import Moved, Rehearsal, rehearse
 from skipwise.diagnosis.verdict import Level, Verdict
 
 __all__ = [
+    "Cure",
     "Diagnosis",
     "Evaluated",
     "History",
     "Level",
     "Moved",
+    "Reader",
     "Rehearsal",
     "Verdict",
     "examine",

@@ -12,6 +12,7 @@ from skipwise.analysis import Measurement, Rule, Sites, untouched
 from skipwise.analysis.problem import Loss
 from skipwise.analysis.sites import as_sites
 from skipwise.analysis.weights import Weights
+from skipwise.diagnosis.cure import Reader
 from skipwise.diagnosis.diagnosis import Diagnosis
 from skipwise.diagnosis.findings import Findings
 from skipwise.diagnosis.finiteness import finiteness
@@ -21,7 +22,15 @@ from skipwise.diagnosis.plan import PLAN, PROBE, Entry, hold, rate_of
 from skipwise.diagnosis.subject import LEAST, Pair, Subject, size_of, subject_of
 
 DEEP_SECONDS, SECONDS = 600.0, 60.0
-FAILURES = (ValueError, TypeError, RuntimeError, ArithmeticError, IndexError, KeyError)
+UNREADABLE = (
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+)
+FAILURES = (*UNREADABLE, ValueError)
 
 
 def examine(
@@ -35,9 +44,12 @@ def examine(
     history: History | None = None,
     validation: Any = None,
     start: Weights | None = None,
+    full_batch: bool = False,
+    reader: Reader = Reader.MODULE,
     deep: bool = False,
     seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
+    ask_deep: str = "deep=True",
 ) -> Diagnosis:
     """Measure a model and judge it by the rules V0 to V13; the model stays exactly as it is.
 
@@ -51,44 +63,67 @@ def examine(
         history: What the run has gone through.
         validation: Pairs that take no part in training.
         start: The weights before the first update.
+        full_batch: Whether a batch is all the data that is trained on.
+        reader: In whose words cures are given.
         deep: Measure curvature, Jacobians and the rest too, which takes minutes.
         seconds: After which no measurement is begun, but named in ``failed``; 60, ``deep`` 600.
         progress: Told the name of each measurement before it is made.
+        ask_deep: How a reader asks for ``deep``.
 
     Raises:
-        TypeError: If the model is no module, or a batch no pair.
-        ValueError: If there is no batch, the model cannot read it, the loss is not one number, the
-            pattern fits no block, or ``seconds`` is not positive.
+        TypeError: If the model is no module, the optimiser none, or a batch no pair.
+        ValueError: If there is no batch, the model cannot read it, the loss is not one number, no
+            block fits, ``start`` is of another model, or ``seconds`` is not positive.
     """
-    limit = _limit(seconds, deep=deep)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    limit, more = _limit(seconds, ask_deep, deep=deep)
+    _check(model, optimiser)
     places, why = _places(model, sites)
     parts = {"updated_on": updated_on, "validation": validation, "sites": places, "seconds": limit}
     others = {"loss": loss, "optimiser": optimiser, "history": history, "start": start}
-    subject = subject_of(model, batches, **parts, **others)
-    return _examined(subject, why, deep=deep, progress=progress)
+    subject = subject_of(model, batches, **parts, **others, full_batch=full_batch)
+    found = Findings(failed={"blocks": why} if why else {}, more=more)
+    return _examined(subject, found, reader, deep=deep, progress=progress)
 
 
-def _limit(seconds: float | None, *, deep: bool) -> float:
-    limit = (DEEP_SECONDS if deep else SECONDS) if seconds is None else seconds
-    if not limit > 0:
+def _check(model: Any, optimiser: Any) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if optimiser is not None and not isinstance(optimiser, Optimizer | Rule):
+        raise TypeError(
+            "optimiser must be the torch.optim.Optimizer that trains the model, or a Rule in plain"
+            f" numbers, got {type(optimiser).__name__}; of a Skipwise strategy it is"
+            " strategy.build(model)"
+        )
+
+
+def _limit(seconds: float | None, ask_deep: str, *, deep: bool) -> tuple[float, str]:
+    """Give the time there is, and how there is more; no words where it was chosen, or is the most.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if seconds is None:
+        return (DEEP_SECONDS, "") if deep else (SECONDS, f"; {ask_deep} gives {DEEP_SECONDS:.0f}")
+    if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds}")
-    return limit
+    return seconds, ""
 
 
 def _examined(
-    subject: Subject, why: str, *, deep: bool, progress: Callable[[str], None] | None
+    subject: Subject,
+    found: Findings,
+    reader: Reader,
+    *,
+    deep: bool,
+    progress: Callable[[str], None] | None,
 ) -> Diagnosis:
-    """Measure what applies, then judge; ``why`` says why there are no blocks, if there are none."""
-    began, found = time.perf_counter(), Findings()
-    if why:
-        found.failed["blocks"] = why
+    """Measure what applies, then judge."""
+    began = time.perf_counter()
     with untouched(subject.model):
         subject = replace(subject, cost=_first(subject, found))
         _measure(subject, found, _entries(subject, found, deep=deep), began, progress)
     return Diagnosis(
-        verdicts=judged(subject, found),
+        verdicts=tuple(verdict.told(reader) for verdict in judged(subject, found)),
         measurements=found.measurements,
         facts=_facts(subject, found, time.perf_counter() - began, deep=deep),
         failed=found.failed,
@@ -121,7 +156,7 @@ def _first(subject: Subject, found: Findings) -> float:
         timed = replace(subject, cost=cost)
         pair = subject.some(timed.affordable(PROBE, passes=1))
         cost, found.measurements["finiteness"] = _finite(subject, pair)
-    except (RuntimeError, IndexError) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{type(subject.model).__name__} cannot be computed on the first batch:"
             f" {_sentence(error)}; see that inputs and targets are what it was made for"
@@ -171,10 +206,8 @@ def _measure(
         started = time.perf_counter()
         used = started - began
         if used + entry.passes(subject) * subject.cost > subject.seconds:
-            found.failed[entry.name] = (
-                f"it was left out, for {used:.0f} s of {subject.seconds:.0f} s were used; --deep"
-                f" gives {DEEP_SECONDS:.0f}"
-            )
+            spent = f"{used:.0f} s of {subject.seconds:.0f} s were used{found.more}"
+            found.failed[entry.name] = f"it was left out, for {spent}"
             continue
         if progress is not None:
             progress(entry.name)

@@ -16,6 +16,7 @@ class Findings:
         measurements: By their short names.
         failed: Why the others could not be made, in a sentence.
         seconds: What each took.
+        more: How a reader gets more time, to follow a sentence; empty where there is no more.
         rehearsal: Steps on a copy.
         invariant: Names of the scale-invariant weights.
     """
@@ -23,6 +24,7 @@ class Findings:
     measurements: dict[str, Measurement] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    more: str = ""
     rehearsal: Rehearsal | None = None
     invariant: tuple[str, ...] = ()
 

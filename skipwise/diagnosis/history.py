@@ -34,7 +34,8 @@ class History:
         gradient_norms: Norm over all parameters, before clipping.
         training: Evaluations of the training part.
         validation: Of the validation part.
-        skipped: Numbers of the updates that a guard refused.
+        skipped: Numbers of the updates that a guard or a gradient scaler refused; losses and norms
+            tell which of them were not finite.
         batch_size: Examples an update; 0 where that is not known.
         dtype: Of the weights; empty where that is not known.
         planned_rate: The largest that the schedule comes to, if it is known.
@@ -58,6 +59,35 @@ class History:
                     f"{name} must hold one number for each of {len(self.steps)} steps, got"
                     f" {len(vars(self)[name])}"
                 )
+
+    @property
+    def taken_losses(self) -> tuple[float, ...]:
+        """Losses of the updates that were made; those of refused ones changed nothing."""
+        refused = set(self.skipped)
+        pairs = zip(self.steps, self.losses, strict=False)
+        return tuple(loss for step, loss in pairs if step not in refused)
+
+    @property
+    def broken(self) -> tuple[int, ...]:
+        """Numbers of the refused updates whose loss or gradient was not finite.
+
+        A guard refuses also what has exploded and is finite, and a second gradient of a step, of
+        which nothing is kept; these are not counted.
+        """
+        columns = [column for column in (self.losses, self.gradient_norms) if column]
+        bad = {
+            step
+            for column in columns
+            for step, value in zip(self.steps, column, strict=True)
+            if not math.isfinite(value)
+        }
+        return tuple(step for step in self.skipped if step in bad)
+
+    @property
+    def recovered(self) -> bool:
+        """Whether an update was made after the last that was refused as not finite."""
+        made = set(self.steps) - set(self.skipped)
+        return bool(self.broken) and max(made, default=0) > self.broken[-1]
 
     @property
     def peak_rate(self) -> float:

@@ -11,7 +11,7 @@ from torch.optim import SGD
 from skipwise.analysis import Measurement, Rule, nearest_design
 from skipwise.diagnosis import rules
 from skipwise.diagnosis.findings import Findings
-from skipwise.diagnosis.plan import rate_of
+from skipwise.diagnosis.plan import is_of_all, rate_of
 from skipwise.diagnosis.rehearsal import Rehearsal
 from skipwise.diagnosis.subject import Subject, size_of
 from skipwise.diagnosis.verdict import Level, Verdict
@@ -56,7 +56,7 @@ def led_back(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     follow = ROOTS[ROOTS.index(root) + 1 :] + FOLLOWING
     words = f"mend {root} first: it may be the cause of this"
     led = [v.rule for v in verdicts if v.cure and v.rule in follow and _may_follow(v)]
-    return tuple(replace(v, cure=words) if v.rule in led else v for v in verdicts)
+    return tuple(replace(v, cure=words, remedy=None) if v.rule in led else v for v in verdicts)
 
 
 def _may_follow(verdict: Verdict) -> bool:
@@ -77,13 +77,15 @@ def _explained(verdict: Verdict, subject: Subject, found: Findings) -> Verdict:
         *(("blocks",) * (verdict.rule in OF_BLOCKS)),
     )
     whys = [f"{name}: {found.failed[name]}" for name in names if name in found.failed]
-    return replace(verdict, says=f"Not known: {whys[0]}.", cure="") if whys else verdict
+    if not whys:
+        return verdict
+    return replace(_without_cure(verdict), says=f"Not known: {whys[0]}.")
 
 
 def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
     history, steps = subject.history, _awake(subject, found)
     peak = history.peak_rate if history is not None and history.rates else None
-    losses = () if history is None else history.losses
+    losses = () if history is None else history.taken_losses
     sharpness = found.get("batch sharpness")
     seen = sharpness is not None and "seen / limit" in sharpness.figures
     plain = seen or isinstance(subject.optimiser, SGD | Rule | None)
@@ -91,7 +93,8 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         rules.finite(
             finiteness=found.get("finiteness"),
             loss=losses[-1] if losses else None,
-            refused=_in_a_row(() if history is None else history.skipped),
+            refused=_in_a_row(() if history is None else history.broken),
+            recovered=history is not None and history.recovered,
         ),
         rules.lost_updates(rehearsal=steps, peak_rate=peak),
         rules.rate(
@@ -106,6 +109,7 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             rehearsal=steps,
             history=history,
             guessing=_guessing(found) if subject.trained else math.nan,
+            full_batch=is_of_all(subject),
             preconditioned=not plain,
         ),
         rules.dead_units(
@@ -168,7 +172,7 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         rules.collapse(ranks=ranks, signal=signal, classes=_classes(subject), trained=trained),
     )
     return (
-        _depth(signal, begun, trained=trained),
+        _depth(signal, begun, trained=trained, normed=subject.normed),
         ignored,
         rules.unused_depth(
             effective=found.figure("effective depth", "effective depth"),
@@ -178,7 +182,7 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
             ignored=None if count is None else int(count),
             trained=trained,
         ),
-        *(replace(verdict, cure="") if _has_skips(signal) else verdict for verdict in skipless),
+        *(_without_cure(verdict) if _has_skips(signal) else verdict for verdict in skipless),
         rules.initialisation(
             signal=signal if begun is None else begun,
             trained=trained if begun is None else False,
@@ -187,15 +191,19 @@ def _of_blocks(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
 
 
 def _depth(
-    signal: Measurement | None, begun: Measurement | None, *, trained: bool | None
+    signal: Measurement | None, begun: Measurement | None, *, trained: bool | None, normed: bool
 ) -> Verdict:
     """Judge the depth now, and at the start: training flattens what had hindered it."""
-    now = rules.depth(signal=signal, trained=trained)
-    start = None if begun is None else rules.depth(signal=begun, trained=False)
-    if start is None or start.level is not Level.FAIL or now.level in (Level.FAIL, Level.WARN):
+    now = rules.depth(signal=signal, trained=trained, normed=normed)
+    start = rules.depth(signal=begun, trained=False, normed=normed)
+    if start.level is not Level.FAIL or now.level in (Level.FAIL, Level.WARN):
         return now
     says = f"At the start of the training, not now: {start.says}"
     return replace(start, level=Level.WARN, says=says)
+
+
+def _without_cure(verdict: Verdict) -> Verdict:
+    return replace(verdict, cure="", remedy=None)
 
 
 def _has_skips(signal: Measurement | None) -> bool:

@@ -15,6 +15,7 @@ from torch.optim import SGD, Optimizer
 
 from skipwise import analysis
 from skipwise.analysis import Measurement, Rule, untouched
+from skipwise.analysis.curvature.optimiser import in_use
 from skipwise.analysis.depth.paths import design_depths
 from skipwise.analysis.weights import place
 from skipwise.diagnosis.generalisation import generalisation
@@ -188,15 +189,26 @@ def _batch_sharpness(subject: Subject) -> Measurement:
     """Measure it as the optimiser sees it, or plainly where that is not known of it."""
     # A smaller batch is sharper, so it has the size that is trained with, and is one.
     batches, rule = list(subject.updated_on[:1]), subject.optimiser
-    if rule is None:
-        return analysis.batch_sharpness(subject.model, batches, subject.loss)
-    rate = rate_of(rule)
+    rate = None if rule is None else rate_of(rule)
+    return analysis.batch_sharpness(
+        subject.model, batches, subject.loss, rate=rate, optimiser=limited(subject)
+    )
+
+
+def limited(subject: Subject) -> Optimizer | Rule | None:
+    """Give the optimiser if its limit of stability is known at this step, else None.
+
+    Of most optimisers it is not known, nor of Adam before its first step; what is measured of the
+    curvature without them is not lost.
+    """
+    if subject.optimiser is None:
+        return None
+    named = subject.model.named_parameters()
     try:
-        return analysis.batch_sharpness(
-            subject.model, batches, subject.loss, rate=rate, optimiser=rule
-        )
+        in_use(subject.optimiser, {n: p for n, p in named if p.requires_grad and p.numel()})
     except (ValueError, TypeError):
-        return analysis.batch_sharpness(subject.model, batches, subject.loss, rate=rate)
+        return None
+    return subject.optimiser
 
 
 def rate_of(optimiser: Optimizer | Rule) -> float | None:
@@ -243,10 +255,21 @@ def _generalisation(subject: Subject) -> Measurement:
 
 
 def _hessian(subject: Subject) -> Measurement:
-    pair = subject.some(subject.affordable(2 * PROBE, passes=100, share=0.3))
+    pair = curved(subject)
     return analysis.hessian_spectrum(
-        subject.model, pair, subject.loss, count=3, probes=4, optimiser=subject.optimiser
+        subject.model, pair, subject.loss, count=3, probes=4, optimiser=limited(subject)
     )
+
+
+def curved(subject: Subject) -> Pair:
+    """Give what the curvature is measured on: a part of a batch, all of it if that is all data."""
+    wanted = size_of(subject.batches[0]) if subject.full_batch else 2 * PROBE
+    return subject.some(subject.affordable(wanted, passes=100, share=0.3))
+
+
+def is_of_all(subject: Subject) -> bool:
+    """Whether the curvature is that of all the data."""
+    return subject.full_batch and size_of(curved(subject)) == size_of(subject.batches[0])
 
 
 def _density(subject: Subject) -> Measurement:

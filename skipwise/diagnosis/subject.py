@@ -44,6 +44,7 @@ class Subject:
         validation: Pairs that take no part in training; may be empty.
         start: The weights at the start, or None.
         seconds: The time there is.
+        full_batch: Whether a batch is all the data that is trained on.
         cost: Seconds of a forward and a backward pass of one example.
     """
 
@@ -57,6 +58,7 @@ class Subject:
     validation: tuple[Pair, ...]
     start: Weights | None
     seconds: float
+    full_batch: bool = False
     cost: float = 0.0
 
     @property
@@ -64,6 +66,12 @@ class Subject:
         """The norms that keep running statistics."""
         norms = [m for m in self.model.modules() if isinstance(m, BATCH_NORM)]
         return [norm for norm in norms if norm.running_mean is not None]
+
+    @property
+    def normed(self) -> bool:
+        """Whether every block holds a norm of some kind."""
+        names = () if self.sites is None else self.sites.names
+        return bool(names) and all(map(_holds_norm, map(self.model.get_submodule, names)))
 
     @cached_property
     def trained(self) -> bool | None:
@@ -107,24 +115,55 @@ class Subject:
 
 
 def subject_of(
-    model: nn.Module, batches: Any, *, updated_on: Any, validation: Any, **others: Any
+    model: nn.Module,
+    batches: Any,
+    *,
+    updated_on: Any,
+    validation: Any,
+    start: Weights | None,
+    **others: Any,
 ) -> Subject:
     """Join model and data; of a loader only so many batches are taken as are needed.
 
     Raises:
         TypeError: If a batch is no pair.
-        ValueError: If there is no batch.
+        ValueError: If there is no batch, or ``start`` is of another model.
     """
     pairs = taken(batches)
     if not pairs:
         raise ValueError("there is no batch to measure on; give a pair (inputs, targets) or more")
+    model = vars(model).get("_modules", {}).get("_orig_mod", model)
+    _check_start(model, start)
     return Subject(
-        model=vars(model).get("_modules", {}).get("_orig_mod", model),
+        model=model,
         batches=pairs,
         updated_on=pairs if updated_on is None else taken(updated_on),
         validation=() if validation is None else taken(validation),
+        start=start,
         **others,
     )
+
+
+def _check_start(model: nn.Module, start: Weights | None) -> None:
+    """Refuse weights of another model, or of a wrapper, whose names begin otherwise.
+
+    Raises:
+        ValueError: If they are such.
+    """
+    if start is None:
+        return
+    for name, parameter in model.named_parameters():
+        if name not in start:
+            raise ValueError(
+                f"start has no {name!r}, but {', '.join(map(repr, list(start)[:2])) or 'nothing'},"
+                " so it is of another model or of a wrapper; take the weights of the module itself:"
+                " skipwise.analysis.weights_of(model), before the first update"
+            )
+        if start[name].shape != parameter.shape:
+            raise ValueError(
+                f"{name} has the shape {tuple(parameter.shape)} in the model and"
+                f" {tuple(start[name].shape)} in start; it is of another model"
+            )
 
 
 def taken(batches: Any, examples: int = EXAMPLES) -> tuple[Pair, ...]:
@@ -188,6 +227,11 @@ def _cut(value: Any, run: slice, count: int) -> Any:
     if isinstance(value, tuple | list):
         return tuple(_cut(inner, run, count) for inner in value)
     return value
+
+
+def _holds_norm(block: nn.Module) -> bool:
+    """Whether one is among its parts; norms of others' own are known by their names."""
+    return any("norm" in type(part).__name__.lower() for part in block.modules())
 
 
 def _settled(norm: nn.modules.batchnorm._BatchNorm) -> bool:

@@ -1,11 +1,12 @@
 """What a rule says: how bad it is, its numbers, what is normal, and what would cure it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, final
 
 from skipwise.analysis import short
+from skipwise.diagnosis.cure import Cure, Reader
 from skipwise.records import finite
 
 
@@ -38,9 +39,11 @@ class Verdict:
         reference: What the numbers are held against, in words or as a formula with its value.
         band: What would have passed, in words: ``1e-3 to 70``.
         where: Names of the layers or blocks that it is about, the worst first.
-        cure: The strategy, connection or setting that mends it; empty where nothing is wrong.
+        cure: What mends it; empty where nothing is wrong. Where there is a remedy, its words for a
+            run, until a reader was told.
         source: Where rule and thresholds come from.
         confidence: How sure it is, and what would make it surer; in words.
+        remedy: The cure in the words of every reader; None where it is the same to all.
     """
 
     rule: str
@@ -54,6 +57,17 @@ class Verdict:
     where: tuple[str, ...] = ()
     cure: str = ""
     confidence: str = ""
+    remedy: Cure | None = None
+
+    def __post_init__(self):
+        if self.remedy is not None:
+            object.__setattr__(self, "cure", self.remedy.run)
+
+    def told(self, reader: Reader) -> "Verdict":
+        """Give it with the cure in the words of one reader."""
+        if self.remedy is None:
+            return self
+        return replace(self, cure=self.remedy.to(reader), remedy=None)
 
     def __str__(self) -> str:
         """Write it as a few lines for a terminal."""
@@ -71,7 +85,9 @@ class Verdict:
 
     def as_plain(self) -> dict[str, Any]:
         """Give what JSON can write; numbers that are not finite become None."""
-        return finite(asdict(self))
+        plain = asdict(self)
+        del plain["remedy"]
+        return finite(plain)
 
 
 def _first(names: tuple[str, ...], most: int = 3) -> str:

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import nn
 import skipwise
 from skipwise.analysis import weights_of
 from skipwise.diagnosing import diagnose, patient_of_network, patient_of_run
-from skipwise.diagnosis import Level
+from skipwise.diagnosis import Level, Reader
 from skipwise.experiment import build
 from skipwise.networks import ResNet
 from skipwise.records import StepRecord, read_journal
@@ -169,6 +170,7 @@ def test_a_function_of_ones_own_makes_the_network(monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(".")
     data = str(rings_file(Path("rings.npz")))
     found = diagnose("mine:net", data=data)
+    assert not [v.cure for v in found.verdicts if "network." in v.cure]
     assert found.facts["blocks"] == ("1", "2", "3")
     assert found.facts["trained"] is None
     with pytest.raises(ValueError, match=r"mine:nothing must return a torch\.nn\.Module, it retu"):
@@ -211,3 +213,39 @@ def test_a_run_may_be_moved():
     run = trained("run")
     shutil.move(run, "elsewhere")
     assert diagnose("elsewhere").facts["run"] == "elsewhere"
+
+
+def exploding() -> nn.Module:
+    """Plain layers whose weights are twice as large as He's."""
+    row = [nn.Sequential(nn.Linear(16, 16, bias=False), nn.ReLU()) for _ in range(12)]
+    for layer in row:
+        nn.init.normal_(layer.get_parameter("0.weight"), std=2 * math.sqrt(2 / 16))
+    return nn.Sequential(nn.Linear(4, 16), *row, nn.Linear(16, 3))
+
+
+def test_a_module_is_mended_by_lines_of_torch_and_a_network_of_ours_by_settings():
+    pair = torch.randn(64, 4), torch.arange(64) % 3
+    cures = [v.cure for v in diagnose(exploding(), pair).verdicts]
+    assert "skipwise.Residual(block)" in cures[1]
+    assert not [cure for cure in cures if "--" in cure or "strategy." in cure]
+    with patient_of_network(NETWORK, str(rings_file(Path("rings.npz")))) as patient:
+        assert patient.reader is Reader.RUN
+
+
+def test_of_a_run_on_all_the_data_it_is_known_that_a_batch_is_all():
+    for size, full in ((32, False), (10_000, True)):
+        run = trained(f"run-{size}", batch_size=size, steps=1)
+        with patient_of_run(run) as patient:
+            assert patient.full_batch is full
+
+
+def test_a_strategy_is_no_optimiser():
+    with pytest.raises(TypeError, match=r"got Strategy; .* strategy\.build\(model\)"):
+        diagnose(exploding(), (torch.randn(8, 4), torch.arange(8) % 3), optimiser=adam())
+
+
+def test_what_was_left_out_is_had_by_words_that_can_be_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.modules["skipwise.diagnosis.examine"], "SECONDS", 1e-9)
+    run = trained("run")
+    for command, told in (("", "; deep=True gives 600"), ("skipwise diagnose run", "; --deep giv")):
+        assert told in diagnose(run, command=command).failed["signal"]

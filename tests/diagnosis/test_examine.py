@@ -11,8 +11,10 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from skipwise.analysis import Rule, weights_of
 from skipwise.diagnosis import History, Level, examine
+from skipwise.diagnosis.examine import _limit
 from skipwise.networks import resnet8_w32
 from skipwise.shapes import Ends
+from skipwise.strategies import momentum
 from tests.analysis.test_untouched import everything, same
 
 RULES = [f"V{number}" for number in range(14)]
@@ -147,7 +149,7 @@ def test_a_model_without_blocks_is_measured_in_the_rest_and_that_is_said_once():
 def test_what_comes_too_late_is_left_out_and_named():
     found = examine(small(), pictures(), seconds=1e-9)
     assert list(found.measurements) == ["finiteness"]
-    assert found.failed["signal"].startswith("it was left out, for 0 s of 0 s were used; --deep")
+    assert found.failed["signal"] == "it was left out, for 0 s of 0 s were used"
     assert found.verdicts[1].says.startswith("Not known: signal: it was left out")
     assert found.headline().startswith("No fault found; not known: V1")
 
@@ -239,6 +241,14 @@ def held() -> nn.Module:
         ({"batches": [(x, y + 7) for x, y in pictures()]}, ValueError, "first batch: IndexError"),
         ({"loss": nn.CrossEntropyLoss(reduction="none")}, ValueError, "must be one number, got"),
         ({"seconds": 0}, ValueError, "seconds must be positive, got 0"),
+        ({"optimiser": "sgd"}, TypeError, r"got str; of a Skipwise strategy it is strategy\.build"),
+        ({"optimiser": momentum()}, TypeError, "optimiser must be the torch.*got Strategy"),
+        (
+            {"start": {f"module.{n}": t for n, t in weights_of(in_use()).items()}},
+            ValueError,
+            r"start has no '0\.weight', but 'module\.0\.weight', .*of a wrapper; take the weights",
+        ),
+        ({"start": weights_of(small(width=6))}, ValueError, "start; it is of another model"),
         ({"model": 3}, TypeError, r"model must be a torch\.nn\.Module, got int"),
     ],
 )
@@ -249,6 +259,30 @@ def test_wrong_input_is_one_sentence(change: dict[str, Any], kind: type[Exceptio
     with pytest.raises(kind, match=told):
         examine(given.pop("model"), given.pop("batches"), **given)
     assert same(everything(model), before)
+
+
+@pytest.mark.parametrize(("deep", "told"), [(False, "; ask gives 600"), (True, "")])
+def test_more_time_is_offered_where_there_is_more(deep: bool, told: str):
+    assert _limit(None, "ask", deep=deep)[1] == told
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError, AttributeError, AssertionError])
+@pytest.mark.parametrize("calls", [0, 4])
+def test_whatever_a_loss_raises_is_one_sentence(error: type[Exception], calls: int):
+    left = iter(range(calls))
+
+    def loss(output: Tensor, targets: Tensor) -> Tensor:
+        if next(left, None) is None:
+            raise error("so it is")
+        return nn.functional.cross_entropy(output, targets)
+
+    if calls:
+        assert any(
+            "so it is" in why for why in examine(small(), pictures(), loss=loss).failed.values()
+        )
+        return
+    with pytest.raises(ValueError, match=r"cannot be computed on the first batch: .*so it is"):
+        examine(small(), pictures(), loss=loss)
 
 
 class Tokens(nn.Module):

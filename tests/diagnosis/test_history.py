@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -80,3 +81,16 @@ def test_the_peak_of_the_rate_is_the_planned_one_while_it_warms_up():
     assert History(steps=(1, 2), rates=(0.01, 0.2), planned_rate=0.1).peak_rate == 0.2
     assert History(steps=(1, 2), rates=(0.01, 0.02)).peak_rate == 0.02
     assert math.isnan(History().peak_rate)
+
+
+def test_of_refused_steps_only_those_count_that_were_not_finite():
+    history = History(
+        steps=(1, 2, 3, 4, 5),
+        losses=(1.0, math.nan, 1.0, 1.0, 1.0),
+        gradient_norms=(1.0, 1.0, math.inf, 1e9, 1.0),
+        skipped=(2, 3, 4),
+    )
+    assert history.broken == (2, 3)
+    assert history.recovered
+    assert history.taken_losses == (1.0, 1.0)
+    assert not replace(history, skipped=(2, 3, 4, 5)).recovered

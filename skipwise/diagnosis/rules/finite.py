@@ -4,33 +4,47 @@ import math
 from collections.abc import Sequence
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import Cure, by_training, for_all
 from skipwise.diagnosis.verdict import Level, Verdict
 
 NAN, INFINITE = "NaN in output", "infinite in output"
 IN_A_ROW = 3  # refused steps that a gradient scaler needs to find its scale
-BACK = (
+BACK = by_training(
     "go back to weights before it (before.ckpt in the run's folder) and train on with"
     " --set strategy.guard=Guard, which skips such steps and returns to the last good state, and"
-    " a lower strategy.peak_lr"
+    " a lower strategy.peak_lr",
+    module="go back to weights before it and train on with a lower rate; leave out steps whose loss"
+    " or gradient is not finite (nn.utils.clip_grad_norm_ gives its norm)",
 )
-CLEAN = "clean the data: fill what is missing, or leave these examples out"
-OVERFLOW = (
+CLEAN = for_all("clean the data: fill what is missing, or leave these examples out")
+OVERFLOW = by_training(
     "bring the inputs to mean 0 and variance 1, take a lower strategy.peak_lr or"
     " --set strategy.clip_norm=1, and --set precision=float32 where less was used; where it"
-    " grows from block to block, V1 says what to change"
+    " grows from block to block, V1 says what to change",
+    module="bring the inputs to mean 0 and variance 1, take a lower rate or"
+    " nn.utils.clip_grad_norm_(model.parameters(), 1), and compute in float32 where less was used;"
+    " where it grows from block to block, V1 says what to change",
 )
-TARGETS = (
+TARGETS = for_all(
     "look at the targets (classes outside 0 to C − 1) and at logarithms, roots and divisions in the"
     " loss"
 )
-SINGULAR = (
+SMALL = (
     "look for a root, a norm or a division at zero in what follows there, and add a small number"
-    " under it; --set strategy.guard=Guard skips such steps meanwhile"
+    " under it"
+)
+SINGULAR = by_training(
+    f"{SMALL}; --set strategy.guard=Guard skips such steps meanwhile",
+    module=f"{SMALL}; leave out such steps meanwhile",
 )
 
 
 def finite(
-    *, finiteness: Measurement | None = None, loss: float | None = None, refused: int = 0
+    *,
+    finiteness: Measurement | None = None,
+    loss: float | None = None,
+    refused: int = 0,
+    recovered: bool = False,
 ) -> Verdict:
     """Judge whether all numbers are finite, and name the first module where they are not.
 
@@ -41,8 +55,9 @@ def finite(
 
     Args:
         finiteness: The measurement of that name.
-        loss: The last loss of the training, which may be NaN or infinite; None if there is none.
+        loss: Of the last update that was made, which may be NaN or infinite; None if there is none.
         refused: The most steps in a row that a gradient scaler, or a guard, refused as not finite.
+        recovered: Whether the training went on after these, which then harmed nothing.
     """
     if finiteness is not None:
         found = _in_pass(finiteness)
@@ -53,17 +68,10 @@ def finite(
             Level.FAIL,
             f"The last loss of the training was {loss}.",
             numbers={"loss of the training": loss},
-            cure=BACK,
+            remedy=BACK,
         )
     if refused:
-        many = refused > IN_A_ROW
-        return _verdict(
-            Level.FAIL if many else Level.INFO,
-            f"{refused} {'steps' if refused > 1 else 'step'} in a row had a gradient that is not"
-            f" finite{'' if many else ', as happens while a scaler looks for its scale'}.",
-            numbers={"refused in a row": refused},
-            cure=OVERFLOW if many else "",
-        )
+        return _refused(refused, recovered=recovered)
     if finiteness is None:
         return _verdict(Level.UNKNOWN, "Activations, weights and gradients were not looked at.")
     calls = len(finiteness.rows)
@@ -71,6 +79,25 @@ def finite(
         Level.PASS,
         f"Loss, weights, gradients and the outputs of all {calls} calls of modules are finite.",
         numbers={"loss": finiteness.figures["loss"]},
+    )
+
+
+def _refused(steps: int, *, recovered: bool) -> Verdict:
+    """Judge steps that were refused: they changed nothing, so many are at fault only to the end."""
+    many = steps > IN_A_ROW
+    after = (
+        ", as happens while a scaler looks for its scale"
+        if not many
+        else "; they were refused, and the training went on after them"
+        if recovered
+        else ", and none was made after them"
+    )
+    return _verdict(
+        Level.INFO if not many else Level.WARN if recovered else Level.FAIL,
+        f"{steps} {'steps' if steps > 1 else 'step'} in a row had a loss or gradient that is not"
+        f" finite{after}.",
+        numbers={"refused in a row": steps},
+        remedy=OVERFLOW if many else None,
     )
 
 
@@ -92,27 +119,27 @@ def _in_pass(measured: Measurement) -> Verdict | None:
         part = "inputs" if share["bad in inputs"] else "targets"
         portion = short(share[f"bad in {part}"])
         says = f"The {part} of the batch are not finite (a share of {portion})."
-        return _verdict(Level.FAIL, says, numbers=numbers, cure=CLEAN)
+        return _verdict(Level.FAIL, says, numbers=numbers, remedy=CLEAN)
     if weights:
         says = f"Weights are not finite; {weights[0]} is the first module that holds such."
-        return _verdict(Level.FAIL, says, numbers=numbers, where=weights, cure=BACK)
+        return _verdict(Level.FAIL, says, numbers=numbers, where=weights, remedy=BACK)
     lost = not share["loss is finite"]
     if calls and (lost or gradients):
         kind = "NaN" if measured[NAN][measured.rows.index(calls[0])] else "infinite numbers"
         says = f"{calls[0]} gives {kind}; it is the first module whose output is not finite."
-        return _verdict(Level.FAIL, says, numbers=numbers, where=calls, cure=OVERFLOW)
+        return _verdict(Level.FAIL, says, numbers=numbers, where=calls, remedy=OVERFLOW)
     if lost:
         says = f"The loss is {share['loss']}, though the model's output is finite."
-        return _verdict(Level.FAIL, says, numbers=numbers, cure=TARGETS)
+        return _verdict(Level.FAIL, says, numbers=numbers, remedy=TARGETS)
     if gradients:
         says = f"The loss is finite, but its gradient is not, from {gradients[0]} back."
-        return _verdict(Level.FAIL, says, numbers=numbers, where=gradients, cure=SINGULAR)
+        return _verdict(Level.FAIL, says, numbers=numbers, where=gradients, remedy=SINGULAR)
     if calls:
         says = (
             f"{calls[0]} gives numbers that are not finite, but they reach neither the loss nor a"
             " gradient; a mask does this on purpose."
         )
-        return _verdict(Level.WARN, says, numbers=numbers, where=calls, cure=OVERFLOW)
+        return _verdict(Level.WARN, says, numbers=numbers, where=calls, remedy=OVERFLOW)
     return None
 
 
@@ -131,7 +158,7 @@ def _verdict(
     *,
     numbers: dict[str, float] | None = None,
     where: tuple[str, ...] = (),
-    cure: str = "",
+    remedy: Cure | None = None,
 ) -> Verdict:
     return Verdict(
         rule="V0",
@@ -143,6 +170,6 @@ def _verdict(
         reference="every loss, weight, output and gradient is finite",
         band=f"none that is not; at most {IN_A_ROW} refused steps in a row",
         where=where[:5],
-        cure=cure,
+        remedy=remedy,
         confidence="certain for this batch" if level is Level.FAIL else "of one batch",
     )

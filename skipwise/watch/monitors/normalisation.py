@@ -62,5 +62,6 @@ class Normalisation(Monitor):
 
     def verdicts(self, found: Mapping[str, Measurement], recent: Recent) -> Iterator[Verdict]:
         """Judge by V11."""
-        del recent
-        yield batch_statistics(normalisation=found[NORMALISATION])
+        peak = max(recent.peak_rate, self.run.strategy.peak_lr)
+        share = recent.last_rate / peak if peak > 0 else None
+        yield batch_statistics(normalisation=found[NORMALISATION], rate_share=share)

@@ -11,10 +11,11 @@ from tests.diagnosis.rules.made import curve, measured, signal_of
 from tests.diagnosis.rules.networks import noise, plain, residual, signal_along
 
 
-def judged(rank: float, cosine: float, **options) -> Verdict:
+def judged(rank: float, cosine: float, samples: float = 256.0, **options) -> Verdict:
     columns = {
         "effective rank": [30.0, rank],
         "width": [64.0, 64.0],
+        "samples": [samples, samples],
         "mean cosine": [0.1, cosine],
     }
     return collapse(ranks=measured(["block 0", "block 1"], columns), **options)
@@ -35,8 +36,15 @@ def test_a_tenth_of_the_width_and_a_cosine_are_the_borders(rank, cosine, level):
 
 
 def test_few_examples_span_few_directions():
-    assert judged(4.0, 0.5, examples=20, trained=False).level is Level.PASS
-    assert judged(1.9, 0.5, examples=20, trained=False).level is Level.WARN
+    assert judged(4.0, 0.5, samples=20, trained=False).level is Level.PASS
+    assert judged(1.9, 0.5, samples=20, trained=False).level is Level.WARN
+
+
+def test_a_wide_block_on_few_samples_is_held_against_what_these_can_span():
+    batch = noise(0, 8, 512), torch.zeros(8)
+    found = collapse(ranks=state_ranks(residual(2, 0, width=512), batch), trained=False)
+    assert found.numbers["of at most"] == 8
+    assert found.level is Level.PASS
 
 
 def test_a_cosine_that_theory_expects_is_by_design():
@@ -65,13 +73,13 @@ def test_what_was_not_measured_is_unknown():
 def test_a_bottleneck_of_one_unit_is_found_and_its_twin_is_healthy(seed: int):
     batch = noise(seed, 64, 64), torch.zeros(64)
     twin = residual(6, seed)
-    healthy = collapse(ranks=state_ranks(twin, batch), examples=64, trained=False)
+    healthy = collapse(ranks=state_ranks(twin, batch), trained=False)
     assert healthy.level is Level.PASS
     torch.manual_seed(seed)
     narrow = nn.Sequential(nn.Linear(64, 1), nn.Linear(1, 64))
     fault = nn.Sequential(narrow, *plain(4, seed))  # type: ignore[misc]
     ranks = state_ranks(fault, batch, sites="[1234]")
-    found = collapse(ranks=ranks, examples=64, trained=False)
+    found = collapse(ranks=ranks, trained=False)
     assert found.level is Level.WARN
     assert found.where[0] == "1"
 
@@ -82,7 +90,6 @@ def test_a_hundred_plain_layers_have_the_cosine_of_theory():
     found = collapse(
         ranks=state_ranks(model, batch),
         signal=signal_along(model, 0, width=256),
-        examples=16,
         trained=False,
     )
     assert found.numbers["cosine by theory"] == pytest.approx(0.996423, abs=2e-3)

@@ -85,3 +85,9 @@ def test_a_scaler_may_refuse_three_steps_in_a_row(refused: int, level: Level):
 def test_a_finite_loss_alone_is_no_proof():
     assert finite(loss=1.0).level is Level.UNKNOWN
     assert finite().level is Level.UNKNOWN
+
+
+def test_refused_steps_harm_nothing_if_the_training_went_on_after_them():
+    found = finite(finiteness=made(), refused=5, recovered=True)
+    assert found.level is Level.WARN
+    assert "went on after them" in found.says

@@ -56,6 +56,20 @@ def test_what_cannot_be_read_is_unknown():
     assert initialisation(signal=signal_of([1.0, 1.0], figures={})).level is Level.UNKNOWN
 
 
+@pytest.mark.parametrize("moments", [(1.0, math.nan, 1.0), (1.0, math.inf, 1.0)])
+def test_what_is_not_finite_is_within_no_band(moments: tuple[float, ...]):
+    theories = [curve("second moment", [1.0, math.nan, 1.0], 2)]
+    found = initialisation(signal=signal_of([1.0] * 3, moments, theories=theories))
+    assert found.level is Level.UNKNOWN
+    assert "not finite" in found.says
+
+
+def test_a_theory_of_nothing_is_no_witness():
+    nothing = curve("correlation", [math.nan] * 3, 2)
+    found = initialisation(signal=signal_of([1.0] * 3, theories=[nothing]))
+    assert (found.level, "no theory holds" in found.says) == (Level.INFO, True)
+
+
 def silenced(factor: float, seed: int) -> nn.Module:
     """A plain network whose weights are far too small."""
     model = plain(12, seed)

@@ -16,6 +16,8 @@ from skipwise.records import MeasureRecord, NoteRecord, StepRecord, VerdictRecor
 from skipwise.runs import begin, go_on
 from skipwise.training import Run, Step, train
 from skipwise.watch import Monitors
+from skipwise.watch.monitors.normalisation import NORMALISATION
+from tests.diagnosis.rules.training.test_batch_statistics import found as off
 from tests.references import rings_file
 
 TINY = dataclasses.replace(resnet20(), width=4, blocks=(1, 1))
@@ -331,3 +333,15 @@ def test_shares_of_parameters_are_refused(tmp_path: Path):
     run.is_sharded = True
     with pytest.raises(ValueError, match="--shard leaves each process a share of them"):
         Monitors("gradients", run, task)
+
+
+@pytest.mark.parametrize(("share", "level"), [(1.0, "INFO"), (0.05, "WARN")])
+def test_a_loss_in_evaluation_mode_is_judged_by_the_rate_as_a_diagnosis_does(
+    share: float, level: str, tmp_path: Path
+):
+    run, monitors = made(tmp_path, "normalisation")
+    recent = monitors.recent
+    recent.peak_rate = run.strategy.peak_lr
+    recent.last_rate = share * recent.peak_rate
+    (verdict,) = monitors.monitors["normalisation"].verdicts({NORMALISATION: off(gap=9.0)}, recent)
+    assert (verdict.rule, verdict.level) == ("V11", level)

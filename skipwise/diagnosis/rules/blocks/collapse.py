@@ -7,17 +7,24 @@ from functools import partial
 from typing import final
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import by_network, joined
 from skipwise.diagnosis.rules.blocks.cures import SKIP
 from skipwise.diagnosis.verdict import Level, Verdict
 
 RANK = 0.1  # of min(samples, width)
 COSINE = 0.99
 NEEDED = 0.5  # of the C − 1 directions that classes need
-SPREAD = (
-    f"{SKIP}; a scale 1/√L keeps inputs apart where unscaled branches do not: --set"
-    " network.connection=Additive --set network.connection.scale_by_depth=0.5; a norm over the"
-    " batch takes out the common mean: --set network.branch=PreActivation"
-)
+SPREAD = joined((
+    SKIP,
+    by_network(
+        "a scale 1/√L keeps inputs apart where unscaled branches do not: --set"
+        " network.connection=Additive --set network.connection.scale_by_depth=0.5; a norm over the"
+        " batch takes out the common mean: --set network.branch=PreActivation",
+        module="a scale 1/√L keeps inputs apart where unscaled branches do not:"
+        " skipwise.Residual(branch, skipwise.Additive(scale=depth**-0.5)); a norm over the batch"
+        " takes out the common mean",
+    ),
+))
 
 _verdict = partial(
     Verdict,
@@ -34,7 +41,6 @@ def collapse(
     *,
     ranks: Measurement | None = None,
     signal: Measurement | None = None,
-    examples: int | None = None,
     classes: int | None = None,
     trained: bool | None = None,
 ) -> Verdict:
@@ -47,9 +53,8 @@ def collapse(
     against half of these, and the cosine, into which a common mean enters, only together with it.
 
     Args:
-        ranks: The measurement ``state_ranks``.
+        ranks: The measurement ``state_ranks``, whose samples are the positions of all examples.
         signal: The measurement of that name, whose theory of the correlation is asked.
-        examples: How many examples were measured, so that few of them are not taken for a collapse.
         classes: C.
         trained: Whether the weights have been trained; None if that is not known.
 
@@ -58,7 +63,7 @@ def collapse(
     """
     if ranks is None:
         return _verdict(level=Level.UNKNOWN, says="The ranks of the states were not measured.")
-    states = list(_states(ranks, examples))
+    states = _states(ranks)
     bad = [state for state in states if _collapsed(state, classes, trained=trained)]
     worst = min(bad or states, key=lambda state: (state.rank / state.most, -state.cosine))
     numbers = {
@@ -76,9 +81,9 @@ def collapse(
     where = tuple(state.name for state in bad)
     if not trained and all(_by_design(state, signal) for state in bad):
         says = f"{says}, as theory expects of this design ({short(expected)})."
-        return _verdict(level=Level.INFO, says=says, numbers=numbers, where=where, cure=SPREAD)
+        return _verdict(level=Level.INFO, says=says, numbers=numbers, where=where, remedy=SPREAD)
     says = f"{says}: it hardly tells examples apart."
-    return _verdict(level=Level.WARN, says=says, numbers=numbers, where=where, cure=SPREAD)
+    return _verdict(level=Level.WARN, says=says, numbers=numbers, where=where, remedy=SPREAD)
 
 
 @final
@@ -99,11 +104,11 @@ class State:
         )
 
 
-def _states(ranks: Measurement, examples: int | None) -> Sequence[State]:
-    columns = (ranks["effective rank"], ranks["width"], ranks["mean cosine"])
+def _states(ranks: Measurement) -> Sequence[State]:
+    columns = (ranks["effective rank"], ranks["width"], ranks["samples"], ranks["mean cosine"])
     return [
-        State(name=name, rank=rank, most=min(width, examples or width), cosine=cosine)
-        for name, rank, width, cosine in zip(ranks.rows, *columns, strict=True)
+        State(name=name, rank=rank, most=min(width, samples), cosine=cosine)
+        for name, rank, width, samples, cosine in zip(ranks.rows, *columns, strict=True)
     ]
 
 

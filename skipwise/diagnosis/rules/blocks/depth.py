@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 from skipwise.analysis import Measurement, Theory, short
+from skipwise.diagnosis.cure import Cure
 from skipwise.diagnosis.rules.blocks import cures
 from skipwise.diagnosis.rules.blocks.growth import Growth, growth, ratio, stages
 from skipwise.diagnosis.verdict import Level, Verdict
@@ -14,7 +15,12 @@ MOST, LEAST = 70.0, 1e-3
 WORST_FIRST = (Level.FAIL, Level.WARN, Level.INFO, Level.PASS)
 
 
-def depth(*, signal: Measurement | None = None, trained: bool | None = None) -> Verdict:
+def depth(
+    *,
+    signal: Measurement | None = None,
+    trained: bool | None = None,
+    normed: bool = False,
+) -> Verdict:
     """Judge how the gradient at the blocks, and the root of the second moment, change with depth.
 
     Both are followed through the stages of one shape: r is the gradient's norm at the first block
@@ -37,6 +43,7 @@ def depth(*, signal: Measurement | None = None, trained: bool | None = None) -> 
     Args:
         signal: The measurement of that name.
         trained: Whether the weights have been trained; None if that is not known.
+        normed: Whether every block holds a norm of some kind, so that none need be advised.
     """
     if signal is None:
         return _verdict(Level.UNKNOWN, "Signal and gradient were not measured block by block.")
@@ -57,8 +64,7 @@ def depth(*, signal: Measurement | None = None, trained: bool | None = None) -> 
     blocked = _blocked(signal, rows)
     if blocked is not None:
         return blocked
-    courses = list(_courses(signal, rows, trained=trained))
-    return _judged(signal, courses)
+    return _judged(signal, list(_courses(signal, rows, trained=trained)), normed=normed)
 
 
 @final
@@ -215,11 +221,11 @@ def _blocked(signal: Measurement, rows: Sequence[range]) -> Verdict | None:
         says,
         numbers={"gradient behind it over that at the last": norms[at + 1] / norms[last]},
         where=(gone,),
-        cure=cures.vanishing(signal),
+        remedy=cures.vanishing(signal),
     )
 
 
-def _judged(signal: Measurement, courses: Sequence[Course]) -> Verdict:
+def _judged(signal: Measurement, courses: Sequence[Course], *, normed: bool) -> Verdict:
     ranked = sorted(courses, key=lambda c: WORST_FIRST.index(c.level))
     worst = ranked[0]
     guilty = [course for course in courses if course.level is worst.level]
@@ -230,12 +236,12 @@ def _judged(signal: Measurement, courses: Sequence[Course]) -> Verdict:
         if course.theory is not None:
             numbers[f"{course.what} r by theory"] = course.expected
     says = "; ".join(course.words() for course in guilty)
-    cure = ""
+    remedy = None
     if worst.level is Level.INFO:
-        cure = cures.WARM_UP
+        remedy = cures.WARM_UP
     elif worst.level is not Level.PASS:
         grows = worst.growth.total > 0
-        cure = cures.exploding(signal) if grows else cures.vanishing(signal)
+        remedy = cures.exploding(signal, normed=normed) if grows else cures.vanishing(signal)
     return _verdict(
         worst.level,
         f"{says[0].upper()}{says[1:]}{_why(worst)}.",
@@ -244,7 +250,7 @@ def _judged(signal: Measurement, courses: Sequence[Course]) -> Verdict:
             f"{c.what}: {c.theory.name}, {c.theory.formula}" for c in courses if c.theory
         ),
         where=_steepest(signal, worst) if worst.level in WORST_FIRST[:2] else (),
-        cure=cure,
+        remedy=remedy,
         confidence="theory held against it"
         if worst.theory
         else "no theory holds here, so limits and law alone decide",
@@ -282,7 +288,7 @@ def _verdict(
     numbers: dict[str, float] | None = None,
     reference: str = "",
     where: tuple[str, ...] = (),
-    cure: str = "",
+    remedy: Cure | None = None,
     confidence: str = "",
 ) -> Verdict:
     return Verdict(
@@ -295,6 +301,6 @@ def _verdict(
         reference=reference,
         band=f"r from {short(LEAST)} to {short(MOST)}, or no constant factor a block",
         where=where,
-        cure=cure,
+        remedy=remedy,
         confidence=confidence,
     )

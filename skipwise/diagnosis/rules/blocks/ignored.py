@@ -6,17 +6,27 @@ from functools import partial
 from statistics import median
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import by_network, by_training, joined
 from skipwise.diagnosis.verdict import Level, Verdict
 
 SHARE = 1e-2  # of the forward second moment
 ENERGY = 1e-2  # ‖g_branch‖/‖g_skip‖
 APART = 1e-2  # an ignored block among used ones: its share below so many times the median
-WAKE = (
-    "see that the branch learns: its parameters must require a gradient, stand in the optimiser and"
-    " not be frozen (--freeze, --set strategy.freezing=null); a learned scale or γ that stays at"
-    " zero gets a higher rate (--set strategy.rates.scale=10, --set strategy.rates.norm=10); else"
-    " the block can go: --set network.blocks=[3,3,2]"
+LEARNS = (
+    "see that the branch learns: its parameters must require a gradient, stand in the optimiser"
 )
+WAKE = joined((
+    by_training(
+        f"{LEARNS} and not be frozen (--freeze, --set strategy.freezing=null); a learned scale or γ"
+        " that stays at zero gets a higher rate (--set strategy.rates.scale=10, --set"
+        " strategy.rates.norm=10)",
+        module=f"{LEARNS} and get through what stands behind it (no detach()); a learned scale or γ"
+        " that stays at zero gets a higher rate, in a parameter group of its own",
+    ),
+    by_network(
+        "else the block can go: --set network.blocks=[3,3,2]", module="else the block can go"
+    ),
+))
 
 _verdict = partial(
     Verdict,
@@ -94,7 +104,7 @@ def _judged(
         says=_sentence(names, len(judged), level),
         numbers=numbers,
         where=tuple(names),
-        cure="" if level is Level.INFO else WAKE,
+        remedy=None if level is Level.INFO else WAKE,
     )
 
 

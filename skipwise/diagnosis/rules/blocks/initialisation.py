@@ -3,10 +3,15 @@
 import math
 
 from skipwise.analysis import Measurement, Theory, nearest_design, short
+from skipwise.diagnosis.cure import Cure, for_all, joined
 from skipwise.diagnosis.rules.blocks.cures import FROM_ZERO, HE, SCALED
 from skipwise.diagnosis.verdict import Level, Verdict
 
-CURE = f"{HE}; for branches without a norm {SCALED}; or {FROM_ZERO}"
+CURE = joined((
+    HE,
+    joined((for_all("for branches without a norm"), SCALED), by=" "),
+    joined((for_all("or"), FROM_ZERO), by=" "),
+))
 
 
 def initialisation(*, signal: Measurement | None = None, trained: bool | None = None) -> Verdict:
@@ -36,6 +41,9 @@ def initialisation(*, signal: Measurement | None = None, trained: bool | None = 
     if not distances:
         says = "The blocks are of no kind, plain or with a skip, whose start has a theory."
         return _verdict(Level.UNKNOWN, says)
+    if not all(map(math.isfinite, (*signal["second moment"], *signal["gradient norm"]))):
+        says = "Some moments or norms are not finite, which V0 is about."
+        return _verdict(Level.UNKNOWN, says)
     near = min(distances, key=lambda name: distances[name])
     design = nearest_design(signal)
     numbers = {f"distance to {near}": distances[near]}
@@ -44,8 +52,8 @@ def initialisation(*, signal: Measurement | None = None, trained: bool | None = 
             f"Signal and gradient follow no known design: the nearest, {near}, is a factor"
             f" {short(math.exp(min(distances[near], 700)))} off."
         )
-        return _verdict(Level.WARN, says, numbers=numbers, cure=CURE)
-    theories = [theory for theory in signal.theories if theory.holds and theory.low]
+        return _verdict(Level.WARN, says, numbers=numbers, remedy=CURE)
+    theories = [theory for theory in signal.theories if theory.holds and _speaks(signal, theory)]
     left = [theory for theory in theories if not _inside(signal, theory)]
     says = f"The network starts like a known design ({design})"
     if left:
@@ -65,6 +73,13 @@ def _way(signal: Measurement, theory: Theory) -> str:
     return "above" if max(logs, key=abs, default=0.0) > 0 else "below"
 
 
+def _speaks(signal: Measurement, theory: Theory) -> bool:
+    """Whether there is a band, and where there is one a number that can lie in it."""
+    pairs = list(zip(signal[theory.column], theory.low, strict=False))
+    told = [value for value, low in pairs if not math.isnan(low)]
+    return bool(told) and not any(map(math.isnan, told))
+
+
 def _inside(signal: Measurement, theory: Theory) -> bool:
     """Whether the column stays in its band at all rows, up to rounding."""
     return all(
@@ -81,7 +96,7 @@ def _verdict(
     *,
     numbers: dict[str, float] | None = None,
     theories: list[Theory] | None = None,
-    cure: str = "",
+    remedy: Cure | None = None,
 ) -> Verdict:
     return Verdict(
         rule="V13",
@@ -92,6 +107,6 @@ def _verdict(
         numbers=numbers or {},
         reference="; ".join(f"{t.name}: {t.formula}" for t in theories or []),
         band="root mean square of log(measured/design) at most 1",
-        cure=cure,
+        remedy=remedy,
         confidence="of one draw of the weights, on the longest row of blocks of one shape",
     )

@@ -56,16 +56,16 @@ def shattered(*, shattering: Measurement | None = None) -> Verdict:
             level=Level.INFO,
             says=f"{says}, {meaning}. No theory says how much this network should have.",
             numbers=numbers,
-            cure=SKIP if low else "",
+            remedy=SKIP if low else None,
         )
     numbers["by measured co-activation"] = expected
     if expected >= NOISE and cosine < HALF * expected:
         says = f"{says}, less than half of the {short(expected)} that the ReLUs leave."
         where = _where(shattering)
-        return _verdict(level=Level.WARN, says=says, numbers=numbers, where=where, cure=SKIP)
+        return _verdict(level=Level.WARN, says=says, numbers=numbers, where=where, remedy=SKIP)
     if cosine < WHITE:
         says = f"{says}, nearly white noise, as theory expects of this depth ({short(expected)})."
-        return _verdict(level=Level.INFO, says=says, numbers=numbers, cure=SKIP)
+        return _verdict(level=Level.INFO, says=says, numbers=numbers, remedy=SKIP)
     says = f"{says}; the ReLUs leave {short(expected)}."
     return _verdict(level=Level.PASS, says=says, numbers=numbers)
 

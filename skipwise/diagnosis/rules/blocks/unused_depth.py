@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from skipwise.analysis import Measurement, short
 from skipwise.analysis.depth.meanfield import scales
 from skipwise.analysis.depth.paths import design_depths
+from skipwise.diagnosis.cure import Cure, by_network
 from skipwise.diagnosis.verdict import Level, Verdict
 
 APART = 2.0  # from the design's depth, as a factor, before it is worth a line
-SHALLOWER = (
+SHALLOWER = by_network(
     "take fewer blocks (--set network.blocks=[3,3,3]), or let the branches count for more:"
     " --set network.connection.scale=1 in place of a smaller scale, --set network.zero_last=false,"
-    " or a norm before every branch (--set network.branch=PreActivation)"
+    " or a norm before every branch (--set network.branch=PreActivation)",
+    module="take fewer blocks, or let the branches count for more: a scale of 1 in place of a"
+    " smaller one, last layers that do not start at zero, or a norm before every branch",
 )
 
 
@@ -55,7 +58,7 @@ def unused_depth(
     idle = ignored is not None and 2 * ignored > blocks
     if trained and effective < 1 and idle:
         says += f", and {ignored} blocks are ignored: most of the depth is not used."
-        return _verdict(Level.WARN, says, numbers=numbers, cure=SHALLOWER)
+        return _verdict(Level.WARN, says, numbers=numbers, remedy=SHALLOWER)
     remarks = list(_remarks(effective, expected, design, trained=trained))
     if flat := _flat(probes):
         remarks.append(flat)
@@ -124,7 +127,11 @@ def _flat(probes: Measurement | None) -> str:
 
 
 def _verdict(
-    level: Level, says: str, *, numbers: dict[str, float] | None = None, cure: str = ""
+    level: Level,
+    says: str,
+    *,
+    numbers: dict[str, float] | None = None,
+    remedy: Cure | None = None,
 ) -> Verdict:
     return Verdict(
         rule="V7",
@@ -136,6 +143,6 @@ def _verdict(
         reference="k = Σ a_l/(1 + a_l) at the start: n/2 unscaled, n/(n + 1) at 1/√L, about"
         " 1.47·log n with BatchNorm, 0 from zero",
         band=f"within a factor {short(APART)} of the design at the start; at least 1 once trained",
-        cure=cure,
+        remedy=remedy,
         confidence="a low number is no fault: designs with BatchNorm are shallow at the start",
     )

@@ -4,6 +4,7 @@ import math
 from functools import partial
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import Cure, by_training
 from skipwise.diagnosis.verdict import Level, Verdict
 
 LOW, HIGH = 0.1, 10.0
@@ -59,7 +60,7 @@ def batch_size(*, noise: Measurement | None = None, size: int | None = None) -> 
         says=_small(examples, ratio) if small else _large(examples, ratio),
         numbers=numbers,
         reference=reference,
-        cure=_cure(scale, examples, small=small),
+        remedy=_cure(scale, examples, small=small),
         confidence=_confidence(scale, error, examples),
     )
 
@@ -78,13 +79,14 @@ def _large(examples: float, ratio: float) -> str:
     )
 
 
-def _cure(scale: float, examples: float, *, small: bool) -> str:
+def _cure(scale: float, examples: float, *, small: bool) -> Cure:
     wanted = min(scale, LEAP * examples) if small else max(scale, examples / LEAP, FEWEST)
     size = 2 ** round(math.log2(wanted))
     way = "up" if small else "down"
-    return (
+    return by_training(
         f"go {way} by steps, to --batch-size {size} first, the rate with it: --set"
-        " strategy.rate_rule=linear"
+        " strategy.rate_rule=linear",
+        module=f"go {way} by steps, to a batch of {size} first, the rate with it in proportion",
     )
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from statistics import median
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import Cure, by_training, for_all, joined
 from skipwise.diagnosis.verdict import Level, Verdict
 
 GAP = 0.10
@@ -14,6 +15,16 @@ SETTLED = 0.95
 MOVING = 0.1  # of the peak of the rate
 USELESS = 10.0  # times higher in evaluation mode, which no moving weights explain
 USUAL_MOMENTUM = 0.1  # torch's; with it 29 batches settle
+
+FRESH = joined((
+    by_training(
+        "a lower rate at the end (--set strategy.schedule=Cosine) or larger batches (--batch-size);"
+        " averaged weights get fresh statistics at each evaluation (--set strategy.averaging=EMA)",
+        module="a lower rate at the end (torch.optim.lr_scheduler.CosineAnnealingLR) or larger"
+        " batches",
+    ),
+    for_all("torch.optim.swa_utils.update_bn mends trained weights"),
+))
 
 _verdict = partial(
     Verdict,
@@ -71,7 +82,7 @@ def batch_statistics(
         says=_says(gap, shift, ratio, costly=costly),
         numbers=numbers,
         where=_worst(normalisation),
-        cure=_cure(settled),
+        remedy=_cure(settled),
         confidence="" if costly and off else "one of the two witnesses, loss and statistics",
     )
 
@@ -115,17 +126,13 @@ def _higher(gap: float) -> str:
     return f"{gap:.0%} higher" if gap <= USELESS else f"{short(1 + gap)} times higher"
 
 
-def _cure(settled: float) -> str:
+def _cure(settled: float) -> Cure:
     if settled < SETTLED:
-        return (
+        return for_all(
             f"the norms' momentum is so small that they are {settled:.0%} settled: use torch's"
             " momentum=0.1; mend trained weights with torch.optim.swa_utils.update_bn"
         )
-    return (
-        "a lower rate at the end (--set strategy.schedule=Cosine) or larger batches (--batch-size);"
-        " averaged weights get fresh statistics at each evaluation (--set strategy.averaging=EMA);"
-        " torch.optim.swa_utils.update_bn mends trained weights"
-    )
+    return FRESH
 
 
 def _worst(normalisation: Measurement) -> tuple[str, ...]:

@@ -5,11 +5,18 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import by_training
 from skipwise.diagnosis.verdict import Level, Verdict
 
 WARN_SHARE, FAIL_SHARE = 0.2, 0.5
 EXAMPLES = 1000  # for the certificate of a unit: fires for less than 0.3 % of all
 WHOLE_LAYER = 100  # for that of a whole layer: less than 3 % of all get anything through
+
+BORN = (
+    "or a longer warm-up, begun anew, for units that die in training; a norm before the activation"
+    " and He's initialisation with biases at zero, for units that were born dead"
+)
+REVIVE = by_training(f"a lower strategy.peak_lr {BORN}", module=f"a lower rate {BORN}")
 
 _verdict = partial(
     Verdict,
@@ -113,9 +120,7 @@ def _bad(level: Level, says: str, where: list[str], numbers: dict[str, float]) -
         says=says,
         numbers=numbers,
         where=tuple(where),
-        cure="a lower strategy.peak_lr or a longer warm-up, begun anew, for units that die in"
-        " training; a norm before the activation and He's initialisation with biases at zero, for"
-        " units that were born dead",
+        remedy=REVIVE,
         confidence="units that fire for one rare class only look dead on examples without it",
     )
 

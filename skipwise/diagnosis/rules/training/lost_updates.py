@@ -4,7 +4,9 @@ from functools import partial
 from types import MappingProxyType
 
 from skipwise.analysis import short
+from skipwise.diagnosis.cure import by_training
 from skipwise.diagnosis.rehearsal import Moved, Rehearsal
+from skipwise.diagnosis.rules.training.cures import HIGHER
 from skipwise.diagnosis.verdict import Level, Verdict
 
 # Half the distance from 1 to the next number: a smaller change of a weight rounds to none.
@@ -16,6 +18,19 @@ RESOLUTION = MappingProxyType({
 })
 SMALLEST_HALF = 2.0**-24  # the smallest number above zero in float16
 AT_REST = 1e-3  # of the peak of the rate: a schedule's beginning or end
+
+RANGE = by_training(
+    "scale the loss (torch.amp.GradScaler), or compute in bfloat16, whose range is that of float32:"
+    " --set precision=bfloat16",
+    module="scale the loss (torch.amp.GradScaler), or compute in bfloat16, whose range is that of"
+    " float32: torch.autocast(device, torch.bfloat16)",
+)
+PRECISION = by_training(
+    "keep the weights in float32 and compute in bfloat16 by autocast, as --set precision=bfloat16"
+    " does",
+    module="keep the weights in float32 and compute in bfloat16 by autocast:"
+    " torch.autocast(device, torch.bfloat16)",
+)
 
 _verdict = partial(
     Verdict,
@@ -81,8 +96,7 @@ def _vanished(where: list[str], numbers: dict[str, float]) -> Verdict:
         numbers=numbers,
         band="gradient above 6e-8 in float16",
         where=tuple(where),
-        cure="scale the loss (torch.amp.GradScaler), or compute in bfloat16, whose range is that of"
-        " float32: --set precision=bfloat16",
+        remedy=RANGE,
     )
 
 
@@ -99,10 +113,7 @@ def _accused(
         numbers=numbers | {"numbers that did not move": worst.unmoved},
         band=band,
         where=tuple(lost),
-        cure="keep the weights in float32 and compute in bfloat16 by autocast, as"
-        " --set precision=bfloat16 does"
-        if low
-        else "a higher rate: skipwise find-rate DATA looks for it",
+        remedy=PRECISION if low else HIGHER,
         confidence="sure of the steps that were taken; an optimiser that keeps its own copy of the"
         " weights outside its state would not be seen",
     )

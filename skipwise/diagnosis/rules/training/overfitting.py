@@ -8,6 +8,7 @@ from itertools import pairwise
 from statistics import fmean
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import Cure, by_network, by_training, for_all, joined
 from skipwise.diagnosis.history import Evaluated, History
 from skipwise.diagnosis.verdict import Level, Verdict
 
@@ -16,6 +17,29 @@ ERRORS = 2.0
 LUCKY = 3.0  # standard errors of the accuracy: answers of a class hang together, so two are met
 SLIGHT = 0.1  # of the loss of guessing: below it validation is answered well, whatever the gap
 EVALUATIONS = 3  # in a row that rise
+
+SMOOTHER = by_training(
+    "--set strategy.label_smoothing=0.1, if probabilities matter",
+    module="nn.CrossEntropyLoss(label_smoothing=0.1), if probabilities matter",
+)
+LABELS = for_all("see first that labels belong to their examples (are they shuffled?)")
+REGULAR = joined(
+    (
+        by_training(
+            "more augmentation (--augment pad-crop,flip,cutout), --set strategy.weight_decay=5e-4",
+            module="more augmentation, a weight decay of 5e-4",
+        ),
+        by_network(
+            "--set network.dropout=0.2, --set network.connection=StochasticDepth",
+            module="nn.Dropout(0.2), stochastic depth (torchvision.ops.StochasticDepth)",
+        ),
+        by_training(
+            "or an end at the best evaluation (--patience 5)",
+            module="or an end at the best evaluation",
+        ),
+    ),
+    by=", ",
+)
 
 _verdict = partial(
     Verdict,
@@ -80,7 +104,7 @@ def overfitting(*, gap: Measurement | None = None, history: History | None = Non
             level=Level.FAIL,
             says="The training part is learned by heart: " + _heart(numbers, between),
             numbers=numbers,
-            cure=_cure(guessing=between.guessing),
+            remedy=_cure(guessing=between.guessing),
         )
     if bad or (between.sure and between.guessing):
         return _verdict(
@@ -90,7 +114,7 @@ def overfitting(*, gap: Measurement | None = None, history: History | None = Non
             if bad
             else "Validation is answered no better than by guessing, training is.",
             numbers=numbers,
-            cure=_cure(guessing=not bad),
+            remedy=_cure(guessing=not bad),
         )
     return _harmless(between, course, numbers)
 
@@ -109,7 +133,7 @@ def _harmless(between: _Gap, course: _Course, numbers: dict[str, float]) -> Verd
             says="Validation loss rises while its accuracy rises too: the model is surer than it is"
             " right, which is a matter of calibration.",
             numbers=numbers,
-            cure="--set strategy.label_smoothing=0.1, if probabilities matter",
+            remedy=SMOOTHER,
         )
     if between.sure:
         return _verdict(
@@ -184,12 +208,5 @@ def _heart(numbers: dict[str, float], between: _Gap) -> str:
     return f"{losses}, and rose over the last {EVALUATIONS} evaluations."
 
 
-def _cure(*, guessing: bool) -> str:
-    more = (
-        "more augmentation (--augment pad-crop,flip,cutout), --set strategy.weight_decay=5e-4,"
-        " --set network.dropout=0.2, --set network.connection=StochasticDepth, or an end at the"
-        " best evaluation (--patience 5)"
-    )
-    if guessing:
-        return f"see first that labels belong to their examples (are they shuffled?); then {more}"
-    return more
+def _cure(*, guessing: bool) -> Cure:
+    return joined((LABELS, REGULAR), by="; then ") if guessing else REGULAR

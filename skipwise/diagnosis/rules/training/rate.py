@@ -7,7 +7,9 @@ from statistics import median
 
 from skipwise.analysis import short
 from skipwise.analysis.state import equilibrium_rotation
+from skipwise.diagnosis.cure import joined
 from skipwise.diagnosis.rehearsal import Moved, Rehearsal
+from skipwise.diagnosis.rules.training.cures import HIGHER, LOWER, WARMER
 from skipwise.diagnosis.verdict import Level, Verdict
 
 LOW, HIGH = 1e-4, 1e-2  # one decade around 1e-3
@@ -15,6 +17,7 @@ FACTOR = 3.0  # around the equilibrium of a scale-invariant weight
 BY_SCHEDULE = 0.1  # of the peak: below it a small step is meant
 FEWEST = 5  # steps whose median is a median
 STILL = 1e-300  # stands for no update at all where a logarithm is taken
+
 
 _verdict = partial(
     Verdict,
@@ -99,21 +102,22 @@ def _judged(
     usual: str,
 ) -> Verdict:
     found = _middle(weights)
-    level, says, cure = Level.PASS, f"A step changes a weight by {short(found)} of its length.", ""
+    level, says, remedy = (
+        Level.PASS,
+        f"A step changes a weight by {short(found)} of its length.",
+        None,
+    )
     if found < low and meant:
         level = Level.INFO
         says += " That is little, as its schedule wants it: the rate is far below its peak."
     elif found < low:
         level = Level.WARN
         says += f" That is little ({short(low)} at least is usual), so it learns slowly."
-        cure = "a higher strategy.peak_lr: skipwise find-rate DATA looks for it"
+        remedy = HIGHER
     elif found > high:
         level = Level.WARN
         says += f" That is much ({short(high)} at most is usual), so it forgets quickly."
-        cure = (
-            "a lower strategy.peak_lr (skipwise find-rate DATA), or a longer warm-up:"
-            " --set strategy.schedule.warmup=0.2"
-        )
+        remedy = joined((LOWER, WARMER), by="; or ")
     ratios = {name: moved.ratio for name, moved in weights.items()}
     outside = [n for n, ratio in ratios.items() if not low <= ratio <= high]
     order = sorted(outside, key=lambda n: -abs(math.log(max(ratios[n], STILL) / max(found, STILL))))
@@ -125,7 +129,7 @@ def _judged(
         reference=usual,
         band=f"{short(low)}{top}",
         where=tuple(order) if level is Level.WARN else (),
-        cure=cure,
+        remedy=remedy,
         confidence="a rule of thumb, a decade wide" if level is Level.WARN else "",
     )
 

@@ -7,14 +7,24 @@ from functools import partial
 from statistics import median
 
 from skipwise.analysis import Measurement, short
+from skipwise.diagnosis.cure import Cure, by_training, for_all, joined
 from skipwise.diagnosis.history import FEWEST, History, rises
 from skipwise.diagnosis.rehearsal import Rehearsal
+from skipwise.diagnosis.rules.training.cures import LOWER, WARMER
 from skipwise.diagnosis.verdict import Level, Verdict
 
 EDGE, BEYOND = 0.8, 1.2
 WINDOW = 100  # steps of a history in which the loss may rise
 SUSTAINED = 3  # measured steps that say the same
 WORSE = 3.0  # times the loss of guessing
+FIRST = by_training(
+    "look at V0 and V1 first; then skipwise find-rate DATA",
+    module="look at V0 and V1 first; then try rates around the present one",
+)
+GUARD = by_training(
+    "or --set strategy.guard=Guard, which skips steps that explode",
+    module="or nn.utils.clip_grad_norm_(model.parameters(), 1), which shortens steps that explode",
+)
 
 _verdict = partial(
     Verdict,
@@ -67,8 +77,9 @@ def stability(
             batch sharpness then says nothing.
     """
     ratios = _ratios(spectrum, None if preconditioned else sharpness)
-    key = "curvature / limit" if full_batch else "batch sharpness / limit"
-    ratio = ratios.get(key, ratios.get("curvature / limit", math.nan))
+    order = ("curvature / limit", "batch sharpness / limit")
+    known = [ratios[key] for key in (order if full_batch else reversed(order)) if key in ratios]
+    ratio = known[0] if known else math.nan
     witnesses = _witnesses(rehearsal, history, guessing)
     numbers = ratios | _of_steps(rehearsal)
     if not witnesses.found:
@@ -80,7 +91,7 @@ def stability(
             level=Level.FAIL,
             says=f"The curvature is {place} what the rate can bear, and {heard}.",
             numbers=numbers,
-            cure=_cure(None if _is_far(rehearsal, guessing) else rehearsal, ratio),
+            remedy=_cure(None if _is_far(rehearsal, guessing) else rehearsal, ratio),
             confidence="two witnesses agree",
         )
     return _doubtful(ratio, heard, numbers)
@@ -96,7 +107,7 @@ def _doubtful(ratio: float, heard: str, numbers: dict[str, float]) -> Verdict:
         level=Level.WARN,
         says=f"Training does not go well: {heard}; but {other}.",
         numbers=numbers,
-        cure="look at V0 and V1 first; then skipwise find-rate DATA",
+        remedy=FIRST,
         confidence="one witness",
     )
 
@@ -138,7 +149,7 @@ def _silent(ratio: float, witnesses: _Witnesses, numbers: dict[str, float]) -> V
         says=f"The curvature is {short(ratio)} times what the rate can bear; whether that does harm"
         " only steps can tell, and none was seen.",
         numbers=numbers,
-        cure="give the optimiser, so that steps can be rehearsed, or the run's history",
+        remedy=for_all("give the optimiser, so that steps can be rehearsed, or the run's history"),
     )
 
 
@@ -170,7 +181,7 @@ def _of_steps(rehearsal: Rehearsal | None) -> dict[str, float]:
 
 def _witnesses(rehearsal: Rehearsal | None, history: History | None, guessing: float) -> _Witnesses:
     found: list[str] = []
-    recent = () if history is None else history.losses[-WINDOW:]
+    recent = () if history is None else history.taken_losses[-WINDOW:]
     if rehearsal is not None:
         steps = len(rehearsal.losses)
         if _is_far(rehearsal, guessing):
@@ -212,13 +223,7 @@ def _certain(witnesses: _Witnesses) -> bool:
     return witnesses.broke and len(witnesses.found) > 1
 
 
-def _cure(rehearsal: Rehearsal | None, ratio: float) -> str:
-    lower = "a lower strategy.peak_lr: skipwise find-rate DATA looks for it"
-    if rehearsal is not None and ratio > 1:
-        lower += (
-            f"; {short(0.5 * rehearsal.rate / ratio)} would be half of what the curvature bears"
-        )
-    return (
-        f"{lower}; a longer warm-up, --set strategy.schedule.warmup=0.2; or --set"
-        " strategy.guard=Guard, which skips steps that explode"
-    )
+def _cure(rehearsal: Rehearsal | None, ratio: float) -> Cure:
+    half = "" if rehearsal is None or not ratio > 1 else short(0.5 * rehearsal.rate / ratio)
+    known = for_all(f"{half} would be half of what the curvature bears" if half else "")
+    return joined((LOWER, known, WARMER, GUARD))

@@ -166,3 +166,15 @@ def test_measured_sharpness_fits_the_rule():
 def test_sharpness_that_was_measured_with_the_optimiser_stands_against_its_own_limit():
     seen = measured({}, {"batch sharpness": 100.0, "2 / rate": 20.0, "seen / limit": 0.5})
     assert stability(sharpness=seen).numbers["batch sharpness / limit"] == 0.5
+
+
+def test_of_a_full_batch_the_sharpness_tells_where_the_spectrum_was_not_measured():
+    sharp = measured({}, {"batch sharpness": 30.0, "2 / rate": 15.0})
+    found = stability(sharpness=sharp, rehearsal=rehearsed(**RISING), full_batch=True)
+    assert found.level is Level.FAIL
+
+
+def test_a_loss_that_a_guard_refused_is_no_witness():
+    steps = tuple(range(1, 9))
+    refused = History(steps=steps, losses=(*[1.0] * 7, math.nan), skipped=(8,))
+    assert stability(spectrum=spectrum(1.1), history=refused).level is not Level.FAIL
