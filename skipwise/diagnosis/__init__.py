@@ -10,6 +10,7 @@ from skipwise.diagnosis.examine import examine
 from skipwise.diagnosis.generalisation import generalisation
 from skipwise.diagnosis.history import Evaluated, History, history_of
 from skipwise.diagnosis.rehearsal import Moved, Rehearsal, rehearse
+from skipwise.diagnosis.subject import blocks_have_norms
 from skipwise.diagnosis.verdict import Level, Verdict
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Reader",
     "Rehearsal",
     "Verdict",
+    "blocks_have_norms",
     "examine",
     "generalisation",
     "history_of",

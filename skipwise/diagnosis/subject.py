@@ -70,8 +70,7 @@ class Subject:
     @property
     def normed(self) -> bool:
         """Whether every block holds a norm of some kind."""
-        names = () if self.sites is None else self.sites.names
-        return bool(names) and all(map(_holds_norm, map(self.model.get_submodule, names)))
+        return self.sites is not None and blocks_have_norms(self.model, self.sites)
 
     @cached_property
     def trained(self) -> bool | None:
@@ -227,6 +226,11 @@ def _cut(value: Any, run: slice, count: int) -> Any:
     if isinstance(value, tuple | list):
         return tuple(_cut(inner, run, count) for inner in value)
     return value
+
+
+def blocks_have_norms(model: nn.Module, sites: Sites) -> bool:
+    """Whether every block holds a norm of some kind."""
+    return bool(sites.names) and all(map(_holds_norm, map(model.get_submodule, sites.names)))
 
 
 def _holds_norm(block: nn.Module) -> bool:

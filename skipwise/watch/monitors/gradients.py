@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, final
 
 from skipwise.analysis import Measurement, find_sites, gradient_split, signal
-from skipwise.diagnosis import Verdict
+from skipwise.diagnosis import Verdict, blocks_have_norms
 from skipwise.diagnosis.rules import depth
 from skipwise.training import Run
 from skipwise.watch.monitors.choice import Choice
@@ -69,4 +69,5 @@ class Gradients(Monitor):
     def verdicts(self, found: Mapping[str, Measurement], recent: Recent) -> Iterator[Verdict]:
         """Judge by V1."""
         del recent
-        yield depth(signal=found[SIGNAL], trained=self.run.step > 0)
+        normed = blocks_have_norms(self.run.model, self.sites)
+        yield depth(signal=found[SIGNAL], trained=self.run.step > 0, normed=normed)

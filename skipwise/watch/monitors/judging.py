@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor
 
-from skipwise.diagnosis import History, Level, Verdict
+from skipwise.diagnosis import History, Level, Reader, Verdict
 from skipwise.records import NoteRecord, VerdictRecord
 from skipwise.training import Step
 
@@ -69,9 +69,14 @@ class Recent:
 
 @final
 class Judge:
-    """Remembers what every rule said last, so that each verdict is told once until it changes."""
+    """Remembers what every rule said last, so that each verdict is told once until it changes.
 
-    def __init__(self):
+    Args:
+        reader: In whose words cures are given.
+    """
+
+    def __init__(self, reader: Reader = Reader.RUN):
+        self.reader = reader
         self._levels: dict[str, str] = {}
 
     def told(self, step: int, verdicts: Iterable[Verdict]) -> Iterator[Said]:
@@ -88,6 +93,7 @@ class Judge:
             if verdict.level == before or (before and verdict.level is Level.UNKNOWN):
                 continue
             self._levels[verdict.rule] = str(verdict.level)
+            verdict = verdict.told(self.reader)
             yield VerdictRecord(
                 step=step,
                 rule=verdict.rule,

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import nn
 
-from skipwise.diagnosis import Verdict
+from skipwise.diagnosis import Reader, Verdict
 from skipwise.diagnosis.finiteness import finiteness
 from skipwise.diagnosis.rules import finite
+from skipwise.networks import Network
 from skipwise.records import MeasureRecord, NoteRecord
 from skipwise.tasks import Task
 from skipwise.training import Run, Step
@@ -79,7 +80,8 @@ class Monitors:
         }
         dtype = str(next(run.model.parameters()).dtype).removeprefix("torch.")
         self.recent = Recent(batch_size=run.batches.size, dtype=dtype)
-        self.spent, self.judge = Spent(), Judge()
+        reader = Reader.RUN if isinstance(run.model, Network) else Reader.OWN
+        self.spent, self.judge = Spent(), Judge(reader)
         self._ready: set[str] = set()  # those that hold the weights of before a step
         self._said: set[str] = set()  # what is said once in a run
 
@@ -167,7 +169,7 @@ class Monitors:
 
     def _broken(self) -> Iterator[Verdict]:
         """Judge by V0 whether that was because numbers are not finite, and where they began."""
-        losses = self.recent.history().losses
+        losses = self.recent.history().taken_losses
         try:
             (batch,) = self.probe.batches(min(FEW, self.probe.whole))
             seen = finiteness(self.run.model, batch, self.probe.loss)
