@@ -63,7 +63,7 @@ def test_the_page_of_a_whole_study_has_every_part(tmp_path: Path):
     assert page.verdict == conclusion(compare(record))
     assert page.headline == "2 of 4 comparisons show a difference, 2 are inconclusive"
     charts = [chart.name for section in page.sections for chart in section.charts]
-    assert len(charts) == len(set(charts)) == 2 + 1 + 4 + 4 + 2 + 4 + 2
+    assert len(charts) == len(set(charts)) == 2 + 1 + 4 + 6 + 3 + 4 + 2
     for section in page.sections:
         assert section.charts or section.tables or section.texts, section.name
         for table in [*section.tables, *(chart.table for chart in section.charts)]:
@@ -138,7 +138,29 @@ def test_arrivals_end_at_the_share_that_arrived():
     for trace in chart.figure["data"]:
         time = next(t for t in found.times if t.arm == f"plain20/{trace['name']}")
         assert trace["y"][-1] == pytest.approx(1 - time.misses / time.runs)
-    assert len(profile_charts(found)) == 2
+    assert len(profile_charts(found)) == 3
+    assert "by multiplications" in arrivals(record, found)[2].title
+
+
+def test_what_is_known_of_no_run_has_no_chart():
+    record = whole()
+    runs = tuple(replace(run, macs_to_target=math.inf) for run in record.runs)
+    record = replace(record, runs=runs)
+    assert len(arrivals(record, compare(record))) == 4
+    assert len(profile_charts(compare(record))) == 2
+
+
+def test_a_study_with_halved_trials_says_what_was_tuned_and_what_it_cost(tmp_path: Path):
+    record = whole()
+    trials = [replace(t, share=1.0 if t.chosen else 0.5) for t in record.trials]
+    page = study_page(replace(record, trials=tuple(trials)), tmp_path)
+    section = next(section for section in page.sections if section.name == "tuning")
+    assert "tuned by halving" in section.tables[0].caption
+    assert section.tables[0].rows[0][3:5] == ["6", "4 at 50%"]
+    assert "there is no curve" in section.absent[0]
+    empty = study_page(replace(record, trials=()), tmp_path)
+    section = next(section for section in empty.sections if section.name == "tuning")
+    assert (section.absent, section.tables) == (("No arm was tuned.",), ())
 
 
 def test_an_empty_and_a_single_study_have_pages_too(tmp_path: Path):
