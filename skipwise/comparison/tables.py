@@ -145,22 +145,20 @@ def tuning_sheet(comparison: Comparison) -> Sheet:
             ", ".join(f"{name} {value:.3g}" for name, value in cost.settings.items()) or MISSING,
             unit.score(cost.score, 0.01),
             str(cost.trials),
-            ", ".join(f"{count} at {share}" for share, count in cost.stopped.items()) or "none",
             str(cost.diverged),
             f"{cost.lengths:.3g} runs",
             f"{amount(cost.seconds)} s",
         ]
         for cost in comparison.tuned
     ]
-    halved = any(cost.stopped for cost in comparison.tuned)
-    how = "tuned by halving: within an arm only the better trials went on" if halved else "tuned"
-    return Sheet(
-        caption=f"How the arms were {how}; the score is on validation, the cost that of all trials",
-        columns=[
-            "arm", "taken", "its score", "trials", "halved away", "diverged", "cost", "time",
-        ],
-        rows=rows,
-    )  # fmt: skip
+    columns, how = ["arm", "taken", "its score", "trials", "diverged", "cost", "time"], "tuned"
+    if any(cost.stopped for cost in comparison.tuned):
+        how = "tuned by halving: within an arm only the better trials went on"
+        columns[4:4] = ["halved away"]
+        for row, cost in zip(rows, comparison.tuned, strict=True):
+            row[4:4] = [", ".join(f"{n} at {share}" for share, n in cost.stopped.items())]
+    caption = f"How the arms were {how}; the score is on validation, the cost that of all trials"
+    return Sheet(caption=caption, columns=columns, rows=rows)
 
 
 def ablation_sheet(comparison: Comparison) -> Sheet:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import skipwise.reports
-from skipwise.comparison import ArmRun, Point, StudyRecord, compare, conclusion
+from skipwise.comparison import ArmRun, Point, StudyRecord, compare, conclusion, study_to_text
 from skipwise.reports import study_report
 from skipwise.reports.study.curves import band
 from skipwise.reports.study.page import study_page
@@ -18,6 +18,7 @@ from skipwise.reports.study.pairs import forest
 from skipwise.reports.study.ranking import rankings
 from skipwise.reports.study.runs import run_table
 from skipwise.reports.study.target import arrivals, profile_charts
+from studies.article import FOUND, HERE, keep
 from tests.comparison.planted import design, study, two, whole
 from tests.comparison.test_pairs import BASE, GAPS
 
@@ -86,6 +87,19 @@ def test_runs_are_one_click_away_where_they_have_a_report(tmp_path: Path):
     assert table.rows[1][-1] == record.runs[1].path  # no report, no link
     text = study_report(record, tmp_path).read_text()
     assert '<a href="runs/a%20b%231/report.html">runs/a b#1</a>' in text
+
+
+def test_a_page_that_is_kept_without_its_runs_links_to_none(tmp_path: Path):
+    record, folder = whole(), tmp_path / "study"
+    page = folder / record.runs[0].path / "report.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    for name in FOUND:
+        (folder / name).write_text(study_to_text(record))
+    assert '<a href="runs/' in study_report(record, folder).read_text()
+    keep(folder)
+    assert '<a href="runs/' not in (tmp_path / "study.html").read_text()
+    assert '<a href="runs/' not in (HERE / "study.html").read_text()
 
 
 def test_words_of_a_user_cannot_become_a_program(tmp_path: Path):
