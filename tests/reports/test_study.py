@@ -14,7 +14,7 @@ from skipwise.comparison import ArmRun, Point, StudyRecord, compare, conclusion,
 from skipwise.reports import study_report
 from skipwise.reports.study.curves import band
 from skipwise.reports.study.page import study_page
-from skipwise.reports.study.pairs import forest
+from skipwise.reports.study.pairs import forest, pair_tables
 from skipwise.reports.study.ranking import rankings
 from skipwise.reports.study.runs import run_table
 from skipwise.reports.study.target import arrivals, profile_charts
@@ -128,6 +128,14 @@ def test_the_forest_has_a_mark_for_each_comparison_and_none_without_pairs():
     bars = chart.figure["data"][0]["error_x"]
     assert bars["array"][0] == pytest.approx(100 * (pairs[0].high - pairs[0].advantage), rel=1e-4)
     assert forest(compare(two([], []))) is None
+
+
+def test_pairs_that_share_nothing_leave_no_empty_table():
+    plan = design(["sgd", "adam"], networks=("plain20", "resnet20"))
+    apart = replace(plan, arms=(plan.arms[0], plan.arms[3]))
+    found = compare(study(apart, {arm.name: BASE for arm in apart.arms}))
+    assert len(found.others) == 1
+    assert pair_tables(found) == ()
 
 
 def test_an_infinite_interval_has_no_bar():

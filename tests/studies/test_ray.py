@@ -126,8 +126,9 @@ def test_a_node_without_the_package_is_one_sentence(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "there"))
     study, dataset = small_study(tmp_path, seeds=1)
     tasks = planned(study, dataset, tmp_path / "s", threads=1).tasks(reports=False)
-    news = Cluster(address="local").launch(tasks, [])
-    outcome = next(told.outcome for told in news if told.outcome is not None)
+    with closing(Cluster(address="local")) as launcher:
+        news = launcher.launch(tasks, [])
+        outcome = next(told.outcome for told in news if told.outcome is not None)
     assert (outcome.state, outcome.is_final) == (FAILED, True)
     assert "a node could not begin a run" in outcome.words
     assert "No module named 'skipwise'" in outcome.words

@@ -62,6 +62,7 @@ class Cluster(Launcher):
     threads: int = 1
     jobs: int = field(default=1, init=False)
     is_here: bool = field(default=False, init=False)
+    is_connected: bool = field(default=False, init=False)  # by this, and not by whoever calls
 
     def __post_init__(self):
         self.is_here = self.address == LOCAL
@@ -76,7 +77,10 @@ class Cluster(Launcher):
         return f"{where}, {self.threads} thread{'s' * (self.threads != 1)} a run"
 
     def close(self) -> None:
-        """Nothing is kept: each launch connects anew."""
+        """Leave the cluster, and end one that was started here."""
+        if self.is_connected:
+            _ray().shutdown()
+            self.is_connected = False
 
     def launch(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
         """Do all tasks; see :class:`Launcher`.
@@ -85,9 +89,11 @@ class Cluster(Launcher):
             ValueError: If no node can, or the cluster goes.
         """
         ray = _ray()
-        ours = not ray.is_initialized()
-        if ours:
+        if not tasks:
+            return  # it need not be there any more
+        if not ray.is_initialized():
             self._connect(ray)
+            self.is_connected = True
         try:
             wanted, self.jobs = share(ray.nodes(), self.threads)
             place = ray.get_runtime_context().gcs_address if self.is_here else self.address
@@ -95,9 +101,6 @@ class Cluster(Launcher):
             yield from _Tasks(ray, wanted, head).work(tasks, signals)
         except ray.exceptions.RayError as error:
             raise ValueError(f"Ray failed: {in_line(error)}; {KEPT}") from None
-        finally:
-            if ours:
-                ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
         """Connect to the cluster, or start one.
