@@ -145,8 +145,11 @@ class _Tasks:
         # Ray's own repetition would not be seen here; nor would it know what to count as failed.
         self.remote = ray.remote(**wanted, max_retries=0)(carry_out_there)
         self.threads = wanted["num_cpus"]
-        # It takes no processor of the runs', and comes back where its node goes away.
-        self.board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        # It takes no processor of the runs', and stays beside the study, whichever node goes away.
+        here = ray.get_runtime_context().get_node_id()
+        beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=True)
+        kept = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=beside)
+        self.board = kept(Board).remote()
         self.running: dict[Any, Task] = {}
         self.numbers: dict[int, Any] = {}
         self.asked: Any = None
