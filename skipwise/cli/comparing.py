@@ -2,6 +2,7 @@
 
 import dataclasses
 import json as json_text
+import shlex
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -157,7 +158,8 @@ def _carried_on(study: Study, dataset: Dataset, folder: Path, **how: Any) -> Con
         words += f" --jobs {how['jobs']}" if how["jobs"] else ""
         words += f" --ray {how['ray']}" if how["ray"] else ""
         leave(
-            f"stopped by {name}; every run is saved; go on with: skipwise compare {folder}{words}",
+            f"stopped by {name}; every run is saved; go on with: skipwise compare"
+            f" {shlex.quote(str(folder))}{words}",
             code=code,
         )
         raise
