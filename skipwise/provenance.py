@@ -36,6 +36,7 @@ def facts(experiment: Experiment, dataset: Dataset, run: Run, task: Task) -> dic
         "device": run.batches.device.type,
         "precision": "float32" if run.autocast is None else str(run.autocast).split(".")[-1],
         "threads": torch.get_num_threads(),
+        "processes": run.world.size,
     }
 
 

@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from skipwise.comparison import conclusion, headline, least_seeds
+from skipwise.comparison import conclusion, headline, least_seeds, study_from_text
 from skipwise.data import Arrays, Dataset, Stored, find_data
 from skipwise.experiment import Experiment, build, compose
 from skipwise.networks import plain20, plain56, resnet20, resnet56
+from skipwise.reports import study_report
 from skipwise.strategies import adam, momentum, sgd
 from skipwise.studies import Study, arms_of, carry_on, family_of
 from skipwise.training import train
 
 HERE = Path(__file__).parent / "article"
-FOUND = ("comparison.md", "comparison.csv", "comparison.tex", "record.json", "study.html")
+FOUND = ("comparison.md", "comparison.csv", "comparison.tex", "record.json")
 SIZES = {"train": 4_000, "val": 1_000, "test": 5_000}
 PARTS = {"train": "train", "val": "validation", "test": "test"}
 CLASSES = 10
@@ -113,6 +114,14 @@ def budget(study: Study, dataset: Dataset, jobs: int) -> None:
     print(f"{runs} runs, {total / 3600:.2f} hours of one core, {total / 3600 / jobs:.2f} of {jobs}")
 
 
+def keep(study: Path) -> None:
+    """Lay what a study found beside its folder, with a page that links to no run: they stay."""
+    for name in FOUND:
+        shutil.copyfile(study / name, study.parent / name)
+    record = study_from_text((study / "record.json").read_text(encoding="utf-8"))
+    study_report(record, study.parent)
+
+
 def main() -> None:
     """Compute the budget, or go on with the study and print what it found."""
     parser = argparse.ArgumentParser(
@@ -133,8 +142,7 @@ def main() -> None:
         return
     shown = carry_on(study, dataset, options.out, jobs=options.jobs)
     print("\n".join([headline(shown.comparison), *conclusion(shown.comparison)]))
-    for name in FOUND:
-        shutil.copyfile(options.out / name, options.out.parent / name)
+    keep(options.out)
     print(f"{options.out}/study.html has all of it")
 
 

@@ -10,7 +10,6 @@ found above it.
 
 import argparse
 import dataclasses
-import shutil
 from pathlib import Path
 
 from skipwise.comparison import conclusion, headline
@@ -19,7 +18,7 @@ from skipwise.experiment import compose
 from skipwise.networks import resnet20
 from skipwise.strategies import named_strategies
 from skipwise.studies import Study, carry_on
-from studies.article import FOUND, SIZES, subset
+from studies.article import SIZES, keep, subset
 
 HERE = Path(__file__).with_suffix("")
 BASELINE = "sgd-cosine"
@@ -42,8 +41,7 @@ def main() -> None:
     study, dataset = study_of(options)
     shown = carry_on(study, dataset, options.out, jobs=options.jobs)
     print("\n".join([headline(shown.comparison), *conclusion(shown.comparison)]))
-    for name in FOUND:
-        shutil.copyfile(options.out / name, options.out.parent / name)
+    keep(options.out)
 
 
 def study_of(options: argparse.Namespace) -> tuple[Study, Dataset]:

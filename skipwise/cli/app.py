@@ -114,13 +114,19 @@ def sentence_of(error: Exception) -> str:
 def normalised(words: list[str]) -> list[str]:
     """Rewrite ``key=value`` to ``--key value``, and ``a.b=value`` to ``--set a.b=value``.
 
+    ``--ray`` without an address means a cluster on this machine.
+
     >>> normalised(["train", "digits", "epochs=3", "strategy.peak_lr=0.1", "--set", "seed=1"])
     ['train', 'digits', '--epochs', '3', '--set', 'strategy.peak_lr=0.1', '--set', 'seed=1']
+    >>> normalised(["compare", "digits", "--ray", "--seeds", "8"])
+    ['compare', 'digits', '--ray', 'local', '--seeds', '8']
     """
     found: list[str] = []
-    for word in words:
+    for word, following in zip(words, [*words[1:], "--"], strict=True):
         if re.match(r"-\d", word) and found and found[-1].startswith("--"):
             found[-1] += f"={word}"  # a negative value is no option
+        elif word == "--ray" and (following.startswith("-") or ASSIGNMENT.match(following)):
+            found += [word, "local"]
         elif not ASSIGNMENT.match(word) or os.path.exists(word) or found[-1:] in TAKE_ASSIGNMENTS:
             found.append(word)
         elif "." in word.partition("=")[0]:

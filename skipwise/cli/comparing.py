@@ -2,6 +2,7 @@
 
 import dataclasses
 import json as json_text
+import shlex
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +21,7 @@ from skipwise.cli.words import (
     print_json,
     read_value,
 )
-from skipwise.comparison import as_json, conclusion, headline, sheets
+from skipwise.comparison import as_csv, as_json, conclusion, headline, sheets
 from skipwise.data import Dataset, find_data
 from skipwise.description import read_yaml
 from skipwise.experiment import extended
@@ -51,13 +52,14 @@ def compare(
     batch_size: Whole | None = None,
     augment: str | None = None,
     set: Words = (),
-    jobs: Whole = 1,
+    jobs: Whole | None = None,
     ray: str | None = None,
     out: Path | None = None,
     allow: Words = (),
     no_report: Flag = False,
     quiet: Flag = False,
     json: Flag = False,
+    csv: Flag = False,
 ) -> None:
     """Compare networks and strategies over seeds, and say which is better and how sure that is.
 
@@ -86,16 +88,19 @@ def compare(
         augment: Changes of training pictures, as in skipwise train.
         set: path=value, a field of all runs: network.width=8, strategy.weight_decay=0.
         jobs: Runs at the same time, in processes that share the cores.
-        ray: Run on a Ray cluster: its address, or local.
+        ray: Run on a Ray cluster: its address; without one on a cluster that is started here.
         out: The study's folder; one below studies/ if left out.
         allow: A package of yours that a study.yaml may name.
         no_report: Write no report of the runs and of the study.
         quiet: Show no progress.
         json: Print the result as one JSON object.
+        csv: Print all comparisons as CSV.
 
     Raises:
         ValueError: If something does not fit; nothing was trained.
     """
+    if json and csv:
+        raise ValueError("--json and --csv both print the result; take one of them")
     place = Path(data)
     of_study = {
         "seeds": seeds,
@@ -131,6 +136,8 @@ def compare(
     if json:
         plain = json_text.loads(as_json(shown.comparison))
         print_json({"study": str(shown.folder), "failed": shown.failed, **plain})
+    elif csv:
+        print(as_csv(shown.comparison), end="")
     else:
         print(in_words(shown))
     if shown.failed:
@@ -148,10 +155,11 @@ def _carried_on(study: Study, dataset: Dataset, folder: Path, **how: Any) -> Con
         if not (folder / STUDY).exists():
             leave(f"stopped by {name} before anything was trained", code=code)
         words = "".join(f" --allow {package}" for package in study.packages)
-        words += f" --jobs {how['jobs']}" if how["jobs"] > 1 else ""
+        words += f" --jobs {how['jobs']}" if how["jobs"] else ""
         words += f" --ray {how['ray']}" if how["ray"] else ""
         leave(
-            f"stopped by {name}; every run is saved; go on with: skipwise compare {folder}{words}",
+            f"stopped by {name}; every run is saved; go on with: skipwise compare"
+            f" {shlex.quote(str(folder))}{words}",
             code=code,
         )
         raise

@@ -17,7 +17,14 @@ from skipwise.comparison.times import (
     pair_time,
     profiles,
 )
-from skipwise.comparison.tuning import Sensitivity, TuningCurve, sensitivity, tuning_curve
+from skipwise.comparison.tuning import (
+    Sensitivity,
+    TuningCost,
+    TuningCurve,
+    sensitivity,
+    tuning_cost,
+    tuning_curve,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +36,12 @@ class Comparison:
         warning: Why no verdict can come of it; empty if one can.
         arms: Best first within each network, by the interquartile mean.
         pairs: The family, in the order of the design.
-        others: Other pairs that share a network or a method: intervals, no verdict.
+        others: All other pairs: intervals, no verdict.
         worst: What a diverged run scores, by network.
         times: By arm and kind; empty without a target. So are ``pair_times`` and ``profiles``.
-        tuning: Of the arms that were tuned, and ``sensitivity`` where rates were tried.
+        tuned: What was tried of the arms that were tuned, and what it cost.
+        tuning: The best of so many trials, where all went to the end; likewise ``sensitivity``
+            where rates were tried.
         ablation: What the parts are worth, if the design asks it.
     """
 
@@ -45,6 +54,7 @@ class Comparison:
     times: Sequence[ArmTime]
     pair_times: Sequence[PairTime]
     profiles: Sequence[Profile]
+    tuned: Sequence[TuningCost]
     tuning: Sequence[TuningCurve]
     sensitivity: Sequence[Sensitivity]
     ablation: Sequence[PartWorth]
@@ -69,6 +79,7 @@ def compare(record: StudyRecord) -> Comparison:
         times=tuple(arm_time(record, name, kind) for kind in kinds for name in names),
         pair_times=tuple(pair_time(record, *two, kind) for kind in kinds for two in design.family),
         profiles=tuple(profile for kind in kinds for profile in profiles(record, kind)),
+        tuned=tuple(cost for name in names if (cost := tuning_cost(record, name))),
         tuning=tuple(curve for name in names if (curve := tuning_curve(record, name))),
         sensitivity=tuple(found for name in names if (found := sensitivity(record, name))),
         ablation=tuple(ablation_of(record)),

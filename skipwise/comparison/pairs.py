@@ -16,7 +16,7 @@ from skipwise.comparison.signs import (
     sign_flip_p,
     smallest_difference,
 )
-from skipwise.comparison.study import StudyRecord
+from skipwise.comparison.study import Design, StudyRecord
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "unfinished", "none"]
 
@@ -160,13 +160,20 @@ def _further(record: StudyRecord, pair: Pair) -> int | None:
 
 
 def others(record: StudyRecord) -> list[Pair]:
-    """Compare arms that share a network or a method, outside the family: intervals, no verdict."""
-    design = record.design
-    family = {frozenset(pair) for pair in design.family}
-    found = []
-    for n, second in enumerate(design.arms):
-        for first in design.arms[n + 1 :]:
-            related = first.network == second.network or first.method == second.method
-            if related and frozenset((first.name, second.name)) not in family:
-                found.append(measure(record, first.name, second.name))
-    return found
+    """Compare the arms outside the family, those that share something first; without verdicts."""
+    names = [arm.name for arm in record.design.arms]
+    family = {frozenset(pair) for pair in record.design.family}
+    found = [
+        (first, second)
+        for n, second in enumerate(names)
+        for first in names[n + 1 :]
+        if frozenset((first, second)) not in family
+    ]
+    found.sort(key=lambda pair: not are_related(record.design, *pair))
+    return [measure(record, *pair) for pair in found]
+
+
+def are_related(design: Design, first: str, second: str) -> bool:
+    """Whether two arms share a network or a method, so that their difference is of one thing."""
+    one, other = design.arm(first), design.arm(second)
+    return one.network == other.network or one.method == other.method

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from skipwise.comparison.comparison import Comparison
-from skipwise.comparison.pairs import Pair
+from skipwise.comparison.pairs import Pair, are_related
 from skipwise.comparison.words import Unit, conclusion, headline, p_words
 from skipwise.records import finite
 
@@ -65,7 +65,10 @@ def arms_sheet(comparison: Comparison) -> Sheet:
 
 
 def pairs_sheet(comparison: Comparison, *, family: bool = True) -> Sheet:
-    """Give the comparisons of the family with their verdicts, or the other pairs without."""
+    """Give the comparisons of the family with their verdicts, or the other pairs without.
+
+    Of the others only those that share a network or a method, or the table would be too long.
+    """
     design = comparison.design
     unit = " in points" if design.percent else ""
     sure = f"{100 * (1 - design.level):g} %"
@@ -73,7 +76,7 @@ def pairs_sheet(comparison: Comparison, *, family: bool = True) -> Sheet:
         "first", "second", f"advantage{unit}", sure, "p", "P(first better)", "correlation",
         "smallest seen", "pairs",
     ]  # fmt: skip
-    pairs = comparison.pairs if family else comparison.others
+    pairs = comparison.pairs if family else _shown(comparison)
     rows = [_pair_row(comparison, pair) for pair in pairs]
     if family:
         columns[5:5] = ["Holm p"]
@@ -84,11 +87,18 @@ def pairs_sheet(comparison: Comparison, *, family: bool = True) -> Sheet:
         caption = "The family declared before training"
     else:
         caption = "Other pairs: not declared, so no verdict"
+        left = len(comparison.others) - len(pairs)
+        if left:
+            caption += f" (the {left} that share neither network nor method are in CSV and JSON)"
     caption += (
         "; the advantage, positive where the first is better, is the Hodges-Lehmann estimate of the"
         " paired differences, which may differ from the difference of the means"
     )
     return Sheet(caption=caption, columns=columns, rows=rows)
+
+
+def _shown(comparison: Comparison) -> list[Pair]:
+    return [p for p in comparison.others if are_related(comparison.design, p.first, p.second)]
 
 
 def _pair_row(comparison: Comparison, pair: Pair) -> list[str]:
@@ -123,6 +133,31 @@ def times_sheet(comparison: Comparison) -> Sheet:
     words = MISSING if target is None else Unit(comparison.design).score(target, target / 10)
     columns = ["arm", "counted in", "median", "quartiles", "missed"]
     caption = f"To the target of {words}; a run that missed it took infinitely long"
+    return Sheet(caption=caption, columns=columns, rows=rows)
+
+
+def tuning_sheet(comparison: Comparison) -> Sheet:
+    """Give what was tried of each arm, what it cost, and what was taken."""
+    unit = Unit(comparison.design)
+    rows = [
+        [
+            cost.arm,
+            ", ".join(f"{name} {value:.3g}" for name, value in cost.settings.items()) or MISSING,
+            unit.score(cost.score, 0.01),
+            str(cost.trials),
+            str(cost.diverged),
+            f"{cost.lengths:.3g} runs",
+            f"{amount(cost.seconds)} s",
+        ]
+        for cost in comparison.tuned
+    ]
+    columns, how = ["arm", "taken", "its score", "trials", "diverged", "cost", "time"], "tuned"
+    if any(cost.stopped for cost in comparison.tuned):
+        how = "tuned by halving: within an arm only the better trials went on"
+        columns[4:4] = ["halved away"]
+        for row, cost in zip(rows, comparison.tuned, strict=True):
+            row[4:4] = [", ".join(f"{n} at {share}" for share, n in cost.stopped.items())]
+    caption = f"How the arms were {how}; the score is on validation, the cost that of all trials"
     return Sheet(caption=caption, columns=columns, rows=rows)
 
 
@@ -165,6 +200,7 @@ def sheets(comparison: Comparison) -> list[Sheet]:
         pairs_sheet(comparison),
         pairs_sheet(comparison, family=False),
         times_sheet(comparison),
+        tuning_sheet(comparison),
         ablation_sheet(comparison),
     ]
     return [sheet for sheet in found if sheet.rows]

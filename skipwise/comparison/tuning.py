@@ -1,13 +1,33 @@
 """What tuning cost and what it brought: the best of k trials, and how much the rate matters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from skipwise.comparison.study import StudyRecord, Trial
 
 RATE = "rate"
 NEAR = 0.05  # of the best score: a rate that is as good for most purposes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningCost:
+    """What was tried of an arm, and what it cost.
+
+    ``stopped`` holds, for each share of the length at which trials were halved away, how many
+    stopped there; it is empty where none were. ``lengths`` is what all trials took together, in
+    lengths of a whole run, where none diverged. ``settings`` are those of the trial that was taken,
+    ``score`` is its own.
+    """
+
+    arm: str
+    trials: int
+    stopped: Mapping[str, int]
+    diverged: int
+    lengths: float
+    seconds: float
+    settings: Mapping[str, float]
+    score: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +79,25 @@ def expected_best(scores: Sequence[float], draws: int) -> float:
     ordered, count = sorted(scores), len(scores)
     weights = [math.comb(i, draws - 1) for i in range(count)]
     return sum(x * w for x, w in zip(ordered, weights, strict=True)) / math.comb(count, draws)
+
+
+def tuning_cost(record: StudyRecord, arm: str) -> TuningCost | None:
+    """Say what was tried of an arm, None if it was not tuned."""
+    trials = [trial for trial in record.trials if trial.arm == arm]
+    if not trials:
+        return None
+    early = sorted(t.share for t in trials if t.share < 1 and math.isfinite(t.score))
+    taken = next((trial for trial in trials if trial.chosen), None)
+    return TuningCost(
+        arm=arm,
+        trials=len(trials),
+        stopped={f"{share:.0%}": early.count(share) for share in early},
+        diverged=sum(not math.isfinite(trial.score) for trial in trials),
+        lengths=math.fsum(trial.share for trial in trials),
+        seconds=math.fsum(t.seconds for t in trials if math.isfinite(t.seconds)),
+        settings={} if taken is None else taken.settings,
+        score=math.nan if taken is None else taken.score,
+    )
 
 
 def tuning_curve(record: StudyRecord, arm: str) -> TuningCurve | None:

@@ -18,6 +18,7 @@ from skipwise.studies.launchers import Here, Launcher, Machine
 from skipwise.studies.plan import Plan, check_free, facts_of, opened, planned, study_folder
 from skipwise.studies.results import design_of
 from skipwise.studies.study import STUDY, Study
+from skipwise.studies.tuning import check_tuner
 from skipwise.studies.working import carry_out
 
 FIELDS = tuple(f.name for f in dataclasses.fields(Study))
@@ -29,7 +30,7 @@ def compare(
     strategy: Any = None,
     *,
     out: str | Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     ray: str | None = None,
     report: bool = True,
     quiet: bool = False,
@@ -45,7 +46,7 @@ def compare(
         network: One or several, as in :func:`skipwise.train`.
         strategy: One or several.
         out: The study's folder; one below ``studies`` if None.
-        jobs: Runs at the same time.
+        jobs: Runs at the same time; see :func:`carry_on`.
         ray: The address of a Ray cluster, or ``"local"``.
         report: Write the reports of the runs and of the study.
         quiet: Say nothing while it goes.
@@ -128,7 +129,7 @@ def carry_on(
     dataset: Dataset,
     folder: Path,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
     ray: str | None = None,
     report: bool = True,
     quiet: bool = False,
@@ -139,7 +140,8 @@ def carry_on(
         study: The study.
         dataset: Its data, loaded.
         folder: Where it lies, or is to lie.
-        jobs: Runs at the same time.
+        jobs: Runs at the same time, for each of which a study that begins settles its share of the
+            threads; None is one run with all of them, on a cluster as many as there are processors.
         ray: The address of a Ray cluster, or ``"local"``.
         report: Write the reports.
         quiet: Say nothing.
@@ -147,10 +149,11 @@ def carry_on(
     Raises:
         ValueError: If something does not fit; nothing was trained.
     """
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
+    check_tuner(study.tuner)
     is_new = not (folder / STUDY).exists()
-    threads = _threads(folder, jobs, is_new=is_new)
+    threads = threads_of(jobs, ray) if is_new else int(facts_of(folder)["threads"])
     plan = planned(study, dataset, folder, threads=threads)
     if is_new:
         check_free(folder)
@@ -163,21 +166,27 @@ def carry_on(
             print(words, file=sys.stderr, flush=True)
     with closing(launcher):
         if is_new:
-            plan = opened(rehearsed(plan, launcher, jobs=jobs, quiet=quiet))
+            plan = opened(rehearsed(plan, launcher, quiet=quiet))
         if not quiet:
             print(f"study in {folder}: {launcher.words}", file=sys.stderr, flush=True)
-        return conduct(plan, launcher, jobs=jobs, quiet=quiet, reports=report)
+        return conduct(plan, launcher, quiet=quiet, reports=report)
 
 
-def _threads(folder: Path, jobs: int, *, is_new: bool) -> int:
-    """Share the cores out; a study that has begun keeps its number, as it decides the last bits."""
-    return max(torch.get_num_threads() // jobs, 1) if is_new else int(facts_of(folder)["threads"])
+def threads_of(jobs: int | None, ray: str | None) -> int:
+    """Share the cores out; a study keeps the number, as it decides the last bits.
+
+    The nodes of a cluster may be smaller than this machine, so a run gets one thread there unless
+    somebody says how many runs share a machine.
+    """
+    if ray is not None and jobs is None:
+        return 1
+    return max(torch.get_num_threads() // (jobs or 1), 1)
 
 
-def _launcher(plan: Plan, *, jobs: int, ray: str | None) -> Launcher:
+def _launcher(plan: Plan, *, jobs: int | None, ray: str | None) -> Launcher:
     data, threads = plan.study.data, int(plan.facts["threads"])
     if isinstance(data, Own) and data.is_nameless:
-        if jobs > 1 or ray is not None:
+        if (jobs or 1) > 1 or ray is not None:
             raise ValueError(
                 "data that were made in Python cannot go to another process; name the function that"
                 " makes them, module:function, or take one job"
@@ -187,4 +196,4 @@ def _launcher(plan: Plan, *, jobs: int, ray: str | None) -> Launcher:
         from skipwise.studies.launchers.ray import Cluster
 
         return Cluster(address=ray, threads=threads)
-    return Machine(jobs=jobs, threads=threads)
+    return Machine(jobs=jobs or 1, threads=threads)

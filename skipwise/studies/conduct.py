@@ -66,14 +66,13 @@ class Conducted:
 
 
 def conduct(
-    plan: Plan, launcher: Launcher, *, jobs: int = 1, quiet: bool = False, reports: bool = True
+    plan: Plan, launcher: Launcher, *, quiet: bool = False, reports: bool = True
 ) -> Conducted:
     """Carry a study out.
 
     Args:
         plan: The study, its folder opened.
         launcher: Who does the runs.
-        jobs: How many it does at the same time.
         quiet: Say nothing.
         reports: Write the report of every run and that of the study.
 
@@ -83,7 +82,7 @@ def conduct(
         OSError: If a run cannot be saved.
     """
     with caught_signals() as signals, telling(quiet=quiet) as teller:
-        work = _Work(plan.folder, launcher, jobs, signals, teller)
+        work = _Work(plan.folder, launcher, signals, teller)
         tried: dict[str, list[Tried]] = {}
         for tasks in rounds(plan, tried):
             work.do(tasks, title="tuning")
@@ -107,24 +106,13 @@ def conduct(
 class _Work:
     """How the tasks of one study are done and told of."""
 
-    def __init__(
-        self,
-        folder: Path,
-        launcher: Launcher,
-        jobs: int,
-        signals: Sequence[int],
-        teller: Teller,
-    ):
-        self.folder, self.launcher, self.jobs = folder, launcher, jobs
+    def __init__(self, folder: Path, launcher: Launcher, signals: Sequence[int], teller: Teller):
+        self.folder, self.launcher = folder, launcher
         self.signals, self.teller = signals, teller
 
     def do(self, tasks: Sequence[Task], *, title: str) -> list[str]:
-        """Do those that are not done; give a sentence for each that failed.
-
-        Raises:
-            OSError: If what is done cannot be saved.
-        """
-        progress, waiting, failed = Progress(tasks, jobs=self.jobs, title=title), [], []
+        """Do those that are not done; give a sentence for each that failed."""
+        progress, waiting, failed = Progress(tasks, self.launcher.jobs, title=title), [], []
         for task in tasks:
             mark = mark_of(Path(task.folder), task.until)
             if mark is None:
@@ -132,8 +120,6 @@ class _Work:
             else:
                 progress.known(task, mark)
         for task, outcome in self.outcomes(waiting, progress):
-            if outcome.is_final:
-                raise OSError(f"the study cannot go on: {outcome.words}")
             if outcome.state == FAILED:
                 failed.append(f"{task.arm}, seed {task.seed}: {outcome.words}")
         return failed
@@ -143,8 +129,9 @@ class _Work:
 
         Raises:
             Interrupted: After a signal.
+            OSError: If no task can be done, or what is done cannot be saved.
         """
-        ended, stopped = [], False
+        ended, stopped, final = [], False, None
         for news in self.launcher.launch(tasks, self.signals):
             self.teller.heard(progress, progress.take(news))
             if news.task is not None and news.outcome is not None:
@@ -152,13 +139,16 @@ class _Work:
                 if news.outcome.state in (FINISHED, FAILED):
                     ended.append((news.task, news.outcome))
                 if news.outcome.is_final:
+                    final = news.outcome.words
                     break
+        if final is not None:
+            raise OSError(f"the study cannot go on: {final}")
         if self.signals or stopped:
             raise Interrupted(self.signals[0] if self.signals else 2, str(self.folder))
         return ended
 
 
-def rehearsed(plan: Plan, launcher: Launcher, *, jobs: int = 1, quiet: bool = False) -> Plan:
+def rehearsed(plan: Plan, launcher: Launcher, *, quiet: bool = False) -> Plan:
     """Build every arm and let it take a gradient, so that what cannot train is known before.
 
     What a run will take in time and memory is said, and kept with the multiplications of each arm.
@@ -171,20 +161,23 @@ def rehearsed(plan: Plan, launcher: Launcher, *, jobs: int = 1, quiet: bool = Fa
     tasks = [
         replace(plan.task(arm, arm.run(0), above=RUNS), is_rehearsal=True) for arm in plan.arms
     ]
+    free = free_memory() if launcher.is_here else None  # before the workers hold some of it
     with caught_signals() as signals:
-        work = _Work(plan.folder, launcher, jobs, signals, Teller())
-        progress = Progress(tasks, jobs=jobs, title="rehearsal")
+        work = _Work(plan.folder, launcher, signals, Teller())
+        progress = Progress(tasks, launcher.jobs, title="rehearsal")
         found = {task.arm: outcome for task, outcome in work.outcomes(tasks, progress)}
     for name, outcome in found.items():
         if outcome.state == FAILED:
             raise ValueError(f"the arm {name} cannot be trained: {outcome.words}")
     if not quiet:
-        print(_forecast(plan, [found[name] for name in arms], jobs), file=sys.stderr, flush=True)
+        outcomes = [found[name] for name in arms]
+        lines = _forecast(plan, outcomes, launcher.jobs), memory_warning(outcomes, launcher, free)
+        print("\n".join(filter(None, lines)), file=sys.stderr, flush=True)
     return replace(plan, facts={**plan.facts, "macs": {name: found[name].macs for name in arms}})
 
 
 def _forecast(plan: Plan, outcomes: Sequence[Outcome], jobs: int) -> str:
-    """Say how long it will take, and whether the memory is enough."""
+    """Say how long it will take."""
     study = plan.study
     count, lengths = study.seeds + study.trials, study.seeds + cost_in_lengths(plan)
     steps = sum(o.planned_steps * o.step_seconds for o in outcomes)
@@ -198,13 +191,27 @@ def _forecast(plan: Plan, outcomes: Sequence[Outcome], jobs: int) -> str:
     ]
     if length is not None and jobs > 1:
         lines.append("runs of equal seconds share the machine: with --jobs 1 they do not wait")
-    need, free = max(o.memory_bytes for o in outcomes), free_memory()
-    if jobs > 1 and free is not None and need * jobs > free:
-        lines.append(
-            f"{jobs} jobs need about {need * jobs / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are"
-            f" free; take --jobs {max(int(free // need), 1)}, or runs may be killed"
-        )
     return "\n".join(lines)
+
+
+def memory_warning(outcomes: Sequence[Outcome], launcher: Launcher, free: int | None) -> str:
+    """Say that this machine's memory is too small for the runs; empty if it is not, or not known.
+
+    Args:
+        outcomes: Of the rehearsals.
+        launcher: Who does the runs.
+        free: Bytes that were free before them, None if that is not known.
+    """
+    need = max(outcome.memory_bytes for outcome in outcomes)
+    if free is None or need * launcher.jobs <= free:
+        return ""
+    fitting = int(free // need)
+    advice = f"take --jobs {fitting}" if fitting else "take a smaller --batch-size"
+    words = "1 job needs" if launcher.jobs == 1 else f"{launcher.jobs} jobs need"
+    return (
+        f"{words} about {need * launcher.jobs / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are"
+        f" free; {advice}, or runs may be killed"
+    )
 
 
 def free_memory() -> int | None:

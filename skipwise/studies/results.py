@@ -1,6 +1,7 @@
 """From the folders of a study's runs to the records that the statistics are computed from."""
 
 import math
+import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -46,6 +47,7 @@ def design_of(plan: Plan, *, jobs: str, tuned: Mapping[str, Tuned] | None = None
         percent=percent,
         margin=margin / 100 if margin is not None and percent else margin,
         target=study.target,
+        worst=0.0 if percent else None,  # no share is less
         earlier_seeds=tuple(plan.facts.get("earlier_seeds", ())),
         ablation=_ablation(plan.arms) if study.ablate else None,
         facts=_facts(plan, jobs, tuned or {}),
@@ -89,7 +91,7 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         "versions": f"skipwise {facts['version']}, torch {facts['torch']}",
         "runs": f"{jobs}, the arms in turn by seed",
         "begun": facts.get("begun", ""),
-        "command": f"skipwise compare {plan.folder / STUDY}",
+        "command": _command(plan),
     }
     found |= dict(_changed(plan.study))
     if plan.study.target is not None:
@@ -109,6 +111,12 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         edge = f" (at the edge: {', '.join(best.edge)})" if best.edge else ""
         found[f"tuned: {name}"] = words + edge
     return found
+
+
+def _command(plan: Plan) -> str:
+    words = ["skipwise", "compare", str(plan.folder / STUDY)]
+    allowed = [word for package in plan.study.packages for word in ("--allow", package)]
+    return shlex.join([*words, *allowed])
 
 
 def _changed(study: Study) -> Iterator[tuple[str, str]]:

@@ -44,7 +44,7 @@ class Progress:
         title: What they are, in a word.
     """
 
-    def __init__(self, tasks: Sequence[Task], *, jobs: int, title: str):
+    def __init__(self, tasks: Sequence[Task], jobs: int = 1, *, title: str):
         self.title, self.jobs, self.total = title, jobs, len(tasks)
         self.rows: dict[str, Row] = {}
         for task in tasks:
@@ -69,6 +69,7 @@ class Progress:
         if news.outcome is None:
             at = self.running.get(news.task, (0, 0))
             self.running[news.task] = (news.step, news.steps) if news.steps else at
+            self.jobs = max(self.jobs, len(self.running))  # a cluster may do more than is known
             return None
         self.running.pop(news.task, None)
         self.known(news.task, news.outcome)

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +104,20 @@ def proposal(
     return {name: low * (high / low) ** drawn[name] for name, (low, high) in space.items()}
 
 
-def _by_optuna(space: Space, tried: Sequence[Tried], *, higher: bool) -> dict[str, float]:
-    """Ask Optuna's tree-structured Parzen estimator, which is told all trials before.
+def check_tuner(tuner: str) -> None:
+    """Ask that what chooses the trials be there, before anything trains.
 
     Raises:
-        ValueError: If Optuna is not installed.
+        ValueError: If Optuna is asked for and not installed.
     """
-    try:
-        import optuna
-    except ModuleNotFoundError:
-        raise ValueError("Optuna is not installed; pip install 'skipwise[tune]'") from None
+    if tuner == "optuna" and find_spec("optuna") is None:
+        raise ValueError("Optuna is not installed; pip install 'skipwise[tune]'")
+
+
+def _by_optuna(space: Space, tried: Sequence[Tried], *, higher: bool) -> dict[str, float]:
+    """Ask Optuna's tree-structured Parzen estimator, which is told all trials before."""
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     ranges: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.FloatDistribution(low, high, log=True)

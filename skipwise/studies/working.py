@@ -4,10 +4,12 @@
 writes what happens to its output. When the input ends, its study is gone: it saves and ends.
 """
 
+import errno
 import json
 import math
 import os
 import queue
+import re
 import resource
 import signal
 import sys
@@ -41,6 +43,7 @@ from skipwise.studies.launchers.launcher import (
 from skipwise.training import Diverged, Interrupted, newest_checkpoint
 from skipwise.training.gradient import leaving_no_trace, trial_gradient
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 LOCK, OUTPUT = ".lock", "output.txt"
 LOCK_SECONDS = 120.0  # the worker of a study that was killed may still be saving
 TELL_SECONDS = 0.5
@@ -65,11 +68,19 @@ def carry_out(task: Task, data: Data | None = None, tell: Tell | None = None) ->
             return mark_of(Path(task.folder), task.until) or _run(task, experiment, dataset, tell)
     except Interrupted as error:
         return Outcome(state=STOPPED, words=str(error))
-    except OSError as error:
-        where = f"{error.strerror or error}: {error.filename or task.folder}"
-        return Outcome(state=FAILED, words=where, is_final=True)
     except Exception as error:  # a user's network may raise anything, and the study goes on
+        if isinstance(error, OSError) and _is_of_the_disk(error, Path(task.folder)):
+            where = f"{error.strerror}: {error.filename or task.folder}"
+            return Outcome(state=FAILED, words=where, is_final=True)
         return Outcome(state=FAILED, words=_sentence(error))
+
+
+def _is_of_the_disk(error: OSError, run: Path) -> bool:
+    """Whether no run of the study could be saved, and not only this one is wrong."""
+    if error.errno == errno.EACCES:
+        study = run.absolute().parent.parent
+        return error.filename is not None and Path(error.filename).absolute().is_relative_to(study)
+    return error.errno in FULL
 
 
 def _check_data(dataset: Dataset, task: Task) -> None:
@@ -78,6 +89,8 @@ def _check_data(dataset: Dataset, task: Task) -> None:
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError) or re.search("out of memory|t allocate memory", str(error)):
+        return "there is not enough memory; set a smaller --batch-size, or --set parts=2 or more"
     words = f"{' '.join(str(error).split()) or 'no more is known'}{line_in_own_code(error)}"
     is_ours = isinstance(error, ValueError | TypeError)
     return words if is_ours else f"{type(error).__name__}: {words}"
@@ -204,8 +217,7 @@ def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:
 
 
 def _most_memory() -> int:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+    """Give the most bytes that this process had of the machine's memory; a GPU has its own."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else 1024 * used
 

@@ -1,6 +1,7 @@
 """``skipwise compare``: one sentence for wrong input before anything trains, and what it prints."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,11 @@ TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "-
         (("--strategy", "sgd,adam", "--steps", "5", "--epochs", "1"), "give one length"),
         (("--strategy", "sgd,adam", "--set", "target=0.9"), "a run of a study stops at no target"),
         (("--strategy", "sgd,adam", "--ablate"), "an ablation is of one strategy on one network"),
+        (("--strategy", "sgd,adam", "--json", "--csv"), "--json and --csv both print the result"),
+        (
+            ("--strategy", "sgd,adam", "--ray", "auto"),
+            "'auto' is no address of a Ray cluster; give",
+        ),
         (
             ("--strategy", "sgd,adam", "--ray", "127.0.0.1:1"),
             "no Ray cluster answers at 127.0.0.1:1",
@@ -62,6 +68,21 @@ TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "-
 )
 def test_wrong_input_is_one_sentence_before_anything_trains(capsys, words, told: str):
     assert told in fails(capsys, "compare", "digits", "--quiet", *words)
+    assert not Path("studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "told"),
+    [
+        ("ray", ("--ray",), "Ray is not installed; pip install 'skipwise[ray]'"),
+        ("optuna", ("--tune", "4", "--tuner", "optuna"), "Optuna is not installed; pip install"),
+    ],
+)
+def test_a_missing_extra_is_the_line_that_installs_it(
+    capsys, monkeypatch: pytest.MonkeyPatch, package: str, words, told: str
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert told in fails(capsys, "compare", "digits", "--strategy", "sgd,adam", *words, "--quiet")
     assert not Path("studies").exists()
 
 
@@ -95,6 +116,9 @@ def test_a_study_is_printed_continued_and_guarded(capsys, rings: str):
     assert "has networks and strategies of its own" in fails(
         capsys, "compare", "s", "--strategy", "adam"
     )
+    code, out, err = call(capsys, "compare", "s", "--csv", "--quiet")
+    assert (code, err) == (0, "")
+    assert out == Path("s/comparison.csv").read_text()
     with np.load(rings) as arrays:
         x, y = arrays["x"], arrays["y"]
     np.savez(rings, x=x[::-1], y=y[::-1])
@@ -112,6 +136,19 @@ def test_an_arm_that_cannot_be_trained_is_named_before_anything_is(capsys, rings
     )  # fmt: skip
     assert "the arm net cannot be trained: ours:net does not fit the data" in told
     assert "(Linear) expects 3 features and gets 8" in told
+    assert not Path("s").exists()
+
+
+@pytest.mark.processes
+def test_an_arm_that_does_not_fit_in_memory_is_one_sentence(capsys, rings: str):
+    Path("ours.py").write_text(
+        "import torch\ndef large(classes): return torch.nn.Linear(10**7, 10**9)\n"
+    )
+    told = fails(
+        capsys, "compare", rings, "--network", "ours:large,resnet20", "--strategy", "sgd",
+        "--steps", "4", "--batch-size", "32", "--quiet", "--out", "s",
+    )  # fmt: skip
+    assert "the arm large cannot be trained: there is not enough memory; set a smaller" in told
     assert not Path("s").exists()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from skipwise.comparison import Arm, Design, StudyRecord, compare
 from skipwise.comparison.pairs import judge, measure, others
+from skipwise.comparison.tables import pairs_sheet
 from tests.comparison.planted import design, study, two, whole
 
 BASE = np.array([0.900, 0.905, 0.898, 0.902, 0.907, 0.899, 0.903, 0.901])
@@ -151,16 +152,22 @@ def test_the_worst_score_does_not_depend_on_which_arm_is_which():
     assert len(sizes) == 1
 
 
-def test_other_pairs_share_something_and_get_no_verdict():
-    record = whole()
-    found = others(record)
-    named = {frozenset((pair.first, pair.second)) for pair in found}
-    assert frozenset(("resnet20/adam", "resnet20/momentum")) in named
-    assert frozenset(("resnet20/adam", "plain20/adam")) in named
-    assert frozenset(("resnet20/adam", "plain20/sgd")) not in named
+def test_all_other_pairs_get_intervals_and_no_verdict_those_that_share_something_first():
+    found = others(whole())
+    named = [frozenset((pair.first, pair.second)) for pair in found]
+    assert frozenset(("resnet20/adam", "resnet20/momentum")) in named[:5]
+    assert frozenset(("resnet20/adam", "plain20/adam")) in named[:5]
+    assert frozenset(("resnet20/adam", "plain20/sgd")) in named[5:]
     assert frozenset(("resnet20/adam", "resnet20/sgd")) not in named  # of the family
-    assert len(found) == 5
+    assert len(named) == len(set(named)) == 6 * 5 / 2 - 4
     assert {pair.verdict for pair in found} == {"none"}
+    assert all(math.isfinite(pair.low) for pair in found)
+
+
+def test_the_table_of_other_pairs_shows_those_that_share_something_and_counts_the_rest():
+    sheet = pairs_sheet(compare(whole()), family=False)
+    assert len(sheet.rows) == 5
+    assert "the 6 that share neither network nor method are in CSV and JSON" in sheet.caption
 
 
 def test_a_whole_study_finds_what_was_planted():

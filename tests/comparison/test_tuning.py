@@ -1,6 +1,7 @@
 """The best of k trials by counting; the width of good rates; parts of a strategy."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from skipwise.comparison import Ablation, StudyRecord, Trial, compare
 from skipwise.comparison.ablation import ablation_of
 from skipwise.comparison.pairs import measure
+from skipwise.comparison.tables import tuning_sheet
 from skipwise.comparison.tuning import expected_best, sensitivity, tuning_curve
 from tests.comparison.planted import design, study
 
@@ -45,6 +47,18 @@ def test_a_trial_that_diverged_is_the_worst_and_costs_as_much():
         expected_best([0.8, 0.9, 0.7, 0.7], k) for k in range(1, 5)
     ])
     assert tuning_curve(tuned([], []), "resnet20/sgd") is None
+
+
+def test_halved_trials_give_no_curve_but_what_was_tried_and_its_cost():
+    record = tuned([0.5, math.nan, 0.8, 0.9], [0.3, 0.1, 0.03, 0.01])
+    shares = zip(record.trials, [0.25, 0.25, 1.0, 1.0], strict=True)
+    trials = [replace(t, share=share, chosen=t.score == 0.9) for t, share in shares]
+    found = compare(replace(record, trials=tuple(trials)))
+    assert (found.tuning, found.sensitivity) == ((), ())
+    row = dict(zip(tuning_sheet(found).columns, tuning_sheet(found).rows[0], strict=True))
+    assert (row["taken"], row["trials"], row["halved away"]) == ("rate 0.01", "4", "1 at 25%")
+    assert (row["diverged"], row["cost"], row["time"]) == ("1", "2.5 runs", "8 s")
+    assert "tuned by halving" in tuning_sheet(found).caption
 
 
 def test_where_lower_is_better_the_curve_falls():

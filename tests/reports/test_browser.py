@@ -22,7 +22,7 @@ WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 CHARTS = {
     "one": 8,
     "several": 3,
-    "study": 19,
+    "study": 22,
     "lesson": 16,
     "diagnosis": 15,
     "strange": 1,

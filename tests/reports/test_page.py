@@ -60,6 +60,18 @@ def test_a_run_leaves_a_page_whose_figures_plotly_accepts(tmp_path: Path):
     assert 'src="data:image/png;base64,' in page
 
 
+@pytest.mark.parametrize(
+    ("processes", "command"),
+    [
+        (1, "skipwise train &#39;a b/run/experiment.yaml&#39;"),
+        (2, "torchrun --standalone --nproc-per-node 2 -m skipwise train &#39;a b/run/experiment"),
+    ],
+)
+def test_the_command_can_be_pasted_and_names_torchrun(tmp_path: Path, processes: int, command: str):
+    run = told(Path("a b/run"), LEVEL, FALLS, FALLS, facts={"processes": processes})
+    assert command in skipwise.report(run).read_text()
+
+
 def test_the_matrix_of_the_page_is_that_of_the_predictions(tmp_path: Path):
     path = table(tmp_path / "x.npz")
     run = skipwise.train(str(path), TINY, epochs=2, batch_size=16, out="run", quiet=True)

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 import skipwise.reports
-from skipwise.comparison import ArmRun, Point, StudyRecord, compare, conclusion
+from skipwise.comparison import ArmRun, Point, StudyRecord, compare, conclusion, study_to_text
 from skipwise.reports import study_report
 from skipwise.reports.study.curves import band
 from skipwise.reports.study.page import study_page
-from skipwise.reports.study.pairs import forest
+from skipwise.reports.study.pairs import forest, pair_tables
 from skipwise.reports.study.ranking import rankings
 from skipwise.reports.study.runs import run_table
 from skipwise.reports.study.target import arrivals, profile_charts
+from studies.article import FOUND, HERE, keep
 from tests.comparison.planted import design, study, two, whole
 from tests.comparison.test_pairs import BASE, GAPS
 
@@ -63,7 +64,7 @@ def test_the_page_of_a_whole_study_has_every_part(tmp_path: Path):
     assert page.verdict == conclusion(compare(record))
     assert page.headline == "2 of 4 comparisons show a difference, 2 are inconclusive"
     charts = [chart.name for section in page.sections for chart in section.charts]
-    assert len(charts) == len(set(charts)) == 2 + 1 + 4 + 4 + 2 + 4 + 2
+    assert len(charts) == len(set(charts)) == 2 + 1 + 4 + 6 + 3 + 4 + 2
     for section in page.sections:
         assert section.charts or section.tables or section.texts, section.name
         for table in [*section.tables, *(chart.table for chart in section.charts)]:
@@ -86,6 +87,19 @@ def test_runs_are_one_click_away_where_they_have_a_report(tmp_path: Path):
     assert table.rows[1][-1] == record.runs[1].path  # no report, no link
     text = study_report(record, tmp_path).read_text()
     assert '<a href="runs/a%20b%231/report.html">runs/a b#1</a>' in text
+
+
+def test_a_page_that_is_kept_without_its_runs_links_to_none(tmp_path: Path):
+    record, folder = whole(), tmp_path / "study"
+    page = folder / record.runs[0].path / "report.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    for name in FOUND:
+        (folder / name).write_text(study_to_text(record))
+    assert '<a href="runs/' in study_report(record, folder).read_text()
+    keep(folder)
+    assert '<a href="runs/' not in (tmp_path / "study.html").read_text()
+    assert '<a href="runs/' not in (HERE / "study.html").read_text()
 
 
 def test_words_of_a_user_cannot_become_a_program(tmp_path: Path):
@@ -116,6 +130,14 @@ def test_the_forest_has_a_mark_for_each_comparison_and_none_without_pairs():
     assert forest(compare(two([], []))) is None
 
 
+def test_pairs_that_share_nothing_leave_no_empty_table():
+    plan = design(["sgd", "adam"], networks=("plain20", "resnet20"))
+    apart = replace(plan, arms=(plan.arms[0], plan.arms[3]))
+    found = compare(study(apart, {arm.name: BASE for arm in apart.arms}))
+    assert len(found.others) == 1
+    assert pair_tables(found) == ()
+
+
 def test_an_infinite_interval_has_no_bar():
     chart = forest(compare(two(BASE[:5] + GAPS[:5], BASE[:5], seeds=range(5))))
     assert chart is not None
@@ -138,7 +160,29 @@ def test_arrivals_end_at_the_share_that_arrived():
     for trace in chart.figure["data"]:
         time = next(t for t in found.times if t.arm == f"plain20/{trace['name']}")
         assert trace["y"][-1] == pytest.approx(1 - time.misses / time.runs)
-    assert len(profile_charts(found)) == 2
+    assert len(profile_charts(found)) == 3
+    assert "by multiplications" in arrivals(record, found)[2].title
+
+
+def test_what_is_known_of_no_run_has_no_chart():
+    record = whole()
+    runs = tuple(replace(run, macs_to_target=math.inf) for run in record.runs)
+    record = replace(record, runs=runs)
+    assert len(arrivals(record, compare(record))) == 4
+    assert len(profile_charts(compare(record))) == 2
+
+
+def test_a_study_with_halved_trials_says_what_was_tuned_and_what_it_cost(tmp_path: Path):
+    record = whole()
+    trials = [replace(t, share=1.0 if t.chosen else 0.5) for t in record.trials]
+    page = study_page(replace(record, trials=tuple(trials)), tmp_path)
+    section = next(section for section in page.sections if section.name == "tuning")
+    assert "tuned by halving" in section.tables[0].caption
+    assert section.tables[0].rows[0][3:5] == ["6", "4 at 50%"]
+    assert "there is no curve" in section.absent[0]
+    empty = study_page(replace(record, trials=()), tmp_path)
+    section = next(section for section in empty.sections if section.name == "tuning")
+    assert (section.absent, section.tables) == (("No arm was tuned.",), ())
 
 
 def test_an_empty_and_a_single_study_have_pages_too(tmp_path: Path):

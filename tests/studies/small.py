@@ -12,6 +12,7 @@ from skipwise.experiment import compose
 from skipwise.networks import ResNet
 from skipwise.strategies import Strategy, adam, momentum, sgd
 from skipwise.studies import Study
+from skipwise.studies.launchers import Task
 from tests.processes import PATHS
 from tests.references import rings_file
 
@@ -35,6 +36,17 @@ def small_study(
 
 def with_steps(study: Study, steps: int) -> Study:
     return dataclasses.replace(study, experiment=dataclasses.replace(study.experiment, steps=steps))
+
+
+def with_network(task: Task, folder: Path, code: str) -> Task:
+    """Give the task with a network of a user's own: the function ``net`` of a module ``users``.
+
+    The module lies in the folder, which must be where Python looks.
+    """
+    (folder / "users.py").write_text(code)
+    head, _, tail = task.experiment.partition("network:\n")
+    text = f"{head}network:\n  is: users:net\n{tail[tail.index('strategy:') :]}"
+    return dataclasses.replace(task, experiment=text, allow=("users",))
 
 
 def started(*words: str) -> subprocess.Popen:
@@ -72,5 +84,6 @@ __all__ = [
     "small_study",
     "started",
     "weights_below",
+    "with_network",
     "with_steps",
 ]

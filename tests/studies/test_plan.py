@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
 
-from skipwise.comparison import StudyRecord, compare, conclusion, extension
+from skipwise.comparison import ArmRun, StudyRecord, compare, conclusion, extension
 from skipwise.studies import read_study, study_folder
 from skipwise.studies.plan import PLAN, opened, planned, same_study
 from skipwise.studies.results import design_of
@@ -103,6 +104,24 @@ def test_more_seeds_go_on_in_the_same_folder_and_are_kept_in_mind(tmp_path: Path
     assert "at most 0.017" in words
     assert words in conclusion(compare(StudyRecord(design=design)))
     assert extension(design_of(planned(study, dataset, tmp_path / "t", threads=1), jobs="")) == ""
+
+
+def test_no_run_scores_worse_than_a_share_of_nothing(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    plan = planned(study, dataset, tmp_path / "s", threads=1)
+    design = design_of(plan, jobs="")
+    scores = {("sgd", 0): 0.9, ("sgd", 1): math.nan, ("momentum", 0): 0.1, ("momentum", 1): 0.8}
+    runs = tuple(ArmRun(arm=arm, seed=seed, score=s) for (arm, seed), s in scores.items())
+    assert compare(StudyRecord(design=design, runs=runs)).worst == {"tiny": 0.0}
+    losses = design_of(dataclasses.replace(plan, metric="loss", higher=False), jobs="")
+    assert losses.worst is None
+
+
+def test_the_command_of_a_study_can_be_pasted(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    plan = planned(study, dataset, Path("my studies/s"), threads=1)
+    command = design_of(plan, jobs="").facts["command"]
+    assert command == "skipwise compare 'my studies/s/study.yaml'"
 
 
 def test_the_same_study_is_found_again_below_studies(tmp_path: Path):

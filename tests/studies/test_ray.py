@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from skipwise.records import StepRecord, read_journal
-from skipwise.studies.launchers import FINISHED, REPEATED, STOPPED, Machine, Task
+from skipwise.studies.launchers import FAILED, FINISHED, REPEATED, STOPPED, Machine, Task
 from skipwise.studies.plan import opened, planned
+from skipwise.studies.telling import Progress
 from tests.studies.small import PATHS, small_study, weights_below
 
 pytestmark = [
@@ -77,6 +78,60 @@ def test_a_node_that_goes_away_loses_nothing(cluster, tmp_path: Path):
     with closing(Machine()) as machine:
         assert list(machine.launch(here.tasks(reports=False), []))
     assert weights_below(tmp_path / "there") == weights_below(tmp_path / "here")
+
+
+def test_only_runs_that_have_a_node_are_told_as_running(cluster, tmp_path: Path):
+    from skipwise.studies.launchers.ray import Cluster
+
+    study, dataset = small_study(tmp_path, steps=100, seeds=3)
+    tasks = opened(planned(study, dataset, tmp_path / "s", threads=1)).tasks(reports=False)
+    launcher, running = Cluster(address=cluster[0].address, threads=1), [0]
+    progress = Progress(tasks, title="study")
+    for news in launcher.launch(tasks, []):
+        progress.take(news)
+        running.append(len(progress.running))
+    assert (max(running), progress.jobs, launcher.jobs) == (2, 2, 2)
+    assert progress.rows["sgd"].ended == progress.rows["momentum"].ended == 3
+
+
+def test_a_run_that_no_node_could_do_and_a_head_that_goes_are_one_sentence_each(
+    cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from skipwise.studies.launchers import nodes
+    from skipwise.studies.launchers.ray import Cluster
+
+    study, dataset = small_study(tmp_path, steps=3000, seeds=1)
+    tasks = opened(planned(study, dataset, tmp_path / "s", threads=1)).tasks(reports=False)
+    with pytest.raises(ValueError, match="no node of the Ray cluster has the 2 processors"):
+        list(Cluster(address=cluster[0].address, threads=2).launch(tasks, []))
+    monkeypatch.setattr(nodes, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(nodes, "PATIENCE_SECONDS", 2.0)
+    news = Cluster(address=cluster[0].address, threads=1).launch(tasks, [])
+    next(told for told in news if told.steps)
+    cluster[0].head_node.kill_gcs_server(check_alive=False)
+    with pytest.raises(ValueError, match=r"no longer answers.*what was saved is kept"):
+        list(news)
+
+
+def test_a_node_without_the_package_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("ray")
+    from skipwise.studies.launchers.ray import Cluster
+
+    (tmp_path / "there" / "skipwise").mkdir(parents=True)
+    (tmp_path / "there" / "skipwise" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'skipwise'\")"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "there"))
+    study, dataset = small_study(tmp_path, seeds=1)
+    tasks = planned(study, dataset, tmp_path / "s", threads=1).tasks(reports=False)
+    with closing(Cluster(address="local")) as launcher:
+        news = launcher.launch(tasks, [])
+        outcome = next(told.outcome for told in news if told.outcome is not None)
+    assert (outcome.state, outcome.is_final) == (FAILED, True)
+    assert "a node could not begin a run" in outcome.words
+    assert "No module named 'skipwise'" in outcome.words
 
 
 def test_a_signal_stops_the_runs_where_they_are_and_the_study_goes_on_from_there(

@@ -27,6 +27,7 @@ from tests.studies.small import (
     small_study,
     started,
     weights_below,
+    with_network,
     with_steps,
 )
 
@@ -184,16 +185,11 @@ def worker_of(parent: int) -> int:
 def test_a_run_whose_worker_dies_each_time_counts_as_failed_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    (tmp_path / "deadly.py").write_text(
-        "import os, signal\ndef net(classes): os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
     monkeypatch.syspath_prepend(tmp_path)
     study, dataset = small_study(tmp_path)
     task = opened(planned(study, dataset, tmp_path / "s", threads=1)).tasks()[0]
-    head, _, tail = task.experiment.partition("network:\n")
-    rest = tail[tail.index("strategy:") :]
-    text = f"{head}network:\n  is: deadly:net\n{rest}"
-    task = dataclasses.replace(task, experiment=text, allow=("deadly",))
+    deadly = "import os, signal\ndef net(classes): os.kill(os.getpid(), signal.SIGKILL)\n"
+    task = with_network(task, tmp_path, deadly)
     with closing(Machine()) as machine:
         ends = [n.outcome for n in machine.launch([task], []) if n.outcome is not None]
     assert [end.state for end in ends] == ["repeated", FAILED]
@@ -218,15 +214,11 @@ def test_a_module_of_the_users_that_is_called_as_one_of_pythons_does_no_harm(
 
 @pytest.mark.processes
 def test_the_last_words_of_a_worker_that_ends_are_told(tmp_path: Path):
-    (tmp_path / "leaving.py").write_text(
-        "import os, sys\ndef net():\n    print('no licence', file=sys.stderr, flush=True)\n"
-        "    os._exit(3)\n"
-    )
+    leaving = "import os, sys\ndef net():\n    print('no licence', file=sys.stderr, flush=True)\n"
     study, dataset = small_study(tmp_path)
     task = opened(planned(study, dataset, tmp_path / "s", threads=1)).tasks()[0]
-    head, _, tail = task.experiment.partition("network:\n")
-    text = f"{head}network:\n  is: leaving:net\n{tail[tail.index('strategy:') :]}"
-    task = dataclasses.replace(task, experiment=text, allow=("leaving",), is_rehearsal=True)
+    task = with_network(task, tmp_path, leaving + "    os._exit(3)\n")
+    task = dataclasses.replace(task, is_rehearsal=True)
     with pytest.MonkeyPatch.context() as patch, closing(Machine()) as machine:
         patch.setattr(sys, "path", [*sys.path, str(tmp_path)])
         ends = [n.outcome for n in machine.launch([task], []) if n.outcome is not None]

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from skipwise.comparison.comparison import Comparison, compare
 from skipwise.comparison.study import StudyRecord
-from skipwise.comparison.tables import as_csv, as_json, as_latex, as_markdown, sheets
+from skipwise.comparison.tables import as_csv, as_json, as_latex, as_markdown, sheets, tuning_sheet
 from skipwise.comparison.words import conclusion, counted, headline
 from skipwise.files import write_atomic
 from skipwise.reports.chart import Chart
 from skipwise.reports.page import Page, Section, rendered
 from skipwise.reports.study.curves import bands
+from skipwise.reports.study.look import as_table
 from skipwise.reports.study.pairs import forest, pair_tables
 from skipwise.reports.study.ranking import rankings
 from skipwise.reports.study.runs import counts, gradient_flow, run_table, settings
@@ -79,7 +80,7 @@ def _sections(record: StudyRecord, found: Comparison, folder: Path) -> Iterator[
     )
     yield _section("curves", "Curves", bands(record, found), "No run has a curve.")
     yield _target(record, found)
-    yield _section("tuning", "Tuning", tuning_charts(found), "No arm was tuned.")
+    yield _tuning(found)
     parts = parts_chart(found)
     if parts is not None:
         yield Section(name="worth", title="Parts", charts=(parts,))
@@ -99,6 +100,19 @@ def _sections(record: StudyRecord, found: Comparison, folder: Path) -> Iterator[
 def _section(name: str, title: str, charts: list[Chart], otherwise: str) -> Section:
     absent = () if charts else (otherwise,)
     return Section(name=name, title=title, charts=tuple(charts), absent=absent)
+
+
+def _tuning(found: Comparison) -> Section:
+    charts, absent = tuning_charts(found), "No arm was tuned."
+    if found.tuned:
+        absent = "Scores at different parts of the length cannot be compared, so there is no curve."
+    return Section(
+        name="tuning",
+        title="Tuning",
+        charts=tuple(charts),
+        absent=() if charts else (absent,),
+        tables=(as_table(tuning_sheet(found)),) if found.tuned else (),
+    )
 
 
 def _target(record: StudyRecord, found: Comparison) -> Section:

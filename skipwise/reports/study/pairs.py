@@ -107,7 +107,6 @@ def label(design: Design, pair: Pair) -> str:
 def pair_tables(comparison: Comparison) -> tuple[Table, ...]:
     """Give the tables without a chart: of other pairs, and of a family that has no run yet."""
     drawn = any(pair.pairs for pair in comparison.pairs)
-    tables = [as_table(pairs_sheet(comparison))] if comparison.pairs and not drawn else []
-    if comparison.others:
-        tables.append(as_table(pairs_sheet(comparison, family=False)))
-    return tuple(tables)
+    tables = [pairs_sheet(comparison)] if comparison.pairs and not drawn else []
+    tables.append(pairs_sheet(comparison, family=False))
+    return tuple(as_table(sheet) for sheet in tables if sheet.rows)

@@ -10,7 +10,7 @@ from skipwise.comparison.words import p_words
 from skipwise.reports.chart import Chart, Table, figure, line
 from skipwise.reports.study.look import arms_of, networks, on, style
 
-SHOWN = ("steps", "seconds")
+SHOWN = {"steps": "steps", "seconds": "seconds", "macs": "multiplications"}
 
 
 def arrivals(record: StudyRecord, comparison: Comparison) -> list[Chart]:
@@ -49,10 +49,13 @@ def _arrivals(
     rows = [row for row in sheet.rows if row[0] in times and row[1] == kind]
     return Chart(
         name=f"target-{n}-{kind}",
-        title=f"Runs at the target, by {kind}{on(comparison, network)}",
+        title=f"Runs at the target, by {SHOWN[kind]}{on(comparison, network)}",
         words="The share of the runs that had reached the target by then.",
         figure=figure(
-            traces, kind, "share of the runs", yaxis={"tickformat": ".0%", "range": [0, 1.04]}
+            traces,
+            SHOWN[kind],
+            "share of the runs",
+            yaxis={"tickformat": ".0%", "range": [0, 1.04]},
         ),
         table=Table(caption=f"{sheet.caption}.", columns=sheet.columns, rows=rows),
     )
@@ -86,7 +89,7 @@ def _profile(comparison: Comparison, kind: str, group: list[Profile]) -> Chart:
     few = " With so few networks it is a rough picture." if group[0].workloads < 5 else ""
     return Chart(
         name=f"profile-{kind}",
-        title=f"Performance profile, by {kind}",
+        title=f"Performance profile, by {SHOWN[kind]}",
         words=(
             "On which share of the networks a method takes at most so many times as long as the"
             f" best method there, medians of the runs.{few}"

@@ -57,7 +57,7 @@ class Outcome:
         score: On the test part, or on validation where there is none; of a trial on validation.
         steps: Updates that were taken.
         seconds: Time that they took, evaluations and saves included.
-        memory_bytes: Of a rehearsal: the most that the process needed.
+        memory_bytes: Of a rehearsal: the most that the process needed, without that of a GPU.
         macs: Of a rehearsal: multiply-adds of one forward pass of one example, 0 if unknown.
         step_seconds: Of a rehearsal: time of one gradient.
         planned_steps: Of a rehearsal: length of the run.
@@ -93,7 +93,15 @@ class News:
 
 
 class Launcher(ABC):
-    """A way to get tasks done."""
+    """A way to get tasks done.
+
+    Attributes:
+        jobs: How many it does at the same time, as far as that is known.
+        is_here: Whether they are processes of their own on this machine and share its memory.
+    """
+
+    jobs: int = 1
+    is_here: bool = False
 
     @property
     @abstractmethod

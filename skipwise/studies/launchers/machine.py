@@ -45,6 +45,7 @@ class Machine(Launcher):
     """
 
     jobs: int = 1
+    is_here: bool = field(default=True, init=False)
     threads: int = 1
     idle: "list[_Worker]" = field(default_factory=list, repr=False)
 

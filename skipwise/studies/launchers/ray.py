@@ -2,7 +2,8 @@
 
 Where a node sees the folder of the study, it trains there, and a run that is repeated goes on from
 its last save. Where it does not, it trains in a folder of its own and sends that back at the end.
-What a node or a process takes along when it goes is done again.
+What a node or a process takes along when it goes is done again. Where the cluster itself goes, or
+nothing is left that could run a task, the study ends with a sentence; Ray would wait for ever.
 
 Needs the extra ``ray``.
 """
@@ -10,8 +11,8 @@ Needs the extra ``ray``.
 import socket
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -28,10 +29,17 @@ from skipwise.studies.launchers.launcher import (
     Task,
     repeated,
 )
+from skipwise.studies.launchers.nodes import (
+    KEPT,
+    REACH_SECONDS,
+    Head,
+    host_and_port,
+    in_line,
+    share,
+)
 
 LOCAL = "local"
 TICK_SECONDS = 0.25
-REACH_SECONDS = 5.0
 NODE_LOST, PROCESS_LOST = "its node went away", "its process ended"
 LOST = {NODE_LOST: 10, PROCESS_LOST: 2}  # attempts; that a node goes is not the run's fault
 Files = dict[str, bytes]
@@ -47,13 +55,19 @@ class Cluster(Launcher):
         threads: Processors of a task.
 
     Raises:
-        ValueError: If Ray is not installed.
+        ValueError: If it is no address, or Ray is not installed.
     """
 
     address: str
     threads: int = 1
+    jobs: int = field(default=1, init=False)
+    is_here: bool = field(default=False, init=False)
+    is_connected: bool = field(default=False, init=False)  # by this, and not by whoever calls
 
     def __post_init__(self):
+        self.is_here = self.address == LOCAL
+        if not self.is_here:
+            host_and_port(self.address)
         _ray()
 
     @property
@@ -63,19 +77,30 @@ class Cluster(Launcher):
         return f"{where}, {self.threads} thread{'s' * (self.threads != 1)} a run"
 
     def close(self) -> None:
-        """Nothing is kept: each launch connects anew."""
+        """Leave the cluster, and end one that was started here."""
+        if self.is_connected:
+            _ray().shutdown()
+            self.is_connected = False
 
     def launch(self, tasks: Sequence[Task], signals: Sequence[int]) -> Iterator[News]:
-        """Do all tasks; see :class:`Launcher`."""
+        """Do all tasks; see :class:`Launcher`.
+
+        Raises:
+            ValueError: If no node can, or the cluster goes.
+        """
         ray = _ray()
-        ours = not ray.is_initialized()
-        if ours:
+        if not tasks:
+            return  # it need not be there any more
+        if not ray.is_initialized():
             self._connect(ray)
+            self.is_connected = True
         try:
-            yield from _Tasks(ray, self.threads).work(tasks, signals)
-        finally:
-            if ours:
-                ray.shutdown()
+            wanted, self.jobs = share(ray.nodes(), self.threads)
+            place = ray.get_runtime_context().gcs_address if self.is_here else self.address
+            head = Head(ray, host_and_port(place), self.threads)
+            yield from _Tasks(ray, wanted, head).work(tasks, signals)
+        except ray.exceptions.RayError as error:
+            raise ValueError(f"Ray failed: {in_line(error)}; {KEPT}") from None
 
     def _connect(self, ray: Any) -> None:
         """Connect to the cluster, or start one.
@@ -87,16 +112,14 @@ class Cluster(Launcher):
         if self.address == LOCAL:
             ray.init(address=LOCAL, include_dashboard=False, **quietly)
             return
-        host, _, port = self.address.removeprefix("ray://").rpartition(":")
         try:
             # Ray itself tries for minutes.
-            socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+            socket.create_connection(host_and_port(self.address), timeout=REACH_SECONDS).close()
             ray.init(address=self.address, **quietly)
         except (OSError, ValueError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0]
             raise ValueError(
-                f"no Ray cluster answers at {self.address} ({first}); start one with ray start"
-                " --head, or take --ray local"
+                f"no Ray cluster answers at {self.address} ({in_line(error, first=True)}); start"
+                " one with ray start --head, or take --ray local"
             ) from None
 
 
@@ -117,13 +140,16 @@ def _ray() -> Any:
 class _Tasks:
     """The tasks that Ray was given, and how often each was tried."""
 
-    def __init__(self, ray: Any, threads: int):
-        self.ray = ray
+    def __init__(self, ray: Any, wanted: Mapping[str, int], head: Head):
+        self.ray, self.head = ray, head
         # Ray's own repetition would not be seen here; nor would it know what to count as failed.
-        self.remote = ray.remote(num_cpus=threads, max_retries=0)(carry_out_there)
-        self.threads = threads
-        # It takes no processor of the runs', and comes back where its node goes away.
-        self.board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        self.remote = ray.remote(**wanted, max_retries=0)(carry_out_there)
+        self.threads = wanted["num_cpus"]
+        # It takes no processor of the runs', and stays beside the study, whichever node goes away.
+        here = ray.get_runtime_context().get_node_id()
+        beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=True)
+        kept = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=beside)
+        self.board = kept(Board).remote()
         self.running: dict[Any, Task] = {}
         self.numbers: dict[int, Any] = {}
         self.asked: Any = None
@@ -142,7 +168,6 @@ class _Tasks:
                 number = len(self.numbers)
                 reference = self.remote.remote(task, self.threads, self.board, number)
                 self.running[reference], self.numbers[number] = task, reference
-                yield News(task=task)
             if not self.running:
                 return
             done, _ = self.ray.wait(list(self.running), timeout=TICK_SECONDS)
@@ -155,6 +180,7 @@ class _Tasks:
                     waiting.append(task)
                     yield News(task=task, outcome=repeated(outcome))
             yield from self._told()
+            self.head.check()
             if not done:
                 yield News()
 
@@ -190,6 +216,13 @@ class _Tasks:
             return _lost(NODE_LOST, error, stopping=stopping)
         except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
             return _lost(PROCESS_LOST, error, stopping=stopping)
+        except errors.RayTaskError as error:  # a run's own errors are outcomes
+            return Outcome(
+                state=STOPPED if stopping else FAILED,
+                words=f"a node could not begin a run: {in_line(error)}; each node needs the same"
+                " Python packages",
+                is_final=not stopping,
+            )
         for name, content in files.items():
             path = Path(task.folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -238,12 +271,14 @@ def carry_out_there(
         if board is not None:
             board.tell.remote(number, told)  # nobody waits for it
 
+    tell(step=0, steps=0)  # it no longer waits for a node
     torch.set_num_threads(threads)
     if task.is_rehearsal or Path(task.folder).parent.parent.is_dir():
         return carry_out(task, tell=tell), {}
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / Path(task.folder).name
         outcome = carry_out(replace(task, folder=str(folder)), tell=tell)
+        outcome = replace(outcome, is_final=False)  # another node may have room
         paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
         files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
         # Marks come last, when all else is there.
