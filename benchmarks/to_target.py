@@ -139,7 +139,7 @@ def timm(parts: Parts, clock: Clock) -> Iterator[float]:
     inputs, tests = mixed[: len(images)], mixed[len(images) :]
     loader, epochs = usual_loader(inputs, labels, batch=BATCH), PEER_EPOCHS["timm"]
     model = library.create_model("resnet18", num_classes=10, in_chans=1)
-    model = model.to(DEVICE, memory_format=torch.channels_last)
+    model = model.to(DEVICE).to(memory_format=torch.channels_last)
     optimiser = create_optimizer_v2(model, opt="sgd", lr=0.05, weight_decay=2e-5, momentum=0.9)
     scheduler, _ = create_scheduler_v2(
         optimiser,
