@@ -12,9 +12,9 @@ class Averaging(ABC):
     def share(self, step: int, steps: int) -> float:
         """Give the newest weights' share after update ``step`` (counted from 1) of ``steps``."""
 
-    @property
-    def is_plain_mean(self) -> bool:
-        """Whether all weights that count do so alike, however many steps between were refused."""
+    def is_one_of_many(self, step: int, steps: int) -> bool:
+        """Whether the newest weights count as much as each before, however many were refused."""
+        del step, steps
         return False
 
     @property
@@ -67,11 +67,6 @@ class SWA(Averaging):
     last: float = 0.25
     every: int = 1
 
-    @property
-    def is_plain_mean(self) -> bool:
-        """They do."""
-        return True
-
     def __post_init__(self):
         if not 0 < self.last <= 1:
             raise ValueError(
@@ -83,11 +78,20 @@ class SWA(Averaging):
 
     def share(self, step: int, steps: int) -> float:
         """Give 1/n, 1 before the average begins, and 0 between the steps that count."""
-        before = steps - max(round(self.last * steps), 1)
-        if step <= before:
+        since = self._since(step, steps)
+        if since < 0:
             return 1.0
-        count, rest = divmod(step - before - 1, self.every)
+        count, rest = divmod(since, self.every)
         return 0.0 if rest else 1 / (count + 1)
+
+    def is_one_of_many(self, step: int, steps: int) -> bool:
+        """Whether they are among those that count."""
+        since = self._since(step, steps)
+        return since >= 0 and since % self.every == 0
+
+    def _since(self, step: int, steps: int) -> int:
+        """Give how many steps ago the first was that counts; negative before it."""
+        return step - 1 - (steps - max(round(self.last * steps), 1))
 
 
 @dataclass(frozen=True, kw_only=True)

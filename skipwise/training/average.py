@@ -26,7 +26,7 @@ class Average:
     def __init__(self, model: nn.Module):
         self.model = copy.deepcopy(model).requires_grad_(False)
         self._latest: list[list[Tensor]] = []
-        self.taken = 0  # weights since all before them were forgotten
+        self.taken = 0  # weights in a plain mean
 
     @property
     def latest(self) -> list[list[Tensor]]:
@@ -49,13 +49,15 @@ class Average:
         Args:
             newest: The model.
             share: Of its weights; 1 forgets all before them, 0 leaves these out.
-            plain: Whether the share is that of one among all that were taken, whatever is given.
+            plain: Whether the share is that of one among all in the mean, whatever is given.
             remembered: The average is the plain mean of so many latest weights with a share; 0
                 remembers none, and follows the recursion.
         """
-        self.taken = 1 if share == 1 else self.taken + (share > 0)
-        if plain and share:
+        if plain:
+            self.taken += 1
             share = 1 / self.taken
+        elif share == 1:
+            self.taken = 0
         if remembered:
             self._remember(newest, share, remembered)
         else:

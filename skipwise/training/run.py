@@ -253,9 +253,8 @@ class Run:
         if self.average is not None and self.strategy.averaging is not None:
             rule = self.strategy.averaging
             share = rule.share(self.step, self.steps)
-            self.average.update(
-                self.model, share, plain=rule.is_plain_mean, remembered=rule.remembered
-            )
+            plain = rule.is_one_of_many(self.step, self.steps)
+            self.average.update(self.model, share, plain=plain, remembered=rule.remembered)
 
     @property
     def chosen(self) -> nn.Module:

@@ -87,7 +87,7 @@ def real() -> Diagnosis:
     batch = (x, y)
     chain = nn.Sequential(*(nn.Sequential(nn.Linear(64, 64), nn.ReLU()) for _ in range(24)))
     flat = (torch.randn(16, 64), y)
-    sums = residual_stack(32, 8, Additive(scale=8**-0.5))
+    sums = residual_stack(32, 16, Additive(scale=16**-0.5))
     made: dict[str, Measurement] = {
         "signal": signal(network, batch),
         "signal, plain": signal(chain, flat),

@@ -54,7 +54,8 @@ def test_only_the_first_gradient_moves_statistics_counts_answers_and_is_reported
 
 def test_sam_on_parts_of_a_batch_is_sam_on_the_batch(tmp_path: Path):
     network = replace(fixup20(), width=4, blocks=(1, 1))
-    runs = [run_of(tmp_path, CLIMBING, network, parts=parts) for parts in (1, 4)]
+    exact = {"precision": "float32"}  # bfloat16 rounds parts of a batch as it rounds no whole
+    runs = [run_of(tmp_path, CLIMBING, network, parts=parts, **exact) for parts in (1, 4)]
     for run in runs:
         assert len(list(train(run))) == 4
     whole, cut = (dict(run.model.named_parameters()) for run in runs)
