@@ -56,30 +56,33 @@ def test_what_is_not_shown_to_hold_ends_with_code_1_and_a_rate(capsys, rings: st
     assert found["suggested"]["low"] < found["suggested"]["rate"] < found["suggested"]["high"]
 
 
-@pytest.mark.slow
-def test_train_refuses_what_is_not_shown_to_hold_and_writes_no_run(capsys, rings: str):
-    run = begun(capsys, rings)
-    words = ("train", rings, "--network", "resnet20", *DEEP, "--transfer-from", run)
-    code, out, err = call(capsys, *words, "--steps", "2", "--out", "deep")
-    assert (code, out) == (1, "")
-    assert err.startswith("skipwise: not transferable from 2 to 4 blocks: ")
-    assert not Path("deep").exists()
-
-
-@pytest.mark.slow
-def test_train_takes_over_a_rate_that_holds(capsys, tmp_path: Path):
+def trained_on_lines(capsys, folder: Path, network: str) -> tuple[int, str, str]:
+    """Train a linear network whose best rate over depth is known, and a deep one with its rate."""
     noise = np.random.default_rng(0)
     x = noise.normal(size=(64, 4)).astype(np.float32)
     y = (x @ noise.normal(size=(4, 3)) + 0.3 * noise.normal(size=(64, 3))).astype(np.float32)
-    np.savez(tmp_path / "line.npz", x=x, y=y, x_val=x, y_val=y)
-    words = ["train", str(tmp_path / "line.npz"), "--batch-size", "64", "--steps", "2"]
-    words += ["--network", "tests.tuning.test_transfer:whatever_the_depth", "--no-report"]
+    np.savez(folder / "line.npz", x=x, y=y, x_val=x, y_val=y)
+    words = ["train", str(folder / "line.npz"), "--batch-size", "64", "--steps", "2"]
+    words += ["--network", f"tests.tuning.test_transfer:{network}", "--no-report"]
     plain = ("schedule=Constant", "weight_decay=0", "peak_lr=0.05")
     tuned = [word for setting in plain for word in ("--set", f"strategy.{setting}")]
     shallow = ("--set", "network.blocks=1", "--strategy", "sgd", *tuned, "--out", "shallow")
     assert call(capsys, *words, *shallow)[0] == 0
     deep = ("--set", "network.blocks=16", "--transfer-from", "shallow", "--guard", "--out", "deep")
-    code, _, err = call(capsys, *words, *deep, "--allow", "tests")
+    return call(capsys, *words, *deep, "--allow", "tests")
+
+
+@pytest.mark.slow
+def test_train_refuses_what_is_not_shown_to_hold_and_writes_no_run(capsys, tmp_path: Path):
+    code, out, err = trained_on_lines(capsys, tmp_path, "as_the_depth")
+    assert (code, out) == (1, "")
+    assert "skipwise: not transferable from 1 to 16 blocks: " in err
+    assert not Path("deep").exists()
+
+
+@pytest.mark.slow
+def test_train_takes_over_a_rate_that_holds(capsys, tmp_path: Path):
+    code, _, err = trained_on_lines(capsys, tmp_path, "whatever_the_depth")
     assert code == 0, err
     assert "the rate of 1 blocks holds for 16: the slope" in err
     taken, given = described("deep")["strategy"], described("shallow")["strategy"]
