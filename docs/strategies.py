@@ -1,7 +1,7 @@
 """Write docs/strategies.md: which strategies there are, and what the conformity checks find.
 
-``python -m docs.strategies`` writes it, in a minute or two; the table holds for the versions that
-it names.
+``OMP_NUM_THREADS=1 python -m docs.strategies`` writes it, in some minutes; the table holds for the
+versions that it names.
 """
 
 from collections.abc import Callable, Sequence

@@ -40,7 +40,7 @@ class Sharp(Formula):
         worst = ask(above)
         if isinstance(self.rule, GSAM):
             along = sum(float((gradients[n] * w).sum()) for n, w in worst.items())
-            along /= sum(float((w**2).sum()) for w in worst.values())
+            along /= sum(float((w**2).sum()) for w in worst.values()) + TINY**2
             across = {n: gradients[n] - along * w for n, w in worst.items()}
             worst = {n: w - self.rule.share * across[n] for n, w in worst.items()}
         return self.base.step(weights, lambda _: worst, settings)
