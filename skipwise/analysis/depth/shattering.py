@@ -27,6 +27,7 @@ from skipwise.analysis.untouched import untouched
 from skipwise.randomness import generator
 
 LAGS = 15
+UNCUT = ("Sin", "Cos")  # they cut nothing off, so that what is co-active is all
 RELUS = {torch.relu, torch.relu_, nn.functional.relu, Tensor.relu, Tensor.relu_}
 
 
@@ -100,7 +101,8 @@ def _record(
 
 
 def _theory_of(steps: list[Step], factors: list[float], *, beside: bool) -> Theory:
-    strange = [name for step in steps for name in (*step.other_norms, *step.bends)]
+    bends = [bend for step in steps for bend in step.bends if bend not in UNCUT]
+    strange = [*(norm for step in steps for norm in step.other_norms), *bends]
     strange += ["BatchNorm" for step in steps if step.norms]
     strange += ["a block beside the way to the last one"] if beside else []
     unlike = strangers(["ReLU"], strange)
