@@ -23,6 +23,13 @@ def test_a_line_for_each_case_and_the_counts_last(capsys: pytest.CaptureFixture[
     assert (code, len(lines)) == (0, 3)
 
 
+@pytest.mark.slow
+def test_all_faults_are_found_and_no_twin_is_accused(capsys: pytest.CaptureFixture[str]):
+    code, out, _ = call(capsys, "selftest", "--quiet")
+    assert code == 0
+    assert out.startswith("faults found 16 of 16, twins accused 0 of 24")
+
+
 def test_json_holds_every_trial(capsys: pytest.CaptureFixture[str]):
     code, out, _ = call(capsys, "selftest", "--case", "not-finite", "--seeds", "2", "--json")
     found = json.loads(out)
