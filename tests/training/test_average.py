@@ -10,11 +10,12 @@ from torch import nn
 
 from skipwise.experiment import build, compose
 from skipwise.networks import resnet20
-from skipwise.strategies import EMA, nesterov
+from skipwise.strategies import EMA, SWA, Guard, nesterov
 from skipwise.training import train, with_own_statistics
 from skipwise.weights import read_tensors
 from tests.contracts.test_resume import assert_equal, cut_and_resumed, finished
 from tests.references import close, rings, rings_file
+from tests.training.policies.test_guard import PLAIN, a_run, normed
 
 AVERAGING = replace(nesterov(), averaging=EMA(decay=0.9))
 SMALL = replace(resnet20(), width=4, blocks=(1, 1))
@@ -93,3 +94,15 @@ def test_frozen_parts_of_an_average_keep_their_statistics():
     moved = {n for n, v in after.items() if n.endswith("running_mean") and not v.equal(before[n])}
     assert not any(name.startswith(("stem", "trunk.blocks.0.")) for name in moved)
     assert any(name.startswith("trunk.blocks.1.") for name in moved)
+
+
+def test_swa_is_the_plain_mean_of_the_steps_that_were_taken():
+    strategy = replace(PLAIN, averaging=SWA(last=0.9), guard=Guard())
+    run, taken = a_run(strategy, normed(), steps=60, poisoned=[7]), []
+    for step in train(run):
+        if step.step > 6 and not step.skipped:
+            taken.append([p.detach().clone() for p in run.model.parameters()])
+    assert run.average is not None
+    assert len(taken) < 54  # some were skipped
+    for found, *weights in zip(run.average.model.parameters(), *taken, strict=True):
+        close(found, torch.stack(weights).mean(0))

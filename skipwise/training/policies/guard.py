@@ -252,7 +252,7 @@ class Guarding:
         self.history.restore(state["history"])
         self._kept, self._taken = list(state["kept"]), state["taken"]
         self.returns, self.skipped = state["returns"], state["skipped"]
-        self.refused = state["refused"]
+        self.refused = state.get("refused", 0)
 
 
 def guarded(run: Run) -> Run:

@@ -20,7 +20,6 @@ from skipwise.strategies import (
     EMA,
     SAM,
     SGD,
-    SWA,
     Constant,
     Freezing,
     Guard,
@@ -44,7 +43,7 @@ from skipwise.training import (
 )
 from skipwise.training.policies.guard import History
 from skipwise.training.policies.origin import origin
-from tests.references import SMALL, close, rings, rings_file
+from tests.references import SMALL, rings, rings_file
 
 DATA = rings()
 TASK = Classification(classes=5)
@@ -218,18 +217,6 @@ def test_the_history_holds_the_first_gradient_of_a_rule_that_takes_two():
     assert run.guard is not None
     found = run.guard.state()["history"]["log_norms"]
     assert found == pytest.approx([math.log(norm) for norm in norms], rel=1e-6)
-
-
-def test_swa_is_the_plain_mean_of_the_steps_that_were_taken():
-    strategy = replace(PLAIN, averaging=SWA(last=0.9), guard=Guard())
-    run, taken = a_run(strategy, normed(), steps=60, poisoned=[7]), []
-    for step in train(run):
-        if step.step > 6 and not step.skipped:
-            taken.append([p.detach().clone() for p in run.model.parameters()])
-    assert run.average is not None
-    assert len(taken) < 54  # some were skipped
-    for found, *weights in zip(run.average.model.parameters(), *taken, strict=True):
-        close(found, torch.stack(weights).mean(0))
 
 
 def test_the_rate_is_lowered_from_a_return_on_and_the_batches_go_on():
