@@ -126,6 +126,29 @@ def test_a_study_is_printed_continued_and_guarded(capsys, rings: str):
 
 
 @pytest.mark.processes
+def test_an_ablation_tells_the_worth_of_each_part(capsys, rings: str):
+    words = ("--network", "resnet20", "--strategy", "nesterov", "--ablate", "--seeds", "2")
+    code, out, err = call(
+        capsys, "compare", rings, *words, "--steps", "6", *SETTINGS, "--json", "--quiet"
+    )
+    assert code == 0, err
+    shown = json.loads(out)
+    scores = {
+        (run["arm"], run["seed"]): run["score"]
+        for run in json.loads((Path(shown["study"]) / "record.json").read_text())["runs"]
+    }
+    assert [worth["part"] for worth in shown["ablation"]] == ["schedule", "weight_decay"]
+    for worth in shown["ablation"]:
+        for kind, pair in (
+            ("beside", ("", f" without {worth['part']}")),
+            ("alone", (f" only {worth['part']}", " without parts")),
+        ):
+            ways = [f"nesterov{words}" for words in pair]
+            gaps = [scores[ways[0], seed] - scores[ways[1], seed] for seed in range(2)]
+            assert worth[kind]["advantage"] == pytest.approx(sum(gaps) / 2)
+
+
+@pytest.mark.processes
 def test_an_arm_that_cannot_be_trained_is_named_before_anything_is(capsys, rings: str):
     Path("ours.py").write_text(
         "from torch import nn\ndef net(classes): return nn.Linear(3, classes)\n"

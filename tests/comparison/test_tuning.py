@@ -86,7 +86,8 @@ def test_the_best_rate_at_the_edge_is_said():
     assert sensitivity(tuned([0.7, 0.8], [0.1, 0.1]), "resnet20/sgd") is None
 
 
-def test_parts_are_left_out_and_added():
+def parts_study() -> StudyRecord:
+    """Make a study of two parts with planted gains; decay was not tried alone."""
     random = np.random.default_rng(2)
     plan = Ablation(
         full="resnet20/full",
@@ -97,7 +98,11 @@ def test_parts_are_left_out_and_added():
     base = random.normal(0.9, 0.002, 8)
     gains = {"full": 0.03, "none": 0.0, "a": 0.01, "b": 0.029, "c": 0.015}
     scores = {f"resnet20/{n}": base + g + random.normal(0, 0.001, 8) for n, g in gains.items()}
-    record = study(design([*gains], ablation=plan), scores)
+    return study(design([*gains], ablation=plan), scores)
+
+
+def test_parts_are_left_out_and_added():
+    record = parts_study()
     momentum, decay = ablation_of(record)
     assert (momentum.part, decay.part, decay.alone) == ("momentum", "decay", None)
     assert momentum.beside == measure(record, "resnet20/full", "resnet20/a")

@@ -18,9 +18,11 @@ from skipwise.reports.study.pairs import forest, pair_tables
 from skipwise.reports.study.ranking import rankings
 from skipwise.reports.study.runs import run_table
 from skipwise.reports.study.target import arrivals, profile_charts
+from skipwise.reports.study.tuning import parts_chart
 from studies.article import FOUND, HERE, keep
 from tests.comparison.planted import design, study, two, whole
 from tests.comparison.test_pairs import BASE, GAPS
+from tests.comparison.test_tuning import parts_study
 
 
 def run(steps, scores, *, diverged: bool = False) -> ArmRun:
@@ -128,6 +130,24 @@ def test_the_forest_has_a_mark_for_each_comparison_and_none_without_pairs():
     bars = chart.figure["data"][0]["error_x"]
     assert bars["array"][0] == pytest.approx(100 * (pairs[0].high - pairs[0].advantage), rel=1e-4)
     assert forest(compare(two([], []))) is None
+
+
+def test_the_chart_of_parts_has_a_mark_for_each_part_beside_others_and_alone():
+    comparison = compare(parts_study())
+    chart = parts_chart(comparison)
+    assert chart is not None
+    beside, alone = chart.figure["data"]
+    momentum, decay = comparison.ablation
+    assert momentum.beside is not None
+    assert momentum.alone is not None
+    assert decay.beside is not None
+    both = [100 * momentum.beside.advantage, 100 * decay.beside.advantage]
+    assert beside["x"] == pytest.approx(both, rel=1e-5)
+    assert alone["x"] == pytest.approx([100 * momentum.alone.advantage], rel=1e-5)
+    low = momentum.beside.advantage - momentum.beside.low
+    assert beside["error_x"]["arrayminus"][0] == pytest.approx(100 * low, rel=1e-4)
+    assert [row[0] for row in chart.table.rows] == ["momentum", "decay"]
+    assert parts_chart(compare(whole())) is None
 
 
 def test_pairs_that_share_nothing_leave_no_empty_table():

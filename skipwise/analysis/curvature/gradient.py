@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skipwise.analysis.batches import examples_of, posed
+from skipwise.analysis.curvature.norms import LeanBatchNorm
 from skipwise.analysis.problem import Loss, Problem
 from skipwise.analysis.spectra.operator import Flat
 from skipwise.randomness import seeded
@@ -73,6 +74,7 @@ class Objective:
             stack.enter_context(seeded(self.seed, "objective", index))
             # The quick kernels of attention and recurrence have no second derivative.
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.enter_context(LeanBatchNorm())
             if recurrent:
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             return self.problems[index].value()

@@ -12,7 +12,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -244,7 +244,7 @@ def _change(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]
     if len(differences) < 2:
         return mean, math.nan, math.nan
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
-    half = float(stats.t.ppf(0.975, len(differences) - 1)) * error
+    half = float(stdtrit(len(differences) - 1, 0.975)) * error
     return mean, mean - half, mean + half
 
 

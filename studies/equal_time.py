@@ -1,0 +1,137 @@
+"""Test accuracy of every named strategy after three minutes of ResNet-20 on Fashion-MNIST.
+
+What a step of each strategy costs is measured side by side, in turns, on a machine with nothing
+else to do (``--costs``); the steps that three minutes of two cores hold follow from it, and a run
+takes so many. So the runs may be done in pieces, beside other work and on other machines, and all
+have had the same time. Evaluations are not charged. Nothing is tuned, three seeds: a look, whose
+verdicts would need more (``studies/strategies.py``).
+
+    python studies/equal_time.py --costs    # about ten minutes
+    python studies/equal_time.py            # goes on with what is missing; writes the table
+
+L-BFGS, which is for small problems, is refused on a network of this size and left out.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import skipwise
+from skipwise.experiment import build, compose
+from skipwise.networks import resnet20
+from skipwise.strategies import named_strategies
+from skipwise.training import Diverged, train
+
+SECONDS, SEEDS, WARM, ROUNDS = 180.0, 3, 3, 20
+LEFT_OUT = ("lbfgs",)
+HERE = Path(__file__).with_suffix("")
+COSTS, NUMBERS, TABLE = HERE / "costs.json", HERE / "numbers.json", HERE / "table.md"
+
+
+def names() -> list[str]:
+    """List the strategies that train a network of this size."""
+    return [name for name in named_strategies() if name not in LEFT_OUT]
+
+
+def costs() -> dict[str, Any]:
+    """Take a step of every strategy in turns, and give the mean seconds of each.
+
+    The mean, since some rules do more in every tenth step. Every other round goes backwards.
+    """
+    length = {"steps": 1000, "compile": "off"}
+    runs = {}
+    for name in names():
+        experiment, dataset = compose(
+            "fashion-mnist", resnet20(), named_strategies()[name](), **length
+        )
+        runs[name] = train(build(experiment, dataset)[0])
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(WARM + ROUNDS):
+        for name in runs if number % 2 == 0 else reversed(runs):
+            seconds[name].append(next(runs[name]).seconds)
+        print(f"round {number + 1} of {WARM + ROUNDS}", flush=True)
+    return {
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "bfloat16": torch.cpu._is_avx512_bf16_supported(),
+        "seconds": {name: round(statistics.mean(s[WARM:]), 5) for name, s in seconds.items()},
+    }
+
+
+def accuracy(name: str, seed: int, steps: int) -> float | None:
+    """Train one run and give its test accuracy, None if it diverged."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run = skipwise.train(
+                "fashion-mnist",
+                resnet20(),
+                named_strategies()[name](),
+                steps=steps,
+                seed=seed,
+                compile="off",
+                out=f"{folder}/run",
+                report=False,
+                quiet=True,
+            )
+        except Diverged:
+            return None
+    assert run.test is not None
+    return run.test.metrics["accuracy"]
+
+
+def table(cost: dict[str, Any], found: dict[str, dict[str, Any]]) -> str:
+    """Write what there is, the best mean first; a run that diverged counts as the worst."""
+    rows = []
+    for name in names():
+        values = [100 * (v or 0.0) for v in found.get(name, {}).values()]
+        if values:
+            spread = f"{statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            steps = steps_of(cost, name)
+            cells = [f"{statistics.mean(values):.2f}", spread, f"{min(values):.2f}"]
+            cells += [f"{max(values):.2f}", len(values), steps, f"{cost['seconds'][name]:.3f}"]
+            rows.append((statistics.mean(values), [name, *cells]))
+    columns = ("strategy", "test accuracy, %", "standard deviation", "lowest", "highest")
+    columns += ("seeds", "steps", "seconds a step")
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
+    lines += [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def steps_of(cost: dict[str, Any], name: str) -> int:
+    """Give the steps that fit into the time."""
+    return int(SECONDS / cost["seconds"][name])
+
+
+def main() -> None:
+    """Measure the costs, or go on with the runs."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--costs", action="store_true", help="measure what a step costs, anew")
+    options = parser.parse_args()
+    HERE.mkdir(exist_ok=True)
+    if options.costs:
+        COSTS.write_text(json.dumps(costs(), indent=1) + "\n")
+        return
+    cost = json.loads(COSTS.read_text())
+    found = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
+    for seed in range(SEEDS):
+        for name in np.random.default_rng(seed).permutation(names()).tolist():
+            mine = found.setdefault(name, {})
+            if str(seed) not in mine:
+                mine[str(seed)] = accuracy(name, seed, steps_of(cost, name))
+                NUMBERS.write_text(json.dumps(found, indent=1) + "\n")
+                TABLE.write_text(table(cost, found))
+                print(name, seed, mine[str(seed)], flush=True)
+    TABLE.write_text(table(cost, found))
+
+
+if __name__ == "__main__":
+    main()
