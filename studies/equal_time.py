@@ -31,6 +31,7 @@ from skipwise.training import Diverged, train
 
 SECONDS, SEEDS, WARM, ROUNDS = 180.0, 3, 3, 20
 LEFT_OUT = ("lbfgs",)
+HOW: dict[str, Any] = {"precision": "float32", "compile": "off"}  # the same on every machine
 HERE = Path(__file__).with_suffix("")
 COSTS, NUMBERS, TABLE = HERE / "costs.json", HERE / "numbers.json", HERE / "table.md"
 
@@ -45,12 +46,10 @@ def costs() -> dict[str, Any]:
 
     The mean, since some rules do more in every tenth step. Every other round goes backwards.
     """
-    length = {"steps": 1000, "compile": "off"}
     runs = {}
     for name in names():
-        experiment, dataset = compose(
-            "fashion-mnist", resnet20(), named_strategies()[name](), **length
-        )
+        strategy = named_strategies()[name]()
+        experiment, dataset = compose("fashion-mnist", resnet20(), strategy, steps=1000, **HOW)
         runs[name] = train(build(experiment, dataset)[0])
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(WARM + ROUNDS):
@@ -60,7 +59,6 @@ def costs() -> dict[str, Any]:
     return {
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
-        "bfloat16": torch.cpu._is_avx512_bf16_supported(),
         "seconds": {name: round(statistics.mean(s[WARM:]), 5) for name, s in seconds.items()},
     }
 
@@ -75,7 +73,7 @@ def accuracy(name: str, seed: int, steps: int) -> float | None:
                 named_strategies()[name](),
                 steps=steps,
                 seed=seed,
-                compile="off",
+                **HOW,
                 out=f"{folder}/run",
                 report=False,
                 quiet=True,
