@@ -8,6 +8,7 @@ verdicts would need more (``studies/strategies.py``).
 
     python studies/equal_time.py --costs    # about ten minutes
     python studies/equal_time.py            # goes on with what is missing; writes the table
+    python studies/equal_time.py --seed 1   # of one seed only: another process may do the next
 
 L-BFGS, which is for small problems, is refused on a network of this size and left out.
 """
@@ -33,7 +34,7 @@ SECONDS, SEEDS, WARM, ROUNDS = 180.0, 3, 3, 20
 LEFT_OUT = ("lbfgs",)
 HOW: dict[str, Any] = {"precision": "float32", "compile": "off"}  # the same on every machine
 HERE = Path(__file__).with_suffix("")
-COSTS, NUMBERS, TABLE = HERE / "costs.json", HERE / "numbers.json", HERE / "table.md"
+COSTS, TABLE = HERE / "costs.json", HERE / "table.md"
 
 
 def names() -> list[str]:
@@ -84,22 +85,33 @@ def accuracy(name: str, seed: int, steps: int) -> float | None:
     return run.test.metrics["accuracy"]
 
 
-def table(cost: dict[str, Any], found: dict[str, dict[str, Any]]) -> str:
+def table(cost: dict[str, Any]) -> str:
     """Write what there is, the best mean first; a run that diverged counts as the worst."""
+    found = [numbers(seed) for seed in range(SEEDS)]
     rows = []
-    for name in names():
-        values = [100 * (v or 0.0) for v in found.get(name, {}).values()]
+    for name in cost["seconds"]:
+        values = [100 * (one[name] or 0.0) for one in found if name in one]
         if values:
             spread = f"{statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            steps = steps_of(cost, name)
             cells = [f"{statistics.mean(values):.2f}", spread, f"{min(values):.2f}"]
-            cells += [f"{max(values):.2f}", len(values), steps, f"{cost['seconds'][name]:.3f}"]
+            cells += [f"{max(values):.2f}", len(values), steps_of(cost, name)]
+            cells += [f"{cost['seconds'][name]:.3f}"]
             rows.append((statistics.mean(values), [name, *cells]))
     columns = ("strategy", "test accuracy, %", "standard deviation", "lowest", "highest")
     columns += ("seeds", "steps", "seconds a step")
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
     lines += [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def place(seed: int) -> Path:
+    """Name the file of what was measured with a seed."""
+    return HERE / f"seed-{seed}.json"
+
+
+def numbers(seed: int) -> dict[str, float | None]:
+    """Read what was measured with a seed: the accuracy by strategy."""
+    return json.loads(place(seed).read_text()) if place(seed).exists() else {}
 
 
 def steps_of(cost: dict[str, Any], name: str) -> int:
@@ -113,22 +125,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--costs", action="store_true", help="measure what a step costs, anew")
+    parser.add_argument("--seed", type=int, help="do the runs of this one only")
     options = parser.parse_args()
     HERE.mkdir(exist_ok=True)
     if options.costs:
         COSTS.write_text(json.dumps(costs(), indent=1) + "\n")
         return
     cost = json.loads(COSTS.read_text())
-    found = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
-    for seed in range(SEEDS):
-        for name in np.random.default_rng(seed).permutation(names()).tolist():
-            mine = found.setdefault(name, {})
-            if str(seed) not in mine:
-                mine[str(seed)] = accuracy(name, seed, steps_of(cost, name))
-                NUMBERS.write_text(json.dumps(found, indent=1) + "\n")
-                TABLE.write_text(table(cost, found))
-                print(name, seed, mine[str(seed)], flush=True)
-    TABLE.write_text(table(cost, found))
+    for seed in range(SEEDS) if options.seed is None else [options.seed]:
+        for name in np.random.default_rng(seed).permutation(list(cost["seconds"])).tolist():
+            found = numbers(seed)
+            if name not in found:
+                found[name] = accuracy(name, seed, steps_of(cost, name))
+                place(seed).write_text(json.dumps(found, indent=1) + "\n")
+                TABLE.write_text(table(cost))
+                print(name, seed, found[name], flush=True)
+    TABLE.write_text(table(cost))
 
 
 if __name__ == "__main__":
