@@ -17,6 +17,7 @@ import numpy as np
 Function = Callable[[np.ndarray], np.ndarray]
 GRID = (np.arange(-1000, 1000) + 0.5) / 100  # no point on ReLU's kink; exact to rounding if smooth
 DENSITY = np.exp(-(GRID**2) / 2) * (GRID[1] - GRID[0]) / math.sqrt(2 * math.pi)
+WIDE = 100.0  # the variance above which the points must lie closer at 0
 WALK_CELLS = 2000
 BATCH_NORM_FACTOR = math.pi / (math.pi - 1)  # of the squared gradient, for each BatchNorm–ReLU
 VARIANCE_STEP = 1 - 1 / math.pi  # of the channel variance, for each BatchNorm–ReLU–W block
@@ -59,7 +60,22 @@ def gaussian_mean(function: Function, variance: float = 1.0) -> float:
     >>> round(gaussian_mean(lambda z: np.tanh(z) ** 2), 6)
     0.394294
     """
-    return float(np.sum(function(math.sqrt(variance) * GRID) * DENSITY))
+    points, density = GRID, DENSITY
+    if WIDE < variance < math.inf:
+        points, density = _stretched(1 / math.sqrt(variance))
+    return float(np.sum(function(math.sqrt(variance) * points) * density))
+
+
+def _stretched(unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Give points ``unit·sinh(u)``, as dense at 0 as f bends there, and the weights of z at them.
+
+    At a large variance f goes from one side to the other between two points of the even grid.
+    """
+    step = math.asinh(GRID[-1] / unit) * (GRID[1] - GRID[0]) / GRID[-1]
+    u = step * (np.arange(len(GRID)) - (len(GRID) - 1) / 2)
+    points = unit * np.sinh(u)
+    weights = np.exp(-(points**2) / 2) * unit * np.cosh(u) * step / math.sqrt(2 * math.pi)
+    return points, weights
 
 
 def passed_moment(q: float, activation: Activation, weights: float, biases: float = 0.0) -> float:

@@ -91,8 +91,8 @@ class Linear(nn.Module):
         return self.map(self.bend(x))
 
 
-def deep(width: int, blocks: int, *, bent: bool = False) -> nn.Module:
-    torch.manual_seed(0)
+def deep(width: int, blocks: int, *, bent: bool = False, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
     gain = (2 if bent else 1) / blocks
     return Stack(*(Residual(Linear(width, gain, bent=bent)) for _ in range(blocks)))
 

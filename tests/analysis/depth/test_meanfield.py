@@ -63,6 +63,18 @@ def test_expectations_of_tanh_and_relu():
     assert bend == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("variance", [50.0, 200.0, 5e3, 1e12])
+def test_gaussian_means_hold_however_wide_the_gaussian(variance: float):
+    """At 5000, tanh passes from −1 to 1 within two steps of an even grid."""
+    root = math.sqrt(variance)
+    slope, _ = quad(lambda h: np.cosh(h) ** -4 * norm.pdf(h, scale=root), -40, 40, epsabs=0)
+    assert slope_factor(variance, TANH, 1.0) == pytest.approx(slope, rel=1e-8)
+    assert gaussian_mean(RELU.value, variance) == pytest.approx(
+        math.sqrt(variance / (2 * math.pi)), rel=1e-5
+    )
+    assert gaussian_mean(np.ones_like, variance) == pytest.approx(1, rel=1e-12)
+
+
 def test_correlations_of_relu_networks():
     plain = correlations(0.0, [1.0] * 100, skip=False)
     wanted = {

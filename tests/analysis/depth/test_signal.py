@@ -39,12 +39,14 @@ def normed(width: int, layers: int, seed: int) -> nn.Module:
     )
 
 
-def residual_normed(width: int, blocks: int, seed: int) -> nn.Module:
+def residual_normed(width: int, blocks: int, seed: int, *, layers: int = 1) -> nn.Module:
     torch.manual_seed(seed)
-    branches = (
-        nn.Sequential(nn.BatchNorm1d(width), nn.ReLU(), layer(width)) for _ in range(blocks)
-    )
-    return Stack(*(Residual(branch) for branch in branches))
+
+    def branch() -> nn.Module:
+        parts = ((nn.BatchNorm1d(width), nn.ReLU(), layer(width)) for _ in range(layers))
+        return nn.Sequential(*(part for three in parts for part in three))
+
+    return Stack(*(Residual(branch()) for _ in range(blocks)))
 
 
 def measure(model: nn.Module, width: int = WIDTH, batch: int = 8, seed: int = 9) -> Measurement:

@@ -93,6 +93,22 @@ def test_rotation_is_free_of_scale():
     assert found["rotation"] == (2.0,)
 
 
+def angles(rate: float, decay: float, momentum: float) -> list[float]:
+    """Turn a scale-invariant weight under noise until it settles; give 500 angles of a step."""
+    weight = nn.Parameter(drawn(2000))
+    optimiser = torch.optim.SGD([weight], lr=rate, momentum=momentum, weight_decay=decay)
+    noise, found = torch.Generator().manual_seed(1), []
+    for step in range(2000):
+        before = weight.detach().clone()
+        push = torch.randn(2000, dtype=torch.float64, generator=noise)
+        push -= before * (push @ before) / before.square().sum()
+        weight.grad = push / before.square().sum().sqrt()
+        optimiser.step()
+        if step >= 1500:
+            found.append(math.acos(1 - rotation(before, weight.detach())))
+    return found
+
+
 @pytest.mark.parametrize(
     ("rate", "decay", "momentum", "angle"),
     [(0.1, 0.05, 0.0, 0.1), (0.01, 0.1, 0.9, 0.03244), (0.1, 5e-4, 0.9, 7.255e-3)],
@@ -101,18 +117,8 @@ def test_scale_invariant_weights_settle_at_the_angle_of_the_formula(rate, decay,
     assert equilibrium_rotation(rate, decay, momentum) == pytest.approx(angle, rel=1e-3)
     if angle < 0.01:
         return  # too slow to reach in a test
-    weight = nn.Parameter(drawn(2000))
-    optimiser = torch.optim.SGD([weight], lr=rate, momentum=momentum, weight_decay=decay)
-    noise, angles = torch.Generator().manual_seed(1), []
-    for step in range(2000):
-        before = weight.detach().clone()
-        push = torch.randn(2000, dtype=torch.float64, generator=noise)
-        push -= before * (push @ before) / before.square().sum()
-        weight.grad = push / before.square().sum().sqrt()
-        optimiser.step()
-        if step >= 1500:
-            angles.append(math.acos(1 - rotation(before, weight.detach())))
-    assert sum(angles) / len(angles) == pytest.approx(angle, rel=0.01)
+    found = angles(rate, decay, momentum)
+    assert sum(found) / len(found) == pytest.approx(angle, rel=0.01)
 
 
 def test_weights_before_a_norm_are_found_by_their_gradient():
