@@ -1,6 +1,6 @@
 """Whether bfloat16 costs accuracy: the same runs in float32, paired by seed.
 
-``python studies/precision.py`` trains the quick network for two epochs on Fashion-MNIST, five seeds
+``python studies/precision.py`` trains the quick network for an epoch on Fashion-MNIST, five seeds
 in each number format, and prints test accuracy and the mean difference with its 95 % interval
 (Student's t over the paired differences). ``--out`` keeps what was measured; a second call goes on.
 """
@@ -16,6 +16,7 @@ from scipy.stats import t as student
 import skipwise
 
 FORMATS = ("float32", "bfloat16")
+HERE = Path(__file__).with_suffix("")
 
 
 def accuracy(seed: int, precision: str, epochs: float) -> float:
@@ -47,8 +48,8 @@ def main() -> None:
     """Train what is not there yet, and print."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--seeds", type=int, default=5)
-    words.add_argument("--epochs", type=float, default=2.0)
-    words.add_argument("--out", type=Path, default=Path("precision.json"))
+    words.add_argument("--epochs", type=float, default=1.0)
+    words.add_argument("--out", type=Path, default=HERE / "numbers.json")
     told = words.parse_args()
     found = json.loads(told.out.read_text()) if told.out.exists() else {}
     for seed in range(told.seeds):
