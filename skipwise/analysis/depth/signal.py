@@ -216,7 +216,8 @@ def _pieces(row: range, steps: list[Step]) -> list[range]:
 
 def _let_through(visit: Visit, gradient: Tensor) -> float:
     """Give the share of ‖g‖² at the end of a block that passes the ReLU there, 1 without one."""
-    node, whole = visit.end.edge.node, inner(gradient, gradient)
+    node: Any = visit.end.edge.node
+    whole = inner(gradient, gradient)
     if operation(node) != "Relu" or not whole:
         return 1.0
     passed = gradient * (node._saved_result > 0)

@@ -96,7 +96,8 @@ def factor_behind(end: Point, start: Point) -> tuple[float, str]:
     Constants that are added there are passed too.
     """
     nodes = nodes_between(end, start)
-    scale, node = 1.0, end.edge.node
+    scale = 1.0
+    node: Any = end.edge.node
     while operation(node) in ("Mul", "Add", *RENAMING):
         inner = [
             n

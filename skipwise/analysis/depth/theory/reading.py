@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -137,7 +138,8 @@ def _begun(visit: Visit, join: Join) -> Moments | None:
 
 def _share_not_padded(point: Point) -> float:
     """Give the share of a padded stream that is not padding."""
-    pads = point.edge.node._saved_pad
+    node: Any = point.edge.node
+    pads = node._saved_pad
     pairs = list(zip(pads[::2], pads[1::2], strict=True))
     sizes = list(reversed(point.shape))[: len(pairs)]
     return math.prod((size - sum(pair)) / size for size, pair in zip(sizes, pairs, strict=True))

@@ -54,8 +54,8 @@ def test_every_moment_grows_by_what_the_last_matrix_gives(scale: float):
     found = measure(model, 32, batch=16)
     moment, mean = found["second moment"][0], found["channel mean square"][0]
     for row, branch in enumerate(branches, 1):
-        weight = branch[2].weight.detach().double().numpy()
-        bias = branch[2].bias.detach().double().numpy()
+        weight = branch.get_parameter("2.weight").detach().double().numpy()
+        bias = branch.get_parameter("2.bias").detach().double().numpy()
         moment += scale**2 * ((weight**2).sum() / 32 / 2 + (bias**2).mean())
         mean += scale**2 * ((weight**2).sum() / 32 / (2 * math.pi) + (bias**2).mean())
         wanted = (moment, moment - mean, mean)

@@ -46,11 +46,8 @@ def test_the_curves_are_the_recursion_with_the_weights_by_hand(scale: float):
     found = look(model, 16)
     p, factors = found["second moment"][0], []
     for number, block in enumerate(model.get_submodule("blocks").children()):
-        first, second = block.get_submodule("branch.0"), block.get_submodule("branch.2")
-        numbers = [
-            np.asarray(tensor.detach(), dtype=float)
-            for tensor in (first.weight, first.bias, second.weight, second.bias)
-        ]
+        names = (f"branch.{name}" for name in ("0.weight", "0.bias", "2.weight", "2.bias"))
+        numbers = [block.get_parameter(name).detach().double().numpy() for name in names]
         inner, inner_bias, outer, outer_bias = ((n**2).sum() / 16 for n in numbers)
         q = inner * p + inner_bias
         factors.append(1 + scale**2 * outer * inner * mean(lambda z: (1 - np.tanh(z) ** 2) ** 2, q))
