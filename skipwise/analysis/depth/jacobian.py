@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from skipwise.analysis.depth.boundaries import row_names
-from skipwise.analysis.depth.signal import steps_of
 from skipwise.analysis.depth.spectrum import (
     Law,
     Quadrature,
@@ -24,6 +23,7 @@ from skipwise.analysis.depth.spectrum import (
 )
 from skipwise.analysis.depth.structure import structure_of
 from skipwise.analysis.depth.theory.operations import strangers
+from skipwise.analysis.depth.theory.reading import steps_of
 from skipwise.analysis.depth.theory.stage import Step
 from skipwise.analysis.forward import Pass, Visit, watched_pass
 from skipwise.analysis.graph import Point, pulled_back, pushed_forward

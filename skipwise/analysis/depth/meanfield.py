@@ -21,6 +21,8 @@ WIDE = 100.0  # the variance above which the points must lie closer at 0
 WALK_CELLS = 2000
 BATCH_NORM_FACTOR = math.pi / (math.pi - 1)  # of the squared gradient, for each BatchNorm–ReLU
 VARIANCE_STEP = 1 - 1 / math.pi  # of the channel variance, for each BatchNorm–ReLU–W block
+MEAN_STEP = 1 / math.pi  # of the squared channel mean
+RELU_SPREAD = 5.0  # E φ⁴/(E φ²)² − 1 of ReLU
 
 
 @final
@@ -76,6 +78,11 @@ def _stretched(unit: float) -> tuple[np.ndarray, np.ndarray]:
     points = unit * np.sinh(u)
     weights = np.exp(-(points**2) / 2) * unit * np.cosh(u) * step / math.sqrt(2 * math.pi)
     return points, weights
+
+
+def passed_moment_linear(moment: float, weights: float, biases: float = 0.0) -> float:
+    """Give ``sw²·m + sb²``, the second moment behind a matrix, from that before it."""
+    return weights * moment + biases
 
 
 def passed_moment(q: float, activation: Activation, weights: float, biases: float = 0.0) -> float:
@@ -205,10 +212,31 @@ class ResidualTanh:
     gradients: tuple[float, ...]
 
 
+def tanh_block(
+    p: float, *, inner: float, outer: float, bias: float = 0.0, outer_bias: float = 0.0
+) -> tuple[float, float]:
+    """Give p behind ``x + V·tanh(W·x + b) + a``, and the factor on the squared gradient.
+
+    ``q = sw²p + sb²``, ``p' = p + sv²·E tanh(√q z)² + sa²``; ``1 + sv²sw²·E tanh'(√q z)²``.
+
+    Args:
+        p: Before it.
+        inner: sw².
+        outer: sv².
+        bias: sb².
+        outer_bias: sa².
+
+    Source: Yang, Schoenholz (2017), theorems on the full residual network with tanh.
+    """
+    q = passed_moment_linear(p, inner, bias)
+    factor = 1 + outer * slope_factor(q, TANH, inner)
+    return p + passed_moment(q, TANH, outer, outer_bias), factor
+
+
 def residual_tanh(
     start: float, blocks: int, *, inner: float = 1.0, outer: float = 1.0, bias: float = 0.0
 ) -> ResidualTanh:
-    """Follow ``q = sw²p + sb²``, ``p' = p + sv²·E tanh(√q z)²``; gradients grow by 1 + sv²sw²E φ'².
+    """Follow :func:`tanh_block` through L blocks.
 
     For p that grows by sv² a block, ``log(g_0/g_L) ~ A√L`` with ``A = (4/3)√(2/π)·sv·sw``.
 
@@ -218,15 +246,12 @@ def residual_tanh(
         inner: sw².
         outer: sv².
         bias: sb².
-
-    Source: Yang, Schoenholz (2017), theorems on the full residual network with tanh.
     """
-    p, moments, factors = start, [start], []
+    moments, factors = [start], []
     for _ in range(blocks):
-        q = inner * p + bias
-        factors.append(1 + outer * slope_factor(q, TANH, inner))
-        p += outer * gaussian_mean(lambda z: np.tanh(z) ** 2, q)
+        p, factor = tanh_block(moments[-1], inner=inner, outer=outer, bias=bias)
         moments.append(p)
+        factors.append(factor)
     return ResidualTanh(moments=tuple(moments), gradients=backwards(factors))
 
 
@@ -272,9 +297,14 @@ def plain_spread(widths: Sequence[int], activation: Activation = RELU, q: float 
 
     Source: Hanin (2018), theorem 3, for its order; c from the moments of one layer.
     """
+    return math.sqrt(layer_spread(activation, q) * sum(1 / n for n in widths))
+
+
+def layer_spread(activation: Activation, q: float) -> float:
+    """Give ``E φ⁴/(E φ²)² − 1``, n times the variance that a layer adds to log‖h‖²."""
     fourth = gaussian_mean(lambda z: activation.value(z) ** 4, q)
     second = gaussian_mean(lambda z: activation.value(z) ** 2, q)
-    return math.sqrt((fourth / second**2 - 1) * sum(1 / n for n in widths))
+    return fourth / second**2 - 1
 
 
 def slope_spread(widths: Sequence[int], activation: Activation = RELU, q: float = 1.0) -> float:
@@ -286,22 +316,27 @@ def slope_spread(widths: Sequence[int], activation: Activation = RELU, q: float 
     >>> round(slope_spread([64]) ** 2 * 64, 6)
     5.0
     """
+    return math.sqrt(back_spread(activation, q) * sum(1 / n for n in widths))
+
+
+def back_spread(activation: Activation, q: float) -> float:
+    """Give ``3·E φ'⁴/(E φ'²)² − 1``, n times the variance that a layer adds to log‖g‖²."""
     fourth = gaussian_mean(lambda z: activation.slope(z) ** 4, q)
     second = gaussian_mean(lambda z: activation.slope(z) ** 2, q)
-    return math.sqrt((3 * fourth / second**2 - 1) * sum(1 / n for n in widths))
+    return 3 * fourth / second**2 - 1
 
 
-def residual_spread(gains: Sequence[float], width: int, layers: int = 1) -> tuple[float, ...]:
+def residual_spread(
+    gains: Sequence[float], width: int, layers: int = 1, *, hidden: float = RELU_SPREAD
+) -> tuple[float, ...]:
     """Give the standard deviation of log‖x_l‖² at l = 0 … L for branches of these gains.
 
-    A block adds ``(4a + a²(5(k−1) + 2))/(n(1 + a)²)`` to the variance: the first term is that of
-    the product ⟨x, F⟩, the second that of ‖F‖², whose k − 1 ReLU layers give 5/n each and whose
-    last map gives 2/n.
+    A block adds ``(4a + a²(c(k−1) + 2))/(n(1 + a)²)`` to the variance: the first term is that of
+    the product ⟨x, F⟩, the second that of ‖F‖², whose k − 1 hidden layers give c/n each, 5/n for
+    ReLU, and whose last map gives 2/n. An infinite gain is a block that nothing is carried past.
     """
-    steps = [
-        (4 * a + a * a * (5 * (layers - 1) + 2)) / (width * (1 + a) ** 2) if a else 0.0
-        for a in gains
-    ]
+    written = [1 - 1 / (1 + a) for a in gains]  # a/(1 + a)
+    steps = [(4 * s * (1 - s) + s * s * (hidden * (layers - 1) + 2)) / width for s in written]
     return tuple(float(x) for x in np.sqrt(np.cumsum([0.0, *steps])))
 
 

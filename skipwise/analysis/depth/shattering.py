@@ -14,9 +14,9 @@ from torch.overrides import TorchFunctionMode
 
 from skipwise.analysis.depth.boundaries import row_names
 from skipwise.analysis.depth.meanfield import relu_correlation
-from skipwise.analysis.depth.signal import step_of, steps_of
 from skipwise.analysis.depth.structure import structure_of
 from skipwise.analysis.depth.theory.operations import strangers
+from skipwise.analysis.depth.theory.reading import step_of, steps_of
 from skipwise.analysis.depth.theory.stage import Step
 from skipwise.analysis.forward import Pass, watched_pass
 from skipwise.analysis.measurement import Measurement, Theory

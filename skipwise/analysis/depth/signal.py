@@ -5,27 +5,34 @@ block? Every curve stands beside what theory expects of such a network at the st
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from skipwise.analysis.depth.boundaries import boundary_gradients, inner, row_names
-from skipwise.analysis.depth.structure import Structure, structure_of
-from skipwise.analysis.depth.theory.expectations import distances, expectations
-from skipwise.analysis.depth.theory.operations import channel_axis, passed
-from skipwise.analysis.depth.theory.stage import Layer, Stage, Step
+from skipwise.analysis.depth.theory import (
+    Stage,
+    Step,
+    along,
+    beginnings,
+    channel_axis,
+    distances,
+    steps_of,
+)
+from skipwise.analysis.depth.theory.operations import operation
 from skipwise.analysis.forward import Visit, watched_pass
 from skipwise.analysis.graph import Point
-from skipwise.analysis.measurement import Measurement, Theory
+from skipwise.analysis.measurement import Measurement
 from skipwise.analysis.problem import Loss, pose
 from skipwise.analysis.sites import Sites, as_sites
 from skipwise.analysis.untouched import untouched
 from skipwise.shapes import AnyStream
 
-MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-PRODUCTS = ("Convolution", "Addmm", "MmBackward", "BmmBackward", "Linear")
 COLUMNS = ("second moment", "channel mean square", "channel variance", "correlation")
 DISTANCE = "distance to "
 
@@ -40,8 +47,10 @@ def signal(
     * correlation: the mean cosine of the streams of two examples;
     * gradient norm ``‖∂L/∂x‖``; gradient size, its root mean square; elements, their number.
 
-    Theory speaks of the longest row of blocks of one shape. The figures hold the distance to every
-    design, whose least :func:`nearest_design` names.
+    Theory speaks of every row of blocks of one shape, from its own first row on, and of the value
+    at which a row begins behind BatchNorm–ReLU. It is that of random weights, except where branches
+    start at zero. The figures hold the distance of the longest row to every design, whose least
+    :func:`nearest_design` names.
 
     Args:
         model: Any module, in the mode in which it is to be measured.
@@ -59,24 +68,39 @@ def signal(
     with untouched(problem.model):
         seen = watched_pass(problem, sites, _look)
         gradients = boundary_gradients(seen)
-        structures = [structure_of(visit) for visit in seen.visits]
         points, looks, norms = _boundaries(seen.visits, gradients)
         last_axis = zip(looks, _channels_last(seen.visits, points), strict=True)
         taken = [look.columns(last=last) for look, last in last_axis]
         columns = {name: tuple(row[n] for row in taken) for n, name in enumerate(COLUMNS)}
         columns |= _sizes(points, norms)
-        first, last = longest_row(points)
-        stage = _stage(seen.visits, structures, points, columns, first, last)
-        theories = [_placed(t, first, len(points)) for t in expectations(stage)]
+        steps = steps_of(seen.visits)
+        ends = zip(steps, seen.visits, gradients, strict=True)
+        let_through = [_let_through(v, g) if step.silent else 1.0 for step, v, (_, g) in ends]
+    rows = (*row_names(seen.visits), "end")[: len(points)]
+    make = partial(_stage, steps, looks, let_through, columns)
+    return _record(rows, columns, steps, _rows_of_one_shape(points), make)
+
+
+def _record(
+    names: tuple[str, ...],
+    columns: dict[str, tuple[float, ...]],
+    steps: list[Step],
+    rows: list[range],
+    make: Callable[[range], Stage],
+) -> Measurement:
+    """Lay theory over the columns."""
+    stages = [make(piece) for row in rows for piece in _pieces(row, steps)]
+    longest = make(max(rows, key=len))
+    found = distances(longest) if longest.known else {}
     return Measurement(
         name="Signal and gradient through the depth",
         formula="q = E x², ‖g‖ = ‖∂L/∂x‖ at the input of every block",
         source="Schoenholz et al. (2017); Brock et al. (2021)",
-        rows=(*row_names(seen.visits), "end")[: len(points)],
+        rows=names,
         columns=columns,
-        figures={f"{DISTANCE}{name}": value for name, value in distances(stage).items()},
-        theories=tuple(theories),
-        notes=_notes(stage, first, last, len(points)),
+        figures={f"{DISTANCE}{name}": value for name, value in found.items()},
+        theories=(*along(stages, len(names)), *beginnings(steps, len(names))),
+        notes=_notes(longest, stages, found, len(names)),
         shown="gradient norm",
         logarithmic=True,
     )
@@ -97,24 +121,18 @@ def nearest_design(measured: Measurement) -> str:
     return min(named, key=lambda name: named[name])
 
 
-def longest_row(points: list[Point]) -> tuple[int, int]:
-    """Give the first and last number of the longest row of points of one shape."""
-    best, first = (0, 0), 0
-    for number in range(1, len(points) + 1):
-        if number == len(points) or points[number].shape != points[first].shape:
-            best = max(best, (first, number - 1), key=lambda pair: pair[1] - pair[0])
-            first = number
-    return best
-
-
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """Moments of a stream; the channel mean square with channels second, and with them last."""
+    """Moments of a stream; the channel mean square with channels second, and with them last.
+
+    ``rectified`` says whether no number is negative.
+    """
 
     moment: float
     middles: tuple[float, float]
     cosine: float
+    rectified: bool
 
     def columns(self, *, last: bool) -> tuple[float, float, float, float]:
         """Give the four columns, for channels that are the last axis or the second."""
@@ -133,6 +151,7 @@ def _look(stream: AnyStream) -> _Look:
         moment=float(x.square().mean()),
         middles=(_middle(x, 1), _middle(x, x.dim() - 1)),
         cosine=float(pairs) if count > 1 else math.nan,
+        rectified=bool((x >= 0).all()),
     )
 
 
@@ -178,120 +197,68 @@ def _sizes(points: list[Point], norms: tuple[float, ...]) -> dict[str, tuple[flo
     return {"gradient norm": norms, "gradient size": sizes, "elements": counts}
 
 
+def _rows_of_one_shape(points: list[Point]) -> list[range]:
+    """Give the rows of points of one shape that follow each other."""
+    shapes = [point.shape for point in points]
+    changes = [n for n, (here, after) in enumerate(pairwise(shapes), 1) if here != after]
+    return [range(a, b) for a, b in pairwise([0, *changes, len(points)])]
+
+
+def _pieces(row: range, steps: list[Step]) -> list[range]:
+    """Cut a row of one shape where a skip begins anew; none of a row with an unknown block."""
+    blocks = row[:-1]
+    if not all(steps[n].known for n in blocks):
+        return []
+    cuts = [n + 1 for n in blocks if steps[n].begun is not None]
+    pieces = [range(a, b) for a, b in pairwise([row.start, *cuts, row.stop])]
+    return [piece for piece in pieces if len(piece) > 1]
+
+
+def _let_through(visit: Visit, gradient: Tensor) -> float:
+    """Give the share of ‖g‖² at the end of a block that passes the ReLU there, 1 without one."""
+    node: Any = visit.end.edge.node
+    whole = inner(gradient, gradient)
+    if operation(node) != "Relu" or not whole:
+        return 1.0
+    passed = gradient * (node._saved_result > 0)
+    return inner(passed, passed) / whole
+
+
 def _stage(
-    visits: tuple[Visit, ...],
-    structures: list[Structure],
-    points: list[Point],
+    steps: list[Step],
+    looks: list[Any],
+    let_through: list[float],
     columns: dict[str, tuple[float, ...]],
-    first: int,
-    last: int,
+    row: range,
 ) -> Stage:
-    """Describe the longest row of one shape, or nothing where a block in it is unknown."""
-    numbers = range(first, last)
-    if any(structures[number].unknown for number in numbers):
-        numbers = range(0)
-    steps = [step_of(visits[n], structures[n], points[n + 1]) for n in numbers]
-    rows = slice(first, first + len(steps) + 1)
+    """Describe the blocks between the points of one row."""
+    cut = slice(row.start, row.stop)
     return Stage(
-        steps=tuple(steps),
-        moment=columns["second moment"][rows],
-        variance=columns["channel variance"][rows],
-        correlation=columns["correlation"][rows],
-        gradient=columns["gradient norm"][rows],
+        steps=tuple(steps[row.start : row.stop - 1]),
+        moment=columns["second moment"][cut],
+        variance=columns["channel variance"][cut],
+        correlation=columns["correlation"][cut],
+        gradient=columns["gradient norm"][cut],
+        rectified=looks[row.start].rectified,
+        let_through=let_through[row.stop - 2] if len(row) > 1 else 1.0,
+        first=row.start,
     )
 
 
-def steps_of(visits: tuple[Visit, ...]) -> list[Step]:
-    """Describe all blocks, each up to where the next one begins."""
-    ends = [*(visit.start for visit in visits[1:]), visits[-1].end]
-    return [step_of(v, structure_of(v), end) for v, end in zip(visits, ends, strict=True)]
-
-
-def step_of(visit: Visit, structure: Structure, after: Point) -> Step:
-    """Describe one block up to ``after``, where the next one begins, as theory sees it."""
-    found = passed(after, visit.start)
-    joins = structure.joins
-    written = joins[0].written if joins else None
-    last = written.edge.node.name() if written else ""
-    return Step(
-        skip=bool(joins),
-        gain=_gain(visit, structure),
-        norms=found.batch_norms,
-        other_norms=found.other_norms,
-        bends=found.bends,
-        layers=_layers(visit),
-        after=_following(after, joins[0].result) if joins else (),
-        ends=any(word in last for word in (*PRODUCTS, "Mul")),
-    )
-
-
-def _following(after: Point, result: Point) -> tuple[str, ...]:
-    """Name what stands between a block's sum and the next block."""
-    if result.key == after.key:
-        return ()
-    found = passed(after, result)
-    norms = ("BatchNorm",) * found.batch_norms
-    return (*found.bends, *norms, *found.other_norms) or ("a linear operation",)
-
-
-def _gain(visit: Visit, structure: Structure) -> float:
-    """Give E F²/E x² as it was measured at the block's sum, where the pass looked at it."""
-    if len(structure.joins) != 1:
-        return math.nan if structure.joins else 0.0
-    join = structure.joins[0]
-    made = next(s for s in visit.sums if s.result.key == join.result.key)
-    if made.moments is None:
-        return math.nan
-    left, right, _ = made.moments
-    writes_left = made.left is join.written if join.written else made.left is None
-    return (left / right if writes_left else right / left) if left * right else 0.0
-
-
-def _layers(visit: Visit) -> tuple[Layer, ...]:
-    """List the matrices of a block in the order in which they stand in it, shortcuts left out."""
-    beside = visit.site.shortcut
-    inside = visit.module if visit.site.branch is None else visit.module.get_submodule("branch")
-    left_out = set()
-    if beside is not None and inside is visit.module:
-        name = beside.removeprefix(f"{visit.site.name}.")
-        left_out = set(visit.module.get_submodule(name).modules())
-    found = []
-    for module in inside.modules():
-        if isinstance(module, MATRICES) and module not in left_out:
-            weight, bias = module.weight.detach().double(), module.bias
-            found.append(
-                Layer(
-                    weights=float(weight.square().sum()) / len(weight),
-                    biases=0.0 if bias is None else float(bias.detach().double().square().mean()),
-                    width=len(weight),
-                )
-            )
-    return tuple(found)
-
-
-def _placed(theory: Theory, first: int, rows: int) -> Theory:
-    """Put a stage's curve in its place among all rows."""
-
-    def put(values: tuple[float, ...]) -> tuple[float, ...]:
-        if not values:
-            return ()
-        return (*[math.nan] * first, *values, *[math.nan] * (rows - first - len(values)))
-
-    return Theory(**{
-        **vars(theory),
-        "values": put(theory.values),
-        "low": put(theory.low),
-        "high": put(theory.high),
-    })
-
-
-def _notes(stage: Stage, first: int, last: int, rows: int) -> tuple[str, ...]:
+def _notes(
+    longest: Stage, stages: list[Stage], found: dict[str, float], rows: int
+) -> tuple[str, ...]:
+    """Say of which rows theory speaks, and which designs are nearest."""
     notes = []
-    if not stage.steps:
+    if not longest.known:
         notes.append("no theory: the longest row of blocks of one shape holds an unknown block")
-    elif (first, last) != (0, rows - 1):
-        notes.append(f"theory speaks of rows {first + 1} to {last + 1}, the longest of one shape")
-    found = distances(stage)
+    elif len(longest.moment) != rows:
+        rows_of = f"{longest.first + 1} to {longest.first + len(longest.moment)}"
+        notes.append(f"designs are compared with rows {rows_of}, the longest of one shape")
+    if stages and [len(stage.moment) for stage in stages] != [rows]:
+        spans = [f"{s.first + 1} to {s.first + len(s.moment)}" for s in stages]
+        own = ", each stage from its own first row on" if len(spans) > 1 else ""
+        notes.append(f"theory speaks of rows {', '.join(spans)}{own}")
     if found:
         ranked = sorted(found, key=lambda name: found[name])
         said = ", ".join(f"{name} ({found[name]:.2f})" for name in ranked[:3])

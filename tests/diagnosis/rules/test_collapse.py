@@ -1,5 +1,7 @@
 """V9: one direction for all is a collapse; what theory or the classes explain is none."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -49,8 +51,9 @@ def test_a_wide_block_on_few_samples_is_held_against_what_these_can_span():
 
 def test_a_cosine_that_theory_expects_is_by_design():
     def against(expected: float, rank: float = 30.0) -> Level:
-        line = curve("correlation", [0.0, 0.9, expected], 1)
-        signal = signal_of([1.0, 1.0, 1.0], theories=[line])
+        other = curve("correlation", [0.0, math.nan, math.nan], 1)  # of another stage
+        line = curve("correlation", [math.nan, 0.9, expected], 1)
+        signal = signal_of([1.0, 1.0, 1.0], theories=[other, line])
         return judged(rank, 0.996, signal=signal, trained=False).level
 
     assert against(0.9901) is Level.INFO

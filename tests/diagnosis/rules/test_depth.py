@@ -66,6 +66,19 @@ def test_outside_the_band_alone_is_a_warning_and_only_before_training():
     assert level_of([1.0] * 11, list(reversed(outside)), theories=forward) is Level.WARN
 
 
+def test_bands_of_stages_add_up_as_their_squares_do():
+    def level(*factors: float) -> Level:
+        rows = [value for f in factors for value in (f, f**0.5, 1.0)]
+        elements = [2**n for n in range(len(factors), 0, -1) for _ in range(3)]
+        flat = curve("gradient norm", [1.0] * len(rows), 2)
+        return level_of(rows, elements=elements, theories=[flat])
+
+    assert (level(1.99), level(2.01)) == (Level.PASS, Level.WARN)
+    edge = 2 ** (0.5**0.5)  # twice its logarithm is √2·log 2
+    assert (level(edge * 0.99, edge * 0.99), level(edge, edge * 1.01)) == (Level.PASS, Level.WARN)
+    assert (level(2.0, 0.5), level(1.0, 2.7)) == (Level.PASS, Level.WARN)
+
+
 def test_stages_count_together_and_their_borders_not_at_all():
     stage = geometric(10, 5)
     fallen = [value * 1e-9 for value in stage]

@@ -131,6 +131,7 @@ def _expected(signal: Measurement | None, name: str) -> float:
         return math.nan
     behind = signal.rows.index(name) + 1
     for theory in signal.theories:
-        if theory.column == "correlation" and theory.holds and behind < len(theory.values):
-            return theory.values[behind]
+        told = theory.values[behind] if behind < len(theory.values) else math.nan
+        if theory.column == "correlation" and theory.holds and not math.isnan(told):
+            return told
     return math.nan

@@ -140,24 +140,43 @@ def _courses(
         if min(values) <= 0:  # a signal of zeros; where the gradient is zero was judged before
             continue
         found = _along(growth(values, rows), back=back)
-        theory = None if trained else _theory(signal, column)
+        theory = None if trained else _theory(signal, column, rows)
         if theory is None:
             yield Course(what=what, way=way, growth=found)
             continue
-        stage = [row for row, value in enumerate(theory.values) if math.isfinite(value)]
+        spans = _spans(theory, rows)
         curve = [value**power if value > 0 else 1.0 for value in theory.values]
-        own = _along(growth(curve, [range(stage[0], stage[-1] + 1)]), back=back)
-        end = stage[0] if back else stage[-1]
+        own = _along(growth(curve, spans), back=back)
         yield Course(
             what=what,
             way=way,
             growth=found,
             theory=theory,
-            inside=theory.low[end] <= signal[column][end] * (1 + 1e-9)
-            and signal[column][end] <= theory.high[end] * (1 + 1e-9),
+            inside=_inside(signal, theory, [span[0] if back else span[-1] for span in spans]),
             expected=ratio(own.total / own.blocks * found.blocks),
             by_factor=own.exponential,
         )
+
+
+def _spans(theory: Theory, rows: Sequence[range]) -> list[range]:
+    """Give the rows within each stage of which a theory speaks, where these are two or more."""
+    known = [[row for row in stage if math.isfinite(theory.values[row])] for stage in rows]
+    return [range(span[0], span[-1] + 1) for span in known if len(span) > 1]
+
+
+def _inside(signal: Measurement, theory: Theory, ends: Sequence[int]) -> bool:
+    """Whether the ends of the stages, multiplied, lie within the band of theory.
+
+    The bands of independent stages add up as their squares do; one stage has its own.
+    """
+    off, squares = 0.0, 0.0
+    for row in ends:
+        low, high = theory.low[row], theory.high[row]
+        if not 0 < low <= high < math.inf:
+            return False
+        off += math.log(signal[theory.column][row]) - (math.log(low) + math.log(high)) / 2
+        squares += (math.log(high / low) / 2) ** 2
+    return abs(off) <= math.sqrt(squares) + 1e-9
 
 
 def _along(found: Growth, *, back: bool) -> Growth:
@@ -172,11 +191,10 @@ def _along(found: Growth, *, back: bool) -> Growth:
     )
 
 
-def _theory(signal: Measurement, column: str) -> Theory | None:
-    """Give the theory of a column that holds and has a band over at least two blocks."""
+def _theory(signal: Measurement, column: str, rows: Sequence[range]) -> Theory | None:
+    """Give the theory of a column that holds and has a band over at least two blocks of a stage."""
     for theory in signal.theories:
-        rows = sum(map(math.isfinite, theory.values))
-        if theory.column == column and theory.holds and theory.low and rows > 1:
+        if theory.column == column and theory.holds and theory.low and _spans(theory, rows):
             return theory
     return None
 
