@@ -98,8 +98,7 @@ def _is_bounded(strategy: Strategy) -> Outcome:
     """Matrices whose gradients are longer than one do not see by how much; vectors see it by ε."""
     usual, larger, problem = _both(strategy, strategy)
     matrices = [name for name, start in problem.start.items() if start.ndim > 1]
-    ways = [{name: weights[name] for name in matrices} for weights in (larger, usual)]
-    apart = difference(*ways, problem.start)
+    apart = difference(larger, {name: usual[name] for name in matrices}, problem.start)
     sentence = f"gradients {SCALE:g} times as large, ε as it is, change matrices by {apart:.1e}"
     return judged(apart <= tolerance(strategy.optimiser), sentence, apart=apart)
 

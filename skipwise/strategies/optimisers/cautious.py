@@ -14,16 +14,16 @@ from skipwise.strategies.optimisers.optimiser import Groups
 class CautiousAdamW(MomentEstimating):
     """w ← w − ηλw − η φ/max(s, s₀) · m̂/(√v̂ + ε), with φ = 1 where mg > 0 and 0 elsewhere.
 
-    s is the mean of φ over a parameter: what still moves moves farther, so that the update stays as
-    long as it would be if all numbers were of one size.
+    s is the mean of φ over a parameter: what still moves moves farther, so that numbers of one size
+    would move as far in sum as without φ.
 
     Args:
         least: s₀, in (0, 1].
 
     Source: Liang et al. (2024), "Cautious optimizers: improving training with one line of code",
     algorithm 1, with the s₀ of the authors' code. Differs: the decay comes first, as in torch's
-    AdamW. It is ours because pytorch-optimizer takes s + 1/n for s in a parameter of n numbers,
-    which halves the steps of a parameter of one.
+    AdamW. It is ours because pytorch-optimizer divides by s + 1/n, n numbers in a parameter, which
+    halves the steps of a parameter of one.
     """
 
     least: float = 1e-3
