@@ -10,7 +10,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from skipwise.strategies import (
+    ADOPT,
     EMA,
+    MARS,
     SGD,
     Adam,
     AdamW,
@@ -18,12 +20,15 @@ from skipwise.strategies import (
     Strategy,
     adam,
     adamw,
+    adopt,
+    mars,
     momentum,
     muon,
     nesterov,
     parameter_groups,
 )
 from skipwise.strategies.optimisers import Groups
+from skipwise.strategies.optimisers.borrowed.loading import load
 
 
 def spared(groups: Groups) -> Groups:
@@ -229,6 +234,23 @@ class MuonOnTheStem(Muon):
         return super().build(named, rate=rate)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipsAStepAhead(ADOPT):
+    """As pytorch-optimizer 4.1 has it by default."""
+
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        decay = {"weight_decay": 0.0, "weight_decouple": True}
+        return load("adopt", groups, lr=rate, **decay, **self.options())
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorsDecay(MARS):
+    """As pytorch-optimizer 4.1 has it by default."""
+
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return load("mars", groups, lr=rate, lr_1d=rate, weight_decay=0.0, **self.options())
+
+
 def swapped(base: Callable[[], Strategy], kind: type) -> Callable[[], Strategy]:
     """Give a strategy whose rule is one with a bug and the same fields."""
     return lambda: replace(base(), optimiser=kind(**vars(base().optimiser)))
@@ -257,5 +279,7 @@ PLANTED: dict[str, tuple[Callable[[], Strategy], tuple[str, ...]]] = {
     "rate of the start": (swapped(momentum, RateOfTheStart), ("formula", "rate 0")),
     "order matters": (swapped(momentum, OrderMatters), ("formula", "order", "symmetry")),
     "absent gradient taken for zero": (swapped(momentum, DecaysWithoutGradient), ("absent",)),
+    "ADOPT's clip a step ahead": (swapped(adopt, ClipsAStepAhead), ("formula",)),
+    "MARS's own decay on vectors": (swapped(mars, VectorsDecay), ("formula", "decay", "once")),
 }
 AVERAGED = replace(nesterov(), averaging=EMA(decay=0.9))

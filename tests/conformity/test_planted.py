@@ -14,7 +14,11 @@ from skipwise.strategies import (
     Strategy,
     adam,
     adamw,
+    adopt,
+    agc_nf,
+    cautious_adamw,
     lion,
+    mars,
     momentum,
     nesterov,
     sgd,
@@ -42,6 +46,15 @@ def test_a_planted_bug_is_found(bug: str):
 def test_a_healthy_strategy_passes(name: str, make: Callable[[], Strategy]):
     outcome = BY_NAME[name](make())
     assert outcome.passed is not False, outcome.sentence
+
+
+@pytest.mark.parametrize("make", [adopt, mars, cautious_adamw, agc_nf])
+@pytest.mark.parametrize("name", ["formula", "decay", "resume", "parts", "symmetry", "quadratic"])
+def test_the_quick_checks_hold_for_rules_that_are_only_in_the_document(
+    name: str, make: Callable[[], Strategy]
+):
+    outcome = BY_NAME[name](make())
+    assert outcome.passed, outcome.sentence
 
 
 def test_statistics_of_older_weights_are_found(monkeypatch: pytest.MonkeyPatch):

@@ -6,8 +6,11 @@ import sys
 import pytest
 from torch import nn
 
+from skipwise.conformity.rehearsal import WITHOUT_NORMS, rehearsal
 from skipwise.description import from_plain, to_plain
-from skipwise.strategies import named_strategies, parameter_groups
+from skipwise.strategies import agc_nf, named_strategies, parameter_groups
+from skipwise.strategies.transforms import unit_norms
+from skipwise.training import train
 from tests.cli.commands import call, fails
 
 MAKERS = named_strategies()
@@ -15,7 +18,7 @@ TABLE = (
     "sgd-cosine sgdw-algoperf sgd-onecycle sgd-step sgd-wsd adamw-cosine nadamw-algoperf muon lamb"
     " lars lion adan soap shampoo prodigy schedulefree-adamw schedulefree-sgd sam asam gsam"
     " lookahead ema swa lawa nadam radam rmsprop adagrad adafactor lbfgs sgd momentum nesterov"
-    " nesterov-triangle adam adamw finetuning"
+    " nesterov-triangle adam adamw finetuning adopt mars cautious-adamw agc-nf"
 ).split()
 
 
@@ -43,6 +46,18 @@ def test_every_strategy_has_its_name_a_plain_form_and_its_own_groups(name: str):
             for p in group["params"]
         }
         assert found == wanted
+
+
+def test_agc_nf_bounds_every_unit_of_a_network_without_norms_but_the_heads():
+    run = rehearsal(agc_nf(), network=WITHOUT_NORMS)
+    named = dict(run.model.named_parameters())
+    limits = {name: 0.01 * unit_norms(p.detach()).clamp(min=1e-3) for name, p in named.items()}
+    next(iter(train(run)))
+    lengths = {name: unit_norms(p.grad) for name, p in named.items() if p.grad is not None}
+    shares = {name: float((length / limits[name]).max()) for name, length in lengths.items()}
+    heads = [shares.pop(name) for name in named if name.startswith("head.")]
+    assert max(shares.values()) == pytest.approx(1, rel=1e-12)
+    assert min(heads) > 10
 
 
 def test_the_command_line_spells_them_with_hyphens(capsys):

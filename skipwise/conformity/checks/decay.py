@@ -14,9 +14,12 @@ from skipwise.conformity.problem import (
     without_gradient,
 )
 from skipwise.strategies import (
+    ADOPT,
+    MARS,
     SGDW,
     Adafactor,
     AdamW,
+    CautiousAdamW,
     Lion,
     Muon,
     NAdam,
@@ -29,7 +32,9 @@ from skipwise.strategies import (
 )
 
 DECAY = 0.1
-DECOUPLED: tuple[type[Optimiser], ...] = (AdamW, NAdamW, SGDW, Lion, Adafactor, Muon, Shampoo)
+DECOUPLED: tuple[type[Optimiser], ...] = (
+    AdamW, CautiousAdamW, NAdamW, ADOPT, MARS, SGDW, Lion, Adafactor, Muon, Shampoo,
+)  # fmt: skip
 
 
 def decays_where_due(strategy: Strategy) -> Outcome:

@@ -10,6 +10,7 @@ import numpy as np
 from skipwise.conformity.outcome import EXACT, Outcome, judged
 from skipwise.conformity.problem import Array, Problem, Walk, changed, drawn
 from skipwise.strategies import (
+    ADOPT,
     LARS,
     SGD,
     SGDW,
@@ -92,7 +93,7 @@ def _descends(strategy: Strategy, theory: Linear) -> Outcome:
     )
 
 
-def _limit_of_adam(rule: Adam | AdamW) -> float:
+def _limit_of_adam(rule: Adam | AdamW | ADOPT) -> float:
     """Give 2(1 + β₁)/(1 − β₁), on ηh/ε while √v̂ is nothing beside ε.
 
     Source: Cohen et al. (2022), "Adaptive gradient methods at the edge of stability", section 3:
@@ -114,6 +115,7 @@ def _limit_of_rmsprop(rule: RMSprop) -> float:
 LIMITS: Mapping[type[Optimiser], Callable[[Any], float]] = {
     Adam: _limit_of_adam,
     AdamW: _limit_of_adam,
+    ADOPT: _limit_of_adam,
     NAdamW: _limit_of_nadamw,
     RMSprop: _limit_of_rmsprop,
     Adagrad: lambda _: 2.0,

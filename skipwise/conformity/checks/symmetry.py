@@ -8,10 +8,12 @@ import numpy as np
 from skipwise.conformity.outcome import Outcome, judged, not_due, tolerance
 from skipwise.conformity.problem import Arrays, Problem, changed, difference, drawn, walked
 from skipwise.strategies import (
+    ADOPT,
     ASAM,
     GSAM,
     LAMB,
     LARS,
+    MARS,
     SAM,
     SGD,
     SGDW,
@@ -21,6 +23,7 @@ from skipwise.strategies import (
     Adam,
     AdamW,
     Adan,
+    CautiousAdamW,
     Lion,
     Lookahead,
     Muon,
@@ -39,7 +42,8 @@ SCALE = 1024.0  # a power of two, so that scaling itself rounds nothing
 LINEAR = (SGD, SGDW, ScheduleFreeSGD)
 AROUND = (SAM, ASAM, GSAM, Lookahead)
 SCALE_FREE = (
-    Adam, AdamW, NAdam, NAdamW, RMSprop, Adagrad, Adafactor, Lion, Adan, Prodigy, SOAP, Shampoo,
+    Adam, AdamW, CautiousAdamW, ADOPT, NAdam, NAdamW, RMSprop, Adagrad, Adafactor, Lion, Adan,
+    Prodigy, SOAP, Shampoo,
 )  # fmt: skip
 
 
@@ -90,6 +94,15 @@ def _is_adaptive_but_for_a_constant(strategy: Strategy) -> Outcome:
     return judged(apart <= 1e-12, sentence + "; 1e-15 under a root explains 1e-13", apart=apart)
 
 
+def _is_bounded(strategy: Strategy) -> Outcome:
+    """Matrices whose gradients are longer than one do not see by how much; vectors see it by ε."""
+    usual, larger, problem = _both(strategy, strategy)
+    matrices = [name for name, start in problem.start.items() if start.ndim > 1]
+    apart = difference(larger, {name: usual[name] for name in matrices}, problem.start)
+    sentence = f"gradients {SCALE:g} times as large, ε as it is, change matrices by {apart:.1e}"
+    return judged(apart <= tolerance(strategy.optimiser), sentence, apart=apart)
+
+
 def _moves_by_trust(strategy: Strategy) -> Outcome:
     """The first step of a matrix is η times the length that the rule promises."""
     problem = drawn(2)
@@ -131,5 +144,6 @@ SYMMETRIES: tuple[tuple[tuple[type[Optimiser], ...], Callable[[Strategy], Outcom
     (SCALE_FREE, _is_scale_free),
     ((LARS, LAMB), _moves_by_trust),
     ((Muon,), _is_orthogonal),
+    ((MARS,), _is_bounded),
     ((ScheduleFreeAdamW,), _is_adaptive_but_for_a_constant),
 )

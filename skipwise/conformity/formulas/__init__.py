@@ -21,17 +21,28 @@ from skipwise.conformity.formulas.formula import (
 )
 from skipwise.conformity.formulas.matrices import Orthogonal, shampoo, soap
 from skipwise.conformity.formulas.momenta import adan, lamb, lars, lion
-from skipwise.conformity.formulas.moments import adam, adamw, nadam, nadamw, radam
+from skipwise.conformity.formulas.moments import (
+    adam,
+    adamw,
+    adopt,
+    cautious_adamw,
+    mars,
+    nadam,
+    nadamw,
+    radam,
+)
 from skipwise.conformity.formulas.tuning_free import (
     Estimating,
     schedule_free_adamw,
     schedule_free_sgd,
 )
 from skipwise.strategies import (
+    ADOPT,
     ASAM,
     GSAM,
     LAMB,
     LARS,
+    MARS,
     SAM,
     SGD,
     SGDW,
@@ -41,6 +52,7 @@ from skipwise.strategies import (
     Adam,
     AdamW,
     Adan,
+    CautiousAdamW,
     Lion,
     Lookahead,
     Muon,
@@ -73,6 +85,9 @@ FORMULAS: Mapping[type[Optimiser], Callable[[Any], Formula | None]] = {
     SGDW: _each(decayed_descent),
     Adam: _each(adam),
     AdamW: _each(adamw),
+    CautiousAdamW: _each(cautious_adamw),
+    ADOPT: _each(adopt),
+    MARS: _each(mars),
     NAdam: _each(nadam),
     NAdamW: _each(nadamw),
     RAdam: _each(radam),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from skipwise.conformity.formulas.formula import Array, Setting, State, count, mean
-from skipwise.strategies import Adam, AdamW, NAdam, NAdamW, RAdam
+from skipwise.strategies import ADOPT, MARS, Adam, AdamW, CautiousAdamW, NAdam, NAdamW, RAdam
 
 
 def adam(rule: Adam, state: State, w: Array, g: Array, setting: Setting) -> Array:
@@ -24,7 +24,20 @@ def adamw(rule: AdamW, state: State, w: Array, g: Array, setting: Setting) -> Ar
     return w - setting.rate * setting.decay * w - setting.rate * _direction(rule, state, g)
 
 
-def _direction(rule: Adam | AdamW, state: State, g: Array) -> Array:
+def cautious_adamw(
+    rule: CautiousAdamW, state: State, w: Array, g: Array, setting: Setting
+) -> Array:
+    """Cautious AdamW: numbers whose update goes up the gradient stay, the others go farther.
+
+    Source: Liang et al. (2024), algorithm 1, the share of those that move counted as s₀ at least.
+    """
+    update = _direction(rule, state, g)
+    goes_down = np.where(np.sign(update) * np.sign(g) > 0, 1.0, 0.0)
+    share = max(float(goes_down.sum()) / g.size, rule.least)
+    return w - setting.rate * setting.decay * w - setting.rate * update * goes_down / share
+
+
+def _direction(rule: Adam | AdamW | CautiousAdamW, state: State, g: Array) -> Array:
     t = count(state)
     m = mean(state, "m", rule.beta1, g) / (1 - rule.beta1**t)
     v = mean(state, "v", rule.beta2, g * g) / (1 - rule.beta2**t)
@@ -80,6 +93,41 @@ def nadamw(rule: NAdamW, state: State, w: Array, g: Array, setting: Setting) -> 
     v = mean(state, "v", rule.beta2, g * g) / (1 - rule.beta2**t)
     kept = w - setting.rate * setting.decay * w
     return kept - setting.rate * ahead / (np.sqrt(v) + rule.epsilon)
+
+
+def adopt(rule: ADOPT, state: State, w: Array, g: Array, setting: Setting) -> Array:
+    """ADOPT: the mean of gradients over the root of the mean square before them, clipped.
+
+    Source: Taniguchi et al. (2024), algorithm 2, cₜ = tᵃ; the first step begins the square.
+    """
+    kept = w - setting.rate * setting.decay * w
+    if "v" not in state:
+        state["v"] = g * g
+        return kept
+    most = count(state) ** rule.growth
+    scaled = g / np.maximum(np.sqrt(state["v"]), rule.epsilon)
+    m = mean(state, "m", rule.beta1, np.maximum(np.minimum(scaled, most), -most))
+    mean(state, "v", rule.beta2, g * g)
+    return kept - setting.rate * m
+
+
+def mars(rule: MARS, state: State, w: Array, g: Array, setting: Setting) -> Array:
+    """MARS: AdamW of a gradient to which a share of its change is added, of length one at most.
+
+    Source: Yuan et al. (2024), algorithm 2, approximate; 10⁻¹⁵ under the root and ε beside √v, as
+    the description says; vectors by AdamW.
+    """
+    before, state["before"] = state.get("before", np.zeros_like(g)), g
+    if w.ndim < 2:
+        beta1, beta2, rate, seen = rule.vector_beta1, rule.vector_beta2, rule.share, g
+    else:
+        beta1, beta2, rate = rule.beta1, rule.beta2, 1.0
+        seen = g + rule.correction * beta1 / (1 - beta1) * (g - before)
+        seen = seen / max(1.0, math.sqrt(float((seen * seen).sum())))
+    t, rate = count(state), rate * setting.rate
+    m, v = mean(state, "m", beta1, seen), mean(state, "v", beta2, seen * seen)
+    root = (np.sqrt(v + 1e-15) + rule.epsilon) / math.sqrt(1 - beta2**t)
+    return w - rate * (setting.decay * w + m / (1 - beta1**t) / root)
 
 
 def _decayed(decoupled: bool, w: Array, g: Array, setting: Setting) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from skipwise.strategies.named.classic import (
     sgd,
 )
 from skipwise.strategies.named.descent import (
+    agc_nf,
     lars,
     sgd_cosine,
     sgd_onecycle,
@@ -25,6 +26,7 @@ from skipwise.strategies.named.descent import (
     sgd_wsd,
     sgdw_algoperf,
 )
+from skipwise.strategies.named.experimental import adopt, cautious_adamw, mars
 from skipwise.strategies.named.matrices import lbfgs, muon, shampoo, soap
 from skipwise.strategies.named.moments import (
     adafactor,
@@ -60,7 +62,10 @@ __all__ = [
     "adamw",
     "adamw_cosine",
     "adan",
+    "adopt",
+    "agc_nf",
     "asam",
+    "cautious_adamw",
     "ema",
     "finetuning",
     "gsam",
@@ -70,6 +75,7 @@ __all__ = [
     "lbfgs",
     "lion",
     "lookahead",
+    "mars",
     "momentum",
     "muon",
     "nadam",

@@ -7,8 +7,10 @@ Imports nothing of ours but the contract.
 from skipwise.strategies.optimisers.adam import Adam, AdamW, NAdam, NAdamW, RAdam
 from skipwise.strategies.optimisers.adaptive import Adafactor, Adagrad, RMSprop
 from skipwise.strategies.optimisers.borrowed import (
+    ADOPT,
     LAMB,
     LARS,
+    MARS,
     SOAP,
     Adan,
     Lion,
@@ -18,6 +20,7 @@ from skipwise.strategies.optimisers.borrowed import (
     ScheduleFreeSGD,
     Shampoo,
 )
+from skipwise.strategies.optimisers.cautious import CautiousAdamW
 from skipwise.strategies.optimisers.descent import SGD, SGDW
 from skipwise.strategies.optimisers.lbfgs import LBFGS
 from skipwise.strategies.optimisers.lookahead import Lookahead
@@ -26,11 +29,13 @@ from skipwise.strategies.optimisers.optimiser import Groups, Optimiser
 from skipwise.strategies.optimisers.sharpness import ASAM, GSAM, SAM
 
 __all__ = [
+    "ADOPT",
     "ASAM",
     "GSAM",
     "LAMB",
     "LARS",
     "LBFGS",
+    "MARS",
     "SAM",
     "SGD",
     "SGDW",
@@ -40,6 +45,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adan",
+    "CautiousAdamW",
     "Groups",
     "Lion",
     "Lookahead",

@@ -1,5 +1,6 @@
 """Adam and its kin: the mean gradient over the root of the mean square."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
@@ -143,9 +144,15 @@ class NAdamW(MomentEstimating):
         return LookingAhead(groups, {"lr": rate, "weight_decay": 0.0, **self.options()})
 
 
-@final
-class LookingAhead(Optimizer):
-    """The optimiser of :class:`NAdamW`; the step count stands with each parameter."""
+class MomentKeeping(Optimizer, ABC):
+    """w ← w − ηλw − η d/(1 − β₁ᵗ) / (√v̂ + ε), with the direction d of a member.
+
+    The step count t stands with each parameter.
+    """
+
+    @abstractmethod
+    def direction(self, mean: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
+        """Give d from the mean m, which is already of this step, and the gradient."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -171,4 +178,14 @@ class LookingAhead(Optimizer):
         square.mul_(beta2).addcmul_(g, g, value=1 - beta2)
         root = square.div(1 - beta2**t).sqrt_().add_(group["eps"])
         w.mul_(1 - group["lr"] * group["weight_decay"])
-        w.addcdiv_(mean.lerp(g, 1 - beta1), root, value=-group["lr"] / (1 - beta1**t))
+        towards = self.direction(mean, g, group)
+        w.addcdiv_(towards, root, value=-group["lr"] / (1 - beta1**t))
+
+
+@final
+class LookingAhead(MomentKeeping):
+    """The optimiser of :class:`NAdamW`."""
+
+    def direction(self, mean: Tensor, g: Tensor, group: dict[str, Any]) -> Tensor:
+        """Give β₁m + (1 − β₁)g."""
+        return mean.lerp(g, 1 - group["betas"][0])

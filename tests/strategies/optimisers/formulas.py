@@ -172,6 +172,49 @@ def adan(w, gradients, rates, decay, rule):
     return w
 
 
+def cautious_adamw(w, gradients, rates, decay, rule):
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, (g, eta) in enumerate(zip(gradients, rates, strict=True), 1):
+        w = w - eta * decay * w
+        m = rule.beta1 * m + (1 - rule.beta1) * g
+        v = rule.beta2 * v + (1 - rule.beta2) * g * g
+        u = m / (1 - rule.beta1**t) / (np.sqrt(v / (1 - rule.beta2**t)) + rule.epsilon)
+        phi = (u * g > 0).astype(float)
+        w = w - eta * u * phi / max(phi.mean(), rule.least)
+    return w
+
+
+def adopt(w, gradients, rates, decay, rule):
+    m, v = np.zeros_like(w), gradients[0] ** 2
+    w = w - rates[0] * decay * w  # the package's
+    for t, (g, eta) in enumerate(zip(gradients[1:], rates[1:], strict=True), 1):
+        limit = t**rule.growth
+        pushed = np.clip(g / np.maximum(np.sqrt(v), rule.epsilon), -limit, limit)
+        m = rule.beta1 * m + (1 - rule.beta1) * pushed
+        w = w - eta * decay * w - eta * m
+        v = rule.beta2 * v + (1 - rule.beta2) * g**2
+    return w
+
+
+def mars(w, gradients, rates, decay, rule):
+    m, v, before = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    is_vector = w.ndim == 1
+    beta1 = rule.vector_beta1 if is_vector else rule.beta1
+    beta2 = rule.vector_beta2 if is_vector else rule.beta2
+    for t, (g, full) in enumerate(zip(gradients, rates, strict=True), 1):
+        eta = full * rule.share if is_vector else full
+        c = g
+        if not is_vector:
+            c = g + rule.correction * beta1 / (1 - beta1) * (g - before)
+            c = c / max(np.linalg.norm(c), 1.0)
+        m = beta1 * m + (1 - beta1) * c
+        v = beta2 * v + (1 - beta2) * c**2
+        # The package's 1e-15, and its place of ε.
+        u = np.sqrt(1 - beta2**t) / (1 - beta1**t) * m / (np.sqrt(v + 1e-15) + rule.epsilon)
+        w, before = w - eta * (u + decay * w), g
+    return w
+
+
 def shampoo(w, gradients, rates, decay, rule):
     sums = [rule.epsilon * np.eye(size) for size in w.shape]
     roots = list(sums)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from skipwise.strategies import SOAP, Lion, Prodigy, parameter_groups
+from skipwise.strategies import ADOPT, SOAP, Lion, Prodigy, parameter_groups
 from tests.references import close
 from tests.strategies.optimisers import formulas
 from tests.strategies.optimisers.test_formulas import DECAY, problem, trained
@@ -59,6 +59,18 @@ def test_prodigy_refuses_rates_of_groups():
     groups = parameter_groups(nn.Linear(2, 2), 0.0, layer_decay=0.5, distances={"weight": 1})
     with pytest.raises(ValueError, match="one rate for all parameters; leave layer_decay"):
         Prodigy().build(groups, rate=1.0)
+
+
+def test_adopt_by_hand():
+    """g = 1, 2, −4: nothing; m = 0.1·1, since 2 > 1ᵃ; m = 0.09 − 0.1·2ᵃ, since 4/√1.0003 > 2ᵃ."""
+    weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
+    optimiser = ADOPT().build([{"params": [weight], "weight_decay": 0.0}], rate=1.0)
+    seen = []
+    for gradient in (1.0, 2.0, -4.0):
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimiser.step()
+        seen.append(weight.item())
+    assert seen == pytest.approx([0.0, -0.1, -0.19 + 0.1 * 2**0.25], rel=1e-12)
 
 
 def test_a_missing_package_is_one_sentence_with_the_line(monkeypatch: pytest.MonkeyPatch):

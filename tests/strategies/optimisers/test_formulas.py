@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from skipwise import strategies
 from skipwise.strategies import (
+    ADOPT,
     LAMB,
     LARS,
+    MARS,
     SGD,
     SGDW,
     Adafactor,
@@ -19,6 +21,7 @@ from skipwise.strategies import (
     Adam,
     AdamW,
     Adan,
+    CautiousAdamW,
     Lion,
     Muon,
     NAdam,
@@ -55,6 +58,12 @@ CASES: tuple[tuple[Optimiser, formulas.Formula], ...] = (
     (LAMB(beta1=0.8, beta2=0.95, epsilon=1e-3), formulas.lamb),
     (Lion(beta1=0.8, beta2=0.95), formulas.lion),
     (Adan(beta1=0.9, beta2=0.8, beta3=0.95, epsilon=1e-3), formulas.adan),
+    (CautiousAdamW(beta1=0.8, beta2=0.95, epsilon=1e-3), formulas.cautious_adamw),
+    (CautiousAdamW(least=0.7), formulas.cautious_adamw),
+    (ADOPT(beta1=0.8, beta2=0.95, epsilon=0.5), formulas.adopt),
+    (ADOPT(growth=0.5), formulas.adopt),
+    (MARS(beta1=0.8, beta2=0.95, epsilon=1e-3, correction=0.3), formulas.mars),
+    (MARS(vector_beta1=0.7, vector_beta2=0.8, share=0.3), formulas.mars),
     (Shampoo(epsilon=0.1, every=4), formulas.shampoo),
     (Shampoo(epsilon=0.1, every=1), formulas.shampoo),
     (ScheduleFreeSGD(beta=0.8), formulas.schedule_free_sgd),
@@ -132,6 +141,7 @@ def test_zero_rate_changes_nothing(rule: Optimiser):
     [
         (NAdamW(beta1=0.973, beta2=0.998), "NAdamW", {"betas": (0.973, 0.998)}),
         (SGDW(momentum=0.9, nesterov=True), "SGDW", {"momentum": 0.9, "nesterov": True}),
+        (CautiousAdamW(), "AdamWLegacy", {"caution": True}),
     ],
 )
 def test_ours_is_timms(rule: Optimiser, name: str, options: dict):

@@ -4,6 +4,7 @@ Takes parameter groups, gives torch optimisers.
 Imports the contract, and the package where an optimiser is built.
 """
 
+from skipwise.strategies.optimisers.borrowed.corrected import ADOPT, MARS
 from skipwise.strategies.optimisers.borrowed.curvature import SOAP, Shampoo
 from skipwise.strategies.optimisers.borrowed.large_batches import LAMB, LARS
 from skipwise.strategies.optimisers.borrowed.loading import NotInstalled
@@ -15,8 +16,10 @@ from skipwise.strategies.optimisers.borrowed.tuning_free import (
 )
 
 __all__ = [
+    "ADOPT",
     "LAMB",
     "LARS",
+    "MARS",
     "SOAP",
     "Adan",
     "Lion",
