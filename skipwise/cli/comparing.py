@@ -76,7 +76,8 @@ def compare(
         time: Length of every run in time: 90s, 10m or 1h30m.
         target: Count steps, seconds and multiplications until validation reaches it; no run stops
             there.
-        margin: Differences below it matter to nobody, in points (0.2) where the score is a share.
+        margin: Differences below it matter to nobody, in points where the score is a share (0.2 is
+            a fifth of a point); without it nothing is called equivalent.
         tune: So many trials for every arm over rate and decay, on validation, with another seed.
         tuner: random, or optuna.
         halving: Let only the better half of an arm's trials go on, at a part of their length, then
@@ -242,7 +243,7 @@ def in_words(shown: Conducted) -> str:
     """Write a study's answer for a person: the conclusion, and the tables behind it."""
     comparison = shown.comparison
     lines = [headline(comparison), *conclusion(comparison), ""]
-    for sheet in sheets(comparison):
+    for sheet in sheets(comparison, others=not comparison.ablation):
         lines += [f"{sheet.caption}:", *aligned([sheet.columns, *sheet.rows]), ""]
     return "\n".join([*lines, f"study: {shown.folder}"])
 

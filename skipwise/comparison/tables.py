@@ -133,6 +133,7 @@ def times_sheet(comparison: Comparison) -> Sheet:
     words = MISSING if target is None else Unit(comparison.design).score(target, target / 10)
     columns = ["arm", "counted in", "median", "quartiles", "missed"]
     caption = f"To the target of {words}; a run that missed it took infinitely long"
+    caption += "; tuning is not counted in" if comparison.tuned else ""
     return Sheet(caption=caption, columns=columns, rows=rows)
 
 
@@ -158,6 +159,9 @@ def tuning_sheet(comparison: Comparison) -> Sheet:
         for row, cost in zip(rows, comparison.tuned, strict=True):
             row[4:4] = [", ".join(f"{n} at {share}" for share, n in cost.stopped.items())]
     caption = f"How the arms were {how}; the score is on validation, the cost that of all trials"
+    edges = [its.arm for its in comparison.sensitivity if its.at_edge]
+    if edges:
+        caption += f"; no lower or no higher rate was tried than that of {', '.join(edges)}"
     return Sheet(caption=caption, columns=columns, rows=rows)
 
 
@@ -193,12 +197,12 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if 1000 <= value < 1e7 else f"{value:.4g}"
 
 
-def sheets(comparison: Comparison) -> list[Sheet]:
-    """Give every table that has rows."""
+def sheets(comparison: Comparison, *, others: bool = True) -> list[Sheet]:
+    """Give every table that has rows, that of the pairs outside the family only if wanted."""
     found = [
         arms_sheet(comparison),
         pairs_sheet(comparison),
-        pairs_sheet(comparison, family=False),
+        *([pairs_sheet(comparison, family=False)] if others else []),
         times_sheet(comparison),
         tuning_sheet(comparison),
         ablation_sheet(comparison),

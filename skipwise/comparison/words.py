@@ -9,6 +9,8 @@ from skipwise.comparison.pairs import Pair
 from skipwise.comparison.signs import EXACT_PAIRS, MOST_SEEDS, least_p
 from skipwise.comparison.study import Design
 
+SKEWED = 0.2  # of the interval's width between estimate and mean: then both are said
+
 
 def counted(count: int, noun: str) -> str:
     """Write a count with its noun.
@@ -89,15 +91,12 @@ def headline(comparison: Comparison) -> str:
         open_ = found.count("unfinished")
         return f"{counted(open_, 'comparison')} of {len(found)} not finished yet"
     decided = sum(verdict in ("better", "worse") for verdict in found)
-    parts = [f"{decided} of {counted(len(found), 'comparison')} {_have(decided)} a difference"]
+    show = "shows" if 1 in (decided, len(found)) else "show"
+    parts = [f"{decided} of {counted(len(found), 'comparison')} {show} a difference"]
     for verdict, words in (("equivalent", "equivalent"), ("inconclusive", "inconclusive")):
         if count := found.count(verdict):
             parts.append(f"{count} {'is' if count == 1 else 'are'} {words}")
     return ", ".join(parts)
-
-
-def _have(count: int) -> str:
-    return "shows" if count == 1 else "show"
 
 
 def conclusion(comparison: Comparison) -> list[str]:
@@ -188,7 +187,8 @@ def _seen(design: Design, pair: Pair) -> str:
     if pair.further_seeds is None:
         return f"{said} More than {MOST_SEEDS:,} seeds would be needed for one as small as this."
     more = counted(pair.further_seeds, "further seed")
-    return f"{said} If the true mean is the one that was seen, about {more} would decide it."
+    mean = unit.points(pair.mean, spread)
+    return f"{said} If the true mean is the {mean} that were seen, about {more} would decide it."
 
 
 def _failures(comparison: Comparison) -> Iterator[str]:
@@ -204,9 +204,13 @@ def _failures(comparison: Comparison) -> Iterator[str]:
 
 
 def _is_skewed(pair: Pair) -> bool:
-    """Say whether estimate and mean tell different stories."""
+    """Say whether estimate and mean tell different stories: two signs, or a fifth of the width."""
     outside = not pair.low <= pair.advantage <= pair.high
-    return pair.pairs > 1 and (outside or pair.advantage * pair.mean < 0)
+    width = pair.high - pair.low
+    if math.isinf(width):
+        width = pair.deviation
+    apart = abs(pair.advantage - pair.mean) > SKEWED * width
+    return pair.pairs > 1 and (outside or apart or pair.advantage * pair.mean < 0)
 
 
 def _limits(comparison: Comparison) -> Iterator[str]:

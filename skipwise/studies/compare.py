@@ -85,10 +85,10 @@ def study_of(
         TypeError: If a setting is unknown.
     """
     networks, strategies = _several(network), _several(strategy)
-    known = [f.name for f in dataclasses.fields(Experiment)]
+    known = list(dict.fromkeys([*FIELDS, *(f.name for f in dataclasses.fields(Experiment))]))
     for name in settings:
-        if name not in (*FIELDS, *known):
-            raise TypeError(f"a study has no setting {name!r}{nearest(name, [*FIELDS, *known])}")
+        if name not in known:
+            raise TypeError(f"a study has no setting {name!r}{nearest(name, known)}")
     of_study = {k: v for k, v in settings.items() if k in FIELDS and v is not None}
     of_runs = {k: v for k, v in settings.items() if k not in FIELDS}
     networks = tuple(_described(choice) for choice in networks)

@@ -33,6 +33,7 @@ from skipwise.studies.launchers import (
     Task,
     mark_of,
 )
+from skipwise.studies.memory import free_memory
 from skipwise.studies.plan import RUNS, Plan
 from skipwise.studies.results import design_of, record_of_study
 from skipwise.studies.telling import Progress, Teller, in_time, telling
@@ -162,6 +163,9 @@ def rehearsed(plan: Plan, launcher: Launcher, *, quiet: bool = False) -> Plan:
         replace(plan.task(arm, arm.run(0), above=RUNS), is_rehearsal=True) for arm in plan.arms
     ]
     free = free_memory() if launcher.is_here else None  # before the workers hold some of it
+    if not quiet:
+        words = f"{len(tasks)} arms are built and take a gradient, before any is trained"
+        print(words, file=sys.stderr, flush=True)
     with caught_signals() as signals:
         work = _Work(plan.folder, launcher, signals, Teller())
         progress = Progress(tasks, launcher.jobs, title="rehearsal")
@@ -212,16 +216,6 @@ def memory_warning(outcomes: Sequence[Outcome], launcher: Launcher, free: int | 
         f"{words} about {need * launcher.jobs / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are"
         f" free; {advice}, or runs may be killed"
     )
-
-
-def free_memory() -> int | None:
-    """Give the bytes of memory that are free, None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    found = next((line for line in lines if line.startswith("MemAvailable:")), None)
-    return None if found is None else 1024 * int(found.split()[1])
 
 
 def _report(folder: Path, record: StudyRecord) -> None:

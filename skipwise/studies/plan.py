@@ -124,6 +124,7 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
         "arms": [arm.name for arm in arms],
         "family": [list(pair) for pair in family],
         "earlier_seeds": [],
+        "study": read_yaml(text_of(study), "the study"),
     }
     return Plan(
         study=study,
@@ -184,12 +185,14 @@ def _taken_up(plan: Plan) -> Plan:
     folder = plan.folder
     before = _described_in(folder)
     facts = facts_of(folder)
-    wanted = read_yaml(text_of(plan.study), "the study")
-    if before != wanted:
-        seeds = before.get("seeds") if isinstance(before, dict) else None
+    wanted = plan.facts["study"]
+    # A study.yaml that was edited since does not decide what was settled before training.
+    settled = _with_later_fields(facts.get("study", before))
+    if settled != wanted:
+        seeds = settled.get("seeds") if isinstance(settled, dict) else None
         is_longer = isinstance(seeds, int) and plan.study.seeds > seeds
-        if not is_longer or {**before, "seeds": plan.study.seeds} != wanted:
-            where, old, new = _first_difference(before, wanted)
+        if not is_longer or {**settled, "seeds": plan.study.seeds} != wanted:
+            where, old, new = _first_difference(settled, wanted)
             raise ValueError(
                 f"{folder} is the folder of another study: {where} is {old} there and {new} here;"
                 " name another folder with --out"
@@ -198,15 +201,19 @@ def _taken_up(plan: Plan) -> Plan:
     for name in ("version", "data", "parts"):
         if facts.get(name) != plan.facts[name]:
             raise ValueError(_changed(folder, name, facts.get(name), plan.facts[name]))
-    plan = replace(plan, facts=facts)
-    if before != wanted:
+    plan = replace(plan, facts={**facts, "study": wanted})
+    if (before, settled) != (wanted, wanted):
         _write(plan)
     return plan
 
 
 def _described_in(folder: Path) -> Any:
-    """Read the plain description of a study; fields that came later have their defaults."""
     plain = read_yaml((folder / STUDY).read_text(encoding="utf-8"), str(folder / STUDY))
+    return _with_later_fields(plain)
+
+
+def _with_later_fields(plain: Any) -> Any:
+    """Give a plain description in which fields that came later have their defaults."""
     later = {entry.name: entry.default for entry in fields(Study) if entry.name == "halving"}
     return {**later, **plain} if isinstance(plain, dict) else plain
 

@@ -302,6 +302,7 @@ def in_words(plan: Plan, tried: Mapping[str, Sequence[Tried]], found: Mapping[st
         trials, best = tried[arm.name], found[arm.name]
         values = ", ".join(f"{name} {value:.3g}" for name, value in best.settings.items())
         edge = f"; the {' and the '.join(best.edge)} at the edge of the space" if best.edge else ""
+        edge += "".join(f"; {name} is 0 and stays so" for name, v in _named(arm).items() if not v)
         halved = f", halved at {rungs_in_words(len(trials))}" if plan.study.halving else ""
         lines.append(f"tuned {arm.name}: {values} of {len(trials)} trials{halved}{edge}")
     everything = [trial for trials in tried.values() for trial in trials]

@@ -26,7 +26,6 @@ import torch
 from skipwise.data import Data, Dataset
 from skipwise.description import from_plain, line_in_own_code, read_yaml, to_plain
 from skipwise.experiment import Experiment, build
-from skipwise.networks import measure_size
 from skipwise.records import EvaluationRecord, StepRecord, finite
 from skipwise.runs import record_of, reported
 from skipwise.session import Session
@@ -40,6 +39,7 @@ from skipwise.studies.launchers.launcher import (
     leave_mark,
     mark_of,
 )
+from skipwise.studies.memory import check_memory, size_of
 from skipwise.training import Diverged, Interrupted, newest_checkpoint
 from skipwise.training.gradient import leaving_no_trace, trial_gradient
 
@@ -193,6 +193,9 @@ def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:
     Raises:
         ValueError: If the parts do not go together.
     """
+    size = size_of(experiment, dataset)
+    if size is not None:
+        check_memory(experiment, dataset, size)
     run, _ = build(experiment, dataset)
     seconds = []
     for _ in range(2):  # the first warms up
@@ -203,14 +206,11 @@ def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:
                 trial_gradient(run, batch)
         seconds.append(time.perf_counter() - began)
     run.batches.close()
-    try:
-        macs = measure_size(run.model, dataset.ends.inputs).macs
-    except Exception:  # a module of a user's own need not run on the meta device
-        macs = 0
+    size = size or size_of(experiment, dataset, run.model)
     return Outcome(
         state=FINISHED,
         memory_bytes=_most_memory(),
-        macs=macs,
+        macs=0 if size is None else size.macs,
         step_seconds=min(seconds),
         planned_steps=run.steps,
     )

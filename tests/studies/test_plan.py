@@ -71,6 +71,38 @@ def test_the_folder_of_another_study_is_refused_with_what_differs(tmp_path: Path
         opened(planned(study, dataset, tmp_path / "full", threads=1))
 
 
+def test_what_was_settled_is_not_changed_by_editing_the_description(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    folder = tmp_path / "s"
+    opened(planned(study, dataset, folder, threads=1))
+    described = (folder / STUDY).read_text()
+    for old, new, told in (
+        ("steps: 6", "steps: 2", "experiment.steps is 6 there and 2 here"),
+        ("margin: null", "margin: 0.5", "margin is nothing there and 0.5 here"),
+        ("baseline: null", "baseline: momentum", "baseline is nothing there and momentum here"),
+    ):
+        assert old in described
+        (folder / STUDY).write_text(described.replace(old, new))
+        edited = read_study(folder / STUDY)
+        with pytest.raises(ValueError, match=told):
+            opened(planned(edited, dataset, folder, threads=1))
+    # As it was declared it goes on, and its description is written again.
+    opened(planned(study, dataset, folder, threads=1))
+    assert (folder / STUDY).read_text() == described
+
+
+def test_a_study_from_before_there_was_a_copy_goes_on_by_its_description(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    folder = tmp_path / "s"
+    opened(planned(study, dataset, folder, threads=1))
+    facts = json.loads((folder / PLAN).read_text())
+    del facts["study"]
+    (folder / PLAN).write_text(json.dumps(facts))
+    opened(planned(study, dataset, folder, threads=1))
+    with pytest.raises(ValueError, match=r"experiment\.steps is 6 there and 9 here"):
+        opened(planned(with_steps(study, 9), dataset, folder, threads=1))
+
+
 def test_data_and_versions_that_changed_are_refused(tmp_path: Path):
     study, dataset = small_study(tmp_path)
     folder = tmp_path / "s"

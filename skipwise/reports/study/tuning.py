@@ -73,7 +73,9 @@ def _over_rates(
     edges = [design.arm(its.arm).method for its in found if its.at_edge]
     words = "Every trial of the tuning; one that diverged has no point."
     if edges:
-        words += f" The best rate lies at the edge of what was tried for {', '.join(edges)}."
+        words += (
+            f" The best is the lowest or the highest rate that was tried for {', '.join(edges)}."
+        )
     rows = [
         [
             design.arm(its.arm).method,

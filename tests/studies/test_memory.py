@@ -1,0 +1,51 @@
+"""What an arm needs is known before it is built."""
+
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from skipwise.studies.memory import check_memory, free_memory, size_of
+from skipwise.studies.working import rehearse
+from tests.studies.small import NETWORK, small_study
+
+
+def test_an_arm_that_is_too_large_is_refused_before_it_is_built(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    width = 40_000
+    experiment = replace(study.experiment, network=replace(NETWORK, width=width))
+    began = time.perf_counter()
+    with pytest.raises(ValueError, match="smaller --batch-size, or --set parts=2") as told:
+        rehearse(experiment, dataset)
+    assert time.perf_counter() - began < 20
+    needs = re.search(r"about ([\d,.]+) GB of memory, ([\d,.]+) GB are free", str(told.value))
+    assert needs is not None
+    # Two 3×3 convolutions of all channels, a weight and its gradient of 4 bytes each; the rest is
+    # less than a hundredth.
+    by_hand = 2 * 9 * width**2 * 8 / 1e9
+    assert float(needs[1].replace(",", "")) == pytest.approx(by_hand, rel=0.01)
+
+
+def test_what_a_batch_keeps_counts_by_its_examples(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    experiment = replace(study.experiment, network=replace(NETWORK, width=256), precision="float32")
+    size, free = size_of(experiment, dataset), free_memory()
+    assert size is not None
+    assert free is not None
+    check_memory(experiment, dataset, size)
+    size.rows[0].memory_bytes = free // 16  # of 32 examples
+    with pytest.raises(ValueError, match="a step needs about"):
+        check_memory(experiment, dataset, size)
+    check_memory(replace(experiment, parts=4), dataset, size)
+
+
+def test_a_module_that_does_not_run_without_numbers_is_not_measured(tmp_path: Path):
+    class Counting(nn.Module):
+        def forward(self, x):
+            return x.flatten(1) * x.sum().item()
+
+    study, dataset = small_study(tmp_path)
+    assert size_of(study.experiment, dataset, Counting()) is None
