@@ -24,7 +24,7 @@ CHARTS = {
     "several": 3,
     "study": 22,
     "lesson": 16,
-    "diagnosis": 15,
+    "diagnosis": 16,
     "strange": 1,
     "watched": 15,
 }
