@@ -150,6 +150,16 @@ def test_a_branch_that_is_zero_by_chance_does_not_start_at_zero():
     assert ZERO not in named(found)
 
 
+def test_a_branch_that_writes_a_constant_does_not_start_at_zero():
+    branches = [nn.Linear(16, 16) for _ in range(3)]
+    for branch in branches:
+        nn.init.zeros_(branch.weight)
+        nn.init.constant_(branch.bias, 1e-3)
+    found = looked(Stack(*map(Residual, branches)).double())
+    assert len(set(found["gradient norm"])) == 1
+    assert ZERO not in named(found)
+
+
 class Rectified(nn.Module):
     """``ReLU(x + 0·F(x))``."""
 
