@@ -33,8 +33,8 @@ from skipwise.studies.launchers import (
     Task,
     mark_of,
 )
-from skipwise.studies.memory import free_memory
 from skipwise.studies.plan import RUNS, Plan
+from skipwise.studies.rehearsal import free_memory
 from skipwise.studies.results import design_of, record_of_study
 from skipwise.studies.telling import Progress, Teller, in_time, telling
 from skipwise.studies.tuning import (

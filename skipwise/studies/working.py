@@ -10,7 +10,6 @@ import math
 import os
 import queue
 import re
-import resource
 import signal
 import sys
 import threading
@@ -25,7 +24,7 @@ import torch
 
 from skipwise.data import Data, Dataset
 from skipwise.description import from_plain, line_in_own_code, read_yaml, to_plain
-from skipwise.experiment import Experiment, build
+from skipwise.experiment import Experiment
 from skipwise.records import EvaluationRecord, StepRecord, finite
 from skipwise.runs import record_of, reported
 from skipwise.session import Session
@@ -39,9 +38,8 @@ from skipwise.studies.launchers.launcher import (
     leave_mark,
     mark_of,
 )
-from skipwise.studies.memory import check_memory, size_of
+from skipwise.studies.rehearsal import rehearse
 from skipwise.training import Diverged, Interrupted, newest_checkpoint
-from skipwise.training.gradient import leaving_no_trace, trial_gradient
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 LOCK, OUTPUT = ".lock", "output.txt"
@@ -185,41 +183,6 @@ def _score(session: Session) -> float | None:
 
 def _finite(score: float) -> float | None:
     return score if math.isfinite(score) else None
-
-
-def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:
-    """Build a run and take two gradients of a whole batch; nothing is kept.
-
-    Raises:
-        ValueError: If the parts do not go together.
-    """
-    size = size_of(experiment, dataset)
-    if size is not None:
-        check_memory(experiment, dataset, size)
-    run, _ = build(experiment, dataset)
-    seconds = []
-    for _ in range(2):  # the first warms up
-        began = time.perf_counter()
-        batch = run.batches.at(0)
-        with leaving_no_trace(run):
-            for _ in range(run.parts):
-                trial_gradient(run, batch)
-        seconds.append(time.perf_counter() - began)
-    run.batches.close()
-    size = size or size_of(experiment, dataset, run.model)
-    return Outcome(
-        state=FINISHED,
-        memory_bytes=_most_memory(),
-        macs=0 if size is None else size.macs,
-        step_seconds=min(seconds),
-        planned_steps=run.steps,
-    )
-
-
-def _most_memory() -> int:
-    """Give the most bytes that this process had of the machine's memory; a GPU has its own."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else 1024 * used
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from skipwise.studies.memory import check_memory, free_memory, size_of
-from skipwise.studies.working import rehearse
+from skipwise.studies.rehearsal import free_memory, rehearse
+from skipwise.studies.rehearsal.memory import check_memory, size_of
 from tests.studies.small import NETWORK, small_study
 
 

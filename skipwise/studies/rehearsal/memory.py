@@ -8,9 +8,7 @@ from torch import nn
 
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment
-from skipwise.finetuning import prepared
 from skipwise.networks import Size, build_network, measure_size
-from skipwise.randomness import seeded
 from skipwise.training import autocast_type, choose_device
 
 
@@ -31,9 +29,9 @@ def size_of(
 
     None is what a network of a user's own may give that does not run on the meta device.
     """
-    ends = prepared(dataset, experiment.preprocessing).ends
+    ends = dataset.ends
     try:
-        with torch.device("meta"), seeded("size"):
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
             return measure_size(model or build_network(experiment.network, ends), ends.inputs)
     except Exception:
         return None
