@@ -32,7 +32,8 @@ def size_of(
     ends = dataset.ends
     try:
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            return measure_size(model or build_network(experiment.network, ends), ends.inputs)
+            network = build_network(experiment.network, ends) if model is None else model
+            return measure_size(network, ends.inputs)
     except Exception:
         return None
 
