@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.strategies import FILE
-from skipwise.conformity import CHECKS, FORMULAS, versions
+from skipwise.conformity import CHECKS, FORMULAS, certify, versions
 from skipwise.conformity.changing import paths
 from skipwise.strategies import (
     LBFGS,
@@ -39,6 +39,13 @@ def ignored():
 def number():
     return 3
 """
+
+
+@pytest.mark.parametrize("name", named_strategies())
+def test_every_named_strategy_passes_every_check(name: str):
+    (found,) = certify([named_strategies()[name]()])
+    assert not found.failures
+    assert found.tried
 
 
 def test_every_rule_but_the_line_search_has_a_formula():

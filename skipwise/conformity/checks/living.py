@@ -33,18 +33,21 @@ def hyperparameters_are_alive(strategy: Strategy) -> Outcome:
     is a little different, then others, since some fields act only beyond a threshold. A field that
     its checks hold to the value it has, since it could not take effect, is not dead.
     """
-    if not np.array_equal(_trajectory(strategy), _trajectory(strategy)):
+    usual = _trajectory(strategy)
+    if not np.array_equal(usual, _trajectory(strategy)):
         return judged(False, "two runs of the same strategy differ")
     dead, held, tried = [], [], 0
     for path, values in paths(strategy):
         base = _together(strategy, _needs(path))
-        others = [other for other in allowed_variants(base, path, values) if _can_be_built(other)]
-        if not others:
+        before = usual if base == strategy else _trajectory(base)
+        others = filter(_can_be_built, allowed_variants(base, path, values))
+        acts = (not np.array_equal(before, _trajectory(other)) for other in others)
+        first = next(acts, None)
+        if first is None:
             held.append(path)
             continue
         tried += 1
-        before = _trajectory(base)
-        if all(np.array_equal(before, _trajectory(other)) for other in others):
+        if not first and not any(acts):
             dead.append(path)
     if dead:
         return judged(False, f"nothing changes with {', '.join(dead)}", tried=tried, dead=len(dead))
@@ -62,13 +65,14 @@ def _needs(path: str) -> Mapping[str, Any]:
 
 
 def _together(strategy: Strategy, needs: Mapping[str, Any]) -> Strategy:
+    found = strategy
     try:
         for path, value in needs.items():
-            strategy = replace_at(strategy, path, value)
-        _built(strategy)
+            found = replace_at(found, path, value)
+        _built(found)
     except ValueError:
         return strategy  # the field is held to its value
-    return strategy
+    return found
 
 
 def _can_be_built(strategy: Strategy) -> bool:
