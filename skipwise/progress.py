@@ -43,7 +43,7 @@ def _with_bar(session: Session, console: Console) -> Iterator[Event]:
             elif isinstance(event, StepRecord):
                 progress.update(bar, description=f"epoch {event.epoch:.2f} loss {event.loss:.3f}")
             else:
-                progress.console.print(in_words(event), highlight=False)
+                progress.console.print(in_words(event), highlight=False, markup=False)
             yield event
 
 

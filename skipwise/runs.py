@@ -116,7 +116,7 @@ def go_on(
     taken = state["run"]["step"] if state else 0  # killed before its first save: begin again
     steps = given.planned_steps(len(dataset.train))
     longer = planned != experiment
-    if longer and steps < taken:
+    if longer and given.seconds is None and steps < taken:
         raise ValueError(
             f"{folder} has taken {taken} steps already, more than the {steps} asked for;"
             " ask for more"
@@ -156,8 +156,9 @@ def reported(folder: Path, *, wanted: bool = True) -> Iterator[None]:
         return
     try:
         report(folder)
-    except Exception as error:  # hours of training must not end in the report's error
-        what = error.strerror if isinstance(error, OSError) else error
+    except (Exception, KeyboardInterrupt) as error:
+        # Hours of training must not end in the report's error.
+        what = error.strerror if isinstance(error, OSError) else str(error) or "it was stopped"
         print(
             f"skipwise: no report was written: {what}; the run is whole,"
             f" skipwise report {folder} writes it",
@@ -267,10 +268,17 @@ def resume(
     """
     folder = Path(run.path if isinstance(run, RunRecord) else run)
     described = data if data is None or isinstance(data, Data) else Own(dataset=data)
-    session, _ = go_on(folder, allow=allow, data=described, watch=watch, **length)
+    session, refused = go_on(folder, allow=allow, data=described, watch=watch, **length)
+    tell_refused(session, refused)
     with reported(session.folder, wanted=report and session.world.is_first):
         follow(session, quiet=quiet)
     return record_of(session)
+
+
+def tell_refused(session: Session, refused: Iterable[str]) -> None:
+    """Say on standard error which saves were passed over, and why."""
+    for sentence in refused if session.world.is_first else ():
+        print(f"skipwise: {sentence}; going on from the save before it", file=sys.stderr)
 
 
 def free_folder(above: Path, experiment: Experiment) -> Path:

@@ -111,9 +111,8 @@ class Session:
         self.world.largest(0)  # none reads the folder any more when the first begins to write
         if self.world.is_first:
             folder.mkdir(parents=True, exist_ok=True)
-            if state is None or longer:
-                named = dataclasses.replace(experiment, data=without_objects(experiment.data))
-                write_atomic(folder / EXPERIMENT, write_yaml(named).encode())
+            if state is None:
+                self._describe()
             log_session(folder / LOG, self.run.step, (*notes, *self.run.notes))
         self.journal = Journal(
             folder / METRICS if self.world.is_first else None,
@@ -128,6 +127,15 @@ class Session:
             folder if self.world.is_first else None,
             {**facts(experiment, self.dataset, self.run, self.task), **self.monitors.facts},
         )
+        if state is not None and longer:
+            self.save()  # killed later, its new description would stand beside an old length
+            if self.world.is_first:
+                self._describe()
+
+    def _describe(self) -> None:
+        described = without_objects(self.experiment.data)
+        named = dataclasses.replace(self.experiment, data=described)
+        write_atomic(self.folder / EXPERIMENT, write_yaml(named).encode())
 
     def epoch(self, step: int) -> float:
         """Give the passes over the training part after so many updates."""
@@ -200,7 +208,7 @@ class Session:
         started = time.perf_counter()
         self.journal.read()
         if not self.run.is_finite():
-            raise Diverged(self.run.step, math.nan)
+            raise self._diverged(math.nan, "a weight, or what its rule keeps of it, is not finite")
         self.watch.write()
         self.journal.flush()
         state = {
@@ -220,6 +228,11 @@ class Session:
             save_checkpoint(self.folder, state)
         self._saved = time.perf_counter()
         self.watch.saved(self._saved - started)
+
+    def _diverged(self, loss: float, reason: str = "") -> Diverged:
+        guard = self.run.guard
+        returns = None if guard is None else guard.returns
+        return Diverged(self.run.step, loss, returns=returns, reason=reason)
 
     def _restore(self, state: dict[str, Any], *, longer: bool) -> None:
         if state["data"] != self.dataset.digest:
@@ -295,7 +308,7 @@ class Session:
             self.journal.write(dataclasses.replace(record, per_class={}))
             yield record
             if not math.isfinite(record.metrics["loss"]):
-                raise Diverged(self.run.step, record.metrics["loss"])
+                raise self._diverged(record.metrics["loss"])
             if self.best.improves(record):
                 self._save_best()
                 self.watch.keep(record)

@@ -22,6 +22,7 @@ app = App(
     help="Train residual networks, compare strategies, explain why one works.",
     help_epilogue="key=value works like --key value. More: skipwise COMMAND --help",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 COMMANDS = (
     ("train", "training:train", "Train a network on data and leave a run."),
@@ -86,7 +87,7 @@ def run(words: Sequence[str] | None = None) -> None:
             _join(given[0] if given else "")
         app(given, exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
-        leave("stopped before there was anything to save", code=130)
+        leave("stopped; what was saved before is as it was", code=130)
     except BrokenPipeError:
         # A reader such as head had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,12 +26,14 @@ from skipwise.description import Call
 from skipwise.experiment import Experiment
 from skipwise.progress import watch as follow
 from skipwise.records import RunRecord
-from skipwise.runs import begin, go_on, record_of, reported
+from skipwise.reports import command_line
+from skipwise.runs import begin, go_on, record_of, reported, tell_refused
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted, join
 
 CHANGEABLE = ("strategy", "patience", "target", "doublings", "precision", "compile", "save_seconds")
 WITH_STATE = ("optimiser", "averaging", "gradient", "freezing", "guard")  # parts of a strategy
+SHAPING_STATE = ("optimiser", "gradient")  # those whose numbers may decide what a save holds
 
 
 def train(
@@ -197,8 +199,7 @@ def resume(
         steps=steps,
         seconds=seconds,
     )
-    for sentence in refused if world.is_first else ():
-        print(f"skipwise: {sentence}; going on from the save before it", file=sys.stderr)
+    tell_refused(session, refused)
     if not quiet and world.is_first:
         done = session.run.step >= session.run.steps
         state = (
@@ -230,7 +231,27 @@ def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
                 f"strategy.{name} of a run that has begun cannot become another kind, since what it"
                 " has gathered is in the save; change its numbers, or train anew with it"
             )
+    for name in SHAPING_STATE:
+        before, after = getattr(experiment.strategy, name), getattr(changed.strategy, name)
+        if found := _unlike(before, after, f"strategy.{name}"):
+            raise ValueError(
+                f"{found} of a run that has begun cannot change, since what the save holds depends"
+                " on it; train anew with it"
+            )
     return changed
+
+
+def _unlike(before: Any, after: Any, path: str) -> str:
+    """Name the first field that changed otherwise than from one fraction to another; or nothing."""
+    if type(before) is type(after) and dataclasses.is_dataclass(before):
+        names = [field.name for field in dataclasses.fields(before)]
+        pairs = [(getattr(before, n), getattr(after, n), f"{path}.{n}") for n in names]
+    elif isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
+        pairs = [(*two, f"{path}.{n}") for n, two in enumerate(zip(before, after, strict=True))]
+    else:
+        both = isinstance(before, float) and isinstance(after, float)
+        return "" if before == after or (both and before and after) else path
+    return next((found for pair in pairs if (found := _unlike(*pair))), "")
 
 
 def _kinds(part: object) -> tuple[type, ...]:
@@ -281,13 +302,15 @@ def _changes(session: Session) -> list[str]:
 def _finish(
     session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, ...], reports: bool
 ) -> None:
-    allowed = "".join(f" --allow {package}" for package in _packages(session.experiment, allow))
-    again = f"skipwise resume {session.folder}{allowed}"
+    packages = _packages(session.experiment, allow)
+    again = command_line("resume", session.folder, packages, processes=session.world.size)
     try:
         with reported(session.folder, wanted=reports and session.world.is_first):
             follow(session, quiet=quiet)
     except Interrupted as error:
         leave(f"{error}; go on with: {again}", code=128 + error.number)
+    except KeyboardInterrupt:
+        leave(f"stopped at once; {session.folder} is as last saved; go on with: {again}", code=130)
     except Diverged as error:
         leave(f"{error}; the last good save is in {session.folder}")
     except OSError as error:

@@ -10,12 +10,14 @@ from skipwise.reports.reading import Reading, read_run
 from skipwise.reports.statistics import wilson
 from skipwise.reports.study import STUDY, study_report
 from skipwise.reports.summary import summary
+from skipwise.reports.words import command_line
 
 __all__ = [
     "COMPARISON",
     "REPORT",
     "STUDY",
     "Reading",
+    "command_line",
     "compare_to",
     "read_run",
     "report",

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -316,10 +315,4 @@ def _environment(run: Reading) -> Table:
 def _command(run: Reading) -> str:
     if re.search(r"^\s*dataset: null$", run.description, re.MULTILINE):
         return f"skipwise.train(DATA, …)  # the data were made in Python; see {run.folder}"
-    targets = re.findall(r"^\s*(?:- )?target: ['\"]?(\w+)[\w.]*:", run.description, re.MULTILINE)
-    allowed = [word for package in dict.fromkeys(targets) for word in ("--allow", package)]
-    words = ["skipwise", "train", str(run.folder / "experiment.yaml"), *allowed]
-    processes = run.facts.get("processes", 1)
-    if processes > 1:
-        words = ["torchrun", "--standalone", "--nproc-per-node", str(processes), "-m", *words]
-    return shlex.join(words)
+    return run.command("train", run.folder / "experiment.yaml")

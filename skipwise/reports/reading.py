@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from skipwise.records import (
     evidence_from_text,
     read_journal,
 )
+from skipwise.reports.words import command_line
 
 EXPERIMENT, METRICS, EVIDENCE, LOG = "experiment.yaml", "metrics.jsonl", "evidence.json", "log.txt"
 DIAGNOSIS = "diagnosis.json"
@@ -74,6 +76,12 @@ class Reading:
     def measures(self, name: str) -> tuple[MeasureRecord, ...]:
         """Give the measurements of one kind."""
         return tuple(e for e in self.events if isinstance(e, MeasureRecord) and e.name == name)
+
+    def command(self, verb: str, path: Path) -> str:
+        """Write a command on the run as it was trained: so many processes, packages it names."""
+        named = r"^\s*(?:- )?(?:is|target): ['\"]?(\w+)[\w.]*:"
+        packages = dict.fromkeys(re.findall(named, self.description, re.MULTILINE))
+        return command_line(verb, path, packages, processes=self.facts.get("processes", 1))
 
     @cached_property
     def experiment(self) -> Mapping[str, Any]:

@@ -68,7 +68,7 @@ def _what(run: Reading) -> Iterator[str]:
 
 
 def _how_it_ended(run: Reading) -> Iterator[str]:
-    again = f"skipwise resume {run.folder}"
+    again = run.command("resume", run.folder)
     if run.state == "running":
         old = f"its last line is {duration(run.age)} old"
         if run.age > QUIET_SECONDS:

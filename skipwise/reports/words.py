@@ -1,6 +1,9 @@
-"""Numbers as a reader wants them."""
+"""Numbers and commands as a reader wants them."""
 
 import math
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
 
 PLAIN_NAMES = {
     "accuracy": "accuracy",
@@ -75,3 +78,18 @@ def counted(count: int, noun: str) -> str:
     ('1 step', '1,200 steps')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def command_line(
+    verb: str, path: str | Path, packages: Iterable[str] = (), *, processes: int = 1
+) -> str:
+    """Write a command that can be pasted into a shell.
+
+    >>> command_line("resume", "a run", ["own"], processes=2)
+    "torchrun --standalone --nproc-per-node 2 -m skipwise resume 'a run' --allow own"
+    """
+    words = ["skipwise", verb, str(path)]
+    words += [word for package in packages for word in ("--allow", package)]
+    if processes > 1:
+        words = ["torchrun", "--standalone", "--nproc-per-node", str(processes), "-m", *words]
+    return shlex.join(words)

@@ -12,8 +12,8 @@ class Freezing:
     through it, so the later steps are cheaper.
 
     Args:
-        first: Share of the run after which the stem stops, in (0, 1).
-        last: Share after which the last block stops, in [first, 1]; 1 never stops it.
+        first: In (0, 1); its power is the share of the run after which the stem stops.
+        last: In [first, 1]; its power is that for the last block, and 1 never stops it.
         power: 3 stops the early parts earlier, as the paper advises; 1 spaces them evenly.
 
     Source: Brock et al. (2017), "FreezeOut", section 2, with t_0 = first, 1 and power 3 (its cubic

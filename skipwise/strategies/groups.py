@@ -11,13 +11,14 @@ from skipwise.description import nearest
 OWN_OF_CONNECTION = ("connection", "inner")
 NORMS = (RunningNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 ROLES = ("stem", "branch", "head", "norm", "bias", "scale")
+DECAYING = ROLES[:3]
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay is due.
+    """Whether weight decay is due to a parameter that is no norm's.
 
-    Not to biases, norms and scales (fewer than two axes), and not to the mixing matrices that a
-    connection holds itself: pulling these to zero pulls the stream to zero.
+    Not to biases and scales (fewer than two axes), and not to the mixing matrices that a connection
+    holds itself: pulling these to zero pulls the stream to zero.
     """
     owner = name.rpartition(".")[0].rpartition(".")[2]
     return parameter.dim() >= 2 and owner not in OWN_OF_CONNECTION
@@ -76,7 +77,7 @@ def parameter_groups(
         distances: Blocks between a parameter and the head, by name; 0 where it is not named.
         scalar_rate: Multiplies ``factor`` for parameters of one number.
         rates: Multiply ``factor``, by role.
-        decay_factors: Multiply ``weight_decay``, by role, in place of what :func:`decays` says.
+        decay_factors: Multiply ``weight_decay``, by role; 1 for stem, branch and head, else 0.
 
     Raises:
         ValueError: If there is nothing to train, or no parameter of a role that is named.
@@ -84,12 +85,12 @@ def parameter_groups(
     far, parts = distances or {}, roles(module)
     rates, decay_factors = rates or {}, decay_factors or {}
     _check_there((*rates, *decay_factors), parts.values())
-    groups: dict[tuple[int, int, bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[int, int, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             is_scalar = scalar_rate != 1.0 and parameter.numel() == 1
             role = ROLES.index(parts[name])
-            kind = (far.get(name, 0), role, not decays(name, parameter), is_scalar)
+            kind = (far.get(name, 0), role, is_scalar)
             groups.setdefault(kind, []).append(parameter)
     if not groups:
         raise ValueError("the network has no trainable parameter")
@@ -97,13 +98,13 @@ def parameter_groups(
         {
             "params": groups[kind],
             "role": ROLES[role],
-            "weight_decay": weight_decay * decay_factors.get(ROLES[role], 0.0 if spared else 1.0),
+            "weight_decay": weight_decay * decay_factors.get(ROLES[role], ROLES[role] in DECAYING),
             "factor": layer_decay**distance
             * (scalar_rate if is_scalar else 1.0)
             * rates.get(ROLES[role], 1.0),
         }
         for kind in sorted(groups)
-        for distance, role, spared, is_scalar in (kind,)
+        for distance, role, is_scalar in (kind,)
     ]
 
 

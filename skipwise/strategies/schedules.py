@@ -71,7 +71,7 @@ class WarmupLinear(Schedule):
 
 @dataclass(frozen=True, kw_only=True)
 class Steps(Schedule):
-    """Multiply the rate by ``factor`` at each milestone, after a linear rise.
+    """Multiply the rate by ``decay`` at each milestone, after a linear rise.
 
     Args:
         milestones: Shares of the run, rising, each in (0, 1).
@@ -278,7 +278,7 @@ class ToConstant(Schedule):
         """Give the factor."""
         rise, _ = _phases(step, steps, self.warmup)
         rising, level = round(self.warmup * steps), round(self.until * steps)
-        t = 1.0 if step >= level else max(step - rising, 0) / (level - rising)
+        t = 1.0 if step >= level else max(step - rising, 0) / max(level - rising, 1)
         return rise * (self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * t)))
 
 

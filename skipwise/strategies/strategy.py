@@ -14,7 +14,12 @@ from skipwise.strategies.groups import ROLES, parameter_groups
 from skipwise.strategies.guard import Guard
 from skipwise.strategies.optimisers import Optimiser
 from skipwise.strategies.schedules import Cosine, Schedule
-from skipwise.strategies.transforms import ClipNorm, GradientTransform, check_order
+from skipwise.strategies.transforms import (
+    ClipNorm,
+    GradientNoise,
+    GradientTransform,
+    check_order,
+)
 
 RATE_POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
 
@@ -91,11 +96,33 @@ class Strategy:
         check_order(self.transforms)
         self._check_roles()
         self._check_rule()
+        self._check_gradient()
         if self.guard is not None and not self.optimiser.can_skip:
             raise ValueError(
                 f"{type(self.optimiser).__name__} asks for the gradient while it moves the weights,"
                 " so a guard cannot skip its steps; leave strategy.guard out, or take another"
                 " optimiser"
+            )
+
+    def _check_gradient(self):
+        rule = type(self.optimiser).__name__
+        parts = {
+            "clip_norm": self.clip_norm is not None,
+            "gradient": bool(self.gradient),
+            "freezing": self.freezing is not None,
+        }
+        named = [name for name, is_there in parts.items() if is_there]
+        if named and not self.optimiser.can_skip:
+            raise ValueError(
+                f"{rule} searches along a line by the loss's own gradient, which"
+                f" strategy.{named[0]} would change under it; leave that out, or take another"
+                " optimiser"
+            )
+        noisy = any(isinstance(part, GradientNoise) for part in self.gradient)
+        if noisy and self.optimiser.asks_again:
+            raise ValueError(
+                f"{rule} would climb along the noise of strategy.gradient instead of the gradient;"
+                " leave one of them out"
             )
 
     def _check_roles(self):

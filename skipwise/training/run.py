@@ -29,14 +29,15 @@ class Diverged(ValueError):
     Args:
         step: The first step at which it was not, counted from 1.
         loss: What it was.
-        returns: How often a guard had returned to an earlier state; 0 without one.
+        returns: How often a guard had returned to an earlier state; None without one.
+        reason: What is wrong, in words, if it is not the loss.
     """
 
-    def __init__(self, step: int, loss: float, *, returns: int = 0):
+    def __init__(self, step: int, loss: float, *, returns: int | None = None, reason: str = ""):
         after = f" after {returns} returns to an earlier state" if returns else ""
-        guard = "" if returns else ", or strategy.guard=Guard"
+        guard = ", or strategy.guard=Guard" if returns is None else ""
         super().__init__(
-            f"the loss is {loss} at step {step}{after}: training diverged;"
+            f"{reason or f'the loss is {loss}'} at step {step}{after}: training diverged;"
             f" lower strategy.peak_lr, or set strategy.clip_norm{guard}"
         )
         self.step, self.loss = step, loss

@@ -122,13 +122,14 @@ def rate_of(
     )
     scores = scores_of(tried)
     low, high = interval(scores)
+    rate = middle(alike(scores))
     return FoundRate(
         data=experiment.data.name,
         network=experiment.network.name,
         strategy=experiment.strategy.name,
-        rate=middle(alike(scores)),
+        rate=rate,
         low=low,
-        high=min(high, *(found.limit for found in sweeps)),
+        high=max(rate, min(high, *(found.limit for found in sweeps))),
         sweeps=tuple(sweeps),
         trials=tuple(trial for rate in sorted(tried) for trial in tried[rate]),
         scored_by=_scored_by(dataset),
@@ -194,7 +195,7 @@ def _notes(
     best = best_of(scores)
     if best in (min(scores), max(scores)):
         which = "lowest" if best == min(scores) else "highest"
-        yield f"It is the {which} that was tried, so a {which[:-3]}er one may be better."
+        yield f"The best tried, {best:g}, was the {which}, so a {which[:-3]}er one may be better."
     if not all(sweep.exploded for sweep in sweeps):
         yield "The loss did not explode within the range: what normalises hides too high rates."
     if dataset.validation is None:

@@ -148,8 +148,17 @@ class Transfer:
         low, middle, high = self.suggested
         return (
             f"not transferable from {few} to {many} blocks: {'; '.join(self.faults)}; the slope"
-            f" suggests --set strategy.peak_lr={middle:.2g} ({low:.2g} to {high:.2g})"
+            f" suggests --set strategy.peak_lr={middle:.2g} ({low:.2g} to {high:.2g}){self._beside}"
         )
+
+    @property
+    def _beside(self) -> str:
+        """Name the settings of the scaled strategy that the suggested rate goes with."""
+        settings = {f"rates.{role}": value for role, value in self.strategy.rates.items()}
+        if settings and "epsilon" in vars(self.strategy.optimiser):
+            settings["optimiser.epsilon"] = vars(self.strategy.optimiser)["epsilon"]
+        words = (f"--set strategy.{name}={value:.3g}" for name, value in settings.items())
+        return f" with {' '.join(words)}" if settings else ""
 
     def __str__(self) -> str:
         rows = [f"{'blocks':>6}  {'best rate':>9}  moved after 1 and {STEPS} steps"]

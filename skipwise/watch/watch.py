@@ -19,7 +19,14 @@ from skipwise.records import (
     evidence_to_text,
 )
 from skipwise.tasks import Task
-from skipwise.training import Diverged, Interrupted, Journal, Run, Step
+from skipwise.training import (
+    Diverged,
+    Interrupted,
+    Journal,
+    Run,
+    Step,
+    is_loss_of_another,
+)
 from skipwise.watch.gradients import layer_norms, layers_of
 from skipwise.watch.hits import Hits
 from skipwise.watch.shares import branch_shares
@@ -153,6 +160,10 @@ def _is_due(step: int, steps: int) -> bool:
 def _in_words(error: BaseException) -> str:
     if isinstance(error, Interrupted | Diverged):
         return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped at once"
+    if isinstance(error, Exception) and is_loss_of_another(error):
+        return "another process of this run ended"
     if isinstance(error, GeneratorExit):
         return "left by its caller"
     return f"{type(error).__name__}: {error}"

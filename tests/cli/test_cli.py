@@ -15,7 +15,8 @@ from skipwise.data import Views
 from skipwise.experiment import compose
 from skipwise.prediction import load
 from skipwise.records import read_journal
-from skipwise.runs import free_folder
+from skipwise.runs import free_folder, go_on
+from skipwise.training import Step
 from tests.cli.commands import SMALL, call, fails
 
 
@@ -274,3 +275,97 @@ def test_pictures_in_0_to_1_are_refused_where_255_was_the_white(capsys, pictures
     with pytest.raises(ValueError, match="lie in 0 … 1, and the network was trained on 0 … 255"):
         load("run").predict(torch.rand(2, 3, 12, 12))
     assert load("run").predict(torch.zeros(1, 3, 12, 12))  # black is black in either
+
+
+def test_a_run_longer_than_a_time_holds_at_first_goes_on_by_time(capsys, rings: str, monkeypatch):
+    call(capsys, "train", rings, "--steps", "5", "--out", "long", *SMALL)
+    monkeypatch.setattr(skipwise.experiment, "UNFITTED_STEPS", 3)
+    code, out, err = call(capsys, "resume", "long", "--time", "2s", "--json", "--quiet")
+    assert code == 0, err
+    assert json.loads(out)["step"] > 5
+
+
+def test_a_stop_at_once_leaves_the_command_that_goes_on(capsys, rings, monkeypatch, tmp_path: Path):
+    (tmp_path / "stopped_net.py").write_text(
+        "from torch import nn\n"
+        "class Stopped(nn.Linear):\n"
+        "    seen = 0\n"
+        "    def forward(self, x):\n"
+        "        self.seen += 1\n"
+        "        if self.seen == 3: raise KeyboardInterrupt\n"
+        "        return super().forward(x.flatten(1))\n"
+        "def net(inputs, classes):\n"
+        "    size = 1\n"
+        "    for n in inputs: size *= n\n"
+        "    return Stopped(size, classes)\n"
+    )
+    words = ["--network", "stopped_net:net", "--steps", "9", "--quiet", "--out", "a run"]
+    code, _, err = call(capsys, "train", rings, *words)
+    assert code == 130
+    again = "skipwise resume 'a run' --allow stopped_net"
+    assert err == f"skipwise: stopped at once; a run is as last saved; go on with: {again}\n"
+    page = Path("a run/report.html").read_text()
+    assert "It did not reach its end: stopped at once." in page
+    assert f"{again} goes on.".replace("'", "&#39;") in page
+
+
+def test_brackets_in_a_note_are_shown_as_they_are(capsys, rings: str, monkeypatch):
+    call(capsys, "train", rings, "--steps", "1", "--out", "of[/old]", *SMALL)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # rich then shows its bar
+    words = "--weights of[/old] --steps 2 --out new".split()
+    code, _, err = call(capsys, "train", rings, *words, *SMALL[:-1])
+    assert code == 0, err
+    assert "of[/old]" in err
+
+
+def test_python_says_which_save_was_passed_over(capsys, rings: str):
+    for steps in ("2", "4"):
+        verb, target = ("train", rings) if steps == "2" else ("resume", "cut")
+        options = ("--out", "cut", *SMALL) if verb == "train" else ("--quiet",)
+        call(capsys, verb, target, "--steps", steps, *options)
+    last = Path("cut/last.ckpt")
+    last.write_bytes(last.read_bytes()[:100])
+    skipwise.resume("cut", steps=6, quiet=True)
+    told = capsys.readouterr().err
+    assert "last.ckpt" in told
+    assert "going on from the save before it" in told
+
+
+def test_a_run_made_longer_and_killed_before_a_save_is_made_longer_by_the_same_command(
+    capsys, rings: str
+):
+    call(capsys, "train", rings, "--steps", "3", "--out", "longer", *SMALL)
+    session, _ = go_on(Path("longer"), steps=8)
+    next(e for e in session.events() if isinstance(e, Step) and e.step == 5)  # and no further
+    code, out, err = call(capsys, "resume", "longer", "--steps", "8", "--json", "--quiet")
+    assert code == 0, err
+    assert json.loads(out)["step"] == 8
+
+
+@pytest.mark.parametrize(
+    ("strategy", "setting", "path"),
+    [
+        ("rmsprop", "optimiser.momentum=0.5", "optimiser.momentum"),
+        ("rmsprop", "optimiser.centred=true", "optimiser.centred"),
+        ("sam", "optimiser.base=AdamW", "optimiser.base"),
+        ("lbfgs", "optimiser.history=3", "optimiser.history"),
+        ("sgd", "gradient.0.remembered=5", "gradient.0.remembered"),
+    ],
+)
+def test_a_run_that_has_begun_refuses_numbers_that_its_save_cannot_serve(
+    capsys, rings: str, strategy: str, setting: str, path: str
+):
+    clip = ("--set", "strategy.gradient=AutoClip") if strategy == "sgd" else ()
+    words = ("--strategy", strategy, "--steps", "2", "--out", "begun", *clip, *SMALL)
+    assert call(capsys, "train", rings, *words)[0] == 0
+    before = Path("begun/experiment.yaml").read_text()
+    told = fails(capsys, "resume", "begun", "--steps", "4", "--set", f"strategy.{setting}")
+    assert f"strategy.{path} of a run that has begun cannot change" in told
+    assert Path("begun/experiment.yaml").read_text() == before
+
+
+def test_a_run_that_has_begun_takes_other_fractions(capsys, rings: str):
+    call(capsys, "train", rings, "--strategy", "adam", "--steps", "2", "--out", "begun", *SMALL)
+    words = "resume begun --steps 4 --set strategy.optimiser.beta2=0.9 --quiet".split()
+    code, _, err = call(capsys, *words)
+    assert code == 0, err

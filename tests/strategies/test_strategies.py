@@ -13,16 +13,21 @@ from skipwise.networks import resnet20
 from skipwise.strategies import (
     EMA,
     SGD,
+    Centralisation,
     Constant,
     Cosine,
+    Freezing,
+    GradientNoise,
     OneCycle,
     Schedule,
     Steps,
     Strategy,
     WarmupLinear,
     decays,
+    lbfgs,
     parameter_groups,
     roles,
+    sam,
 )
 from tests.references import SMALL, close
 
@@ -145,6 +150,30 @@ def test_only_weights_of_maps_decay():
         for n, m in owners.items()
         if isinstance(m, nn.Conv2d | nn.Linear) and n.endswith("weight")
     }
+
+
+def test_norms_of_several_axes_do_not_decay():
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LayerNorm([4, 6, 6]), nn.Linear(6, 2))
+    found = {group["role"]: group["weight_decay"] for group in parameter_groups(layers, 0.1)}
+    assert found == {"stem": 0.1, "head": 0.1, "norm": 0.0, "bias": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"clip_norm": 1.0}, "strategy.clip_norm would change under it"),
+        ({"gradient": (Centralisation(),)}, "strategy.gradient would change under it"),
+        ({"freezing": Freezing()}, "strategy.freezing would change under it"),
+    ],
+)
+def test_a_line_search_refuses_what_changes_its_gradient(fields, told: str):
+    with pytest.raises(ValueError, match=f"LBFGS searches along a line .*{told}"):
+        replace(lbfgs(), **fields)
+
+
+def test_sharpness_refuses_noise_to_climb_along():
+    with pytest.raises(ValueError, match="SAM would climb along the noise"):
+        replace(sam(), gradient=(GradientNoise(),))
 
 
 def test_the_mixing_of_streams_never_decays():

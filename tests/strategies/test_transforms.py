@@ -254,6 +254,17 @@ def test_how_often_the_clip_acted_is_said_and_what_it_means():
     assert Chain([Centralisation()]).notes() == ()
 
 
+def test_a_history_outlives_a_transform_that_joins_it():
+    chain = Chain([ZClip()])
+    for n in (2.0, 0.5, 3.0):
+        chain.apply([one_number(n)], torch.tensor(n), 0)
+        chain.keep()
+    joined = Chain([ZClip(), ClipNorm(limit=1.0)])
+    joined.restore(chain.state())
+    assert joined.state()["states"][0] == chain.state()["states"][0]
+    assert joined.state()["states"][0]["count"] == 3
+
+
 def test_what_shortens_single_units_acts_but_is_no_clip_of_the_whole():
     for ratio, wanted in ((1e-9, True), (1e9, False)):
         chain, entries = Chain([AdaptiveClipping(ratio=ratio), ClipNorm(limit=1e9)]), learning()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,8 @@ def test_a_search_says_what_it_found(tmp_path: Path):
     assert html.count("<polyline") == 2
     page = found.draw(tmp_path / "rate.html").read_text()
     assert all(sentence in page for sentence in found.words)
-    assert "http://" not in page.replace("http://www.w3.org", "")[:5000]
+    ours = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert "//" not in ours.replace("http://www.w3.org", "")
 
 
 def test_a_loss_explodes_at_four_times_its_least_mean():

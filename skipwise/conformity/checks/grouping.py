@@ -12,8 +12,8 @@ ABSENT = ("branch.weight", "branch.bias", "norm.weight")
 
 
 def absent_gradients_are_harmless(strategy: Strategy) -> Outcome:
-    """A parameter without a gradient stays, decay or not, and joins in when it has one."""
-    problem = drawn(6)
+    """A parameter without a gradient stays, decay or not, whether it had one before or will."""
+    problem = drawn(12)
     walk = Walk(strategy, problem, absent=ABSENT)
     for _ in range(3):
         walk.step()
@@ -32,6 +32,14 @@ def absent_gradients_are_harmless(strategy: Strategy) -> Outcome:
     broken = [name for name, w in after.items() if not np.isfinite(w).all()]
     if late or broken:
         return judged(False, f"{(late or broken)[0]} is lost once its gradient comes")
+    if strategy.optimiser.can_skip:  # one that cannot moves along directions of before
+        walk.absent = ABSENT
+        for _ in range(6):
+            walk.step()
+        frozen = walk.weights()
+        moved = [name for name in ABSENT if not np.array_equal(frozen[name], after[name])]
+        if moved:
+            return judged(False, f"{moved[0]} has a gradient no more and moves")
     return judged(True, "parameters without a gradient stay, and join in when they have one")
 
 

@@ -88,7 +88,10 @@ class LaggingBehind(Wrapping):
         self.taken += 1
         if self.taken % self.every == 0:
             for fast, slow in self.slow.items():
-                fast.copy_(slow.lerp_(fast, self.share))
+                if fast.grad is None:  # it is frozen, and the others learn beside it as it is
+                    slow.copy_(fast)
+                else:
+                    fast.copy_(slow.lerp_(fast, self.share))
         return loss
 
     def state_dict(self) -> dict[str, Any]:

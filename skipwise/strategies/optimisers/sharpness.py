@@ -103,7 +103,8 @@ class GSAM(SharpnessAware):
         share: α.
 
     Source: Zhuang et al. (2022), "Surrogate gap minimization improves sharpness-aware training",
-    algorithm 1. Differs: ρ stays, where the paper lowers it with the rate.
+    algorithm 1. Differs: ρ stays, where the paper lowers it with the rate. Clipping shortens g and
+    gₚ each, before they are turned, so the step may be a little longer than its limit.
     """
 
     share: float = 0.4
@@ -136,8 +137,8 @@ class ASAM(SharpnessAware):
     Args:
         least: η, so that small weights move too.
 
-    Source: Kwon et al. (2021), "ASAM", algorithm 1, p = 2, element by element; vectors (biases and
-    norms) stay out of T as in the authors' code.
+    Source: Kwon et al. (2021), "ASAM", algorithm 1, p = 2, element by element. Differs: T is 1 for
+    norms too, where the authors' code leaves out biases alone.
     """
 
     radius: float = 0.5

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 Closure = Callable[[], Any]
@@ -79,8 +79,3 @@ class Beside(Optimizer):
             part.state = self.state
             count = len(part.param_groups)
             part.param_groups, rest = rest[:count], rest[count:]
-
-
-def gradients(parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-    """Give the gradients there are."""
-    return [p.grad for p in parameters if p.grad is not None]

@@ -53,9 +53,6 @@ class Chain:
         self._last: Tensor | None = None
         self.acted: Tensor | None = None
 
-    def __len__(self) -> int:
-        return len(self.transforms)
-
     def apply(self, learning: Sequence[Learning], norm: Tensor, step: int) -> None:
         """Change the gradient in place; what follows for the states waits for :meth:`keep`."""
         following, clipped, acted = [], None, None
@@ -90,16 +87,20 @@ class Chain:
         """Give what a checkpoint must hold."""
         return {
             "states": [dict(state) for state in self._states],
+            "kinds": [type(transform).__name__ for transform in self.transforms],
             "clipped": self._clipped,
             "counted": self._counted,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; that of other transforms is left, and these begin anew."""
-        names = [sorted(own) for own in state["states"]]
-        if names == [sorted(own) for own in self._states]:
-            self._states = [dict(own) for own in state["states"]]
-            self._following = self._states
+        """Take up a state; a transform that is not in it begins anew."""
+        kinds = state.get("kinds") or [type(t).__name__ for t in self.transforms]
+        kept = dict(zip(kinds, state["states"], strict=False))
+        self._states = [
+            dict(kept.get(type(transform).__name__, own))
+            for transform, own in zip(self.transforms, self._states, strict=True)
+        ]
+        self._following = self._states
         self._clipped, self._counted = state["clipped"], state["counted"]
 
 

@@ -125,6 +125,7 @@ class Guarding:
         self.returned_at = 0  # the step after which it returned last
         self._buffers: list[Tensor] = []
         self._now, self._loss = (math.nan, math.nan), torch.zeros(())
+        self._first = ""  # what was said of the first of the steps skipped in a row
 
     def begin(self) -> None:
         """Get ready for a step: remember the buffers, which its forward pass may write."""
@@ -172,7 +173,10 @@ class Guarding:
         if self.skipped == 1:
             earlier = self._earlier(run.step)
             where = origin(run, batch, earlier["model"], f"after step {earlier['step']}")
-            yield f"step {run.step} was skipped, since {skipped.reason}; it began in {where}"
+            self._first = (
+                f"step {run.step} was skipped, since {skipped.reason}; it began in {where}"
+            )
+            yield self._first
         if self.skipped >= self.guard.patience:
             count, first = self.skipped, run.step - self.skipped + 1
             yield from self.turn_back(f"{count} steps in a row were skipped", began=first)
@@ -206,7 +210,8 @@ class Guarding:
         """
         run = self.run
         if self.returns >= self.guard.returns:
-            raise Diverged(run.step, self._now[0], returns=self.returns)
+            said = f"{reason} ({self._first})" if self.skipped else reason
+            raise Diverged(run.step, self._now[0], returns=self.returns, reason=said)
         chosen = self._earlier(run.step if began is None else began)
         scale = run.rate_scale * self.guard.factor
         run.restore(_copied({**chosen, "step": run.step, "steps": run.steps, "rate_scale": scale}))
@@ -244,6 +249,7 @@ class Guarding:
             "taken": self._taken,
             "returns": self.returns,
             "skipped": self.skipped,
+            "first": self._first,
             "refused": self.refused,
         }
 
@@ -252,7 +258,7 @@ class Guarding:
         self.history.restore(state["history"])
         self._kept, self._taken = list(state["kept"]), state["taken"]
         self.returns, self.skipped = state["returns"], state["skipped"]
-        self.refused = state.get("refused", 0)
+        self.refused, self._first = state.get("refused", 0), state.get("first", "")
 
 
 def guarded(run: Run) -> Run:

@@ -39,7 +39,10 @@ def origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> 
 def _origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> tuple[int, str]:
     """Say where it began in this process's share, and how sure that is."""
     finite = batch.inputs.flatten(1).isfinite().all(1)
-    if not finite.all():
+    broken_input = not finite.all()
+    if run.world.largest(broken_input) == (1,):  # all or none go on: norms may wait for each other
+        if not broken_input:
+            return 0, ""
         rows = batch.index[~finite.to(batch.index.device)].tolist()
         named = ", ".join(map(str, rows[:NAMED])) + (" and others" if len(rows) > NAMED else "")
         one = f"example {named}" if len(rows) == 1 else f"examples {named}"
@@ -48,8 +51,8 @@ def _origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) ->
     with run.with_weights(now):
         found = _looked_at(run, batch)
     broken = next((name for name, size in found.sizes.items() if not size.isfinite()), None)
-    if broken is not None:
-        return 2, f"{broken}, the first whose output is not finite"
+    if run.world.largest(broken is not None) == (1,):
+        return (0, "") if broken is None else (2, f"{broken}, the first whose output is not finite")
     last = [
         name.rpartition(".")[0] or name
         for name, p in run.model.named_parameters()

@@ -129,6 +129,21 @@ def test_slow_weights_follow_every_few_steps(count: int):
         close(evaluated[parameter], torch.from_numpy(slow[name]))
 
 
+def test_lookahead_leaves_what_has_no_gradient_any_more_and_evaluates_it_as_it_is():
+    rule, parts = Lookahead(steps=2), parameters()
+    optimiser = made(rule, parts, 0.01)
+    (name, frozen), *_ = parts.items()
+    for step in range(4):
+        optimiser.zero_grad()
+        loss_of(parts).backward()
+        if step == 3:
+            frozen.grad, before = None, frozen.detach().clone()
+        optimiser.step()
+    assert torch.equal(frozen, before)  # pyright: ignore[reportPossiblyUnboundVariable]
+    assert torch.equal(rule.evaluated(optimiser)[frozen], before)  # pyright: ignore
+    assert not torch.equal(before, torch.from_numpy(START[name]))  # pyright: ignore
+
+
 def test_lbfgs_solves_a_quadratic_in_one_step_and_reports_the_loss_before_it():
     parts = parameters()
     rule = LBFGS(still=1e-14, iterations=50)
