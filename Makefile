@@ -28,6 +28,7 @@ types: .venv/dev
 
 suite: .venv/dev
 	$(BIN)/python -m pytest -n auto --dist loadgroup -rs
+	if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then $(BIN)/python -m pytest -m gpu -rs; fi
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -78,7 +78,11 @@ def normalised(images: Tensor) -> Tensor:
 def usual_loader(inputs: Tensor, targets: Tensor, *, batch: int, workers: int = 0) -> DataLoader:
     """Make the shuffled loader over tensors in memory."""
     return DataLoader(
-        TensorDataset(inputs, targets), batch_size=batch, shuffle=True, num_workers=workers
+        TensorDataset(inputs, targets),
+        batch_size=batch,
+        shuffle=True,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
     )
 
 

@@ -25,6 +25,7 @@ from skipwise.data import (
     Own,
     Preprocessing,
     Views,
+    check_pictures,
     find_data,
 )
 from skipwise.defaults import BATCH_SIZE, complete
@@ -56,6 +57,7 @@ from skipwise.training import (
     guarded,
     place_model,
     replicated,
+    settle_kernels,
     sharded,
     share_statistics,
 )
@@ -197,7 +199,12 @@ def task_of(dataset: Dataset, experiment: Experiment) -> Task:
 
 
 def build(
-    experiment: Experiment, dataset: Dataset, *, resumed: bool = False, world: World = ALONE
+    experiment: Experiment,
+    dataset: Dataset,
+    *,
+    resumed: bool = False,
+    world: World = ALONE,
+    device: torch.device | None = None,
 ) -> tuple[Run, Task]:
     """Make the Run, at step 0.
 
@@ -206,26 +213,22 @@ def build(
         dataset: Its data, loaded.
         resumed: Whether a checkpoint is to follow: a file of weights is then not read again.
         world: The processes that share the run.
+        device: Where it is computed; the best there is if None.
 
     Raises:
         ValueError: If the parts do not go together; the message says which.
     """
-    device, task = choose_device(), task_of(dataset, experiment)
+    device, task = device or choose_device(), task_of(dataset, experiment)
     model, frozen, notes = _model(experiment, dataset, resumed=resumed)
     dataset = prepared(dataset, experiment.preprocessing)
     batches = _batches(experiment, dataset, device, world)
-    held = {"validation": dataset.validation, "test": dataset.test}
-    sizes = {name: len(part) for name, part in held.items() if part is not None}
-    check_shares(world, batch=batches.size, parts=experiment.parts, held=sizes)
     model, of_norms = share_statistics(model, device, world, synchronised=experiment.sync_norms)
     strategy = experiment.strategy.for_batches(batches.size)
     rule, averages = strategy.optimiser, strategy.averaging is not None
-    is_sharded = experiment.shard and can_shard(
-        world, averages=averages, rule=rule, resumed=resumed
-    )
+    shards = experiment.shard and can_shard(world, averages=averages, rule=rule, resumed=resumed)
     blocks = model.trunk.blocks if isinstance(model, Network) else ()
-    model = sharded(model, blocks, world, device) if is_sharded else place_model(model, device)
-    _look(experiment, model, dataset, device, wanted=not (is_sharded or resumed))
+    model = sharded(model, blocks, world, device) if shards else place_model(model, device)
+    _look(experiment, model, dataset, device, wanted=not (shards or resumed))
     decays = strategy.layer_decay != 1.0
     run = Run(
         model=model,
@@ -236,16 +239,24 @@ def build(
         steps=experiment.planned_steps(len(dataset.train)),
         seed=experiment.seed,
         parts=experiment.parts,
-        autocast=autocast_type(experiment.precision, device, exact=dataset.task == NUMBERS),
+        autocast=_precision(experiment, dataset, device),
         average=Average(model) if averages or rule.evaluates_others else None,
         frozen=frozen,
         notes=notes if resumed else (*notes, *of_norms, *rate_notes(experiment.strategy, strategy)),
         world=world,
-        spread=None if is_sharded or world.size == 1 else replicated(model),
-        is_sharded=is_sharded,
+        spread=None if shards or world.size == 1 else replicated(model),
+        is_sharded=shards,
         freezable=freezable_parts(model) if strategy.freezing is not None else (),
     )
     return guarded(run), task
+
+
+def _precision(
+    experiment: Experiment, dataset: Dataset, device: torch.device
+) -> torch.dtype | None:
+    found = autocast_type(experiment.precision, device, exact=dataset.task == NUMBERS)
+    settle_kernels(device, found)
+    return found
 
 
 def _look(
@@ -272,8 +283,8 @@ def _batches(
     augmentation = (
         dataset.augmentation if experiment.augmentation is None else experiment.augmentation
     )
-    _check_pictures(augmentation, experiment.views, dataset)
-    return Batches(
+    check_pictures(augmentation, experiment.views, dataset.ends.inputs)
+    batches = Batches(
         dataset.train,
         dataset.preprocessing,
         size=experiment.batch_size,
@@ -283,21 +294,10 @@ def _batches(
         device=device,
         among=(world.rank, world.size),
     )
-
-
-def _check_pictures(
-    augmentation: tuple[Augmentation | Mixing, ...], views: Views | None, dataset: Dataset
-) -> None:
-    if len(dataset.ends.inputs) == 3:
-        return
-    shape = dataset.ends.inputs
-    of_pictures = [a for a in augmentation if isinstance(a, Augmentation) or a.needs_pictures]
-    if of_pictures:
-        raise ValueError(
-            f"{type(of_pictures[0]).__name__} changes pictures, but examples have shape {shape}"
-        )
-    if views is not None:
-        raise ValueError(f"views are of pictures, but examples have shape {shape}")
+    held = {"validation": dataset.validation, "test": dataset.test}
+    sizes = {name: len(part) for name, part in held.items() if part is not None}
+    check_shares(world, batch=batches.size, parts=experiment.parts, held=sizes)
+    return batches
 
 
 def _model(

@@ -124,9 +124,11 @@ class Predictor:
                 "the pictures lie in 0 … 1, and the network was trained on 0 … 255; give uint8, or"
                 " multiply by 255"
             )
+        first = next(self.model.parameters(), None)
         with torch.inference_mode():
+            raw = raw if first is None else raw.to(first.device)
             outputs = mean_over_views(self.model, self.preprocessing(raw), self.views)
-            return outputs.float() * self.preprocessing.target_scale
+            return outputs.float().cpu() * self.preprocessing.target_scale
 
     def predict(
         self, inputs: Tensor | np.ndarray | str | Path | Sequence[str | Path]

@@ -26,7 +26,6 @@ from skipwise.training import (
     Best,
     Compiling,
     Cost,
-    Diverged,
     Interrupted,
     Journal,
     Pause,
@@ -133,8 +132,7 @@ class Session:
                 self._describe()
 
     def _describe(self) -> None:
-        described = without_objects(self.experiment.data)
-        named = dataclasses.replace(self.experiment, data=described)
+        named = dataclasses.replace(self.experiment, data=without_objects(self.experiment.data))
         write_atomic(self.folder / EXPERIMENT, write_yaml(named).encode())
 
     def epoch(self, step: int) -> float:
@@ -208,7 +206,7 @@ class Session:
         started = time.perf_counter()
         self.journal.read()
         if not self.run.is_finite():
-            raise self._diverged(math.nan, "a weight, or what its rule keeps of it, is not finite")
+            raise self.run.diverged(math.nan, "a weight, or a state of its rule, is not finite")
         self.watch.write()
         self.journal.flush()
         state = {
@@ -228,11 +226,6 @@ class Session:
             save_checkpoint(self.folder, state)
         self._saved = time.perf_counter()
         self.watch.saved(self._saved - started)
-
-    def _diverged(self, loss: float, reason: str = "") -> Diverged:
-        guard = self.run.guard
-        returns = None if guard is None else guard.returns
-        return Diverged(self.run.step, loss, returns=returns, reason=reason)
 
     def _restore(self, state: dict[str, Any], *, longer: bool) -> None:
         if state["data"] != self.dataset.digest:
@@ -308,7 +301,7 @@ class Session:
             self.journal.write(dataclasses.replace(record, per_class={}))
             yield record
             if not math.isfinite(record.metrics["loss"]):
-                raise self._diverged(record.metrics["loss"])
+                raise self.run.diverged(record.metrics["loss"])
             if self.best.improves(record):
                 self._save_best()
                 self.watch.keep(record)

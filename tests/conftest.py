@@ -11,7 +11,9 @@ SHARED = Path(os.environ.get("SKIPWISE_SHARED", HERE.parent.parent / "shared" / 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr != "gpu":  # all others are of a processor's numbers and processes
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if os.environ.get("PYTEST_XDIST_WORKER"):
         torch.set_num_threads(1)
 

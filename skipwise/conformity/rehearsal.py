@@ -73,13 +73,12 @@ def rehearsal(
         precision="float32",
         compile="off",
     )
-    run, _ = build(experiment, Stripes().load())
+    run, _ = build(experiment, Stripes().load(), device=torch.device("cpu"))
     for model in (run.model, None if run.average is None else run.average.model):
         if model is not None:
             _prepare(model, double=double)
     if double:
         _widen(run)
-    run.batches.device = torch.device("cpu")
     if exact_loss and double:
         run.loss = _ExactLoss(strategy.label_smoothing)
     return run
@@ -102,7 +101,6 @@ def _as_double(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @torch.no_grad()
 def _prepare(model: nn.Module, *, double: bool) -> None:
-    model.cpu()
     if double:
         model.double().register_forward_pre_hook(_as_double)
     noise = generator("conformity", "weights")

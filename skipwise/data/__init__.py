@@ -53,7 +53,7 @@ from skipwise.data.sources import (
     without_objects,
 )
 from skipwise.data.split import held_out
-from skipwise.data.views import Views, mean_over_views
+from skipwise.data.views import Views, check_pictures, mean_over_views
 
 __all__ = [
     "CIFAR",
@@ -99,6 +99,7 @@ __all__ = [
     "Views",
     "assemble",
     "batch_index",
+    "check_pictures",
     "cifar10",
     "cifar100",
     "digits",

@@ -12,7 +12,7 @@ from skipwise.data.augmentations import Augmentation, Draw, Mixing
 from skipwise.data.batch import Batch
 from skipwise.data.dataset import Examples, InMemory
 from skipwise.data.order import batch_index, share_of
-from skipwise.data.placing import CPU, fits
+from skipwise.data.placing import CPU, fits, moved
 from skipwise.data.preprocess import Preprocessing
 from skipwise.randomness import example_keys
 from skipwise.shapes import Index
@@ -55,6 +55,7 @@ class Batches:
         if tuple(self.single + self.mixing) != tuple(augmentation):
             raise ValueError("what mixes examples comes after every other augmentation")
         self.classes, self.device = classes, device
+        self.place = CPU if _one_by_one(augmentation) else device  # where batches are changed
         self.own = share_of(self.size, *among)
         # The partner of an example may stand in any share.
         self.made = slice(0, self.size) if self.mixing else self.own
@@ -74,7 +75,7 @@ class Batches:
         """
         index = self._index(step)
         draw = self._draw(step, index, progress)
-        inputs, targets = self._gathered(step)
+        inputs, targets = (moved(tensor, self.place) for tensor in self._gathered(step))
         for augmentation in self.single:
             inputs = augmentation.apply(inputs, draw)
         for mixing in self.mixing if mixed else ():
@@ -94,7 +95,7 @@ class Batches:
             own=example_keys(self.seed, -1, index),
             passes=(step * self.size + position) // len(self.examples),
             progress=progress,
-            device=self.examples.device if isinstance(self.examples, InMemory) else CPU,
+            device=self.place,
         )
 
     def _vectors(self, targets: Tensor) -> Tensor:
@@ -122,10 +123,13 @@ def _kept(
     examples: Examples, augmentation: tuple[Augmentation | Mixing, ...], device: torch.device
 ) -> Examples:
     """Keep a part on a GPU if it fits there and is changed a batch at a time."""
-    one_by_one = any(isinstance(a, Augmentation) and a.picture_by_picture for a in augmentation)
-    if not isinstance(examples, InMemory) or one_by_one:
+    if not isinstance(examples, InMemory) or _one_by_one(augmentation):
         return examples
     return examples.on(device) if fits(examples.size, device) else examples
+
+
+def _one_by_one(augmentation: tuple[Augmentation | Mixing, ...]) -> bool:
+    return any(isinstance(a, Augmentation) and a.picture_by_picture for a in augmentation)
 
 
 def in_order(
@@ -141,11 +145,12 @@ def in_order(
     Batches are of nearly equal size, so that none of ``(rank, ranks)`` goes without a share of one.
     """
     rank, ranks = among
-    examples = _kept(examples, (), device)  # uint8 in one copy, not floats in many
+    examples = _kept(examples, (), device)
     batches = torch.arange(len(examples)).tensor_split(math.ceil(len(examples) / size))
     indices = [index[share_of(len(index), rank, ranks)] for index in batches]
     for index, (inputs, targets) in zip(indices, examples.stream(indices), strict=True):
-        yield _ready(inputs, targets, index, None, preprocessing).to(device)
+        raw = (moved(inputs, device), moved(targets, device))  # uint8, a quarter of the floats
+        yield _ready(*raw, index, None, preprocessing)
 
 
 def _ready(inputs, targets, index, keys, preprocessing: Preprocessing) -> Batch:

@@ -1,11 +1,13 @@
 """Views at test time: the same pictures seen several times, and the outputs averaged."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from skipwise.data.augmentations import Augmentation, Mixing
 
 Network = Callable[[Tensor], Tensor]
 
@@ -74,3 +76,22 @@ def _moved(inputs: Tensor, shift: int) -> list[Tensor]:
         )
     mirrored = pad(inputs, (shift,) * 4, mode="reflect")
     return [mirrored[:, :, a : a + height, a : a + width] for a in (0, 2 * shift)]
+
+
+def check_pictures(
+    augmentation: Sequence[Augmentation | Mixing], views: Views | None, shape: tuple[int, ...]
+) -> None:
+    """See that what changes pictures is given pictures.
+
+    Raises:
+        ValueError: If examples of this shape are none.
+    """
+    if len(shape) == 3:
+        return
+    of_pictures = [a for a in augmentation if isinstance(a, Augmentation) or a.needs_pictures]
+    if of_pictures:
+        raise ValueError(
+            f"{type(of_pictures[0]).__name__} changes pictures, but examples have shape {shape}"
+        )
+    if views is not None:
+        raise ValueError(f"views are of pictures, but examples have shape {shape}")

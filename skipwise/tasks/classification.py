@@ -80,7 +80,7 @@ class Classification(Task):
         per_bin = logits.new_zeros(BINS)
         return {
             "loss": nats,
-            "count": hit.new_tensor(len(batch)),
+            "count": hit.new_full((), len(batch)),
             "top5": _among_first(logits, targets, 5),
             "right": empty.index_add(0, targets, hit),
             "said": empty.index_add(0, answer, torch.ones_like(hit)),

@@ -42,7 +42,7 @@ class MultiLabel(Task):
             "given": given.double().sum(0),
             "true": true.double().sum(0),
             "exact": (given == true).all(1).double().sum(),
-            "count": nats.new_tensor(len(batch)),
+            "count": nats.new_full((), len(batch)),
         }
 
     def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:

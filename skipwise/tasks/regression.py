@@ -31,7 +31,7 @@ class Regression(Task):
         same_shape(output, tuple(batch.targets.shape), "targets")
         targets = batch.targets.double()
         squares = (targets - output.double()).square().sum()
-        count = squares.new_tensor(len(batch))
+        count = squares.new_full((), len(batch))
         return {
             "squares": squares,
             "count": count,

@@ -13,6 +13,7 @@ from skipwise.training.device import (
     has_fast_bfloat16,
     keep_freed_memory,
     place_model,
+    settle_kernels,
 )
 from skipwise.training.evaluate import evaluate
 from skipwise.training.gradient import Counting, Gradient, accumulate
@@ -88,6 +89,7 @@ __all__ = [
     "place_model",
     "replicated",
     "save_checkpoint",
+    "settle_kernels",
     "sharded",
     "share_statistics",
     "train",

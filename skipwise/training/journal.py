@@ -111,11 +111,12 @@ def _numbers(steps: list[Step]) -> list[list[float]]:
     """Give loss, norm, accuracy (NaN: none) and whether it was clipped of each, by one copy."""
     if not steps:
         return []
-    device, none = steps[0].loss.device, torch.tensor(math.nan)
+    device = steps[0].loss.device
+    none, unclipped = torch.full((), math.nan, device=device), torch.zeros((), device=device)
     rows = []
     for step in steps:
         accuracy = none if step.accuracy is None else step.accuracy
-        clipped = torch.zeros(()) if step.clipped is None else step.clipped
+        clipped = unclipped if step.clipped is None else step.clipped
         rows += [step.loss, step.gradient_norm, accuracy, clipped]
     numbers = torch.stack([row.detach().to(device, torch.float64) for row in rows])
     return numbers.view(-1, 4).tolist()

@@ -195,6 +195,8 @@ class Run:
             )
             for group, own in zip(self.optimiser.param_groups, options, strict=True):
                 group.update(own)  # they belong to the strategy, which may have been changed
+            if not self.is_sharded:
+                _lay_out(self.optimiser)
             if self.average is not None:
                 self.average.model.load_state_dict(state.get("average", state["model"]))
                 self.average.latest = state.get("latest", [])
@@ -244,6 +246,11 @@ class Run:
         broken = broken or any(torch.isnan(v).any() for v in kept)
         return self.world.largest(broken) == (0,)
 
+    def diverged(self, loss: float, reason: str = "") -> Diverged:
+        """Give the error of a run that cannot go on; see :class:`Diverged`."""
+        returns = None if self.guard is None else self.guard.returns
+        return Diverged(self.step, loss, returns=returns, reason=reason)
+
     def advance(self, *, skipped: bool = False) -> None:
         """Count a step, and take its weights into the average unless it was skipped."""
         self.step += 1
@@ -281,6 +288,26 @@ class Run:
             )
         self.world.share_buffers(self.chosen)
         return self.chosen
+
+
+def _lay_out(optimiser: Optimizer) -> None:
+    """Give what a rule keeps of a parameter the parameter's strides, which fused rules count on.
+
+    A save of several processes that shared the parameters out holds it contiguous. torch loads
+    NAdam's product of momenta to a GPU, where each step would wait for it, and may leave the count
+    of steps behind, which a fused rule needs there.
+    """
+    fused = {p for group in optimiser.param_groups if group.get("fused") for p in group["params"]}
+    for parameter, kept in optimiser.state.items():
+        for name, value in kept.items():
+            if not isinstance(value, Tensor):
+                continue
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            elif name == "step" and parameter in fused:
+                kept[name] = value.to(parameter.device)
+            elif name == "mu_product":
+                kept[name] = value.cpu()
 
 
 def _options(group: dict[str, Any], state_of_rule: Collection[str]) -> dict[str, Any]:

@@ -75,7 +75,10 @@ class Witness:
 
     def _confusion(self, output: Tensor, batch: Batch, classes: int) -> Tensor:
         pairs = batch.targets * classes + output.argmax(1)
-        return pairs.bincount(minlength=classes * classes).view(classes, classes).double()
+        empty = torch.zeros(classes * classes, dtype=torch.float64, device=pairs.device)
+        # Counting by bincount would wait for a GPU.
+        ones = torch.ones_like(pairs, dtype=torch.float64)
+        return empty.index_add(0, pairs, ones).view(classes, classes)
 
     def _shown(self, examples: Examples) -> list[Mistake]:
         if not self._mistakes:

@@ -1,5 +1,6 @@
 """Rules that ask for the gradient twice, and weights that are evaluated but not trained."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from skipwise.strategies import (
     LBFGS,
     SAM,
     SGD,
+    AdamW,
     Constant,
+    Muon,
+    NAdam,
     Optimiser,
     Strategy,
     lookahead,
@@ -123,3 +127,26 @@ def test_the_gradients_of_a_line_search_are_those_that_torch_counts(tmp_path: Pa
     taken = sum(step.gradients for step in train(run))
     (counted,) = (s["func_evals"] for s in run.optimiser.state_dict()["state"].values())
     assert taken == counted > 8
+
+
+@pytest.mark.parametrize("rule", [SGD(momentum=0.9), AdamW(), NAdam(), Muon()])
+def test_a_state_that_was_saved_contiguous_goes_on_exactly(tmp_path: Path, rule: Optimiser):
+    """As one of several processes that shared the parameters out; kernels may read raw memory."""
+    strategy = replace(PLAIN, optimiser=rule, peak_lr=0.01)
+    usual, again = (run_of(tmp_path, strategy, steps=6) for _ in range(2))
+    steps = train(usual)
+    for _ in range(3):
+        next(steps)
+    state = copy.deepcopy(usual.state())
+    kept = state["optimiser"]["state"]
+    state["optimiser"]["state"] = {
+        number: {name: v.contiguous() if v.dim() else v for name, v in own.items()}
+        for number, own in kept.items()
+    }
+    changed = [not v.is_contiguous() for own in kept.values() for v in own.values()]
+    assert any(changed)
+    again.restore(state)
+    list(steps)
+    list(train(again))
+    for one, other in zip(usual.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)

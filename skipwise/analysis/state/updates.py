@@ -48,7 +48,7 @@ def rotation(first: Tensor, second: Tensor) -> float:
 
     Source: Carbonnelle and De Vleeschouwer (2019), "Layer rotation".
     """
-    one, two = first.double().flatten(), second.double().flatten()
+    one, two = first.double().flatten(), second.to(first.device).double().flatten()
     lengths = torch.linalg.vector_norm(one) * torch.linalg.vector_norm(two)
     return 1 - (torch.dot(one, two) / lengths).item()
 

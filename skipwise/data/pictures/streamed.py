@@ -46,7 +46,7 @@ class Streamed(Stored):
     ):
         super().__init__(shape, targets)
         self.files, self.rows, self.read = files, rows, read
-        self.workers = max(torch.get_num_threads() - 1, 1)
+        self.workers = _spare_cores()
 
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Decode some pictures in this process.
@@ -145,3 +145,11 @@ def _leave_the_group(worker: int) -> None:
 
 def _name(file: File) -> str:
     return f"{file.parent.name}/{file.name}" if isinstance(file, Path) else file.name
+
+
+def _spare_cores() -> int:
+    """Count the cores but one; beside a GPU torch's threads, few under torchrun, say nothing."""
+    cores = torch.get_num_threads()
+    if torch.cuda.is_available():
+        cores = max(cores, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(cores - 1, 1)

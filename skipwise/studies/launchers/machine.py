@@ -19,6 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, final
 
+import torch
+
 from skipwise.studies.launchers.launcher import (
     FAILED,
     STOPPED,
@@ -69,6 +71,12 @@ class Machine(Launcher):
             self.idle.pop().close()
 
 
+def visible_gpus() -> list[str]:
+    """Name the GPUs that this process sees, as CUDA_VISIBLE_DEVICES does."""
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
+
+
 @final
 class _Crew:
     """The workers of one launch, and what each of them is at."""
@@ -95,11 +103,17 @@ class _Crew:
                     worker.stop()
             while waiting and len(self.at_work) < self.machine.jobs:
                 task = waiting.popleft()
-                worker = self.idle.pop() if self.idle else _Worker(self.machine, self.news)
+                worker = self.idle.pop() if self.idle else self._hired()
                 self.at_work[worker] = task
                 worker.give(task)
                 yield News(task=task)
             yield from self._next(waiting, told_to_stop)
+
+    def _hired(self) -> "_Worker":
+        """Start a worker, on the GPU that the fewest hold."""
+        held = Counter(worker.gpu for worker in self.at_work)
+        gpu = min(visible_gpus(), key=lambda name: held[name], default="")
+        return _Worker(self.machine, self.news, gpu)
 
     def _next(self, waiting: deque[Task], stopping: bool) -> Iterator[News]:
         try:
@@ -147,13 +161,15 @@ def _is_of_memory(outcome: Outcome) -> bool:
 class _Worker:
     """One process, and the thread that hears it."""
 
-    def __init__(self, machine: Machine, news: "queue.Queue[Any]"):
-        self.news = news
+    def __init__(self, machine: Machine, news: "queue.Queue[Any]", gpu: str):
+        self.news, self.gpu = news, gpu
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": str(machine.threads),
             "PYTHONPATH": os.pathsep.join(filter(_is_safe, sys.path)),
         }
+        if gpu:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
         for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             environment.pop(name, None)
         self.errors = TemporaryFile("w+", encoding="utf-8", errors="replace")

@@ -4,6 +4,8 @@ import resource
 import sys
 import time
 
+import torch
+
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment, build
 from skipwise.studies.launchers.launcher import FINISHED, Outcome
@@ -28,6 +30,8 @@ def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:
         with leaving_no_trace(run):
             for _ in range(run.parts):
                 trial_gradient(run, batch)
+        if run.batches.device.type == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
     run.batches.close()
     size = size or size_of(experiment, dataset, run.model)

@@ -18,7 +18,7 @@ from torch.nn.utils import get_total_norm
 from skipwise.data import Batch
 from skipwise.strategies import Guard
 from skipwise.training.policies.origin import first_broken, origin
-from skipwise.training.run import Diverged, Run, Skipped
+from skipwise.training.run import Run, Skipped
 
 TO_DEVIATION = 1.4826  # of a median absolute deviation, for normal numbers
 RECENT = 10  # steps; a norm that grows from step to step is told by the loss
@@ -211,7 +211,7 @@ class Guarding:
         run = self.run
         if self.returns >= self.guard.returns:
             said = f"{reason} ({self._first})" if self.skipped else reason
-            raise Diverged(run.step, self._now[0], returns=self.returns, reason=said)
+            raise run.diverged(self._now[0], said)
         chosen = self._earlier(run.step if began is None else began)
         scale = run.rate_scale * self.guard.factor
         run.restore(_copied({**chosen, "step": run.step, "steps": run.steps, "rate_scale": scale}))

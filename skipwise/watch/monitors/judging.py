@@ -40,7 +40,11 @@ class Recent:
 
     def history(self) -> History:
         """Give them; this waits for the device."""
-        losses = torch.stack(list(self._losses)).tolist() if self._losses else []
+        # Those of before a resume come from the disk, whatever device the others lie on.
+        losses = []
+        if self._losses:
+            device = self._losses[-1].device
+            losses = torch.stack([loss.to(device) for loss in self._losses]).tolist()
         return History(
             steps=tuple(number for number, _, _ in self._steps),
             losses=tuple(losses),

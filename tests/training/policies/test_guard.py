@@ -236,8 +236,8 @@ def test_the_guard_gives_up_and_says_after_how_many_returns():
     run = a_run(replace(PLAIN, guard=Guard(patience=2, returns=3)), model)
     told = (
         r"2 steps in a row were skipped \(step 7 was skipped, since its loss is nan; it began in"
-        r" stem\.conv, the first whose output is not finite\) at step 8 after 3 returns to an earlier state:"
-        r" training diverged; lower strategy\.peak_lr, or set strategy\.clip_norm$"
+        r" stem\.conv, the first whose output is not finite\) at step 8 after 3 returns to an"
+        r" earlier state: training diverged; lower strategy\.peak_lr, or set strategy\.clip_norm$"
     )
     with pytest.raises(Diverged, match=told):
         list(train(run))
