@@ -224,8 +224,7 @@ def build(
     batches = _batches(experiment, dataset, device, world)
     model, of_norms = share_statistics(model, device, world, synchronised=experiment.sync_norms)
     strategy = experiment.strategy.for_batches(batches.size)
-    rule, averages = strategy.optimiser, strategy.averaging is not None
-    shards = experiment.shard and can_shard(world, averages=averages, rule=rule, resumed=resumed)
+    shards = experiment.shard and can_shard(world, strategy, resumed=resumed)
     blocks = model.trunk.blocks if isinstance(model, Network) else ()
     model = sharded(model, blocks, world, device) if shards else place_model(model, device)
     _look(experiment, model, dataset, device, wanted=not (shards or resumed))
@@ -240,7 +239,7 @@ def build(
         seed=experiment.seed,
         parts=experiment.parts,
         autocast=_precision(experiment, dataset, device),
-        average=Average(model) if averages or rule.evaluates_others else None,
+        average=Average(model) if strategy.evaluates_others else None,
         frozen=frozen,
         notes=notes if resumed else (*notes, *of_norms, *rate_notes(experiment.strategy, strategy)),
         world=world,

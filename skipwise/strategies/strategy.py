@@ -142,6 +142,11 @@ class Strategy:
             )
 
     @property
+    def evaluates_others(self) -> bool:
+        """Whether other weights are evaluated than those that are trained."""
+        return self.averaging is not None or self.optimiser.evaluates_others
+
+    @property
     def transforms(self) -> tuple[GradientTransform, ...]:
         """All that happens to the gradient, clipping at ``clip_norm`` at its place among it."""
         if self.clip_norm is None:

@@ -17,30 +17,29 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from skipwise.strategies import Optimiser
+from skipwise.strategies import Strategy
 from skipwise.training.processes import World
 
 
-def can_shard(world: World, *, averages: bool, rule: Optimiser, resumed: bool) -> bool:
+def can_shard(world: World, strategy: Strategy, *, resumed: bool) -> bool:
     """Whether there is anybody to share with.
 
     Args:
         world: The processes.
-        averages: Whether the strategy averages the weights.
-        rule: The update rule.
+        strategy: How they train.
         resumed: Whether a run goes on, which may have had more processes.
 
     Raises:
         ValueError: If sharing was asked for where it cannot be.
     """
-    if averages:
+    if strategy.averaging is not None:
         raise ValueError(
             "shard and strategy.averaging do not go together: the average is a second, whole"
             " network; leave one of them out"
         )
-    if not rule.is_elementwise:
+    if not strategy.optimiser.is_elementwise:
         raise ValueError(
-            f"shard and {type(rule).__name__} do not go together: it looks at whole parameters;"
+            f"shard and {type(strategy.optimiser).__name__} do not go together: it looks at whole parameters;"
             " leave shard out, or take SGD or AdamW"
         )
     if world.size == 1 and not resumed:
