@@ -297,10 +297,17 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
             f" {dataset.name} has {dataset.ends.inputs};{BY_HAND}"
         )
     if card.task != NUMBERS and dataset.classes != tuple(card.classes):
+        pairs = zip(card.classes, dataset.classes, strict=True)
+        known, found = zip(*(pair for pair in pairs if pair[0] != pair[1]), strict=True)
         raise ValueError(
-            f"the classes differ: the network knows {card.classes},"
-            f" {dataset.name} has {dataset.classes}"
+            f"the classes differ: the network knows {_first(known)},"
+            f" {dataset.name} has {_first(found)} in their places"
         )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def picture_files(words: Iterable[str]) -> list[Path]:
