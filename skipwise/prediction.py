@@ -94,6 +94,11 @@ class Predictor:
         """Whether the weights are of others: their classes have numbers, no names."""
         return not self.card.data
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether its examples may be picture files: they have a size, and are grey or RGB."""
+        return bool(self.preprocessing.size) and self.preprocessing.channels in (1, 3)
+
     def reads(self, shape: Iterable[int]) -> bool:
         """Whether it reads raw examples of this shape: its own, or grey in place of colours."""
         channels, *space = self.card.inputs
@@ -159,7 +164,7 @@ class Predictor:
         Raises:
             ValueError: If the network does not read pictures, or a file is none; the file is named.
         """
-        if not self.preprocessing.size:
+        if not self.reads_files:
             raise ValueError(
                 f"this network reads examples of shape {self.card.inputs}, not picture files"
             )

@@ -161,7 +161,7 @@ def reads_pictures(predictor: Predictor, part: Part | None) -> bool:
 
     Without the data, the units of the normalisation tell: uint8 reaches to 255.
     """
-    if not predictor.preprocessing.size:
+    if not predictor.reads_files:
         return False
     if part is None:
         return min(predictor.preprocessing.std) > 2

@@ -207,3 +207,16 @@ def test_weights_of_others_are_compared_on_data_of_as_many_classes():
     done = skipwise.export("theirs.pth", "m.onnx", data="rings.npz")
     assert "its outputs are taken for the classes in their order" in str(done)
     assert done.check.what == "of all pictures, from files"
+
+
+def test_pictures_of_four_channels_are_read_as_arrays():
+    noise = np.random.default_rng(0)
+    x = noise.integers(0, 256, (60, 8, 8, 4), dtype=np.uint8)
+    np.savez("four.npz", x=x, y=np.arange(60) % 2)
+    run = skipwise.train(Arrays(path="four.npz"), small(), out="run", **TINY)
+    done = skipwise.export(run, "m.onnx")
+    assert (done.script, done.reads) == (None, "float32 (batch, 4, 8, 8)")
+    assert done.check.what.endswith("examples, as arrays")
+    Image.fromarray(x[0]).save("a.png")
+    with pytest.raises(ValueError, match=r"reads examples of shape .*, not picture files"):
+        skipwise.load(run).predict("a.png")
