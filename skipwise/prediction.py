@@ -94,6 +94,11 @@ class Predictor:
         """Whether the weights are of others: their classes have numbers, no names."""
         return not self.card.data
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether its examples may be picture files: they have a size, and are grey or RGB."""
+        return bool(self.preprocessing.size) and self.preprocessing.channels in (1, 3)
+
     def reads(self, shape: Iterable[int]) -> bool:
         """Whether it reads raw examples of this shape: its own, or grey in place of colours."""
         channels, *space = self.card.inputs
@@ -161,7 +166,7 @@ class Predictor:
         Raises:
             ValueError: If the network does not read pictures, or a file is none; the file is named.
         """
-        if not self.preprocessing.size:
+        if not self.reads_files:
             raise ValueError(
                 f"this network reads examples of shape {self.card.inputs}, not picture files"
             )
@@ -299,10 +304,17 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
             f" {dataset.name} has {dataset.ends.inputs};{BY_HAND}"
         )
     if card.task != NUMBERS and dataset.classes != tuple(card.classes):
+        pairs = zip(card.classes, dataset.classes, strict=True)
+        known, found = zip(*(pair for pair in pairs if pair[0] != pair[1]), strict=True)
         raise ValueError(
-            f"the classes differ: the network knows {card.classes},"
-            f" {dataset.name} has {dataset.classes}"
+            f"the classes differ: the network knows {_first(known)},"
+            f" {dataset.name} has {_first(found)} in their places"
         )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def picture_files(words: Iterable[str]) -> list[Path]:

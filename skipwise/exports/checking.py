@@ -22,6 +22,34 @@ FEW = 16  # pictures that are shown at once
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """Examples that an exported file is compared and scored on.
+
+    Args:
+        name: ``test``, ``validation`` or ``training``; ``all`` where data of no parts were named.
+        examples: They.
+        training: What ranges of eight bits are taken from.
+    """
+
+    name: str
+    examples: Examples
+    training: Examples
+
+
+def part_of(dataset: Dataset, *, named: bool = False) -> Part:
+    """Choose what a file is scored on: test examples, else validation ones, else all there are.
+
+    Args:
+        dataset: The data.
+        named: Whether a user named them, so that their training part is just all of them.
+    """
+    rest = "all" if named else "training"
+    found = {"test": dataset.test, "validation": dataset.validation, rest: dataset.train}
+    name, examples = next((name, part) for name, part in found.items() if part is not None)
+    return Part(name=name, examples=examples, training=dataset.train)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """How an exported file compares with ``predict``.
 
@@ -51,9 +79,9 @@ class Check:
 
 
 def check(
-    predictor: Predictor, compute: Compute, card: Mapping[str, Any], dataset: Dataset | None
+    predictor: Predictor, compute: Compute, card: Mapping[str, Any], part: Part | None
 ) -> Check:
-    """Compare an exported network with ours on test examples, or random ones without data.
+    """Compare an exported network with ours on some examples, or random ones without data.
 
     Pictures are written to files and read from there by both, ours by ``predict`` and the exported
     one by ``infer.py``. Every second file is wider than the network reads, so resizing is checked
@@ -63,10 +91,10 @@ def check(
         predictor: Ours.
         compute: The exported network, from raw examples to its output.
         card: What the exported file says of itself.
-        dataset: Where test examples come from, or None.
+        part: Where the examples come from, or None.
     """
     pictures = card["channels"] > 0
-    examples, what = _examples(predictor, dataset, pictures=pictures)
+    examples, what = _examples(predictor, part, pictures=pictures)
     if not pictures:
         ours = expected(predictor, predictor.outputs(examples))
         theirs = compute(examples.float().numpy())
@@ -111,12 +139,10 @@ def spread(examples: Examples, count: int) -> Tensor:
     return examples.gather(rows)[0]
 
 
-def _examples(
-    predictor: Predictor, dataset: Dataset | None, *, pictures: bool
-) -> tuple[Tensor, str]:
+def _examples(predictor: Predictor, part: Part | None, *, pictures: bool) -> tuple[Tensor, str]:
     shape = tuple(predictor.card.inputs)
     kind = "pictures" if pictures else "examples"
-    if dataset is None:
+    if part is None:
         noise = torch.Generator().manual_seed(0)
         if pictures:
             raw = torch.randint(0, 256, (COUNT, *shape), generator=noise, dtype=torch.uint8)
@@ -125,16 +151,16 @@ def _examples(
         column = (-1,) + (1,) * (len(shape) - 1)
         mean, std = (torch.tensor(v).view(column) for v in (preprocessing.mean, preprocessing.std))
         return torch.randn(COUNT, *shape, generator=noise) * std + mean, f"random {kind}"
-    named = {"test": dataset.test, "validation": dataset.validation, "training": dataset.train}
-    part, examples = next((name, found) for name, found in named.items() if found is not None)
-    return spread(examples, COUNT), f"{part} {kind}"
+    which = "of all" if part.name == "all" else part.name
+    return spread(part.examples, COUNT), f"{which} {kind}"
 
 
 def _compared(ours: np.ndarray, theirs: np.ndarray, task: str, what: str) -> Check:
     gap = np.abs(ours - theirs)
     if task != CLASSES:
         scale = 1.0 if task == LABELS else max(float(np.abs(ours).max()), 1e-6)
-        return Check(examples=len(ours), what=what, difference=gap.max() / scale, differing=0)
+        difference = float(gap.max()) / scale
+        return Check(examples=len(ours), what=what, difference=difference, differing=0)
     best = theirs.argmax(1)[:, None]
     lost = ours.max(1) - np.take_along_axis(ours, best, 1)[:, 0]
     differing = int((lost > 2 * TOLERANCE).sum())

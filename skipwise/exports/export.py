@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skipwise.data import Dataset, Views
-from skipwise.exports.checking import TOLERANCE, Check, Compute, check
+from skipwise.data import Views
+from skipwise.exports.checking import TOLERANCE, Check, Compute, Part, check
 from skipwise.exports.folding import Folding, fold
 from skipwise.exports.program import Program
 from skipwise.exports.quantising import Loss, calibration_of, loss_of, quantise
-from skipwise.exports.target import ONNX, card_for, check_target, find_dataset, write_script
+from skipwise.exports.target import ONNX, card_for, check_target, find_part, write_script
 from skipwise.exports.writing import (
     capture,
     not_followed,
@@ -59,8 +59,8 @@ class Export:
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {self.size_bytes / 1e6:.2f} MB, reads {self.reads}"]
-        lines += [str(self.folding), str(self.check)]
-        lines += [str(self.loss)] if self.loss else []
+        whole = f"before eight bits: {self.check}" if self.loss else str(self.check)
+        lines += [str(self.folding), whole, *([str(self.loss)] if self.loss else [])]
         lines += self.notes
         if self.script is not None:
             lines.append(f"try it: python {self.script} {self.path} picture.png …")
@@ -103,22 +103,22 @@ def export(
     Raises:
         ValueError: If it cannot be written or exported, or differs from ``predict``.
     """
-    path = Path(path)
+    path, allow = Path(path), tuple(allow)
     check_target(path, int8=int8, calibrate=calibrate)
     predictor = load(run, allow=allow)
     predictor.views = predictor.views if isinstance(views, str) else views
-    dataset, notes = find_dataset(predictor, run, data, allow=allow)
-    if int8 and dataset is None:
+    predictor, part, notes = find_part(predictor, run, data, calibrate=calibrate, allow=allow)
+    if int8 and part is None:
         raise ValueError(f"name data with --data to measure what eight bits lose: {notes[0]}")
     if resize:
         notes = (*notes, OTHER_ORDER)
     options = {"resize": resize, "int8": int8, "calibrate": calibrate, "notes": notes}
-    return _exported(predictor, dataset, path, **options)
+    return _exported(predictor, part, path, **options)
 
 
 def _exported(
     predictor: Predictor,
-    dataset: Dataset | None,
+    part: Part | None,
     path: Path,
     *,
     resize: bool,
@@ -126,7 +126,7 @@ def _exported(
     calibrate: bool,
     notes: tuple[str, ...],
 ) -> Export:
-    pictures = reads_pictures(predictor, dataset)
+    pictures = reads_pictures(predictor, part)
     if resize and not pictures:
         raise ValueError(
             f"only pictures are resized, and the network reads arrays {predictor.card.inputs}"
@@ -136,12 +136,12 @@ def _exported(
     with TemporaryDirectory() as folder:
         made = Path(folder) / f"float32{path.suffix}"
         compute = _written(program, _example(predictor, pictures=pictures), made, card)
-        found = check(predictor, compute, card, dataset)
+        found = check(predictor, compute, card, part)
         if not found.good:
             raise ValueError(_refusal(path, found))
         loss = None
-        if int8 and dataset is not None:
-            made, loss = _in_eight_bits(made, compute, dataset, card, calibrate=calibrate)
+        if int8 and part is not None:
+            made, loss = _in_eight_bits(made, compute, part, card, calibrate=calibrate)
         content = made.read_bytes()
     write_atomic(path, content)
     return Export(
@@ -156,16 +156,16 @@ def _exported(
     )
 
 
-def reads_pictures(predictor: Predictor, dataset: Dataset | None) -> bool:
+def reads_pictures(predictor: Predictor, part: Part | None) -> bool:
     """Whether it was trained on pictures in uint8, not on arrays of numbers.
 
     Without the data, the units of the normalisation tell: uint8 reaches to 255.
     """
-    if not predictor.preprocessing.size:
+    if not predictor.reads_files:
         return False
-    if dataset is None:
+    if part is None:
         return min(predictor.preprocessing.std) > 2
-    return dataset.train.gather(torch.tensor([0]))[0].dtype == torch.uint8
+    return part.examples.gather(torch.tensor([0]))[0].dtype == torch.uint8
 
 
 def _written(program: nn.Module, example: Tensor, path: Path, card: dict[str, Any]) -> Compute:
@@ -204,12 +204,13 @@ def _example(predictor: Predictor, *, pictures: bool) -> Tensor:
 
 
 def _in_eight_bits(
-    whole: Path, compute: Compute, dataset: Dataset, card: dict[str, Any], *, calibrate: bool
+    whole: Path, compute: Compute, part: Part, card: dict[str, Any], *, calibrate: bool
 ) -> tuple[Path, Loss]:
     channels, target = card["channels"], whole.with_name(f"int8{ONNX}")
-    quantise(whole, target, calibration=calibration_of(dataset, channels) if calibrate else None)
+    calibration = calibration_of(part.training, channels) if calibrate else None
+    quantise(whole, target, calibration=calibration)
     files = {whole: compute, target: open_onnx(target)}
-    return target, loss_of(files, dataset, card["task"], channels)
+    return target, loss_of(files, part, card["task"], channels)
 
 
 def _refusal(path: Path, found: Check) -> str:

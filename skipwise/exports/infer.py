@@ -1,33 +1,31 @@
 """Say what a network that Skipwise exported sees in pictures.
 
-    python infer.py model.onnx picture.png …
-
-Needs numpy, Pillow and onnxruntime. The model says itself what it reads and what it gives.
+python infer.py model.onnx picture.png …      # needs numpy, Pillow and onnxruntime
 """
 
 import json
 import sys
 
 import numpy as np
-from PIL import Image, ImageOps
-
-
-def load(path):
-    """Open a model; give its session and what it says of itself."""
-    from onnxruntime import InferenceSession
-
-    session = InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session, json.loads(session.get_modelmeta().custom_metadata_map["skipwise"])
+from PIL import Image, ImageOps, TiffImagePlugin
 
 
 def read(path, card):
-    """Decode a picture, turn it upright, and bring it to the size of the network if it has one."""
+    """Decode a picture, turn it upright, and bring it to the size of the network if it has one.
+
+    Raises:
+        ValueError: If it is a stack of pictures, or its values do not fit into 16 bits.
+    """
     with Image.open(path) as file:
+        if isinstance(file, TiffImagePlugin.TiffImageFile):
+            if max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
+                raise ValueError("it is a stack of pictures; save the one that counts by itself")
         image = ImageOps.exif_transpose(file)
-    if image.mode == "F" or not card["channels"]:
-        sys.exit(f"{path}: the network reads pictures of 8 or 16 bits, or no pictures at all")
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    if image.mode.startswith(("I", "F")):
+        deep = np.asarray(image)
+        if image.mode == "F" or deep.min() < 0 or deep.max() > 65535:
+            raise ValueError("its values do not fit; save it with 8 or 16 bits")
+        image = Image.fromarray((deep / 257).round().astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -41,23 +39,24 @@ def words(row, card):
     """Name the likeliest class, or every label from one half on, with the greatest probability."""
     if card["task"] == "regression":
         return "  ".join(f"{value:.4f}" for value in row.flat)
-    likely = np.arange(row.size) == row.argmax() if card["task"] == "classification" else row >= 0.5
-    named = "+".join(name for name, yes in zip(card["classes"], likely, strict=True) if yes)
-    return f"{named}  {row.max():.4f}"
-
-
-def main(model, *files):
-    """Print a line for each picture."""
-    session, card = load(model)
-    for path in files:
-        try:
-            pixels = read(path, card)
-        except OSError as error:
-            print(f"{path} cannot be read as a picture: {error.strerror or error}", file=sys.stderr)
-            sys.exit(2)
-        (found,) = session.run(None, {"input": pixels})
-        print(f"{path:<{max(map(len, files))}}  {words(np.asarray(found)[0], card)}")
+    likely = [row.argmax()] if card["task"] == "classification" else np.flatnonzero(row >= 0.5)
+    return f"{'+'.join(card['classes'][n] for n in likely)}  {row.max():.4f}"
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    path, files = sys.argv[0], sys.argv[2:]
+    try:
+        from onnxruntime import InferenceSession
+
+        if not files:
+            raise ValueError("name a model and pictures: python infer.py model.onnx picture.png …")
+        session = InferenceSession(path := sys.argv[1], providers=["CPUExecutionProvider"])
+        card = json.loads(session.get_modelmeta().custom_metadata_map.get("skipwise", "{}"))
+        if not card.get("channels"):
+            raise ValueError("it is not a network that Skipwise exported and that reads pictures")
+        for path in files:
+            (found,) = session.run(None, {"input": read(path, card)})
+            print(f"{path:<{max(map(len, files))}}  {words(np.asarray(found)[0], card)}")
+    except Exception as error:
+        print(f"{path}: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)

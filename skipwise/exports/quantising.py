@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from skipwise.data import CLASSES, LABELS, Dataset, Examples
-from skipwise.exports.checking import Compute, spread
+from skipwise.data import CLASSES, LABELS, Examples
+from skipwise.exports.checking import Compute, Part, spread
 from skipwise.exports.writing import quiet
 
 CALIBRATION, CHUNK = 256, 64
@@ -33,6 +33,7 @@ class Loss:
         after: In eight bits.
         examples: Their number.
         part: Which part, in batches of 64.
+        difference: The largest between probabilities (numbers, of regression) of the two files.
         bytes_before: Size of the file in float32.
         bytes_after: In eight bits.
     """
@@ -42,14 +43,16 @@ class Loss:
     after: float
     examples: int
     part: str
+    difference: float
     bytes_before: int
     bytes_after: int
 
     def __str__(self) -> str:
-        sizes = f"{self.bytes_after / 1e6:.2f} MB instead of {self.bytes_before / 1e6:.2f} MB"
+        which = f"all {self.examples}" if self.part == "all" else f"{self.examples} {self.part}"
         return (
-            f"eight bits: {self.metric} {self.after:.4f} instead of {self.before:.4f} on"
-            f" {self.examples} {self.part} examples; {sizes}"
+            f"eight bits: {self.metric} {self.after:.4f} instead of {self.before:.4f} on {which}"
+            f" examples, largest difference {self.difference:.1e};"
+            f" {self.bytes_after / 1e6:.2f} MB instead of {self.bytes_before / 1e6:.2f} MB"
         )
 
 
@@ -86,9 +89,9 @@ def quantise(source: Path, target: Path, *, calibration: np.ndarray | None = Non
         )
 
 
-def calibration_of(dataset: Dataset, channels: int) -> np.ndarray:
+def calibration_of(training: Examples, channels: int) -> np.ndarray:
     """Give training examples as the exported network reads them."""
-    return as_read(spread(dataset.train, CALIBRATION), channels)
+    return as_read(spread(training, CALIBRATION), channels)
 
 
 def as_read(raw: torch.Tensor, channels: int) -> np.ndarray:
@@ -103,44 +106,47 @@ def as_read(raw: torch.Tensor, channels: int) -> np.ndarray:
     return raw.expand(-1, channels, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def loss_of(files: Mapping[Path, Compute], dataset: Dataset, task: str, channels: int) -> Loss:
-    """Score two files, the one in float32 first, on the test part or what stands for it.
+def loss_of(files: Mapping[Path, Compute], part: Part, task: str, channels: int) -> Loss:
+    """Score two files, the one in float32 first, on a whole part.
 
     Args:
         files: Both, with what they compute.
-        dataset: The data.
+        part: What they are scored on.
         task: Of the network.
         channels: Of the pictures that it reads; 0 for anything else.
     """
-    part = "test" if dataset.test is not None else "training"
-    examples = dataset.train if dataset.test is None else dataset.test
-    scores = [_score(f, examples, task, channels) for f in files.values()]
+    total, count, difference = np.zeros(2), 0, 0.0
+    for index in torch.arange(len(part.examples)).split(CHUNK):
+        raw, targets = part.examples.gather(index)
+        before, after = (compute(as_read(raw, channels)) for compute in files.values())
+        measured = [_measured(found, targets.numpy(), task) for found in (before, after)]
+        total += [values.sum() for values in measured]
+        count += measured[0].size
+        difference = max(difference, float(np.abs(after - before).max()))
+    means = total / max(count, 1)
+    scores = means if task in (CLASSES, LABELS) else means**0.5
     sizes = [path.stat().st_size for path in files]
     names = {CLASSES: "accuracy", LABELS: "accuracy by label"}
     return Loss(
         metric=names.get(task, "root mean square error"),
-        before=scores[0],
-        after=scores[1],
-        examples=len(examples),
-        part=part,
+        before=float(scores[0]),
+        after=float(scores[1]),
+        examples=len(part.examples),
+        part=part.name,
+        difference=difference,
         bytes_before=sizes[0],
         bytes_after=sizes[1],
     )
 
 
-def _score(compute: Compute, examples: Examples, task: str, channels: int) -> float:
-    total, count = 0.0, 0
-    for index in torch.arange(len(examples)).split(CHUNK):
-        raw, targets = examples.gather(index)
-        found, wanted = compute(as_read(raw, channels)), targets.numpy()
-        if task == CLASSES:
-            measured = found.argmax(1) == wanted
-        else:
-            flat = wanted.reshape(found.shape)
-            measured = (found >= 0.5) == (flat >= 0.5) if task == LABELS else (found - flat) ** 2
-        total, count = total + float(measured.sum()), count + measured.size
-    mean = total / max(count, 1)
-    return mean if task in (CLASSES, LABELS) else mean**0.5
+def _measured(found: np.ndarray, wanted: np.ndarray, task: str) -> np.ndarray:
+    """Say what is right; of regression, the squared errors."""
+    if task == CLASSES:
+        return found.argmax(1) == wanted
+    flat = wanted.reshape(found.shape)
+    if task == LABELS:
+        return (found >= 0.5) == (flat >= 0.5)
+    return (found.astype(np.float64) - flat) ** 2
 
 
 def _reader(examples: np.ndarray) -> Any:

@@ -1,19 +1,22 @@
 """What an export needs before it begins and leaves beside its file: target, data, card, script."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skipwise.data import CLASSES, LABELS, Data, Dataset, find_data
 from skipwise.exports import infer
+from skipwise.exports.checking import Part, part_of
 from skipwise.exports.writing import check_onnx_installed
 from skipwise.files import write_atomic
-from skipwise.prediction import Predictor, brought_to, check_fits
+from skipwise.prediction import Predictor, brought_to, check_fits, fit_to
 from skipwise.records import RunRecord
 from skipwise.runs import experiment_of
 
 ONNX, PT2 = ".onnx", ".pt2"
 SCRIPT = "infer.py"
+SEEN = "the ranges of eight bits are taken from the examples that are scored: there are no others"
 
 
 def check_target(path: Path, *, int8: bool, calibrate: bool) -> None:
@@ -56,31 +59,54 @@ def write_script(path: Path) -> Path:
     return script
 
 
-def find_dataset(
+def find_part(
     predictor: Predictor,
     run: str | Path | RunRecord,
     data: Any = None,
     *,
-    allow: Iterable[str] = (),
-) -> tuple[Dataset | None, tuple[str, ...]]:
-    """Load what an exported file is compared on: the data named, else the run's own.
+    calibrate: bool = False,
+    allow: Sequence[str] = (),
+) -> tuple[Predictor, Part | None, tuple[str, ...]]:
+    """Load what an exported file is compared on: of the data named, else of the run's own.
+
+    Args:
+        predictor: Of the run.
+        run: The run, or a file of weights.
+        data: A word or a description, or None.
+        calibrate: Whether training examples are needed too: those of the run, if it is there.
+        allow: Packages outside ``skipwise`` that may be imported.
 
     Returns:
-        The data set, or None where it is gone, and what a reader should know.
+        The predictor, of others' weights with the classes of the data named; the examples, or None
+        where the data are gone; and what a reader should know.
 
     Raises:
         ValueError: If the data named cannot be read, or do not fit the network.
     """
+    path = Path(run.path if isinstance(run, RunRecord) else run)
+    own, notes = _own(predictor, path, allow) if data is None or calibrate else (None, ())
+    part = None if own is None else part_of(own)
     if data is not None:
         described = data if isinstance(data, Data) else find_data(str(data))
-        dataset = brought_to(predictor, described).load()
+        dataset, notes = brought_to(predictor, described).load(), ()
+        if predictor.is_foreign:
+            predictor, said = fit_to(predictor, path, dataset)
+            notes = (said,)
         check_fits(predictor, dataset)
-        return dataset, ()
-    folder = Path(run.path if isinstance(run, RunRecord) else run)
-    if not folder.is_dir():
-        return None, (f"{folder} alone has no data: compared on random examples, no test ones",)
+        part = part_of(dataset, named=True)
+        part = part if own is None else replace(part, training=own.train)
+    if calibrate and part is not None and part.training is part.examples:
+        notes = (*notes, SEEN)
+    return predictor, part, notes
+
+
+def _own(
+    predictor: Predictor, path: Path, allow: Sequence[str]
+) -> tuple[Dataset | None, tuple[str, ...]]:
+    if not path.is_dir():
+        return None, (f"{path} alone has no data: compared on random examples, no test ones",)
     try:
-        dataset = experiment_of(folder, allow=allow).data.load()
+        dataset = experiment_of(path, allow=allow).data.load()
         check_fits(predictor, dataset)
     except (ValueError, OSError) as error:
         return None, (f"compared on random examples, for its own data cannot be read: {error}",)

@@ -94,9 +94,9 @@ def write_onnx(captured: ExportedProgram, path: Path, card: Mapping[str, Any]) -
 
 def open_onnx(path: Path) -> Compute:
     """Give the function that a file of ONNX computes, as ``infer.py`` opens it."""
-    from skipwise.exports.infer import load
+    from onnxruntime import InferenceSession
 
-    session, _ = load(str(path))
+    session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda examples: np.asarray(session.run(None, {"input": examples})[0])
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.commands import SMALL, call, fails
@@ -38,6 +39,23 @@ def test_export_says_what_it_wrote_and_how_it_compares(capsys, run: str):
     assert (code, found["path"], found["script"]) == (0, "m.pt2", None)
     assert found["check"]["difference"] < 1e-5
     assert call(capsys, "export", f"{run}/best.safetensors", "m.onnx")[0] == 0
+
+
+def test_a_regression_is_one_json_object_too(capsys):
+    x = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+    np.savez("lines.npz", x=x, y=x[:, :2] * 40)
+    assert call(capsys, "train", "lines.npz", "--steps", "2", "--out", "run", "--quiet")[0] == 0
+    code, out, err = call(capsys, "export", "run", "m.onnx", "--int8", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert 0 <= found["check"]["difference"] < 1e-4 < found["loss"]["difference"]
+
+
+def test_classes_that_differ_are_named_three_at_most(capsys, run: str):
+    x, y = (np.load("rings.npz")[key] for key in "xy")
+    np.savez("named.npz", x=x, y=y, classes=["0", "ant", "bee", "cat", "dog"])
+    told = fails(capsys, "export", run, "m.onnx", "--data", "named.npz")
+    assert "knows 1, 2, 3 and 1 more, named has ant, bee, cat and 1 more in their places" in told
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from PIL import Image
 from torch import nn
 
 import skipwise
+from skipwise.connections import Padded
 from skipwise.data import Arrays, Folder
 from skipwise.description import Call
+from skipwise.shapes import Ends
+from skipwise.weights import save_as
 from tests.references import rings_file
 
 TINY = {"steps": 12, "batch_size": 16, "quiet": True}
@@ -187,7 +191,7 @@ def test_without_data_random_pictures_are_compared_and_it_is_said(pets_run: str,
     assert "has no data: compared on random examples" in str(weights)
     assert weights.check.what == "random pictures, from files"
     named = skipwise.export(f"{pets_run}/best.safetensors", "w.onnx", data=str(pets))
-    assert named.check.what == "training pictures, from files"
+    assert named.check.what == "of all pictures, from files"
     pets.rename(pets.with_name("moved"))
     gone = skipwise.export(pets_run, "g.onnx")
     assert "its own data cannot be read" in str(gone)
@@ -195,22 +199,24 @@ def test_without_data_random_pictures_are_compared_and_it_is_said(pets_run: str,
         skipwise.export(pets_run, "g.onnx", int8=True)
 
 
-@pytest.mark.parametrize("calibrate", [False, True])
-def test_eight_bits_shrink_the_file_and_their_loss_is_measured_on_the_test_part(calibrate: bool):
-    run = skipwise.train("digits", skipwise.resnet20(), epochs=4, out="run", quiet=True)
-    done = skipwise.export(run, "m.onnx", int8=True, calibrate=calibrate)
-    assert done.loss is not None
-    assert run.test is not None
-    assert done.loss.examples == run.test.examples
-    assert done.loss.before == pytest.approx(run.test.metrics["accuracy"], abs=0.01)
-    assert done.loss.before - done.loss.after < 0.05
-    assert done.size_bytes < 0.45 * done.loss.bytes_before
-    test = skipwise.Digits().load().test
-    assert test is not None
-    images, labels = test.gather(torch.arange(359))
-    session = onnxruntime.InferenceSession("m.onnx")
-    right = 0
-    for some, true in zip(images.split(64), labels.split(64), strict=True):
-        found = session.run(None, {"input": some.permute(0, 2, 3, 1).numpy()})[0]
-        right += int((np.asarray(found).argmax(1) == true.numpy()).sum())
-    assert done.loss.after == pytest.approx(right / 359)
+def test_weights_of_others_are_compared_on_data_of_as_many_classes():
+    description = replace(skipwise.resnet20(), blocks=(1, 1), width=4, shortcut=Padded(side="both"))
+    network = description.build(Ends(inputs=(3, 8, 8), outputs=(5,)))
+    save_as("theirs.pth", network, "cifar")
+    rings_file(Path("rings.npz"))
+    done = skipwise.export("theirs.pth", "m.onnx", data="rings.npz")
+    assert "its outputs are taken for the classes in their order" in str(done)
+    assert done.check.what == "of all pictures, from files"
+
+
+def test_pictures_of_four_channels_are_read_as_arrays():
+    noise = np.random.default_rng(0)
+    x = noise.integers(0, 256, (60, 8, 8, 4), dtype=np.uint8)
+    np.savez("four.npz", x=x, y=np.arange(60) % 2)
+    run = skipwise.train(Arrays(path="four.npz"), small(), out="run", **TINY)
+    done = skipwise.export(run, "m.onnx")
+    assert (done.script, done.reads) == (None, "float32 (batch, 4, 8, 8)")
+    assert done.check.what.endswith("examples, as arrays")
+    Image.fromarray(x[0]).save("a.png")
+    with pytest.raises(ValueError, match=r"reads examples of shape .*, not picture files"):
+        skipwise.load(run).predict("a.png")
