@@ -1,5 +1,6 @@
 """Inside the network: gradients by layer, branches by depth; and where the time went."""
 
+import math
 import re
 from collections.abc import Mapping
 from statistics import fmean, median
@@ -64,10 +65,10 @@ def gradients(run: Reading) -> Chart | None:
         "colorscale": HEAT,
         "colorbar": {"title": {"text": "log₁₀ norm", "side": "right"}, "thickness": 12},
     }
-    rows = [
-        [short(name), *map(number, (row[0], median(row), row[-1], max(row)))]
-        for name, row in zip(names, norms.tolist(), strict=True)
-    ]
+    rows = []
+    for name, row in zip(names, norms, strict=True):
+        middle, largest = _of_finite(row)
+        rows.append([short(name), *map(number, (float(row[0]), middle, float(row[-1]), largest))])
     layout = {"yaxis": {"autorange": "reversed", "automargin": True, "type": "category"}}
     return Chart(
         name="gradients",
@@ -75,7 +76,10 @@ def gradients(run: Reading) -> Chart | None:
         words=_spread(names, norms),
         figure=figure([heat], "step", "", **layout),
         table=Table(
-            caption="Norm of the gradient after clipping, of each layer's weight.",
+            caption=(
+                "Norm of the gradient after clipping, of each layer's weight; median and largest of"
+                " the finite ones."
+            ),
             columns=["layer", "first", "median", "last", "largest"],
             rows=rows,
         ),
@@ -84,19 +88,27 @@ def gradients(run: Reading) -> Chart | None:
 
 
 def _spread(names: list[str], norms: np.ndarray) -> str:
-    typical = np.nanmedian(norms, axis=1)
-    low, high = int(np.nanargmin(typical)), int(np.nanargmax(typical))
     words = (
         "Norm of the gradient of each weight of a convolution or linear map, from the input (top)"
         " to the output, at steps spread over the run."
     )
-    if typical[low] > 0:
+    medians = {name: _of_finite(row)[0] for name, row in zip(names, norms, strict=True)}
+    known = {name: value for name, value in medians.items() if math.isfinite(value)}
+    if not known:
+        return f"{words} None of them was finite."
+    low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    if known[low] > 0:
         words += (
-            f" The median is largest in {short(names[high])} ({number(float(typical[high]))}) and"
-            f" smallest in {short(names[low])} ({number(float(typical[low]))}):"
-            f" {number(float(typical[high] / typical[low]))} times."
+            f" The median is largest in {short(high)} ({number(known[high])}) and smallest in"
+            f" {short(low)} ({number(known[low])}): {number(known[high] / known[low])} times."
         )
     return words
+
+
+def _of_finite(norms: np.ndarray) -> tuple[float, float]:
+    """Give the median and the largest of the finite ones; NaN without any."""
+    finite = norms[np.isfinite(norms)]
+    return (float(np.median(finite)), float(finite.max())) if len(finite) else (math.nan, math.nan)
 
 
 def _gradient(run: Reading) -> Chart:
