@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skipwise.records import StepRecord
-from skipwise.reports.chart import HELD, TRAIN, Chart, Table, axis_of, figure, line
+from skipwise.reports.chart import HELD, TRAIN, Chart, Table, axis_of, evenly, figure, line
 from skipwise.reports.reading import Reading
 from skipwise.reports.words import PLAIN_NAMES, number, percent, value_of
 
@@ -82,12 +82,11 @@ def _held(steps: list[int], values: list[float]) -> dict[str, Any]:
 def _by_evaluation(run: Reading) -> Table:
     """Give what the curves say, in at most some 40 rows: at evaluations, or evenly spread."""
     marks = [e.step for e in run.validations] or [s.step for s in run.steps]
-    marks = [marks[n] for n in sorted({round(n) for n in np.linspace(0, len(marks) - 1, 40)})]
     held = {e.step: e.metrics for e in run.validations}
     metric = run.metric
     shown = [metric] if metric != "loss" else [n for n in ("rmse", "r2") if _has(run, n)]
     rows, before = [], 0
-    for mark in marks:
+    for mark in evenly(marks, 40):
         stretch = [s for s in run.steps if before < s.step <= mark]
         last, metrics = stretch[-1] if stretch else None, held.get(mark, {})
         rows.append([

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from skipwise.reports.chart import (
     Chart,
     Table,
     axis_of,
+    evenly,
     figure,
+    if_left_out,
     line,
     plain,
 )
@@ -31,6 +34,8 @@ SPLIT = {
 }
 REST, EVALUATION, SAVING = "rest of the steps", "evaluation", "saving"
 WATCHING, MONITOR = "watching", re.compile(r"watch (\w+)")
+CELLS = 30_000  # of the heat map
+LAYERS, BLOCKS = 1_250, 600  # that charts and tables show; ResNet-1202 is shown whole
 COLOURS = {EVALUATION: HELD, SAVING: THIRD, WATCHING: THIRD}
 
 
@@ -49,22 +54,9 @@ def gradients(run: Reading) -> Chart | None:
     measures = run.measures("gradient norm")
     if not measures:
         return _gradient(run) if run.steps else None
-    names = list(measures[-1].values)
-    steps = [m.step for m in measures]
+    whole = list(measures[-1].values)
+    names = evenly(whole, LAYERS)
     norms = np.array([[m.values.get(name, np.nan) for m in measures] for name in names])
-    with np.errstate(divide="ignore"):
-        logs = np.log10(norms)
-    logs[~np.isfinite(logs)] = np.nan
-    heat = {
-        "type": "heatmap",
-        "x": steps,
-        "y": [short(name) for name in names],
-        "z": [plain(row) for row in logs.tolist()],
-        "text": [[number(value) for value in row] for row in norms.tolist()],
-        "hovertemplate": "%{y}, step %{x}: %{text}<extra></extra>",
-        "colorscale": HEAT,
-        "colorbar": {"title": {"text": "log₁₀ norm", "side": "right"}, "thickness": 12},
-    }
     rows = []
     for name, row in zip(names, norms, strict=True):
         middle, largest = _of_finite(row)
@@ -73,8 +65,8 @@ def gradients(run: Reading) -> Chart | None:
     return Chart(
         name="gradients",
         title="Gradient by layer",
-        words=_spread(names, norms),
-        figure=figure([heat], "step", "", **layout),
+        words=_spread(names, norms) + if_left_out(len(whole), len(names), "layers"),
+        figure=figure([_heat(names, [m.step for m in measures], norms)], "step", "", **layout),
         table=Table(
             caption=(
                 "Norm of the gradient after clipping, of each layer's weight; median and largest of"
@@ -85,6 +77,22 @@ def gradients(run: Reading) -> Chart | None:
         ),
         height=min(max(150 + 16 * len(names), 280), 760),
     )
+
+
+def _heat(names: list[str], steps: list[int], norms: np.ndarray) -> dict[str, Any]:
+    """Give the heat map of powers of ten, with fewer steps the more layers there are."""
+    shown = evenly(range(len(steps)), max(CELLS // len(names), 2))
+    with np.errstate(divide="ignore"):
+        powers = np.log10(norms[:, shown])
+    return {
+        "type": "heatmap",
+        "x": [steps[n] for n in shown],
+        "y": [short(name) for name in names],
+        "z": [plain(row) for row in powers.round(3).tolist()],
+        "hovertemplate": "%{y}, step %{x}: 10<sup>%{z}</sup><extra></extra>",
+        "colorscale": HEAT,
+        "colorbar": {"title": {"text": "log₁₀ norm", "side": "right"}, "thickness": 12},
+    }
 
 
 def _spread(names: list[str], norms: np.ndarray) -> str:
@@ -141,28 +149,34 @@ def branches(run: Reading) -> Chart | None:
         return None
     first, last = measures[0], measures[-1]
     values = list(last.values.values())
-    depth = list(range(1, len(values) + 1))
-    now = line(f"step {last.step:,}", depth, values, HELD, dots=True, marker={"symbol": "square"})
-    then = line(
-        f"step {first.step:,}",
-        depth,
-        list(first.values.values()),
-        TRAIN,
-        dots=True,
-        line={"dash": "dot"},
+    shown = evenly([*enumerate(last.values, 1)], BLOCKS)
+    depth, names = [n for n, _ in shown], [name for _, name in shown]
+    then, now = (
+        line(
+            f"step {measure.step:,}",
+            depth,
+            [measure.values.get(name, math.nan) for name in names],
+            colour,
+            dots=True,
+            **style,
+        )
+        for measure, colour, style in (
+            (first, TRAIN, {"line": {"dash": "dot"}}),
+            (last, HELD, {"marker": {"symbol": "square"}}),
+        )
     )
     return Chart(
         name="branches",
         title="Share of each branch in its block's output",
-        words=_of_branches(values),
+        words=_of_branches(values) + if_left_out(len(values), len(names), "blocks"),
         figure=figure(
             [now] if first.step == last.step else [then, now],
             "block, counted from the input",
             "share of the branch",
             yaxis={"tickformat": ".0%", "rangemode": "tozero"},
-            xaxis={"dtick": max(len(depth) // 12, 1)},
+            xaxis={"dtick": max(len(values) // 12, 1)},
         ),
-        table=_branches(first, last),
+        table=_branches(names, first, last),
         height=300,
     )
 
@@ -178,10 +192,10 @@ def _of_branches(values: list[float]) -> str:
     )
 
 
-def _branches(first: MeasureRecord, last: MeasureRecord) -> Table:
+def _branches(names: list[str], first: MeasureRecord, last: MeasureRecord) -> Table:
     rows = [
-        [short(name), percent(first.values.get(name, float("nan"))), percent(value)]
-        for name, value in last.values.items()
+        [short(name), *(percent(m.values.get(name, math.nan)) for m in (first, last))]
+        for name in names
     ]
     columns = ["block", f"step {first.step:,}", f"step {last.step:,}"]
     return Table(caption="Share of the branch.", columns=columns, rows=rows)

@@ -17,11 +17,16 @@ LARGEST = 120  # classes that a matrix can show at all
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A mistake as the page shows it."""
+    """A mistake as the page shows it; ``picture`` is a PNG or JPEG in base64, or empty."""
 
     picture: str
     words: str
     where: str
+
+    @property
+    def format(self) -> str:
+        """Name the picture's format, by its first bytes."""
+        return "jpeg" if self.picture.startswith("/9j/") else "png"
 
 
 def confusion(run: Reading, part: str) -> Chart | None:
@@ -41,7 +46,7 @@ def confusion(run: Reading, part: str) -> Chart | None:
         "type": "heatmap",
         "x": names,
         "y": names,
-        "z": [plain(row) for row in shares.tolist()],
+        "z": shares.round(4).tolist(),
         "zmin": 0,
         "zmax": 1,
         "customdata": counts.tolist(),
