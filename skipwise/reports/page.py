@@ -22,12 +22,11 @@ from skipwise.reports.comparison import COMPARISON, Comparison, compare_to
 from skipwise.reports.curves import curves
 from skipwise.reports.inside import branches, gradients, times
 from skipwise.reports.predictions import Picture, classes, confusion, mistakes
-from skipwise.reports.reading import Reading, read_run
+from skipwise.reports.reading import REPORT, Reading, read_run
 from skipwise.reports.verdict import headline, interval, verdict
 from skipwise.reports.watched import costs, over_depth, over_steps, verdicts
 from skipwise.reports.words import PLAIN_NAMES, counted, duration, value_of
 
-REPORT = "report.html"
 DIFFERENT = {
     "regression": "Numbers were learned, not classes",
     "multi-label": "An example may have several labels",
@@ -98,7 +97,8 @@ def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path
     path = usual if out is None else Path(out)
     if path.is_dir():
         path /= usual.name
-    page = _compared(compare_to(readings)) if several else _of_run(readings[0], path.parent)
+    place = path.parent
+    page = _compared(compare_to(readings, place)) if several else _of_run(readings[0], place)
     write_atomic(path, rendered(page).encode())
     return path
 
@@ -166,7 +166,12 @@ def _compared(comparison: Comparison) -> Page:
         figures=[],
         sections=[
             Section(name="results", title="Results", tables=(comparison.results,)),
-            Section(name="curves", title="How they learned", charts=tuple(comparison.charts)),
+            Section(
+                name="curves",
+                title="How they learned",
+                charts=tuple(comparison.charts),
+                absent=comparison.absent,
+            ),
             Section(name="settings", title="Settings that differ", tables=(comparison.settings,)),
         ],
     )

@@ -24,7 +24,7 @@ from skipwise.records import (
 )
 
 EXPERIMENT, METRICS, EVIDENCE, LOG = "experiment.yaml", "metrics.jsonl", "evidence.json", "log.txt"
-DIAGNOSIS = "diagnosis.json"
+DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
