@@ -47,6 +47,7 @@ class Chart:
         figure: ``data`` and ``layout`` for plotly.js.
         table: The same in numbers.
         height: In pixels.
+        is_summary: Whether the table sums the figure up, and does not hold all that it shows.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Chart:
     figure: Mapping[str, Any]
     table: Table
     height: int = 340
+    is_summary: bool = False
 
 
 def figure(

@@ -21,7 +21,7 @@ from skipwise.reports.chart import Chart, Table
 from skipwise.reports.comparison import COMPARISON, Comparison, compare_to
 from skipwise.reports.curves import curves
 from skipwise.reports.inside import branches, gradients, times
-from skipwise.reports.predictions import Picture, classes, confusion, mistakes
+from skipwise.reports.predictions import Picture, classes, confusion, frequent_mistakes, mistakes
 from skipwise.reports.reading import REPORT, Reading, read_run
 from skipwise.reports.verdict import headline, interval, verdict
 from skipwise.reports.watched import costs, over_depth, over_steps, verdicts
@@ -205,6 +205,7 @@ def _predictions(run: Reading) -> Section:
     matrix, behind = confusion(run, record.part), run.behind(record.part)
     absent: list[str] = []
     pictures: list[Picture] = []
+    tables: tuple[Table, ...] = ()
     words = ""
     if task in DIFFERENT:
         absent.append(f"{DIFFERENT[task]}, so there is no confusion matrix.")
@@ -214,7 +215,10 @@ def _predictions(run: Reading) -> Section:
         pictures = mistakes(run, behind, record.part)
         words = "Said with the most confidence and wrong, the worst first."
         if matrix is None:
-            absent.append("There are too many classes for a confusion matrix.")
+            table = frequent_mistakes(run, record.part)
+            tables = () if table is None else (table,)
+            more = "; a table below names the most frequent mistakes" if tables else ""
+            absent.append(f"There are too many classes for a confusion matrix{more}.")
         if not pictures:
             words = f"No example of the {record.part} part was taken for another class."
     return Section(
@@ -224,6 +228,7 @@ def _predictions(run: Reading) -> Section:
         absent=tuple(absent),
         pictures=tuple(pictures),
         pictures_words=words,
+        tables=tables,
     )
 
 
