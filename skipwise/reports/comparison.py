@@ -201,6 +201,7 @@ def _curve(runs: Sequence[Reading], names: Sequence[str], kind: str) -> Chart | 
         table=Table(
             caption=title, columns=["run", "first", "highest", "lowest", "last"], rows=rows
         ),
+        is_summary=True,
     )
 
 

@@ -75,6 +75,7 @@ def gradients(run: Reading) -> Chart | None:
             columns=["layer", "first", "median", "last", "largest"],
             rows=rows,
         ),
+        is_summary=True,
         height=min(max(150 + 16 * len(names), 280), 760),
     )
 
@@ -139,6 +140,7 @@ def _gradient(run: Reading) -> Chart:
                 for s, v in zip(curve.steps[::10], curve.values[::10], strict=True)
             ],
         ),
+        is_summary=True,
     )
 
 
