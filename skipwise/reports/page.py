@@ -27,6 +27,7 @@ from skipwise.reports.verdict import headline, interval, verdict
 from skipwise.reports.watched import costs, over_depth, over_steps, verdicts
 from skipwise.reports.words import PLAIN_NAMES, counted, duration, value_of
 
+CHANGES = {"--epochs", "--steps", "--time", "--set"}  # of resume: what makes it another run
 DIFFERENT = {
     "regression": "Numbers were learned, not classes",
     "multi-label": "An example may have several labels",
@@ -66,6 +67,7 @@ class Page:
     figures: list[tuple[str, str, str]]
     sections: list[Section]
     command: str = ""
+    command_words: tuple[str, ...] = ()
     texts: list[tuple[str, str]] = field(default_factory=list)
     kicker: str = "Skipwise report"
     summary: str = "Verdict"
@@ -154,6 +156,7 @@ def _of_run(run: Reading, place: Path) -> Page:
         figures=list(_figures(run)),
         sections=sections,
         command=_command(run),
+        command_words=tuple(_not_repeated(run)),
         texts=[("experiment.yaml", run.description), ("log.txt", run.log)],
     )
 
@@ -333,3 +336,24 @@ def _command(run: Reading) -> str:
     if processes > 1:
         words = ["torchrun", "--standalone", "--nproc-per-node", str(processes), "-m", *words]
     return shlex.join(words)
+
+
+def _not_repeated(run: Reading) -> Iterator[str]:
+    """Say what keeps the command from giving the same run again."""
+    sessions = re.findall(r"session from step (\d+): (.+)", run.log)
+    changes = [
+        f"from step {int(step):,} by “{command}”"
+        for step, command in sessions
+        if int(step) > 0 and any(word.partition("=")[0] in CHANGES for word in command.split())
+    ]
+    if changes:
+        yield (
+            f"The run was changed on its way, {', then '.join(changes)}. The command trains by"
+            " experiment.yaml as it is now, from the first step, which gives another run."
+        )
+    seconds = run.experiment.get("seconds")
+    if isinstance(seconds, int | float):
+        yield (
+            f"Its length was fitted to a budget of {duration(seconds)}: as many steps as the clock"
+            " allowed. Where or when the machine is faster or slower, others fit."
+        )
