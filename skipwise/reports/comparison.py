@@ -120,8 +120,8 @@ def _verdict(runs: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
 def _results(runs: Sequence[Reading], names: Sequence[str], place: Path) -> Table:
     alike = len({run.metric for run in runs}) == 1
     columns = [
-        "run", "what", *([] if alike else ["metric"]), "test", "95 %", "best validation", "steps", "epochs", "time in steps",
-        "parameters", "seed", "state",
+        "run", "what", *([] if alike else ["metric"]), "test", "95 %", "best validation", "steps",
+        "epochs", "time in steps", "parameters", "seed", "state",
     ]  # fmt: skip
     rows = []
     for run, name in zip(runs, names, strict=True):
@@ -143,9 +143,8 @@ def _results(runs: Sequence[Reading], names: Sequence[str], place: Path) -> Tabl
             str(run.facts.get("seed", MISSING)),
             "finished" if run.state == "finished" else headline(run),
         ])
-    own = "those of the metric that each row names"
-    caption = f"Scores are {PLAIN_NAMES[runs[0].metric] if alike else own}."
-    return Table(caption=caption, columns=columns, rows=rows)
+    scores = PLAIN_NAMES[runs[0].metric] if alike else "those of the metric that each row names"
+    return Table(caption=f"Scores are {scores}.", columns=columns, rows=rows)
 
 
 def _linked(run: Reading, name: str, place: Path) -> str | Link:

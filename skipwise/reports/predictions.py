@@ -158,13 +158,12 @@ def classes(run: Reading, record: EvaluationRecord) -> Chart | None:
         },
         "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
     }
-    worst = shown[0]
     return Chart(
         name="classes",
         title="Class by class",
         words=(
             "Recall, the share of a class that was found, with its 95 % interval; the least first."
-            f" Lowest: {names[worst]!r}, {percent(recalls[worst])} of {int(sizes[worst])}."
+            f" Lowest: {names[shown[0]]!r}, {percent(recalls[shown[0]])} of {sizes[shown[0]]:.0f}."
             f"{_not_shown(len(names), len(known))}"
         ),
         figure=figure(

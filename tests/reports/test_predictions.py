@@ -77,7 +77,9 @@ def test_a_picture_says_in_words_what_it_was_taken_for(tmp_path: Path):
 
 def test_a_picture_is_declared_as_what_it_is(tmp_path: Path):
     seen = {"probability": 0.9, "probability_of_truth": 0.1}
-    wrong = [Mistake(index=n, truth=0, said=1, picture=p, **seen) for n, p in ((1, "iVBO"), (2, "/9j/"))]
+    wrong = [
+        Mistake(index=n, truth=0, said=1, picture=p, **seen) for n, p in ((1, "iVBO"), (2, "/9j/"))
+    ]
     page = skipwise.report(
         with_classes(tmp_path / "run", 2, [[0, 1, 2]], mistakes=wrong)
     ).read_text()

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 import skipwise
-from skipwise.records import Evidence, MeasureRecord, Mistake, PartEvidence, evidence_to_text, to_line
+from skipwise.records import (
+    Evidence,
+    MeasureRecord,
+    Mistake,
+    PartEvidence,
+    evidence_to_text,
+    to_line,
+)
 from skipwise.reports import read_run
 from skipwise.reports.inside import gradients
 from skipwise.watch import picture_of
