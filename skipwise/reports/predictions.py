@@ -180,10 +180,12 @@ def classes(run: Reading, record: EvaluationRecord) -> Chart | None:
 
 def _not_shown(count: int, known: int) -> str:
     """Say which classes the chart leaves out, if any."""
-    words = f" Of {known} classes the {SHOWN} lowest are shown; the table has all."
+    words = f" Of {known:,} classes the {SHOWN} lowest are shown; the table has all."
     empty = count - known
-    without = "1 class without examples is" if empty == 1 else f"{empty} without examples are"
-    return (words if known > SHOWN else "") + (f" {without} left out." if empty else "")
+    without = "1 class" if empty == 1 else f"{empty:,} classes"
+    return (words if known > SHOWN else "") + (
+        f" Without examples, and left out: {without}." if empty else ""
+    )
 
 
 def _class_table(

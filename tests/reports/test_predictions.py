@@ -43,7 +43,7 @@ def test_a_class_without_examples_is_not_the_lowest(tmp_path: Path):
     chart = classes(run, scored([1.0, 0.5, 0.0], [5, 4, 0]))
     assert chart is not None
     assert "Lowest: 'c1', 50 % of 4." in chart.words
-    assert "1 class without examples is left out." in chart.words
+    assert "Without examples, and left out: 1 class." in chart.words
     assert chart.figure["data"][0]["y"] == ["c1", "c0"]
     assert len(chart.table.rows) == 3
     assert classes(run, scored([0.0] * 3, [0] * 3)) is None
