@@ -1,5 +1,6 @@
 """Where a run comes from: what report and log say of data, network, machine and versions."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment
 from skipwise.tasks import Task
-from skipwise.training import Run
+from skipwise.training import Run, hardware
 
 
 def facts(experiment: Experiment, dataset: Dataset, run: Run, task: Task) -> dict[str, Any]:
@@ -34,6 +35,8 @@ def facts(experiment: Experiment, dataset: Dataset, run: Run, task: Task) -> dic
         "metric": task.best_metric,
         "higher": task.higher,
         "device": run.batches.device.type,
+        "hardware": hardware(run.batches.device),
+        "cores": os.cpu_count(),
         "precision": "float32" if run.autocast is None else str(run.autocast).split(".")[-1],
         "threads": torch.get_num_threads(),
         "processes": run.world.size,

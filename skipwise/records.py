@@ -105,8 +105,8 @@ class VerdictRecord:
 class Mistake:
     """An example that was taken for another class.
 
-    ``index`` counts within its part; ``picture`` is a PNG in base64, empty where the example is no
-    picture.
+    ``index`` counts within its part; ``picture`` is a PNG or JPEG in base64, empty where the
+    example is no picture.
     """
 
     index: int

@@ -5,8 +5,8 @@ Imports comparison, records and files; no torch.
 """
 
 from skipwise.reports.comparison import COMPARISON, compare_to
-from skipwise.reports.page import REPORT, report
-from skipwise.reports.reading import Reading, read_run
+from skipwise.reports.page import report
+from skipwise.reports.reading import REPORT, Reading, read_run
 from skipwise.reports.statistics import wilson
 from skipwise.reports.study import STUDY, study_report
 from skipwise.reports.summary import summary

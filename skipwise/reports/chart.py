@@ -7,8 +7,11 @@ A figure is what plotly.js draws, as plain data. Its colours are names of the pa
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+
+Item = TypeVar("Item")
 TRAIN, HELD, THIRD = "var(--first)", "var(--second)", "var(--third)"
 SERIES = tuple(f"var(--series-{n})" for n in range(1, 9))
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -44,6 +47,7 @@ class Chart:
         figure: ``data`` and ``layout`` for plotly.js.
         table: The same in numbers.
         height: In pixels.
+        is_summary: Whether the table sums the figure up, and does not hold all that it shows.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Chart:
     figure: Mapping[str, Any]
     table: Table
     height: int = 340
+    is_summary: bool = False
 
 
 def figure(
@@ -92,6 +97,17 @@ def line(
 def plain(values: Sequence[float]) -> list[float | None]:
     """Replace what is not finite by gaps, and leave out digits that nobody sees."""
     return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values]
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """Give at most so many, evenly spread in their order, the first and the last among them."""
+    spread = np.linspace(0, len(items) - 1, min(most, len(items)))
+    return [items[n] for n in sorted({round(place) for place in spread})]
+
+
+def if_left_out(count: int, shown: int, noun: str) -> str:
+    """Say that only some of them are shown, if so."""
+    return f" Of {count:,} {noun} {shown:,} are shown, evenly spread." if shown < count else ""
 
 
 def axis_of(*series: Sequence[float]) -> dict[str, Any]:

@@ -1,44 +1,69 @@
 """Runs side by side: their scores, how sure a difference is, their curves, what was set apart."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from skipwise.reports.chart import DASHES, SERIES, SYMBOLS, Chart, Table, axis_of, figure, line
+from skipwise.reports.chart import (
+    DASHES,
+    SERIES,
+    SYMBOLS,
+    Chart,
+    Link,
+    Table,
+    axis_of,
+    figure,
+    line,
+)
 from skipwise.reports.curves import thinned
-from skipwise.reports.reading import Reading
+from skipwise.reports.reading import REPORT, Reading
 from skipwise.reports.statistics import of_difference
 from skipwise.reports.verdict import headline, interval
 from skipwise.reports.words import PLAIN_NAMES, counted, duration, number, percent, value_of
 
 COMPARISON = "comparison.html"
 MISSING = "–"
+APART = (
+    "They learned different tasks, whose losses and scores are different quantities, so they share"
+    " no chart; each run's own report has its curves."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a page says of several runs."""
+    """What a page says of several runs; ``absent`` says what is not drawn, and why."""
 
     title: str
     headline: str
     verdict: list[str]
     results: Table
     charts: list[Chart]
+    absent: tuple[str, ...]
     settings: Table
 
 
-def compare_to(runs: Sequence[Reading]) -> Comparison:
-    """Put runs side by side; they keep their order."""
+def compare_to(runs: Sequence[Reading], place: Path = Path()) -> Comparison:
+    """Put runs side by side; they keep their order.
+
+    Args:
+        runs: What is compared.
+        place: The folder of the page, from which it leads to their reports.
+    """
     names = _names(runs)
-    charts = [_curve(runs, names, kind) for kind in ("metric", "loss", "training")]
-    settings = _settings(runs, names)
+    alike = len({run.metric for run in runs}) == 1  # each task has a metric and a loss of its own
+    kinds = ("metric", "loss", "training") if alike else ()
+    charts = [_curve(runs, names, kind) for kind in kinds]
     return Comparison(
         title=f"{counted(len(runs), 'run')} side by side",
         headline=", ".join(names),
         verdict=[*_verdict(runs, names)],
-        results=_results(runs, names),
+        results=_results(runs, names, place),
         charts=[chart for chart in charts if chart is not None],
-        settings=settings,
+        absent=() if alike else (APART,),
+        settings=_settings(runs, names),
     )
 
 
@@ -92,10 +117,11 @@ def _verdict(runs: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
     )
 
 
-def _results(runs: Sequence[Reading], names: Sequence[str]) -> Table:
+def _results(runs: Sequence[Reading], names: Sequence[str], place: Path) -> Table:
+    alike = len({run.metric for run in runs}) == 1
     columns = [
-        "run", "what", "test", "95 %", "best validation", "steps", "epochs", "time in steps",
-        "parameters", "seed", "state",
+        "run", "what", *([] if alike else ["metric"]), "test", "95 %", "best validation", "steps",
+        "epochs", "time in steps", "parameters", "seed", "state",
     ]  # fmt: skip
     rows = []
     for run, name in zip(runs, names, strict=True):
@@ -104,8 +130,9 @@ def _results(runs: Sequence[Reading], names: Sequence[str]) -> Table:
         seconds = sum(step.seconds for step in run.steps)
         ends = [] if bounds is None else [value_of(metric, bound) for bound in bounds]
         rows.append([
-            name,
+            _linked(run, name, place),
             run.title,
+            *([] if alike else [PLAIN_NAMES[metric]]),
             MISSING if test is None else value_of(metric, test.metrics[metric]),
             " … ".join(ends) or MISSING,
             MISSING if best is None else value_of(metric, best.metrics[metric]),
@@ -116,7 +143,14 @@ def _results(runs: Sequence[Reading], names: Sequence[str]) -> Table:
             str(run.facts.get("seed", MISSING)),
             "finished" if run.state == "finished" else headline(run),
         ])
-    return Table(caption=f"Scores are {PLAIN_NAMES[runs[0].metric]}.", columns=columns, rows=rows)
+    scores = PLAIN_NAMES[runs[0].metric] if alike else "those of the metric that each row names"
+    return Table(caption=f"Scores are {scores}.", columns=columns, rows=rows)
+
+
+def _linked(run: Reading, name: str, place: Path) -> str | Link:
+    """Let a run's name lead to its report, if it has one."""
+    page = run.folder / REPORT
+    return Link(words=name, address=quote(os.path.relpath(page, place))) if page.exists() else name
 
 
 def _series(run: Reading, kind: str) -> tuple[list[float], list[float]]:
@@ -132,7 +166,7 @@ def _series(run: Reading, kind: str) -> tuple[list[float], list[float]]:
 
 def _curve(runs: Sequence[Reading], names: Sequence[str], kind: str) -> Chart | None:
     metric = runs[0].metric
-    if kind == "metric" and (metric == "loss" or any(run.metric != metric for run in runs)):
+    if kind == "metric" and metric == "loss":
         return None
     series = [_series(run, kind) for run in runs]
     if not any(values for _, values in series):
@@ -145,7 +179,7 @@ def _curve(runs: Sequence[Reading], names: Sequence[str], kind: str) -> Chart | 
     traces = [
         line(
             name, *points, SERIES[n % len(SERIES)], dots=kind != "training",
-            line={"dash": DASHES[n % len(DASHES)]},
+            line={"dash": DASHES[(n + n // len(SERIES)) % len(DASHES)]},
             marker={"symbol": SYMBOLS[n % len(SYMBOLS)]},
         )
         for n, (name, points) in enumerate(zip(names, series, strict=True))
@@ -166,6 +200,7 @@ def _curve(runs: Sequence[Reading], names: Sequence[str], kind: str) -> Chart | 
         table=Table(
             caption=title, columns=["run", "first", "highest", "lowest", "last"], rows=rows
         ),
+        is_summary=True,
     )
 
 

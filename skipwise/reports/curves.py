@@ -1,19 +1,23 @@
 """Loss, accuracy and rate over the steps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from skipwise.records import StepRecord
-from skipwise.reports.chart import HELD, TRAIN, Chart, Table, axis_of, figure, line
+from skipwise.reports.chart import HELD, TRAIN, Chart, Table, axis_of, evenly, figure, line
 from skipwise.reports.reading import Reading
 from skipwise.reports.words import PLAIN_NAMES, number, percent, value_of
 
 POINTS = 250  # of a curve; more cannot be told apart
 STEP = "step"
+MEANS = "Training values are means over the steps since the row before."
+# From the steps since the row before, and the metrics of the row's evaluation if there was one.
+Cell: TypeAlias = Callable[[Sequence[StepRecord], Mapping[str, float]], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +67,18 @@ def _loss(run: Reading) -> Chart:
         + (f", the mean of {width} steps each" if width > 1 else "")
         + ", with all that makes training harder: augmentation, smoothed labels, weights."
     )
-    if not held:
+    columns = {"training loss": _trained("loss", number)}
+    if held:
+        columns["validation loss"] = _validated("loss")
+    else:
         words += " There is no validation part."
     return Chart(
         name="loss",
         title="Loss",
         words=words,
         figure=figure(traces, STEP, "loss", yaxis=axis_of(train.values, values)),
-        table=_by_evaluation(run),
+        table=_by_evaluation(run, MEANS, columns),
+        is_summary=True,
     )
 
 
@@ -79,41 +87,37 @@ def _held(steps: list[int], values: list[float]) -> dict[str, Any]:
     return line("validation", steps, values, HELD, dots=True, line=dashed, marker=square)
 
 
-def _by_evaluation(run: Reading) -> Table:
-    """Give what the curves say, in at most some 40 rows: at evaluations, or evenly spread."""
+def _by_evaluation(run: Reading, caption: str, columns: Mapping[str, Cell]) -> Table:
+    """Give columns of their own in at most some 40 rows: at evaluations, or evenly spread."""
     marks = [e.step for e in run.validations] or [s.step for s in run.steps]
-    marks = [marks[n] for n in sorted({round(n) for n in np.linspace(0, len(marks) - 1, 40)})]
     held = {e.step: e.metrics for e in run.validations}
-    metric = run.metric
-    shown = [metric] if metric != "loss" else [n for n in ("rmse", "r2") if _has(run, n)]
     rows, before = [], 0
-    for mark in marks:
+    for mark in evenly(marks, 40):
         stretch = [s for s in run.steps if before < s.step <= mark]
-        last, metrics = stretch[-1] if stretch else None, held.get(mark, {})
-        rows.append([
-            f"{mark:,}",
-            "" if last is None else f"{last.epoch:.2f}",
-            _mean(stretch, "loss", number),
-            number(metrics["loss"]) if metrics else "",
-            _mean(stretch, "accuracy", percent),
-            *(value_of(name, metrics[name]) if metrics else "" for name in shown),
-            "" if last is None else number(last.rate),
-        ])
+        epoch = f"{stretch[-1].epoch:.2f}" if stretch else ""
+        cells = (cell(stretch, held.get(mark, {})) for cell in columns.values())
+        rows.append([f"{mark:,}", epoch, *cells])
         before = mark
-    columns = ["step", "epoch", "training loss", "validation loss", "training accuracy"]
-    named = [f"validation {PLAIN_NAMES[name]}" for name in shown]
-    caption = "Training values are means over the steps since the row before."
-    return Table(caption=caption, columns=[*columns, *named, "rate"], rows=rows)
+    return Table(caption=caption, columns=["step", "epoch", *columns], rows=rows)
+
+
+def _trained(name: str, written: Callable[[float], str]) -> Cell:
+    """Give a column of the mean over the steps since the row before."""
+
+    def cell(steps: Sequence[StepRecord], _) -> str:
+        values = [vars(s)[name] for s in steps if not s.skipped and math.isfinite(vars(s)[name])]
+        return written(fmean(values)) if values else ""
+
+    return cell
+
+
+def _validated(name: str) -> Cell:
+    """Give a column of a metric of the validation part."""
+    return lambda _, metrics: value_of(name, metrics[name]) if metrics else ""
 
 
 def _has(run: Reading, name: str) -> bool:
     return all(name in e.metrics for e in run.validations)
-
-
-def _mean(steps: Sequence[StepRecord], name: str, written) -> str:
-    taken = (s for s in steps if not s.skipped)
-    values = [vars(s)[name] for s in taken if math.isfinite(vars(s)[name])]
-    return written(sum(values) / len(values)) if values else ""
 
 
 def _metric(run: Reading) -> Chart | None:
@@ -125,8 +129,10 @@ def _metric(run: Reading) -> Chart | None:
     traces = [_held(at, values)]
     train = thinned(run.steps, "accuracy", points=100)
     words = f"Validation, {run.validations[0].examples:,} examples."
+    caption, columns = "Metrics of the validation part.", {}
     if name == "accuracy" and train.values:
         traces.insert(0, line("training", train.steps, train.values, TRAIN))
+        caption, columns = MEANS, {"training accuracy": _trained("accuracy", percent)}
         words += (
             " Training counts the batches as they were trained on, augmented, before each update."
         )
@@ -134,6 +140,8 @@ def _metric(run: Reading) -> Chart | None:
         words += (
             " Training accuracy was not recorded: examples were mixed, or the run is an old one."
         )
+    shown = [name] if run.metric != "loss" else [n for n in ("rmse", "r2") if _has(run, n)]
+    columns |= {f"validation {PLAIN_NAMES[n]}": _validated(n) for n in shown}
     best = run.best
     if best is not None and name == run.metric:
         words += (
@@ -145,7 +153,8 @@ def _metric(run: Reading) -> Chart | None:
         title=PLAIN_NAMES[name].capitalize() if name == "accuracy" else PLAIN_NAMES[name],
         words=words,
         figure=figure(traces, STEP, PLAIN_NAMES[name], yaxis=axis),
-        table=_by_evaluation(run),
+        table=_by_evaluation(run, caption, columns),
+        is_summary=True,
     )
 
 
@@ -160,6 +169,11 @@ def _rate(run: Reading) -> Chart:
             f" {number(run.steps[-1].rate)} at the end."
         ),
         figure=figure([line("rate", rate.steps, rate.values, TRAIN)], STEP, "learning rate"),
-        table=_by_evaluation(run),
+        table=_by_evaluation(run, "Learning rate.", {"rate": _last_rate}),
+        is_summary=True,
         height=240,
     )
+
+
+def _last_rate(steps: Sequence[StepRecord], _: Mapping[str, float]) -> str:
+    return number(steps[-1].rate) if steps else ""

@@ -1,8 +1,10 @@
 """Inside the network: gradients by layer, branches by depth; and where the time went."""
 
+import math
 import re
 from collections.abc import Mapping
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,9 @@ from skipwise.reports.chart import (
     Chart,
     Table,
     axis_of,
+    evenly,
     figure,
+    if_left_out,
     line,
     plain,
 )
@@ -30,6 +34,8 @@ SPLIT = {
 }
 REST, EVALUATION, SAVING = "rest of the steps", "evaluation", "saving"
 WATCHING, MONITOR = "watching", re.compile(r"watch (\w+)")
+CELLS = 30_000  # of the heat map
+LAYERS, BLOCKS = 1_250, 600  # that charts and tables show; ResNet-1202 is shown whole
 COLOURS = {EVALUATION: HELD, SAVING: THIRD, WATCHING: THIRD}
 
 
@@ -48,55 +54,70 @@ def gradients(run: Reading) -> Chart | None:
     measures = run.measures("gradient norm")
     if not measures:
         return _gradient(run) if run.steps else None
-    names = list(measures[-1].values)
-    steps = [m.step for m in measures]
+    whole = list(measures[-1].values)
+    names = evenly(whole, LAYERS)
     norms = np.array([[m.values.get(name, np.nan) for m in measures] for name in names])
-    with np.errstate(divide="ignore"):
-        logs = np.log10(norms)
-    logs[~np.isfinite(logs)] = np.nan
-    heat = {
-        "type": "heatmap",
-        "x": steps,
-        "y": [short(name) for name in names],
-        "z": [plain(row) for row in logs.tolist()],
-        "text": [[number(value) for value in row] for row in norms.tolist()],
-        "hovertemplate": "%{y}, step %{x}: %{text}<extra></extra>",
-        "colorscale": HEAT,
-        "colorbar": {"title": {"text": "log₁₀ norm", "side": "right"}, "thickness": 12},
-    }
-    rows = [
-        [short(name), *map(number, (row[0], median(row), row[-1], max(row)))]
-        for name, row in zip(names, norms.tolist(), strict=True)
-    ]
+    rows = []
+    for name, row in zip(names, norms, strict=True):
+        middle, largest = _of_finite(row)
+        rows.append([short(name), *map(number, (float(row[0]), middle, float(row[-1]), largest))])
     layout = {"yaxis": {"autorange": "reversed", "automargin": True, "type": "category"}}
     return Chart(
         name="gradients",
         title="Gradient by layer",
-        words=_spread(names, norms),
-        figure=figure([heat], "step", "", **layout),
+        words=_spread(names, norms) + if_left_out(len(whole), len(names), "layers"),
+        figure=figure([_heat(names, [m.step for m in measures], norms)], "step", "", **layout),
         table=Table(
-            caption="Norm of the gradient after clipping, of each layer's weight.",
+            caption=(
+                "Norm of the gradient after clipping, of each layer's weight; median and largest of"
+                " the finite ones."
+            ),
             columns=["layer", "first", "median", "last", "largest"],
             rows=rows,
         ),
+        is_summary=True,
         height=min(max(150 + 16 * len(names), 280), 760),
     )
 
 
+def _heat(names: list[str], steps: list[int], norms: np.ndarray) -> dict[str, Any]:
+    """Give the heat map of powers of ten, with fewer steps the more layers there are."""
+    shown = evenly(range(len(steps)), max(CELLS // len(names), 2))
+    with np.errstate(divide="ignore"):
+        powers = np.log10(norms[:, shown])
+    return {
+        "type": "heatmap",
+        "x": [steps[n] for n in shown],
+        "y": [short(name) for name in names],
+        "z": [plain(row) for row in powers.round(3).tolist()],
+        "hovertemplate": "%{y}, step %{x}: 10<sup>%{z}</sup><extra></extra>",
+        "colorscale": HEAT,
+        "colorbar": {"title": {"text": "log₁₀ norm", "side": "right"}, "thickness": 12},
+    }
+
+
 def _spread(names: list[str], norms: np.ndarray) -> str:
-    typical = np.nanmedian(norms, axis=1)
-    low, high = int(np.nanargmin(typical)), int(np.nanargmax(typical))
     words = (
         "Norm of the gradient of each weight of a convolution or linear map, from the input (top)"
         " to the output, at steps spread over the run."
     )
-    if typical[low] > 0:
+    medians = {name: _of_finite(row)[0] for name, row in zip(names, norms, strict=True)}
+    known = {name: value for name, value in medians.items() if math.isfinite(value)}
+    if not known:
+        return f"{words} None of them was finite."
+    low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    if known[low] > 0:
         words += (
-            f" The median is largest in {short(names[high])} ({number(float(typical[high]))}) and"
-            f" smallest in {short(names[low])} ({number(float(typical[low]))}):"
-            f" {number(float(typical[high] / typical[low]))} times."
+            f" The median is largest in {short(high)} ({number(known[high])}) and smallest in"
+            f" {short(low)} ({number(known[low])}): {number(known[high] / known[low])} times."
         )
     return words
+
+
+def _of_finite(norms: np.ndarray) -> tuple[float, float]:
+    """Give the median and the largest of the finite ones; NaN without any."""
+    finite = norms[np.isfinite(norms)]
+    return (float(np.median(finite)), float(finite.max())) if len(finite) else (math.nan, math.nan)
 
 
 def _gradient(run: Reading) -> Chart:
@@ -119,6 +140,7 @@ def _gradient(run: Reading) -> Chart:
                 for s, v in zip(curve.steps[::10], curve.values[::10], strict=True)
             ],
         ),
+        is_summary=True,
     )
 
 
@@ -129,28 +151,34 @@ def branches(run: Reading) -> Chart | None:
         return None
     first, last = measures[0], measures[-1]
     values = list(last.values.values())
-    depth = list(range(1, len(values) + 1))
-    now = line(f"step {last.step:,}", depth, values, HELD, dots=True, marker={"symbol": "square"})
-    then = line(
-        f"step {first.step:,}",
-        depth,
-        list(first.values.values()),
-        TRAIN,
-        dots=True,
-        line={"dash": "dot"},
+    shown = evenly([*enumerate(last.values, 1)], BLOCKS)
+    depth, names = [n for n, _ in shown], [name for _, name in shown]
+    then, now = (
+        line(
+            f"step {measure.step:,}",
+            depth,
+            [measure.values.get(name, math.nan) for name in names],
+            colour,
+            dots=True,
+            **style,
+        )
+        for measure, colour, style in (
+            (first, TRAIN, {"line": {"dash": "dot"}}),
+            (last, HELD, {"marker": {"symbol": "square"}}),
+        )
     )
     return Chart(
         name="branches",
         title="Share of each branch in its block's output",
-        words=_of_branches(values),
+        words=_of_branches(values) + if_left_out(len(values), len(names), "blocks"),
         figure=figure(
             [now] if first.step == last.step else [then, now],
             "block, counted from the input",
             "share of the branch",
             yaxis={"tickformat": ".0%", "rangemode": "tozero"},
-            xaxis={"dtick": max(len(depth) // 12, 1)},
+            xaxis={"dtick": max(len(values) // 12, 1)},
         ),
-        table=_branches(first, last),
+        table=_branches(names, first, last),
         height=300,
     )
 
@@ -166,10 +194,10 @@ def _of_branches(values: list[float]) -> str:
     )
 
 
-def _branches(first: MeasureRecord, last: MeasureRecord) -> Table:
+def _branches(names: list[str], first: MeasureRecord, last: MeasureRecord) -> Table:
     rows = [
-        [short(name), percent(first.values.get(name, float("nan"))), percent(value)]
-        for name, value in last.values.items()
+        [short(name), *(percent(m.values.get(name, math.nan)) for m in (first, last))]
+        for name in names
     ]
     columns = ["block", f"step {first.step:,}", f"step {last.step:,}"]
     return Table(caption="Share of the branch.", columns=columns, rows=rows)

@@ -20,13 +20,13 @@ from skipwise.reports.chart import Chart, Table
 from skipwise.reports.comparison import COMPARISON, Comparison, compare_to
 from skipwise.reports.curves import curves
 from skipwise.reports.inside import branches, gradients, times
-from skipwise.reports.predictions import Picture, classes, confusion, mistakes
-from skipwise.reports.reading import Reading, read_run
+from skipwise.reports.predictions import Picture, classes, confusion, frequent_mistakes, mistakes
+from skipwise.reports.reading import REPORT, Reading, read_run
 from skipwise.reports.verdict import headline, interval, verdict
 from skipwise.reports.watched import costs, over_depth, over_steps, verdicts
 from skipwise.reports.words import PLAIN_NAMES, counted, duration, value_of
 
-REPORT = "report.html"
+CHANGES = {"--epochs", "--steps", "--time", "--set"}  # of resume: what makes it another run
 DIFFERENT = {
     "regression": "Numbers were learned, not classes",
     "multi-label": "An example may have several labels",
@@ -66,6 +66,7 @@ class Page:
     figures: list[tuple[str, str, str]]
     sections: list[Section]
     command: str = ""
+    command_words: tuple[str, ...] = ()
     texts: list[tuple[str, str]] = field(default_factory=list)
     kicker: str = "Skipwise report"
     summary: str = "Verdict"
@@ -97,7 +98,8 @@ def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path
     path = usual if out is None else Path(out)
     if path.is_dir():
         path /= usual.name
-    page = _compared(compare_to(readings)) if several else _of_run(readings[0], path.parent)
+    place = path.parent
+    page = _compared(compare_to(readings, place)) if several else _of_run(readings[0], place)
     write_atomic(path, rendered(page).encode())
     return path
 
@@ -153,6 +155,7 @@ def _of_run(run: Reading, place: Path) -> Page:
         figures=list(_figures(run)),
         sections=sections,
         command=_command(run),
+        command_words=tuple(_not_repeated(run)),
         texts=[("experiment.yaml", run.description), ("log.txt", run.log)],
     )
 
@@ -165,7 +168,12 @@ def _compared(comparison: Comparison) -> Page:
         figures=[],
         sections=[
             Section(name="results", title="Results", tables=(comparison.results,)),
-            Section(name="curves", title="How they learned", charts=tuple(comparison.charts)),
+            Section(
+                name="curves",
+                title="How they learned",
+                charts=tuple(comparison.charts),
+                absent=comparison.absent,
+            ),
             Section(name="settings", title="Settings that differ", tables=(comparison.settings,)),
         ],
     )
@@ -199,6 +207,7 @@ def _predictions(run: Reading) -> Section:
     matrix, behind = confusion(run, record.part), run.behind(record.part)
     absent: list[str] = []
     pictures: list[Picture] = []
+    tables: tuple[Table, ...] = ()
     words = ""
     if task in DIFFERENT:
         absent.append(f"{DIFFERENT[task]}, so there is no confusion matrix.")
@@ -208,7 +217,10 @@ def _predictions(run: Reading) -> Section:
         pictures = mistakes(run, behind, record.part)
         words = "Said with the most confidence and wrong, the worst first."
         if matrix is None:
-            absent.append("There are too many classes for a confusion matrix.")
+            table = frequent_mistakes(run, record.part)
+            tables = () if table is None else (table,)
+            more = "; a table below names the most frequent mistakes" if tables else ""
+            absent.append(f"There are too many classes for a confusion matrix{more}.")
         if not pictures:
             words = f"No example of the {record.part} part was taken for another class."
     return Section(
@@ -218,6 +230,7 @@ def _predictions(run: Reading) -> Section:
         absent=tuple(absent),
         pictures=tuple(pictures),
         pictures_words=words,
+        tables=tables,
     )
 
 
@@ -316,3 +329,24 @@ def _command(run: Reading) -> str:
     if re.search(r"^\s*dataset: null$", run.description, re.MULTILINE):
         return f"skipwise.train(DATA, …)  # the data were made in Python; see {run.folder}"
     return run.command("train", run.folder / "experiment.yaml")
+
+
+def _not_repeated(run: Reading) -> Iterator[str]:
+    """Say what keeps the command from giving the same run again."""
+    sessions = re.findall(r"session from step (\d+): (.+)", run.log)
+    changes = [
+        f"from step {int(step):,} by “{command}”"
+        for step, command in sessions
+        if int(step) > 0 and any(word.partition("=")[0] in CHANGES for word in command.split())
+    ]
+    if changes:
+        yield (
+            f"The run was changed on its way, {', then '.join(changes)}. The command trains by"
+            " experiment.yaml as it is now, from the first step, which gives another run."
+        )
+    seconds = run.experiment.get("seconds")
+    if isinstance(seconds, int | float):
+        yield (
+            f"Its length was fitted to a budget of {duration(seconds)}: as many steps as the clock"
+            " allowed. Where or when the machine is faster or slower, others fit."
+        )

@@ -13,15 +13,22 @@ from skipwise.reports.words import number, percent
 
 READABLE = 20  # classes whose counts fit into the cells of a matrix
 LARGEST = 120  # classes that a matrix can show at all
+FREQUENT = 40  # mistakes in a table
+SHOWN = 40  # classes in the chart of classes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A mistake as the page shows it."""
+    """A mistake as the page shows it; ``picture`` is a PNG or JPEG in base64, or empty."""
 
     picture: str
     words: str
     where: str
+
+    @property
+    def format(self) -> str:
+        """Name the picture's format, by its first bytes."""
+        return "jpeg" if self.picture.startswith("/9j/") else "png"
 
 
 def confusion(run: Reading, part: str) -> Chart | None:
@@ -29,19 +36,19 @@ def confusion(run: Reading, part: str) -> Chart | None:
     behind = run.behind(part)
     if behind is None or not behind.confusion:
         return None
-    size = 1 + max(max(truth, said) for truth, said, _ in behind.confusion)
-    names = run.classes(size)
+    names = _names(run, behind)
+    if len(names) > LARGEST:
+        return None
     counts = np.zeros((len(names), len(names)), dtype=int)
     for truth, said, count in behind.confusion:
         counts[truth, said] = count
-    if len(names) > LARGEST:
-        return None
+    pairs = _pairs(behind)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     heat = {
         "type": "heatmap",
         "x": names,
         "y": names,
-        "z": [plain(row) for row in shares.tolist()],
+        "z": shares.round(4).tolist(),
         "zmin": 0,
         "zmax": 1,
         "customdata": counts.tolist(),
@@ -51,14 +58,15 @@ def confusion(run: Reading, part: str) -> Chart | None:
         "xgap": 1,
         "ygap": 1,
     }
-    if len(names) <= READABLE:
+    is_small = len(names) <= READABLE
+    if is_small:
         heat |= {"text": [[str(c or "") for c in row] for row in counts.tolist()]}
         heat |= {"texttemplate": "%{text}"}
     axis = {"type": "category", "automargin": True}
     return Chart(
         name="confusion",
         title="Confusion matrix",
-        words=f"The {part} part, {behind.examples:,} examples. {_commonest(counts, names)}",
+        words=f"The {part} part, {behind.examples:,} examples. {_commonest(pairs, counts, names)}",
         figure=figure(
             [heat],
             "said",
@@ -66,18 +74,32 @@ def confusion(run: Reading, part: str) -> Chart | None:
             xaxis=axis,
             yaxis={**axis, "autorange": "reversed"},
         ),
-        table=_confusion_table(counts, names),
+        table=_confusion_table(counts, names) if is_small else _frequent(pairs, names),
+        is_summary=not is_small,
         height=min(max(220 + 26 * len(names), 340), 620),
     )
 
 
-def _pairs(counts: np.ndarray) -> list[tuple[int, int, int]]:
-    apart = [(int(counts[a, b]), int(a), int(b)) for a, b in np.argwhere(counts > 0) if a != b]
-    return sorted(apart, key=lambda pair: (-pair[0], pair[1:]))
+def frequent_mistakes(run: Reading, part: str) -> Table | None:
+    """Give the pairs of classes that were mistaken most often; None without any."""
+    behind = run.behind(part)
+    pairs = [] if behind is None else _pairs(behind)
+    return _frequent(pairs, _names(run, behind)) if behind is not None and pairs else None
 
 
-def _commonest(counts: np.ndarray, names: Sequence[str]) -> str:
-    pairs = _pairs(counts)
+def _names(run: Reading, behind: PartEvidence) -> list[str]:
+    return run.classes(1 + max(max(truth, said) for truth, said, _ in behind.confusion))
+
+
+def _pairs(behind: PartEvidence) -> list[tuple[int, int, int]]:
+    """Give (count, truth, said) of every mistake, the most frequent first."""
+    found = [(n, truth, said) for truth, said, n in behind.confusion if truth != said and n]
+    return sorted(found, key=lambda pair: (-pair[0], pair[1:]))
+
+
+def _commonest(
+    pairs: Sequence[tuple[int, int, int]], counts: np.ndarray, names: Sequence[str]
+) -> str:
     if not pairs:
         return "No example was taken for another class."
     count, truth, said = pairs[0]
@@ -89,14 +111,16 @@ def _commonest(counts: np.ndarray, names: Sequence[str]) -> str:
 
 
 def _confusion_table(counts: np.ndarray, names: Sequence[str]) -> Table:
-    if len(names) <= READABLE:
-        rows = [[name, *map(str, row)] for name, row in zip(names, counts.tolist(), strict=True)]
-        return Table(
-            caption="Rows: what it is. Columns: what it was taken for.",
-            columns=["is", *names],
-            rows=rows,
-        )
-    rows = [[names[a], names[b], str(count)] for count, a, b in _pairs(counts)[:40]]
+    rows = [[name, *map(str, row)] for name, row in zip(names, counts.tolist(), strict=True)]
+    return Table(
+        caption="Rows: what it is. Columns: what it was taken for.",
+        columns=["is", *names],
+        rows=rows,
+    )
+
+
+def _frequent(pairs: Sequence[tuple[int, int, int]], names: Sequence[str]) -> Table:
+    rows = [[names[a], names[b], str(count)] for count, a, b in pairs[:FREQUENT]]
     return Table(
         caption="The most frequent mistakes.", columns=["is", "taken for", "examples"], rows=rows
     )
@@ -114,7 +138,10 @@ def classes(run: Reading, record: EvaluationRecord) -> Chart | None:
         wilson(recall * size, int(size)) if size else (0.0, 1.0)
         for recall, size in zip(recalls, sizes, strict=True)
     ]
-    shown = sorted(range(len(names)), key=lambda n: recalls[n])[:40]
+    known = [n for n in range(len(names)) if sizes[n]]
+    if not known:
+        return None
+    shown = sorted(known, key=lambda n: recalls[n])[:SHOWN]
     dots = {
         "type": "scatter",
         "mode": "markers",
@@ -131,13 +158,13 @@ def classes(run: Reading, record: EvaluationRecord) -> Chart | None:
         },
         "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
     }
-    worst = min(range(len(names)), key=lambda n: recalls[n])
     return Chart(
         name="classes",
         title="Class by class",
         words=(
             "Recall, the share of a class that was found, with its 95 % interval; the least first."
-            f" Lowest: {names[worst]!r}, {percent(recalls[worst])} of {int(sizes[worst])}."
+            f" Lowest: {names[shown[0]]!r}, {percent(recalls[shown[0]])} of {sizes[shown[0]]:.0f}."
+            f"{_not_shown(len(names), len(known))}"
         ),
         figure=figure(
             [dots],
@@ -148,6 +175,16 @@ def classes(run: Reading, record: EvaluationRecord) -> Chart | None:
         ),
         table=_class_table(names, columns, bounds),
         height=min(max(130 + 24 * len(shown), 240), 760),
+    )
+
+
+def _not_shown(count: int, known: int) -> str:
+    """Say which classes the chart leaves out, if any."""
+    words = f" Of {known:,} classes the {SHOWN} lowest are shown; the table has all."
+    empty = count - known
+    without = "1 class" if empty == 1 else f"{empty:,} classes"
+    return (words if known > SHOWN else "") + (
+        f" Without examples, and left out: {without}." if empty else ""
     )
 
 

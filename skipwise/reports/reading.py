@@ -26,7 +26,7 @@ from skipwise.records import (
 from skipwise.reports.words import command_line
 
 EXPERIMENT, METRICS, EVIDENCE, LOG = "experiment.yaml", "metrics.jsonl", "evidence.json", "log.txt"
-DIAGNOSIS = "diagnosis.json"
+DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,8 @@ def number(value: float) -> str:
         return f"{value:,}"
     if not math.isfinite(value):
         return "not finite"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    digits = f"{value:.4g}"
+    return f"{value:,.0f}" if abs(float(digits)) >= 10_000 else digits
 
 
 def value_of(metric: str, value: float) -> str:
@@ -57,18 +58,20 @@ def value_of(metric: str, value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time.
+    """Write a time in the unit that it has when rounded.
 
     >>> duration(0.0312), duration(75), duration(7320)
     ('31.2 ms', '1 min 15 s', '2 h 2 min')
     """
-    if seconds < 1:
+    if not math.isfinite(seconds):
+        return "not finite"
+    if float(f"{1000 * seconds:.3g}") < 1000:
         return f"{1000 * seconds:.3g} ms"
-    if seconds < 60:
+    if float(f"{seconds:.3g}") < 60:
         return f"{seconds:.3g} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+    if round(seconds) < 3600:
+        return "{} min {} s".format(*divmod(round(seconds), 60))
+    return "{} h {} min".format(*divmod(round(seconds / 60), 60))
 
 
 def counted(count: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import re
 from collections import deque
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     if torch.cpu._is_amx_tile_supported():
         return True
     return torch.cpu._is_avx512_bf16_supported() and "AuthenticAMD" in _processor()
+
+
+def hardware(device: torch.device) -> str:
+    """Name the GPU, or the processor as the system calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    found = re.search(r"^model name\s*: (.+)$", _processor(), re.MULTILINE)
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _processor() -> str:

@@ -39,8 +39,8 @@ def can_shard(world: World, strategy: Strategy, *, resumed: bool) -> bool:
         )
     if not strategy.optimiser.is_elementwise:
         raise ValueError(
-            f"shard and {type(strategy.optimiser).__name__} do not go together: it looks at whole parameters;"
-            " leave shard out, or take SGD or AdamW"
+            f"shard and {type(strategy.optimiser).__name__} do not go together: it looks at whole"
+            " parameters; leave shard out, or take SGD or AdamW"
         )
     if world.size == 1 and not resumed:
         raise ValueError("shard needs several processes; start them with torchrun")

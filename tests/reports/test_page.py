@@ -72,6 +72,33 @@ def test_the_command_can_be_pasted_and_names_torchrun(tmp_path: Path, processes:
     assert command in skipwise.report(run).read_text()
 
 
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("skipwise resume run", ""),
+        ("skipwise resume run --epochs 20", "from step 40 by “skipwise resume run --epochs 20”"),
+        ("skipwise resume run --set=strategy.peak_lr=0.01", "from step 40 by “skipwise resume"),
+    ],
+)
+def test_a_run_that_was_changed_says_that_no_command_repeats_it(tmp_path: Path, command, sentence):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS)
+    (run / "log.txt").write_text(
+        "2026-01-01 10:00:00 session from step 0: skipwise train digits --epochs 9\n\n"
+        f"2026-01-01 10:00:00 session from step 40: {command}\n\n"
+    )
+    page = skipwise.report(run).read_text()
+    assert ("The run was changed on its way" in page) == bool(sentence)
+    assert sentence in page
+
+
+def test_a_run_with_a_budget_of_time_says_that_its_length_was_fitted(tmp_path: Path):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS)
+    with (run / "experiment.yaml").open("a") as file:
+        file.write("seconds: 600\n")
+    page = skipwise.report(run).read_text()
+    assert "Its length was fitted to a budget of 10 min 0 s" in page
+
+
 def test_the_matrix_of_the_page_is_that_of_the_predictions(tmp_path: Path):
     path = table(tmp_path / "x.npz")
     run = skipwise.train(str(path), TINY, epochs=2, batch_size=16, out="run", quiet=True)

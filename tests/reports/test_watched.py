@@ -116,3 +116,20 @@ def test_the_time_of_watching_stands_beside_that_of_the_steps(tmp_path: Path):
 def test_a_run_without_monitors_has_no_such_section(tmp_path: Path):
     page = skipwise.report(told(tmp_path / "run", LEVEL, FALLS, FALLS)).read_text()
     assert 'id="watched"' not in page
+
+
+def test_charts_over_the_steps_stay_small_however_often_was_measured(tmp_path: Path):
+    run = planted(tmp_path / "run")
+    events = [
+        MeasureRecord(
+            step=step, name="watch updates: update / weight", values={"a": 1.0 + step % 2, "b": 4.0}
+        )
+        for step in range(960)
+    ]
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("".join(map(to_line, events)))
+    page = skipwise.report(run).read_text()
+    largest, _, smallest = figure_of(page, "watch-updates")["data"]
+    assert (largest["x"][-1], len(largest["x"])) == (959, 120)
+    assert (set(largest["y"]), set(smallest["y"])) == ({4.0}, {1.5})
+    assert "Each point is the mean of 8 measurements." in page

@@ -3,8 +3,19 @@
 from dataclasses import dataclass
 
 from skipwise.records import MeasureRecord
-from skipwise.reports.chart import DASHES, SERIES, SYMBOLS, Chart, Table, axis_of, figure, line
-from skipwise.reports.inside import short
+from skipwise.reports.chart import (
+    DASHES,
+    SERIES,
+    SYMBOLS,
+    Chart,
+    Table,
+    axis_of,
+    evenly,
+    figure,
+    if_left_out,
+    line,
+)
+from skipwise.reports.inside import BLOCKS, short
 from skipwise.reports.reading import Reading
 from skipwise.reports.words import number
 
@@ -61,19 +72,13 @@ COLUMNS = (
 def over_depth(run: Reading) -> list[Chart]:
     """Give a chart for each column that was measured."""
     found = [(column, run.measures(column.record)) for column in COLUMNS]
-    return [_chart(column, spread(measures)) for column, measures in found if measures]
-
-
-def spread(measures: tuple[MeasureRecord, ...]) -> list[MeasureRecord]:
-    """Give some of them, evenly spread in their order, the first and the last among them."""
-    last = len(measures) - 1
-    chosen = sorted({round(n * last / (SHOWN - 1)) for n in range(SHOWN)})
-    return [measures[n] for n in chosen]
+    return [_chart(column, evenly(measures, SHOWN)) for column, measures in found if measures]
 
 
 def _chart(column: Column, measures: list[MeasureRecord]) -> Chart:
-    names = list(measures[-1].values)
-    depth = list(range(1, len(names) + 1))
+    whole = list(measures[-1].values)
+    shown = evenly([*enumerate(whole, 1)], BLOCKS)
+    depth, names = [n for n, _ in shown], [name for _, name in shown]
     series = [[m.values.get(name, float("nan")) for name in names] for m in measures]
     traces = [
         line(
@@ -93,13 +98,13 @@ def _chart(column: Column, measures: list[MeasureRecord]) -> Chart:
     return Chart(
         name=column.name,
         title=column.title,
-        words=column.words,
+        words=column.words + if_left_out(len(whole), len(shown), "places"),
         figure=figure(
             traces,
             "block, counted from the input",
             column.axis,
             yaxis=axis_of(*series),
-            xaxis={"dtick": max(len(depth) // 12, 1)},
+            xaxis={"dtick": max(len(whole) // 12, 1)},
         ),
         table=Table(
             caption=f"{column.title}, at some of the steps at which it was measured.",

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from statistics import median
+from dataclasses import replace
+from statistics import fmean, median
 from typing import Any
 
 from skipwise.records import MeasureRecord
@@ -10,6 +11,9 @@ from skipwise.reports.chart import HELD, THIRD, TRAIN, Chart, Table, axis_of, fi
 from skipwise.reports.reading import Reading
 from skipwise.reports.words import number, percent
 
+POINTS = 120  # of a curve, and rows of a table
+CURVATURE, UNITS = "watch curvature: batch sharpness", "watch units: dead"
+UPDATES, STATISTICS = "watch updates: update / weight", "watch normalisation: normalisation"
 DOTTED: dict[str, Any] = {"line": {"dash": "dot"}, "marker": {"symbol": "diamond"}}
 DASHED: dict[str, Any] = {"line": {"dash": "dash"}, "marker": {"symbol": "square"}}
 
@@ -20,8 +24,33 @@ def over_steps(run: Reading) -> list[Chart]:
     return [chart for chart in found if chart is not None]
 
 
+def _measures(run: Reading, name: str) -> list[MeasureRecord]:
+    """Give the measurements of one kind, or their means over stretches if there are very many."""
+    whole = run.measures(name)
+    width = _width(whole)
+    return [_mean(whole[n : n + width]) for n in range(0, len(whole), width)]
+
+
+def _width(measures: Sequence[MeasureRecord]) -> int:
+    return max(math.ceil(len(measures) / POINTS), 1)
+
+
+def _mean(stretch: Sequence[MeasureRecord]) -> MeasureRecord:
+    """Give the mean of what is finite by name, at the step of the last."""
+    last = stretch[-1]
+    found = {name: [v for v in _of(stretch, name) if math.isfinite(v)] for name in last.values}
+    values = {name: fmean(known) if known else math.nan for name, known in found.items()}
+    return last if len(stretch) == 1 else replace(last, values=values)
+
+
+def _if_means(run: Reading, name: str) -> str:
+    """Say that points stand for several measurements each, if so."""
+    width = _width(run.measures(name))
+    return f" Each point is the mean of {width:,} measurements." if width > 1 else ""
+
+
 def _curvature(run: Reading) -> Chart | None:
-    measures = run.measures("watch curvature: batch sharpness")
+    measures = _measures(run, CURVATURE)
     if not measures:
         return None
     steps = [m.step for m in measures]
@@ -38,7 +67,7 @@ def _curvature(run: Reading) -> Chart | None:
         )
     else:
         words += ". For this optimiser no limit of stability is known to hold against it."
-    tops = run.measures("watch curvature: spectrum")
+    tops = _measures(run, "watch curvature: spectrum")
     largest = _of(tops, "seen by the optimiser")
     if any(map(math.isfinite, largest)):
         at = [m.step for m in tops]
@@ -47,14 +76,14 @@ def _curvature(run: Reading) -> Chart | None:
     return Chart(
         name="watch-curvature",
         title="Sharpness against the limit",
-        words=words,
+        words=words + _if_means(run, CURVATURE),
         figure=figure(traces, "step", "curvature", yaxis=axis_of(values, limits, largest)),
         table=_table("Curvature of a batch.", measures, columns),
     )
 
 
 def _updates(run: Reading) -> Chart | None:
-    measures = run.measures("watch updates: update / weight")
+    measures = _measures(run, UPDATES)
     if not measures:
         return None
     steps = [m.step for m in measures]
@@ -79,6 +108,7 @@ def _updates(run: Reading) -> Chart | None:
         words=(
             "How far a step moved a tensor, as a share of its length, by the update that was really"
             " made. About 0.001 is usual; a weight before a norm settles at a value of its own."
+            + _if_means(run, UPDATES)
         ),
         figure=figure(traces, "step", "update / weight", yaxis=axis_of(*curves.values())),
         table=Table(caption="Over all tensors.", columns=["step", *curves], rows=rows),
@@ -86,12 +116,12 @@ def _updates(run: Reading) -> Chart | None:
 
 
 def _units(run: Reading) -> Chart | None:
-    measures = run.measures("watch units: dead")
+    measures = _measures(run, UNITS)
     if not measures:
         return None
     steps = [m.step for m in measures]
     worst = [_largest(m) for m in measures]
-    totals = run.measures("watch units: units")
+    totals = _measures(run, "watch units: units")
     shares = [m.values["dead"] / (m.values["of units"] or math.nan) for m in totals]
     at = [m.step for m in totals]
     traces = [
@@ -109,6 +139,7 @@ def _units(run: Reading) -> Chart | None:
         words=(
             f"Units that gave exactly zero on all of {cost[-1].values['examples']:,.0f} examples:"
             " nothing passes them, forward or back."
+            f"{_if_means(run, UNITS)}"
         ),
         figure=figure(traces, "step", "share", yaxis={"tickformat": ".0%", "rangemode": "tozero"}),
         table=Table(
@@ -120,7 +151,7 @@ def _units(run: Reading) -> Chart | None:
 
 
 def _statistics(run: Reading) -> Chart | None:
-    measures = run.measures("watch normalisation: normalisation")
+    measures = _measures(run, STATISTICS)
     if not measures:
         return None
     steps = [m.step for m in measures]
@@ -136,6 +167,7 @@ def _statistics(run: Reading) -> Chart | None:
         words=(
             "Loss of the same training batch with the batch's own statistics and with the running"
             " ones. Where they part, evaluation does not compute what was trained."
+            + _if_means(run, STATISTICS)
         ),
         figure=figure(traces, "step", "loss", yaxis=axis_of(*curves)),
         table=_table("Loss of one batch.", measures, (*modes, "relative gap")),
