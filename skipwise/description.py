@@ -137,8 +137,11 @@ def to_plain(value: Any) -> Any:
         return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, Path):
         return str(value)
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)  # numpy's are subclasses that YAML does not write
+    if value is None:
+        return None
     raise TypeError(
         f"a description holds plain values and other descriptions, not {type(value).__name__}"
     )

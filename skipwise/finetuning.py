@@ -14,7 +14,7 @@ from statistics import fmean
 import torch
 from torch import nn
 
-from skipwise.data import CLASSES, Dataset, Preprocessing, imagenet_preprocessing
+from skipwise.data import Dataset, Preprocessing, imagenet_preprocessing
 from skipwise.description import Call, from_plain
 from skipwise.networks import Network, NetworkDescription
 from skipwise.shapes import Ends
@@ -135,7 +135,7 @@ def _same_outputs(source: Source, dataset: Dataset) -> bool:
     card, ends = source.card, dataset.ends
     if card is None:
         return len(ends.outputs) == 1 and source.outputs == ends.outputs[0]
-    same = card.classes == dataset.classes if dataset.task == CLASSES else True
+    same = tuple(card.classes) == dataset.classes
     return same and card.task == dataset.task and card.outputs == ends.outputs
 
 

@@ -96,8 +96,9 @@ class Predictor:
 
     @property
     def reads_files(self) -> bool:
-        """Whether its examples may be picture files: they have a size, and are grey or RGB."""
-        return bool(self.preprocessing.size) and self.preprocessing.channels in (1, 3)
+        """Whether its examples may be picture files: grey or RGB, and as whole numbers."""
+        is_picture = bool(self.preprocessing.size) and self.preprocessing.channels in (1, 3)
+        return is_picture and self.card.raw in ("", "uint8")
 
     def reads(self, shape: Iterable[int]) -> bool:
         """Whether it reads raw examples of this shape: its own, or grey in place of colours."""
@@ -128,6 +129,10 @@ class Predictor:
             raise ValueError(
                 "the pictures lie in 0 … 1, and the network was trained on 0 … 255; give uint8, or"
                 " multiply by 255"
+            )
+        if raw.dtype == torch.uint8 and self.preprocessing.size and self.card.raw == "float32":
+            raise ValueError(
+                "the network was trained on floating point numbers; give pictures as these were"
             )
         first = next(self.model.parameters(), None)
         with torch.inference_mode():
@@ -167,8 +172,9 @@ class Predictor:
             ValueError: If the network does not read pictures, or a file is none; the file is named.
         """
         if not self.reads_files:
+            kind = " of floating point" if self.card.raw.startswith("float") else ""
             raise ValueError(
-                f"this network reads examples of shape {self.card.inputs}, not picture files"
+                f"this network reads examples{kind} of shape {self.card.inputs}, not picture files"
             )
         paths = list(paths)
         for start in range(0, len(paths), batch_size):
@@ -302,6 +308,12 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
         raise ValueError(
             f"the network reads examples of shape {card.inputs},"
             f" {dataset.name} has {dataset.ends.inputs};{BY_HAND}"
+        )
+    first, _ = dataset.train.gather(torch.tensor([0]))
+    if card.raw == "float32" and first.dtype == torch.uint8 and predictor.preprocessing.size:
+        raise ValueError(
+            f"the network was trained on floating point numbers, {dataset.name} has bytes;"
+            " bring them to the scale of the training"
         )
     if card.task != NUMBERS and dataset.classes != tuple(card.classes):
         pairs = zip(card.classes, dataset.classes, strict=True)

@@ -90,7 +90,8 @@ def table(cost: dict[str, Any]) -> str:
     found = [numbers(seed) for seed in range(SEEDS)]
     rows = []
     for name in cost["seconds"]:
-        values = [100 * (one[name] or 0.0) for one in found if name in one]
+        of_name = [one[name] for one in found if _is_there(one, name, cost)]
+        values = [100 * (one["accuracy"] or 0.0) for one in of_name]
         if values:
             spread = f"{statistics.stdev(values):.2f}" if len(values) > 1 else ""
             cells = [f"{statistics.mean(values):.2f}", spread, f"{min(values):.2f}"]
@@ -109,9 +110,14 @@ def place(seed: int) -> Path:
     return HERE / f"seed-{seed}.json"
 
 
-def numbers(seed: int) -> dict[str, float | None]:
-    """Read what was measured with a seed: the accuracy by strategy."""
+def numbers(seed: int) -> dict[str, dict[str, Any]]:
+    """Read what was measured with a seed: steps and accuracy by strategy, None if it diverged."""
     return json.loads(place(seed).read_text()) if place(seed).exists() else {}
+
+
+def _is_there(found: dict[str, dict[str, Any]], name: str, cost: dict[str, Any]) -> bool:
+    """Whether a run of as many steps as the costs of today allow was measured."""
+    return name in found and found[name]["steps"] == steps_of(cost, name)
 
 
 def steps_of(cost: dict[str, Any], name: str) -> int:
@@ -135,8 +141,9 @@ def main() -> None:
     for seed in range(SEEDS) if options.seed is None else [options.seed]:
         for name in np.random.default_rng(seed).permutation(list(cost["seconds"])).tolist():
             found = numbers(seed)
-            if name not in found:
-                found[name] = accuracy(name, seed, steps_of(cost, name))
+            if not _is_there(found, name, cost):
+                steps = steps_of(cost, name)
+                found[name] = {"steps": steps, "accuracy": accuracy(name, seed, steps)}
                 place(seed).write_text(json.dumps(found, indent=1) + "\n")
                 TABLE.write_text(table(cost))
                 print(name, seed, found[name], flush=True)

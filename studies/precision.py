@@ -54,12 +54,14 @@ def main() -> None:
     found = json.loads(told.out.read_text()) if told.out.exists() else {}
     for seed in range(told.seeds):
         for precision in FORMATS:
-            key = f"{precision} {seed}"
+            key = f"{precision} {seed} {told.epochs:g}"
             if key not in found:
                 found[key] = accuracy(seed, precision, told.epochs)
                 told.out.write_text(json.dumps(found, indent=1))
                 print(key, f"{found[key]:.4f}", flush=True)
-    pairs = np.array([[found[f"{p} {seed}"] for p in FORMATS] for seed in range(told.seeds)])
+    pairs = np.array([
+        [found[f"{p} {seed} {told.epochs:g}"] for p in FORMATS] for seed in range(told.seeds)
+    ])
     mean, half = difference(100 * pairs)
     print(", ".join(f"{p} {100 * pairs[:, n].mean():.2f} %" for n, p in enumerate(FORMATS)))
     print(f"bfloat16 less float32: {mean:+.2f} ± {half:.2f} points ({told.seeds} seeds)")

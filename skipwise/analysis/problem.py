@@ -132,7 +132,7 @@ def pose(model: nn.Module, batch: Any, loss: Loss | None = None, *, finite: bool
             it holds one example and BatchNorm takes its statistics from it.
     """
     model = as_module(model)
-    model = vars(model).get("_modules", {}).get("_orig_mod", model)
+    model = uncompiled(model)
     inputs, targets = _pair(batch)
     _check_device(model, _tensors(inputs))
     if finite:
@@ -199,6 +199,11 @@ def _check_device(model: nn.Module, inputs: list[Tensor]) -> None:
         f"the model is on {weight.device} and the batch on {inputs[0].device};"
         f" move the batch: inputs.to('{weight.device}')"
     )
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Give the module that ``torch.compile`` was given, and any other as it is."""
+    return vars(model).get("_modules", {}).get("_orig_mod", model)
 
 
 def _check_statistics(model: nn.Module, inputs: list[Tensor]) -> None:

@@ -192,6 +192,7 @@ def _composed(
         allow=allow,
         **{name: value for name, value in given.items() if value is not None},
     )
+    _check_effect(settings)
     rest = [w for w in settings if w.partition(".")[0] not in ("data", "network", "strategy")]
     return dataclasses.replace(study, experiment=apply_settings(study.experiment, rest)), dataset
 
@@ -199,7 +200,17 @@ def _composed(
 def _changed(
     study: Study, of_study: dict[str, Any], of_runs: dict[str, Any], settings: Words
 ) -> tuple[Study, Dataset]:
-    """Change what a study file says by what else was given."""
+    """Change what a study file says by what else was given.
+
+    Raises:
+        ValueError: If a setting would change no arm.
+    """
+    _check_effect(settings)
+    for name in ("network", "strategy"):
+        if _below(name, settings):
+            raise ValueError(
+                f"--set {name}.… changes no arm of a study file; change its {name} in the file"
+            )
     lengths = {name: of_runs.pop(name) for name in ("epochs", "steps", "seconds")}
     experiment = dataclasses.replace(
         extended(study.experiment, **lengths), **{k: v for k, v in of_runs.items() if v is not None}
@@ -208,6 +219,11 @@ def _changed(
     changes["experiment"] = apply_settings(experiment, settings)
     study = dataclasses.replace(study, **changes)
     return study, study.data.load()
+
+
+def _check_effect(settings: Words) -> None:
+    if any(word.startswith("seed=") for word in settings):
+        raise ValueError("the runs of an arm have the seeds 0, 1, …; say how many with --seeds")
 
 
 def _words(text: str | None) -> list[str]:
@@ -235,6 +251,8 @@ def varied(words: Iterable[str]) -> dict[str, tuple[Any, ...]]:
             raise ValueError(
                 f"--vary takes path=v1,v2, network.width=8,16 for example; got {word!r}"
             )
+        if path in found:
+            raise ValueError(f"--vary {path} stands twice; give all its values at once")
         found[path] = tuple(read_value(value) for value in values)
     return found
 

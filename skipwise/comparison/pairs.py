@@ -74,7 +74,7 @@ class Pair:
 
 def advantages(record: StudyRecord, first: str, second: str) -> np.ndarray:
     """Give how much better the first arm is, seed by seed."""
-    ours, theirs = scores_of(record, first), scores_of(record, second)
+    ours, theirs = scores_of(record, first, second), scores_of(record, second, first)
     sign = -1.0 if record.design.lower_is_better else 1.0
     return sign * np.array([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
 
@@ -113,7 +113,7 @@ def measure(record: StudyRecord, first: str, second: str, *, planned: bool = Fal
 
 def _correlation(record: StudyRecord, first: str, second: str, seeds: Sequence[int]) -> float:
     both = np.array([
-        [scores_of(record, arm)[seed] for seed in seeds] for arm in (first, second)
+        [scores_of(record, arm, first, second)[seed] for seed in seeds] for arm in (first, second)
     ]).reshape(2, -1)
     if len(seeds) < 3 or (np.ptp(both, axis=1) == 0).any():
         return math.nan
@@ -129,7 +129,8 @@ def judge(record: StudyRecord) -> list[Pair]:
     the result pleases, would make the p-values wrong.
     """
     family = [measure(record, *pair, planned=True) for pair in record.design.family]
-    adjusted = holm(np.array([pair.p for pair in family])) if family else []
+    # A pair that is not complete has no p yet, and its interim one would help the others.
+    adjusted = holm(np.array([1.0 if pair.missing else pair.p for pair in family]))
     return [
         _with_verdict(record, replace(pair, holm_p=float(p)))
         for pair, p in zip(family, adjusted, strict=True)

@@ -3,8 +3,8 @@
 A run that diverged counts as the worst of all and is never dropped. In ranks and times that is
 infinity. A difference of means needs a number, and any number will do for the test as long as the
 choice does not depend on which arm of a pair is which: if the arms are the same, a pair may still
-change places. :func:`worst_score` is such a choice, a function of all the scores of a network
-together.
+change places. :func:`worst_score` is such a choice, a function of all the scores of the networks of
+a pair together.
 """
 
 from dataclasses import dataclass
@@ -47,16 +47,16 @@ class ArmSummary:
     rolled_back: int
 
 
-def worst_score(record: StudyRecord, network: str) -> float:
-    """Give what a diverged run of this network scores.
+def worst_score(record: StudyRecord, *networks: str) -> float:
+    """Give what a diverged run of these networks scores.
 
     The design's ``worst`` if it has one, for example the score of guessing. Else one whole range
-    below the worst of all finite scores of the network's runs (above, where lower is better), so
+    below the worst of all finite scores of their runs (above, where lower is better), so
     that a single failure weighs more than any difference between runs that ended. Nothing is ever
     better than the worst run that ended.
     """
     design = record.design
-    names = {arm.name for arm in design.arms if arm.network == network}
+    names = {arm.name for arm in design.arms if arm.network in networks}
     scores = [run.score for run in record.runs if run.arm in names and not run.failed]
     sign = -1.0 if design.lower_is_better else 1.0
     ended = sign * np.array(scores or [0.0])
@@ -66,9 +66,15 @@ def worst_score(record: StudyRecord, network: str) -> float:
     return float(sign * (ended.min() - reach))
 
 
-def scores_of(record: StudyRecord, arm: str) -> dict[int, float]:
-    """Give the scores of an arm by their seeds, a diverged run with the worst score."""
-    worst = worst_score(record, record.design.arm(arm).network)
+def scores_of(record: StudyRecord, arm: str, *beside: str) -> dict[int, float]:
+    """Give the scores of an arm by their seeds, a diverged run with the worst score.
+
+    Args:
+        record: The study.
+        arm: The arm.
+        beside: Others that it is compared with: one worst score holds for all of them.
+    """
+    worst = worst_score(record, *(record.design.arm(name).network for name in (arm, *beside)))
     return {s: worst if run.failed else run.score for s, run in record.of(arm).items()}
 
 

@@ -19,7 +19,7 @@ LARGEST_RATIO = 4.0  # of a performance score
 
 @dataclass(frozen=True, kw_only=True)
 class ArmTime:
-    """How long the runs of an arm took to the target; infinite where more than half missed it."""
+    """How long the runs of an arm took to the target; infinite where half or more missed it."""
 
     arm: str
     kind: str

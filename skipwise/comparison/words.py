@@ -7,7 +7,7 @@ from skipwise.comparison.comparison import Comparison
 from skipwise.comparison.family import extension
 from skipwise.comparison.pairs import Pair
 from skipwise.comparison.signs import EXACT_PAIRS, MOST_SEEDS, least_p
-from skipwise.comparison.study import Design
+from skipwise.comparison.study import NO_TEST, Design
 
 SKEWED = 0.2  # of the interval's width between estimate and mean: then both are said
 
@@ -215,6 +215,8 @@ def _is_skewed(pair: Pair) -> bool:
 
 def _limits(comparison: Comparison) -> Iterator[str]:
     design, pairs = comparison.design, comparison.pairs
+    if said := design.facts.get(NO_TEST):
+        yield f"There is {NO_TEST}: {said}."
     for pair in filter(_is_skewed, pairs):
         yield (
             f"The differences between {pair.first} and {pair.second} are skewed: their mean is"

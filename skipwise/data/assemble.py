@@ -102,7 +102,7 @@ def _hold_out(
     parts, notes = dict(parts), []
     # Who brings train and validation but no test part keeps it so: nothing is carved out unasked.
     wanted = {
-        "test": shares.test if "validation" not in parts else 0.0,
+        "test": shares.test if "validation" not in parts or shares.test != Shares.test else 0.0,
         "validation": shares.validation,
     }
     for part, share in wanted.items():

@@ -145,8 +145,10 @@ class MapStyle(Examples):
 
 
 def as_column(targets: Tensor) -> Tensor:
-    """Give one number per example the shape ``(batch, 1)`` of network outputs; leave the rest."""
-    return targets[:, None] if targets.is_floating_point() and targets.dim() == 1 else targets
+    """Give one number per example the shape ``(batch, 1)`` of outputs, and classes 64 bits."""
+    if not targets.is_floating_point():
+        return targets.long()
+    return targets[:, None] if targets.dim() == 1 else targets
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,7 @@ def fit_preprocessing(inputs: Tensor, *, size: tuple[int, ...] = ()) -> Preproce
     std = torch.as_tensor(square).sqrt()
     std = torch.where(std > 1e-12, std, torch.ones_like(std))
     rounded = [
-        tuple(round(v, 9) for v in torch.as_tensor(column).tolist()) for column in (mean, std)
+        tuple(round(v, 9) if abs(v) > 1e-3 else float(f"{v:.6g}") for v in column.tolist())
+        for column in (mean, std)
     ]
     return Preprocessing(channels=inputs.shape[1], size=size, mean=rounded[0], std=rounded[1])

@@ -104,6 +104,7 @@ def patient_of(
         experiment: What the run is of.
         **others: ``name``, ``history``, ``start`` and further ``facts``.
     """
+    run.begin_training()  # frozen parts are in evaluation mode then
     plain = _plain(run, run.batches.examples, seed=run.seed, size=run.batches.size)
     count = math.ceil(EXAMPLES / run.batches.size)
     with closing(plain), closing(run.batches):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from skipwise.analysis import Measurement, Rule, Sites, untouched
-from skipwise.analysis.problem import Loss
+from skipwise.analysis.problem import Loss, uncompiled
 from skipwise.analysis.sites import as_sites
 from skipwise.analysis.weights import Weights
 from skipwise.diagnosis.cure import Reader
@@ -77,7 +77,7 @@ def examine(
     """
     limit, more = _limit(seconds, ask_deep, deep=deep)
     _check(model, optimiser)
-    places, why = _places(model, sites)
+    places, why = _places(model := uncompiled(model), sites)
     parts = {"updated_on": updated_on, "validation": validation, "sites": places, "seconds": limit}
     others = {"loss": loss, "optimiser": optimiser, "history": history, "start": start}
     subject = subject_of(model, batches, **parts, **others, full_batch=full_batch)

@@ -123,10 +123,12 @@ def _hits(output: Tensor, targets: Tensor) -> list[float]:
 
 
 def _guessing(problem: Problem, seen: Sequence[tuple[Tensor, int]]) -> tuple[float, float]:
-    """Give loss and accuracy of saying how common each class is; NaN without classes."""
+    """Give loss and accuracy of saying how common each class is; NaN without two classes."""
     if not seen:
         return math.nan, math.nan
     targets = torch.cat([targets for targets, _ in seen])
     shares = torch.bincount(targets, minlength=seen[0][1]) / len(targets)
+    if int((shares > 0).sum()) < 2:
+        return math.nan, math.nan  # sorted by class: nothing is known of the others
     said = shares.clamp(min=RARE).log().expand(len(targets), -1)
     return problem.loss(said, targets).item(), shares.max().item()

@@ -17,10 +17,11 @@ from torch.optim import Optimizer
 
 from skipwise.analysis import Rule, Sites, pose
 from skipwise.analysis.batches import count_examples, is_one
-from skipwise.analysis.problem import BATCH_NORM, Loss
+from skipwise.analysis.problem import BATCH_NORM, Loss, uncompiled
 from skipwise.analysis.state import settled
 from skipwise.analysis.weights import Weights
 from skipwise.diagnosis.history import History
+from skipwise.randomness import seeded
 
 Pair = tuple[Any, Any]
 EXAMPLES = 1024  # a unit that is silent on so many fires for less than 0.3 % of all
@@ -76,7 +77,8 @@ class Subject:
     def trained(self) -> bool | None:
         """Whether the weights have been trained; None if nothing tells.
 
-        Besides history and start, norms tell: they count the batches that they were trained on.
+        Besides history and start, an optimiser's state tells, and so do norms: they count the
+        batches that they were trained on.
         """
         if self.history is not None and self.history.steps:
             return True
@@ -85,6 +87,10 @@ class Subject:
             return any(not torch.equal(p.detach(), self.start[n].to(p)) for n, p in now)
         if self.history is not None:
             return False
+        if isinstance(self.optimiser, Optimizer) and any(
+            state and float(state.get("step", 1)) > 0 for state in self.optimiser.state.values()
+        ):
+            return True
         return True if any(norm.num_batches_tracked for norm in self.statistics) else None
 
     @property
@@ -113,6 +119,7 @@ class Subject:
         return up_to(self.batches, examples)
 
 
+@seeded(0, "diagnosis")  # a loader draws from the caller's random numbers
 def subject_of(
     model: nn.Module,
     batches: Any,
@@ -131,7 +138,7 @@ def subject_of(
     pairs = taken(batches)
     if not pairs:
         raise ValueError("there is no batch to measure on; give a pair (inputs, targets) or more")
-    model = vars(model).get("_modules", {}).get("_orig_mod", model)
+    model = uncompiled(model)
     _check_start(model, start)
     return Subject(
         model=model,

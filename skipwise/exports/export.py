@@ -163,6 +163,8 @@ def reads_pictures(predictor: Predictor, part: Part | None) -> bool:
     """
     if not predictor.reads_files:
         return False
+    if predictor.card.raw:
+        return predictor.card.raw == "uint8"
     if part is None:
         return min(predictor.preprocessing.std) > 2
     return part.examples.gather(torch.tensor([0]))[0].dtype == torch.uint8

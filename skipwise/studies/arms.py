@@ -177,7 +177,7 @@ def _usual(study: Study, arms: tuple[Arm, ...]) -> Iterator[tuple[Arm, Arm]]:
         elif where == NETWORK:
             if _is_plain_twin(other, of=arm):
                 yield arm, other
-        elif where != STRATEGY and other.place[where] == _first(study, where):
+        elif where != STRATEGY and other.place[where] == _first(study, where, other):
             yield arm, other
 
 
@@ -186,8 +186,11 @@ def _differences(arm: Arm, other: Arm) -> list[str]:
     return [key for key in keys if arm.place.get(key) != other.place.get(key)]
 
 
-def _first(study: Study, path: str) -> str:
-    found = (values for key, values in study.vary.items() if key.rpartition(":")[2] == path)
+def _first(study: Study, path: str, arm: Arm) -> str:
+    """Give the first value that is varied over at a path for the arm's network or strategy."""
+    names = (arm.place[NETWORK], arm.place[STRATEGY])
+    of_arm = (pair for pair in study.vary.items() if _concerns(pair[0], names))
+    found = (values for key, values in of_arm if key.rpartition(":")[2] == path)
     return word_of(next(found)[0])
 
 

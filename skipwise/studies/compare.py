@@ -54,8 +54,11 @@ def compare(
             :class:`skipwise.Experiment`, ``epochs`` for example.
 
     Raises:
+        TypeError: If a whole study is given something beside it.
         ValueError: If something does not fit; nothing was trained.
     """
+    if isinstance(data, Study) and (network is not None or strategy is not None or settings):
+        raise TypeError("a Study is whole; change it with dataclasses.replace")
     if isinstance(data, Study):
         study, dataset = data, data.data.load()
     else:
@@ -83,12 +86,15 @@ def study_of(
 
     Raises:
         TypeError: If a setting is unknown.
+        ValueError: If one has no effect on a study.
     """
     networks, strategies = _several(network), _several(strategy)
     known = list(dict.fromkeys([*FIELDS, *(f.name for f in dataclasses.fields(Experiment))]))
     for name in settings:
         if name not in known:
             raise TypeError(f"a study has no setting {name!r}{nearest(name, known)}")
+    if "seed" in settings:
+        raise ValueError("the runs of an arm have the seeds 0, 1, …; say how many with seeds")
     of_study = {k: v for k, v in settings.items() if k in FIELDS and v is not None}
     of_runs = {k: v for k, v in settings.items() if k not in FIELDS}
     networks = tuple(_described(choice) for choice in networks)

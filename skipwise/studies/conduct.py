@@ -79,14 +79,18 @@ def conduct(
 
     Raises:
         Interrupted: After a signal; all runs are saved.
-        ValueError: If an arm cannot be trained; no arm was.
+        ValueError: If an arm cannot be trained, and none was, or a trial of tuning failed.
         OSError: If a run cannot be saved.
     """
     with caught_signals() as signals, telling(quiet=quiet) as teller:
         work = _Work(plan.folder, launcher, signals, teller)
         tried: dict[str, list[Tried]] = {}
         for tasks in rounds(plan, tried):
-            work.do(tasks, title="tuning")
+            if lost := work.do(tasks, title="tuning"):
+                raise ValueError(
+                    f"{len(lost)} tuning trials failed ({lost[0]}), and an arm with fewer trials"
+                    " would be at a disadvantage; the same command tries them again"
+                )
         tuned = winners(plan, tried) if plan.study.trials else {}
         if tuned:
             write_tuning(plan.folder, tried, tuned)

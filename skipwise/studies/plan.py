@@ -198,7 +198,7 @@ def _taken_up(plan: Plan) -> Plan:
                 " name another folder with --out"
             )
         facts["earlier_seeds"] = [*facts.get("earlier_seeds", []), seeds]
-    for name in ("version", "data", "parts"):
+    for name in ("version", "torch", "data", "parts"):
         if facts.get(name) != plan.facts[name]:
             raise ValueError(_changed(folder, name, facts.get(name), plan.facts[name]))
     plan = replace(plan, facts={**facts, "study": wanted})
@@ -219,9 +219,10 @@ def _with_later_fields(plain: Any) -> Any:
 
 
 def _changed(folder: Path, name: str, before: Any, now: Any) -> str:
-    if name == "version":
+    if name in ("version", "torch"):
+        product = "torch" if name == "torch" else "skipwise"
         return (
-            f"{folder} was begun by skipwise {before} and this is {now}, so its runs could not be"
+            f"{folder} was begun by {product} {before} and this is {now}, so its runs could not be"
             " compared; go on with that version, or name another folder with --out"
         )
     what = "data" if name == "data" else "splits of the data"

@@ -11,6 +11,7 @@ from pathlib import Path
 from skipwise import networks
 from skipwise.comparison import Ablation, ArmRun, Design, Point, StudyRecord, Trial
 from skipwise.comparison import Arm as ArmRecord
+from skipwise.comparison.study import NO_TEST
 from skipwise.comparison.tables import CHANGED
 from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, read_journal
 from skipwise.strategies import named_strategies
@@ -85,7 +86,7 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
     budget = next(f"{value:g} {unit}" for unit, value in lengths.items() if value is not None)
     found = {
         "length of every run": budget,
-        "batch": f"{experiment.batch_size} examples",
+        "batch": "varied" if _varies(plan, "batch_size") else f"{experiment.batch_size} examples",
         "data, SHA-256": plan.digest,
         **{f"{name} part": words for name, words in facts["parts"].items()},
         "versions": f"skipwise {facts['version']}, torch {facts['torch']}",
@@ -94,6 +95,9 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         "command": _command(plan),
     }
     found |= dict(_changed(plan.study))
+    if "test" not in facts["parts"]:
+        also = " and the tuned values" if plan.study.trials else ""
+        found[NO_TEST] = f"scores are of validation data, which also chose the weights{also}"
     if plan.study.target is not None:
         found["multiplications"] = "three forward passes a gradient; evaluations do not count"
     if plan.study.trials:
@@ -111,6 +115,10 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         edge = f" (at the edge: {', '.join(best.edge)})" if best.edge else ""
         found[f"tuned: {name}"] = words + edge
     return found
+
+
+def _varies(plan: Plan, path: str) -> bool:
+    return any(key.rpartition(":")[2] == path for key in plan.study.vary)
 
 
 def _command(plan: Plan) -> str:

@@ -20,6 +20,8 @@ from skipwise.studies.halving import LEAST
 STUDY = "study.yaml"
 TUNERS = ("random", "optuna")
 
+COMMON = ("data", "seed", "epochs", "steps", "seconds", "target", "doublings", "patience")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
@@ -103,8 +105,8 @@ class Study:
         if self.ablate and (len(self.networks) > 1 or len(self.strategies) > 1 or self.vary):
             raise ValueError("an ablation is of one strategy on one network, with nothing varied")
         for path, values in self.vary.items():
-            if path.rpartition(":")[2].partition(".")[0] in ("data", "seed"):
-                raise ValueError(f"all arms share data and seeds, so {path} cannot vary")
+            if path.rpartition(":")[2].partition(".")[0] in COMMON:
+                raise ValueError(f"all arms share data, seeds and length, so {path} cannot vary")
             if not isinstance(values, tuple | list) or not values:
                 raise ValueError(f"{path} varies over a list of values, got {values!r}")
             twice = [value for n, value in enumerate(values) if value in values[:n]]

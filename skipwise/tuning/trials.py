@@ -76,6 +76,7 @@ def short_run(
         losses = tuple(losses_of(run))
         finite = math.isfinite(losses[-1]) and run.is_finite()
         validation = _validated(run, task, experiment, dataset) if finite else {}
+        losses = losses if finite else (*losses[:-1], math.nan)
     return Trial(rate=rate, seed=seed, losses=losses, validation=validation)
 
 

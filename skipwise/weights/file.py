@@ -38,6 +38,7 @@ class Card:
         data: Name of the data set.
         views: Plain description of the views over which outputs are averaged, or None.
         digest: Hash of the data it was trained and tested on.
+        raw: Type of a raw input, ``"uint8"`` of picture files; empty where it is not known.
     """
 
     network: Mapping[str, Any]
@@ -49,6 +50,7 @@ class Card:
     data: str
     views: Mapping[str, Any] | None = None
     digest: str = ""
+    raw: str = ""
 
 
 def card_of(
@@ -61,6 +63,7 @@ def card_of(
     data: str,
     views: Any = None,
     digest: str = "",
+    raw: str = "",
 ) -> Card:
     """Make the card of a network that was trained on some data."""
     return Card(
@@ -73,6 +76,7 @@ def card_of(
         data=data,
         views=to_plain(views),
         digest=digest,
+        raw=raw,
     )
 
 

@@ -49,8 +49,14 @@ TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "-
         ),
         (
             ("--strategy", "sgd", "--vary", "data.shares.test=0.1,0.2"),
-            "all arms share data and seeds",
+            "all arms share data, seeds and length",
         ),
+        (("--strategy", "sgd", "--vary", "epochs=2,20"), "all arms share data, seeds and length"),
+        (
+            (*("--vary", "network.width=4,8") * 2, "--strategy", "sgd"),
+            "--vary network.width stands twice",
+        ),
+        (("--strategy", "sgd,adam", "--set", "seed=5"), "the runs of an arm have the seeds 0, 1"),
         (("--strategy", "sgd", "--set", "network.width=8"), "--set network.… needs --network"),
         (("--strategy", "sgd,adam", "--steps", "5", "--epochs", "1"), "give one length"),
         (("--strategy", "sgd,adam", "--set", "target=0.9"), "a run of a study stops at no target"),

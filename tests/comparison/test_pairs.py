@@ -192,3 +192,31 @@ def test_a_study_without_a_run_is_compared_too():
         data="d", metric="loss", arms=(Arm(name="a", network="n", strategy="s"),), seeds=(0,)
     )
     assert compare(StudyRecord(design=single)).pairs == ()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_runs_that_failed_in_both_networks_are_no_difference(sign: float):
+    plain, residual = np.linspace(0.5, 0.6, 8), np.linspace(0.1, 0.2, 8)
+    plan = design(
+        ["sgd", "adam"],
+        networks=("plain20", "resnet20"),
+        family=(("resnet20/sgd", "plain20/sgd"),),
+        lower_is_better=sign > 0,
+    )
+    gone = [math.nan] * 8
+    scores = {"plain20/sgd": gone, "resnet20/sgd": gone}
+    scores |= {"plain20/adam": sign * plain, "resnet20/adam": sign * residual}
+    pair = only(study(plan, scores))
+    assert (pair.p, pair.mean, pair.verdict) == (1.0, 0.0, "inconclusive")
+
+
+def test_a_pair_that_is_not_complete_does_not_help_another():
+    plan = design(
+        ["sgd", "momentum", "adam"],
+        family=(("resnet20/momentum", "resnet20/sgd"), ("resnet20/adam", "resnet20/sgd")),
+    )
+    flips = np.array([1, 1, 1, 1, 1, 1, 1, -0.02])  # p = 4/256
+    scores = {"resnet20/sgd": BASE, "resnet20/momentum": BASE + GAPS * flips}
+    found = judge(study(plan, {**scores, "resnet20/adam": (BASE + GAPS)[:6]}))
+    assert found[0].p == pytest.approx(4 / 256)
+    assert found[0].holm_p == pytest.approx(2 * 4 / 256)

@@ -174,3 +174,16 @@ def test_a_row_may_name_a_file_beside_the_table(tmp_path: Path):
     path = write(tmp_path / "t.parquet", images, ["a", "b"])
     first = Parquet(path=path).find().files["train"][0]
     assert read_picture(first, channels=3, size=(8, 10))[:, 0, 0].tolist() == [200, 10, 10]
+
+
+def test_names_that_are_numerals_are_those_in_the_places_of_the_numbers(tmp_path: Path):
+    """As the hub stores a folder of the classes 0 to 11: in alphabetical order."""
+    names = ["0", "1", "10", "2"]
+    info = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+    labels = [0, 1, 2, 3] * 2
+    table = pa.table({"image": colours(8), "label": labels})
+    told = table.replace_schema_metadata({"huggingface": json.dumps(info)})
+    pq.write_table(told, tmp_path / "t.parquet")
+    listing = Parquet(path=str(tmp_path / "t.parquet")).find()
+    assert listing.classes == tuple(names)
+    assert listing.labels["train"] == [(names[label],) for label in labels]

@@ -126,6 +126,18 @@ def test_a_share_of_a_part_that_is_there_is_said_to_have_no_effect(tmp_path: Pat
 @pytest.mark.skipif(
     not DEBIAN_FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed"
 )
+def test_a_share_for_test_that_was_asked_for_is_held_out_beside_a_validation_part(tmp_path: Path):
+    x, y = np.random.default_rng(0).normal(size=(100, 3)), np.arange(100) % 2
+    np.savez(tmp_path / "a.npz", x=x, y=y, x_val=x[:10], y_val=y[:10])
+    plain, asked = (
+        Arrays(path=str(tmp_path / "a.npz"), shares=shares).load()
+        for shares in (Shares(), Shares(test=0.3))
+    )
+    assert plain.test is None
+    assert asked.test is not None
+    assert (len(asked.train), len(asked.test)) == (70, 30)
+
+
 def test_fashion_mnist_is_the_published_set():
     data = find_data("fashion-mnist").load()
     assert data.validation is not None

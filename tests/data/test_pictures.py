@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from skipwise.data import Folder, Shares, Table, find_data, read_picture
 from skipwise.data.pictures import header
@@ -157,3 +157,12 @@ def test_classes_of_a_table_are_not_those_of_the_folders(folder: Path):
     found = find_data(str(folder.parent / "list.csv"))
     assert isinstance(found, Table)
     assert found.load().classes == ("0", "1")
+
+
+def test_the_size_of_a_turned_tiff_is_that_of_its_pixels(tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the first row of the file is the right side
+    Image.new("RGB", (12, 8)).save(tmp_path / "turned.tif", exif=exif)
+    (height, width), _ = header(tmp_path / "turned.tif")
+    with Image.open(tmp_path / "turned.tif") as image:
+        assert ImageOps.exif_transpose(image).size == (width, height)

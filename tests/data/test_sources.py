@@ -150,6 +150,24 @@ def test_arrays_of_numbers_are_regression_and_equal_shapes_share_a_scale(tmp_pat
         ),
         ({"x": np.array(["a", "b"]), "y": np.array([0, 1])}, "numbers are needed"),
         (
+            {"x": np.zeros((4, 2)), "y": np.array([0.5, 1, 2, 3]), "classes": np.array(["a"])},
+            "names classes, so y must be one whole number an example",
+        ),
+        (
+            {"x": np.zeros((4, 2)), "y": np.array([0, 1] * 2), "x_test": np.zeros((2, 2))},
+            "the test part has inputs only; add y_test",
+        ),
+        (
+            {
+                "x": np.zeros((4, 2)),
+                "y": np.array([0, 1] * 2),
+                "x_test": np.zeros((2, 2)),
+                "y_test": np.zeros((2, 2)),
+            },
+            "targets of its parts differ in type or shape",
+        ),
+        ({"x": np.zeros((0, 4)), "y": np.zeros(0, int)}, "no training example|has no|no class"),
+        (
             {"x": np.zeros((2, 2)), "y": np.array([0, 1]), "x_tset": np.zeros((2, 2))},
             "has an array 'x_tset', which is not read; did you mean 'x_test'",
         ),
@@ -223,3 +241,51 @@ def test_a_users_broken_data_set_is_refused():
 
     with pytest.raises(ValueError, match=r"Endless must have len\(\) and give \(input, target\)"):
         Own(dataset=Endless()).load()
+
+
+def test_whole_numbers_in_a_column_are_classes(tmp_path: Path):
+    """As Keras gives the labels of CIFAR-10."""
+    np.savez(tmp_path / "a.npz", x=np.zeros((6, 4)), y=np.array([[0], [1]] * 3, np.uint8))
+    data = Arrays(path=str(tmp_path / "a.npz")).load()
+    assert (data.task, data.classes) == ("classification", ("0", "1"))
+
+
+def test_two_folders_of_one_part_are_refused(tmp_path: Path):
+    for part in ("train", "val", "validation"):
+        for name in ("a", "b"):
+            paint(tmp_path / "s" / part / name / "1.png", (1, 0, 0))
+    with pytest.raises(ValueError, match="several folders for one part among train, val, valid"):
+        Folder(path=str(tmp_path / "s")).load()
+
+
+def test_parts_without_one_to_train_on_are_no_classes(tmp_path: Path):
+    for part in ("test", "val"):
+        for name in ("a", "b"):
+            paint(tmp_path / "s" / part / name / "1.png", (1, 0, 0))
+    with pytest.raises(ValueError, match="has test, val but no train"):
+        Folder(path=str(tmp_path / "s")).load()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.int8])
+def test_labels_of_any_whole_numbers_are_trained_on(kind: type):
+    class Mine(Dataset):
+        labels = np.arange(40, dtype=kind) % 2
+
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, n):
+            return torch.eye(2)[int(self.labels[n])], self.labels[n]
+
+    data = Own(dataset=Mine()).load()
+    _, targets = data.train.gather(torch.arange(4))
+    assert targets.dtype == torch.long
+    assert data.classes == ("0", "1")
+
+
+def test_features_of_a_tiny_spread_are_brought_to_one(tmp_path: Path):
+    x = np.random.default_rng(0).normal(5e-10, 3e-10, (4000, 2))
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(4000) % 2)
+    data = Arrays(path=str(tmp_path / "a.npz")).load()
+    inputs, _ = data.train.gather(torch.arange(len(data.train)))
+    assert data.preprocessing(inputs).std(0) == pytest.approx([1.0, 1.0], rel=1e-3)

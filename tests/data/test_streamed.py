@@ -107,7 +107,9 @@ def test_a_picture_that_breaks_later_is_named(folder: Folder):
     data = dataclasses.replace(folder, memory_bytes=0).load()
     for path in Path(folder.path).rglob("*.png"):
         path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(ValueError, match=r"\.png cannot be read as a picture: .*mend it, then go"):
+    with pytest.raises(
+        ValueError, match=r"\.png cannot be read as a picture: .*mend or remove it and train"
+    ):
         next(data.train.stream([torch.arange(4)]))
 
 
@@ -165,3 +167,14 @@ def test_a_signal_to_the_whole_group_saves_and_leaves_no_worker(
     state, refused = newest_checkpoint(tmp_path / "run")
     assert state is not None
     assert not refused
+
+
+def test_a_file_cut_short_is_skipped_before_the_training(folder: Folder):
+    file = Path(folder.path, "a", "0.png")
+    file.write_bytes(file.read_bytes()[:-40])  # its header is whole
+    streamed = dataclasses.replace(folder, memory_bytes=0)
+    with pytest.raises(ValueError, match=r"0\.png.*; mend or remove it, or add --skip-bad"):
+        streamed.load()
+    data = dataclasses.replace(streamed, skip_bad=True).load()
+    assert "1 files that cannot be read were skipped" in data.notes
+    assert isinstance(data.train, Streamed)

@@ -108,3 +108,18 @@ def test_a_word_with_the_suffix_of_a_table_is_one(tmp_path: Path):
     assert isinstance(find_data(str(tmp_path / "list.tsv")), Table)
     with pytest.raises(ValueError, match=r"missing\.csv does not exist"):
         find_data("missing.csv").load()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ROWS + "p/0.png,cat\n", r"line 9: p/0\.png stands in .*line 1 already"),
+        ("path,label\n" + ROWS + "p/0.png,cat,dog\n", "has 3 cells, the first row 2"),
+        (ROWS.replace("cat", "1").replace("dog", "01"), "labels 01, 1 are one number"),
+    ],
+)
+def test_a_picture_twice_cells_too_many_and_one_number_in_two_forms(
+    tmp_path: Path, text: str, words: str
+):
+    with pytest.raises(ValueError, match=words):
+        table(tmp_path, text).load()

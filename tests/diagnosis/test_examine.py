@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from skipwise.analysis import Rule, weights_of
 from skipwise.diagnosis import History, Level, examine
 from skipwise.diagnosis.examine import _limit
+from skipwise.diagnosis.subject import subject_of
 from skipwise.networks import resnet8_w32
 from skipwise.shapes import Ends
 from skipwise.strategies import momentum
@@ -317,3 +319,62 @@ def test_any_network_is_examined(name: str):
     assert [verdict.rule for verdict in found.verdicts] == RULES
     assert set(found.failed) <= {"rehearsal", "gradient noise"}
     assert len(found.facts["blocks"]) == {"torchvision": 5, "bottlenecks": 5}.get(name, 3)
+
+
+def test_a_compiled_model_is_the_model():
+    compiled: Any = torch.compile(small(), backend="eager")
+    found = examine(compiled, pictures())
+    assert found.verdicts == examine(small(), pictures()).verdicts
+
+
+def test_a_norm_that_is_not_called_has_no_statistics_to_judge():
+    class Waiting(nn.Sequential):
+        def __init__(self, *parts: nn.Module):
+            super().__init__(*parts)
+            self.unused = nn.ModuleList([nn.BatchNorm1d(8)])
+
+        def forward(self, input: Tensor) -> Tensor:
+            return self[1](self[0](input).relu().flatten(1))
+
+    model = Waiting(nn.Conv2d(3, 4, 3), nn.Linear(144, 3))
+    (verdict,) = (v for v in examine(model, pictures()).verdicts if v.rule == "V11")
+    assert verdict.level is Level.UNKNOWN
+
+
+def test_a_dead_first_layer_of_a_plain_network_is_judged_and_no_error():
+    first = nn.Linear(32, 64)
+    model = nn.Sequential(first, nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
+    with torch.no_grad():
+        first.bias.fill_(-100.0)
+    batches = [(torch.randn(100, 32), torch.arange(100) % 3) for _ in range(12)]
+    rules = {verdict.rule: verdict.level for verdict in examine(model, batches).verdicts}
+    assert rules["V5"] is Level.FAIL
+
+
+def test_a_shuffling_loader_leaves_the_callers_random_numbers():
+    x, y = torch.randn(48, 3, 8, 8), torch.arange(48) % 3
+    loader = DataLoader(TensorDataset(x, y), batch_size=12, shuffle=True)
+    before = torch.random.get_rng_state()
+    first = examine(small(), loader)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert examine(small(), loader).verdicts == first.verdicts
+
+
+def test_validation_of_one_class_says_nothing_of_guessing():
+    x = torch.randn(32, 3, 8, 8)
+    one = [(x, torch.zeros(32, dtype=torch.long))]
+    found = examine(small(), pictures(), validation=one)
+    (verdict,) = (v for v in found.verdicts if v.rule == "V10")
+    assert verdict.level not in (Level.FAIL, Level.WARN)
+
+
+def test_an_optimiser_that_took_steps_tells_that_a_model_was_trained():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    x, y = torch.randn(12, 4), torch.arange(12) % 3
+    adam = torch.optim.Adam(model.parameters())
+    given = {"updated_on": None, "validation": None, "sites": None, "seconds": 60.0}
+    options = {"loss": None, "optimiser": adam, "history": None, "start": None}
+    assert subject_of(model, [(x, y)], **given, **options).trained is None
+    nn.functional.cross_entropy(model(x), y).backward()
+    adam.step()
+    assert subject_of(model, [(x, y)], **given, **options).trained

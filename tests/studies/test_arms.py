@@ -27,6 +27,14 @@ def test_arms_are_the_product_and_are_named_by_what_differs(tmp_path: Path):
     assert arms[3].run(seed=7) == replace(arms[3].experiment, seed=7)
 
 
+def test_each_strategy_is_compared_with_the_first_of_its_own_values(tmp_path: Path):
+    vary = {"sgd:strategy.peak_lr": (0.1, 0.3), "adam:strategy.peak_lr": (0.01, 0.1)}
+    study, _ = small_study(tmp_path, sgd(), adam(), vary=vary)
+    family = set(family_of(study, arms_of(study)))
+    assert ("sgd peak_lr=0.3", "sgd peak_lr=0.1") in family
+    assert ("adam peak_lr=0.1", "adam peak_lr=0.01") in family
+
+
 def test_a_path_may_vary_the_arms_of_one_strategy_only(tmp_path: Path):
     study, _ = small_study(tmp_path, sgd(), adam(), vary={"adam:strategy.peak_lr": (0.001, 0.01)})
     arms = arms_of(study)
@@ -96,7 +104,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path, fields: dict, told: str):
         ({"halving": True, "trials": 4, "tuner": "optuna"}, "optuna chooses each by the scores"),
         ({"tuner": "optuna"}, "'optuna' has no effect without tuning; say --tune TRIALS"),
         ({"margin": 0.0}, "margin must be positive"),
-        ({"vary": {"data.shares.test": (0.1, 0.2)}}, "all arms share data and seeds"),
+        ({"vary": {"data.shares.test": (0.1, 0.2)}}, "all arms share data, seeds and length"),
         ({"ablate": True, "strategies": (sgd(), adam())}, "an ablation is of one strategy"),
         ({"strategies": ()}, "at least one network and one strategy"),
     ],

@@ -11,9 +11,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from skipwise.data import Own
+import skipwise
+from skipwise.comparison.words import conclusion
+from skipwise.data import Arrays, Own
 from skipwise.records import StepRecord, read_journal
 from skipwise.strategies import Constant
 from skipwise.studies import carry_on
@@ -272,3 +275,32 @@ def test_a_signal_saves_every_run_and_says_the_line_that_goes_on(tmp_path: Path)
     last = err.strip().splitlines()[-1]
     assert last.endswith("every run is saved; go on with: skipwise compare s")
     assert "Traceback" not in err
+
+
+def test_a_study_without_a_test_part_says_what_its_scores_are(tmp_path: Path):
+    rings_file(tmp_path / "rings.npz", 120)
+    stored = dict(np.load(tmp_path / "rings.npz"))
+    x, y = stored["x"], stored["y"]
+    np.savez(tmp_path / "val.npz", x=x[:80], y=y[:80], x_val=x[80:], y_val=y[80:])
+    study, _ = small_study(tmp_path)
+    data = Arrays(path=str(tmp_path / "val.npz"))
+    experiment = dataclasses.replace(study.experiment, data=data)
+    study = dataclasses.replace(study, experiment=experiment)
+    shown = carry_on(study, data.load(), tmp_path / "s", **QUIET)
+    said = " ".join(conclusion(shown.comparison))
+    assert "There is no test part: scores are of validation data, which also chose" in said
+
+
+def test_another_torch_is_refused(here, tmp_path: Path):
+    study, dataset = here
+    carry_on(study, dataset, tmp_path / "s", **QUIET)
+    facts = json.loads((tmp_path / "s" / "plan.json").read_text())
+    (tmp_path / "s" / "plan.json").write_text(json.dumps({**facts, "torch": "2.9.0"}))
+    with pytest.raises(ValueError, match=r"was begun by torch 2\.9\.0 and this is"):
+        carry_on(study, dataset, tmp_path / "s", **QUIET)
+
+
+def test_a_whole_study_takes_nothing_beside_it(here):
+    study, _ = here
+    with pytest.raises(TypeError, match="a Study is whole"):
+        skipwise.compare(study, seeds=20)

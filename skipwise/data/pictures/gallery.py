@@ -142,6 +142,9 @@ def _streamed(
     read: Read,
     skip_bad: bool,
 ) -> Stored:
+    if skip_bad:  # a header does not tell that a file is cut short
+        whole = _each(lambda row: read(files[row]).numel(), rows.tolist(), skip_bad)
+        rows = rows[torch.tensor([size is not None for size in whole], dtype=torch.bool)]
     return Streamed(files, targets[rows], rows, shape=shape, read=read)
 
 

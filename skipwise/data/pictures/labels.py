@@ -39,7 +39,7 @@ def class_names(labels: Sequence[Names], where: Callable[[int], str]) -> Names:
     """Give the classes that occur, in the order of numbers where all are numbers, else of names.
 
     Raises:
-        ValueError: If the labels are numbers and some are not whole.
+        ValueError: If the labels are numbers and some are not whole, or one is written twice.
     """
     names = {name for row in labels for name in row}
     if not all(map(_is_number, names)):
@@ -48,6 +48,9 @@ def class_names(labels: Sequence[Names], where: Callable[[int], str]) -> Names:
         for name in found:
             if not WHOLE.fullmatch(name):
                 raise ValueError(f"{where(row)} has the label {name}; {NEEDED}")
+    if len({int(name) for name in names}) < len(names):
+        alike = sorted(n for n in names if sum(int(n) == int(other) for other in names) > 1)
+        raise ValueError(f"labels {', '.join(alike)} are one number; write them alike")
     return tuple(sorted(names, key=int))
 
 

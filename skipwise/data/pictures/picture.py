@@ -60,7 +60,9 @@ def header(path: File) -> tuple[tuple[int, int], bool]:
         UnreadablePicture: If the file cannot be opened as a picture.
     """
     with _opened(path) as image:
-        turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
+        # EXIF orientations 5 to 8 swap the sides; of a TIFF Pillow gives them swapped already.
+        is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+        turned = not is_tiff and image.getexif().get(0x0112, 1) >= 5
         width, height = image.size
         size = (width, height) if turned else (height, width)
         return size, image.mode in GREY

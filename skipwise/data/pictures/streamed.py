@@ -77,7 +77,9 @@ class Streamed(Stored):
             ahead = iter(loader)
         for rows, found in ahead:
             if isinstance(found, str):
-                raise UnreadablePicture(f"{found}; mend it, then go on with skipwise resume")
+                raise UnreadablePicture(
+                    f"{found}; mend or remove it and train anew, or add --skip-bad"
+                )
             yield torch.from_numpy(found), self.targets[rows]
 
     def subset(self, rows: Index) -> "Streamed":
@@ -98,12 +100,13 @@ class Streamed(Stored):
 
     def identity(self) -> tuple[Tensor | np.ndarray, ...]:
         """Give names, sizes and targets: reading every pixel would cost an epoch."""
-        files = [self.files[row] for row in self.rows.tolist()]
-        names = "\n".join(_name(file) for file in files).encode()
-        sizes = [
-            file.stat().st_size if isinstance(file, Path) else len(file.content) for file in files
-        ]
-        return np.frombuffer(names, np.uint8), np.asarray(sizes, np.int64), self.targets
+        names, sizes = [], []
+        for row in self.rows.tolist():
+            file = self.files[row]  # of a table one at a time: all together would fill the memory
+            names.append(_name(file))
+            sizes.append(file.stat().st_size if isinstance(file, Path) else len(file.content))
+        joined = np.frombuffer("\n".join(names).encode(), np.uint8)
+        return joined, np.asarray(sizes, np.int64), self.targets
 
 
 class _Batches(Dataset[Any]):

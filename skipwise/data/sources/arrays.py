@@ -57,7 +57,14 @@ class Arrays(Data):
             )
         notes = _unread(arrays, self.path)
         names = tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else ()
+        if len({(targets.dtype, *targets.shape[1:]) for _, targets in parts.values()}) > 1:
+            raise ValueError(f"{self.path}: targets of its parts differ in type or shape")
         whole = torch.cat([targets for _, targets in parts.values()])
+        if names and (whole.is_floating_point() or whole.dim() != 1):
+            raise ValueError(
+                f"{self.path} names classes, so y must be one whole number an example; leave"
+                " classes out to regress numbers"
+            )
         if not names and not whole.is_floating_point() and whole.dim() == 1:
             names = _numbered(whole, self.path)
         return assemble(self.name, parts, self.shares, classes=names, flip=self.flip, notes=notes)
@@ -88,6 +95,8 @@ def _numbered(labels: Tensor, path: str) -> tuple[str, ...]:
     Raises:
         ValueError: If a label is negative, or greater than any numbering of so few examples.
     """
+    if not len(labels):
+        return ()
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= len(labels):
         row = int((labels == (low if low < 0 else high)).nonzero()[0])
@@ -127,6 +136,12 @@ def _part(arrays: dict[str, np.ndarray], part: str, path: str) -> Part | None:
         return next((arrays[n + s] for n in names for s in PARTS[part] if n + s in arrays), None)
 
     inputs, targets = find(INPUTS), find(TARGETS)
+    if (inputs is None) != (targets is None) and part != "train":
+        there, missing = ("targets", "x") if inputs is None else ("inputs", "y")
+        suffix = PARTS[part][0]
+        raise ValueError(
+            f"{path}: the {part} part has {there} only; add {missing}{suffix}, or leave it out"
+        )
     if inputs is None or targets is None:
         return None
     if len(inputs) != len(targets):
@@ -159,6 +174,8 @@ def _inputs(array: np.ndarray) -> Tensor:
 
 
 def _targets(array: np.ndarray, inputs: np.ndarray) -> Tensor:
+    if array.dtype.kind in "biu" and array.shape[1:] in ((), (1,)) and inputs.shape[1:] != (1,):
+        array = array.reshape(-1)
     if array.dtype.kind in "biu" and array.ndim == 1:
         return torch.from_numpy(array.astype(np.int64))
     if array.shape == inputs.shape and array.ndim > 1:

@@ -74,7 +74,15 @@ class Folder(Gallery):
 
 
 def _parts(root: Path) -> dict[str, Path]:
-    named = {PARTS[n.lower()]: root / n for n in _folders(root) if n.lower() in PARTS}
+    names = _folders(root)
+    found = [name for name in names if name.lower() in PARTS]
+    named = {PARTS[name.lower()]: root / name for name in found}
+    if "train" in named and len(named) < len(found):
+        raise ValueError(
+            f"{root} has several folders for one part among {', '.join(found)}; keep one of each"
+        )
+    if found == names and found and "train" not in named:
+        raise ValueError(f"{root} has {', '.join(found)} but no train; add it, or rename them")
     return named if "train" in named else {"train": root}
 
 

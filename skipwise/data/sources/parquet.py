@@ -93,6 +93,9 @@ class _Shard:
         columns = [self.image, self.label, *(["path"] if self.has_paths else [])]
         self.table: Any = _guarded(path, lambda: read.read(columns=columns))
         self.names = _names(self.table.schema.metadata, self.label)
+        # Names may be numerals: then a number still means the name in its place.
+        kind = str(self.table.schema.field(self.label).type)
+        self.are_numbers = "int" in kind and "dictionary" not in kind
         kind = str(self.table.schema.field(self.image).type)
         if "binary" not in kind:
             raise ValueError(
@@ -129,7 +132,7 @@ class _Shard:
         return found
 
     def _named(self, label: str, row: int) -> str:
-        if not self.names or label in self.names:
+        if not self.names or (label in self.names and not self.are_numbers):
             return label
         if not label.isdigit() or int(label) >= len(self.names):
             raise ValueError(

@@ -57,10 +57,17 @@ class Table(Gallery):
         table = Path(self.path)
         named = {"path": self.path_column, "label": self.label_column, "split": self.split_column}
         rows, places = _columns(list(_rows(table)), table, named)
+        width = len(next(_rows(table)).cells)
         every: list[tuple[str, ...]] = []
+        seen: dict[Path, str] = {}
         files: dict[str, list[Path]] = {}
         labels: dict[str, list[tuple[str, ...]]] = {}
         for row in rows:
+            if len(row.cells) > width:
+                raise ValueError(
+                    f"{row.place} has {len(row.cells)} cells, the first row {width}; put a cell"
+                    " that holds a comma between quotes"
+                )
             cells = row.cells + ("",) * (max(places.values()) + 1 - len(row.cells))
             word, cell = cells[places["path"]], cells[places["label"]]
             part = _part(row, cells[places["split"]] if "split" in places else "train")
@@ -70,6 +77,11 @@ class Table(Gallery):
             if not self.skip_bad and not file.is_file():
                 raise ValueError(
                     f"{row.place}: {word} is no file; paths are relative to the table's folder"
+                )
+            if (first := seen.setdefault(file, row.place)) != row.place:
+                raise ValueError(
+                    f"{row.place}: {word} stands in {first} already; name each picture once,"
+                    " several labels in one cell (a;b, with --multi-label)"
                 )
             found = labels_of(cell, row.place, multi_label=self.multi_label)
             every.append(found)

@@ -16,6 +16,7 @@ from torch.optim import SGD, Optimizer
 from skipwise.analysis import Measurement, Problem, pose, step_quality
 from skipwise.analysis.batches import batches_of
 from skipwise.analysis.curvature.optimiser import kind_of
+from skipwise.analysis.problem import uncompiled
 from skipwise.diagnosis.rehearsal.copying import copied
 from skipwise.diagnosis.rehearsal.moves import Moved, Rehearsal, middle
 from skipwise.randomness import seeded
@@ -57,7 +58,7 @@ def rehearse(
     """
     started = perf_counter()
     _check(optimiser, steps, seconds)
-    model = vars(model).get("_modules", {}).get("_orig_mod", model)
+    model = uncompiled(model)
     with seeded(seed, "rehearsal"), torch.inference_mode(False), torch.enable_grad():
         twin, rule = copied(model, optimiser)
         if not twin.training:  # else frozen parts keep their modes

@@ -18,14 +18,17 @@ from skipwise.reports.words import counted, duration, number
 
 def settings(design: Design) -> tuple[Table, ...]:
     """Give what all arms share, and the arms."""
+    unit, margin, target = Unit(design), design.margin, design.target
+    tuned = {name: value for name, value in design.facts.items() if name.startswith("tuned: ")}
+    found = [[name.removeprefix("tuned: "), str(value)] for name, value in tuned.items()]
     rows = [
         ["data", design.data],
         ["score", f"{design.metric}, {'lower' if design.lower_is_better else 'higher'} is better"],
         ["seeds", ", ".join(str(seed) for seed in design.seeds)],
         ["level of the family", f"{design.level:g}"],
-        ["margin", "none" if design.margin is None else Unit(design).points(design.margin, 0.01)],
-        ["target", "none" if design.target is None else Unit(design).score(design.target, 0.01)],
-        *([name, str(value)] for name, value in design.facts.items()),
+        ["margin", "none" if margin is None else unit.points(margin, margin)],
+        ["target", "none" if target is None else unit.score(target, target / 10)],
+        *([name, str(value)] for name, value in design.facts.items() if name not in tuned),
     ]
     family = [[first, second] for first, second in design.family]
     arms = [
@@ -39,6 +42,7 @@ def settings(design: Design) -> tuple[Table, ...]:
     ]
     return (
         Table(caption="Declared before training.", columns=["what", "value"], rows=rows),
+        *([Table(caption="Found by tuning.", columns=["arm", "value"], rows=found)] * bool(found)),
         Table(caption="The arms.", columns=["arm", "network", "strategy", "set apart"], rows=arms),
         Table(caption="The family of comparisons.", columns=["first", "second"], rows=family),
     )

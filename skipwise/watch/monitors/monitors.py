@@ -173,7 +173,7 @@ class Monitors:
         try:
             (batch,) = self.probe.batches(min(FEW, self.probe.whole))
             seen = finiteness(self.run.model, batch, self.probe.loss)
-        except ValueError:
+        except Exception:  # the memory is full, for example: nothing of it may end a training
             seen = None
         yield finite(finiteness=seen, loss=losses[-1] if losses else None)
 

@@ -84,12 +84,13 @@ class Updates(Monitor):
         """Judge by V2 and V3, from the last steps that were measured."""
         lengths = dict(zip(found[UPDATES].rows, found[UPDATES]["weight"], strict=True))
         last = self._rehearsal(lengths, recent)
-        yield lost_updates(rehearsal=last, peak_rate=recent.peak_rate)
+        peak = max(recent.peak_rate, self.run.strategy.peak_lr)  # before it, in a warm-up
+        yield lost_updates(rehearsal=last, peak_rate=peak)
         yield rate(
             rehearsal=last,
             invariant=self.invariant,
             trained_steps=self.run.step,
-            peak_rate=recent.peak_rate,
+            peak_rate=peak,
         )
 
     def _rehearsal(self, lengths: Mapping[str, float], recent: Recent) -> Rehearsal:

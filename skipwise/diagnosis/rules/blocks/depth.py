@@ -137,7 +137,9 @@ def _courses(
         ("signal", "second moment", "from the first block to the last", 0.5, False),
     ):
         values = [value**power for value in signal[column]]
-        if min(values) <= 0:  # a signal of zeros; where the gradient is zero was judged before
+        if (
+            min(values[row] for stage in rows for row in stage) <= 0
+        ):  # a signal of zeros; where the gradient is zero was judged before
             continue
         found = _along(growth(values, rows), back=back)
         theory = None if trained else _theory(signal, column, rows)
@@ -200,12 +202,18 @@ def _theory(signal: Measurement, column: str, rows: Sequence[range]) -> Theory |
 
 
 def _silent(signal: Measurement, rows: Sequence[range]) -> bool:
-    """Whether skips carry on what they get and nothing is written, so that all moments are one."""
+    """Whether skips carry on what they get and nothing is written, so that all moments are one.
+
+    A norm after the sum gives all one moment too, but does not keep how alike examples are.
+    """
     skips = any(theory.name.startswith("residual") for theory in signal.theories)
     skips = skips or any(name.startswith("distance to residual") for name in signal.figures)
-    moments = signal["second moment"]
+    columns = [signal["second moment"]]
+    if all(map(math.isfinite, signal["correlation"])):
+        columns.append(signal["correlation"])
     return skips and all(
-        math.isclose(moments[row], moments[stage[0]], rel_tol=1e-6)
+        math.isclose(column[row], column[stage[0]], rel_tol=1e-6, abs_tol=1e-9)
+        for column in columns
         for stage in rows
         for row in stage
     )
@@ -244,6 +252,9 @@ def _blocked(signal: Measurement, rows: Sequence[range]) -> Verdict | None:
 
 
 def _judged(signal: Measurement, courses: Sequence[Course], *, normed: bool) -> Verdict:
+    if not courses:
+        says = "Neither the gradient nor the signal is above zero at every block."
+        return _verdict(Level.UNKNOWN, says)
     ranked = sorted(courses, key=lambda c: WORST_FIRST.index(c.level))
     worst = ranked[0]
     guilty = [course for course in courses if course.level is worst.level]

@@ -53,7 +53,7 @@ def batch_statistics(
         normalisation: ``analysis.normalisation``.
         rate_share: The present rate over the largest of the run; None where it is not known.
     """
-    if normalisation is None:
+    if normalisation is None or not normalisation.rows:
         return _verdict(
             level=Level.UNKNOWN,
             says="Running statistics were not compared: no BatchNorm keeps any, or no batch was"
