@@ -31,7 +31,7 @@ from skipwise.strategies import named_strategies
 from skipwise.training import Diverged, train
 
 SECONDS, SEEDS, WARM, ROUNDS = 180.0, 3, 3, 20
-LEFT_OUT = ("lbfgs",)
+LEFT_OUT, REFERENCE = ("lbfgs",), "momentum"
 HOW: dict[str, Any] = {"precision": "float32", "compile": "off"}  # the same on every machine
 HERE = Path(__file__).with_suffix("")
 COSTS, TABLE = HERE / "costs.json", HERE / "table.md"
@@ -42,13 +42,14 @@ def names() -> list[str]:
     return [name for name in named_strategies() if name not in LEFT_OUT]
 
 
-def costs() -> dict[str, Any]:
+def costs(known: dict[str, Any]) -> dict[str, Any]:
     """Take a step of every strategy in turns, and give the mean seconds of each.
 
-    The mean, since some rules do more in every tenth step. Every other round goes backwards.
+    The mean, since some rules do more in every tenth step. Every other round goes backwards. What
+    is known stays; others are measured beside the reference and brought to its known seconds.
     """
-    runs = {}
-    for name in names():
+    before, runs = known.get("seconds", {}), {}
+    for name in dict.fromkeys([REFERENCE, *(n for n in names() if n not in before)]):
         strategy = named_strategies()[name]()
         experiment, dataset = compose("fashion-mnist", resnet20(), strategy, steps=1000, **HOW)
         runs[name] = train(build(experiment, dataset)[0])
@@ -57,11 +58,11 @@ def costs() -> dict[str, Any]:
         for name in runs if number % 2 == 0 else reversed(runs):
             seconds[name].append(next(runs[name]).seconds)
         print(f"round {number + 1} of {WARM + ROUNDS}", flush=True)
-    return {
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "seconds": {name: round(statistics.mean(s[WARM:]), 5) for name, s in seconds.items()},
-    }
+    means = {name: statistics.mean(s[WARM:]) for name, s in seconds.items()}
+    scale = before.get(REFERENCE, means[REFERENCE]) / means[REFERENCE]
+    found = {name: round(scale * mean, 5) for name, mean in means.items()}
+    usual = {"threads": torch.get_num_threads(), "machine": platform.machine()}
+    return {**usual, **known, "seconds": dict(sorted({**found, **before}.items()))}
 
 
 def accuracy(name: str, seed: int, steps: int) -> float | None:
@@ -130,12 +131,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--costs", action="store_true", help="measure what a step costs, anew")
+    parser.add_argument(
+        "--costs", action="store_true", help="measure what a step costs, where unknown"
+    )
     parser.add_argument("--seed", type=int, help="do the runs of this one only")
     options = parser.parse_args()
     HERE.mkdir(exist_ok=True)
     if options.costs:
-        COSTS.write_text(json.dumps(costs(), indent=1) + "\n")
+        known = json.loads(COSTS.read_text()) if COSTS.exists() else {}
+        COSTS.write_text(json.dumps(costs(known), indent=1) + "\n")
         return
     cost = json.loads(COSTS.read_text())
     for seed in range(SEEDS) if options.seed is None else [options.seed]:
