@@ -13,7 +13,9 @@ if TYPE_CHECKING:
         Hyper,
         Padded,
         Plain,
+        Pooled,
         Projected,
+        ShortcutGate,
         StochasticDepth,
     )
     from skipwise.data import CIFAR, Arrays, Digits, FashionMNIST, Folder, Own, Parquet, Table
@@ -44,7 +46,8 @@ __version__ = "0.1.0"
 
 HOMES = {
     "connections": (
-        "Additive", "Highway", "Hyper", "Padded", "Plain", "Projected", "StochasticDepth",
+        "Additive", "Highway", "Hyper", "Padded", "Plain", "Pooled", "Projected",
+        "ShortcutGate", "StochasticDepth",
     ),
     "data": (
         "Arrays", "CIFAR", "Digits", "FashionMNIST", "Folder", "Own", "Parquet", "Table",
@@ -67,7 +70,6 @@ HOMES = {
 PARTS = (
     *HOMES,
     "analysis",
-    "connections",
     "diagnosis",
     "recipes",
     "tasks",
@@ -91,9 +93,11 @@ __all__ = [
     "Padded",
     "Parquet",
     "Plain",
+    "Pooled",
     "Projected",
     "ResNet",
     "Residual",
+    "ShortcutGate",
     "StochasticDepth",
     "Strategy",
     "Study",
@@ -132,4 +136,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*__all__, *PARTS})

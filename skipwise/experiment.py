@@ -1,7 +1,7 @@
 """An experiment: network × data × strategy × length × seed, complete; the place where all meet.
 
-``Experiment`` is the frozen description, ``build`` makes the Run that the loop trains, and
-``train`` and ``resume`` do the whole job and leave a folder behind.
+``Experiment`` is the frozen description, ``build`` makes the Run that the loop trains;
+``skipwise.runs`` trains and resumes it in a folder.
 """
 
 import dataclasses
@@ -85,7 +85,7 @@ class Experiment:
         augmentation: Of training pictures; None takes what suits the data.
         class_weights: Whether rare classes weigh more in the loss, so that all have the same share.
         views: Over which views of a picture the outputs are averaged when the network is used.
-        precision: ``"auto"`` (bfloat16 where the hardware has it, float32 for regression),
+        precision: ``"auto"`` (bfloat16 where the hardware is faster, float32 for regression),
             ``"float32"`` or ``"bfloat16"``.
         compile: Whether torch.compile compiles the network: ``"on"``, ``"off"`` or ``"auto"`` (in a
             long run, if that is measured to be faster).

@@ -92,7 +92,9 @@ def diagnose(
         out=folder,
         allow=allow,
         progress=None if quiet or json else _tell,
-        command=_again(what, data=data, strategy=strategy, sites=sites, deep=deep or None, out=out),
+        command=_again(
+            what, allow, data=data, strategy=strategy, sites=sites, deep=deep or None, out=out
+        ),
     )
     if json:
         print_json({**found.as_plain(), "page": str(page_in(folder))})
@@ -107,12 +109,13 @@ def _plain(what: str) -> str:
     return re.sub(r"[^\w.-]+", "-", what)
 
 
-def _again(what: str, **options: Any) -> str:
+def _again(what: str, allow: Words, **options: Any) -> str:
     """Write the command down."""
     words = ["skipwise", "diagnose", what]
     for name, value in options.items():
         if value is not None:
             words += [f"--{name}", *(() if value is True else (str(value),))]
+    words += [part for package in allow for part in ("--allow", package)]
     return shlex.join(words)
 
 

@@ -36,6 +36,8 @@ PACKAGES = (
     "onnxscript",
     "onnxruntime",
     "pytorch-optimizer",
+    "ray",
+    "optuna",
 )
 
 

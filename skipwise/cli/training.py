@@ -110,7 +110,8 @@ def train(
         guard: Skip steps that explode, and go back to an earlier state where that is no help.
         compile: on, off, or auto: in runs of over half an hour (GPU: 5 minutes), if it is faster.
         watch: Monitors: gradients,curvature,units,updates,normalisation, in 3 % of the steps' time
-            or as in curvature:every=500 (steps). The weights are those of a run without.
+            or as in curvature:every=500:top (steps; the largest eigenvalue too),
+            units:examples=256. The weights are those of a run without.
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
@@ -180,8 +181,8 @@ def resume(
         steps: New length in updates, all in all.
         time: New length in time, all in all.
         watch: Other monitors from here on, "" for none; those that the run has if left out.
-        set: path=value, a field of the strategy, patience, precision or save_seconds:
-            strategy.peak_lr=0.01 after a run that diverged.
+        set: path=value, a field of the strategy, or patience, target, doublings, precision,
+            compile or save_seconds: strategy.peak_lr=0.01 after a run that diverged.
         allow: A package of yours that the run names.
         no_report: Write no report.html at the end.
         quiet: Show no progress.

@@ -136,6 +136,8 @@ def predict(
             return
         found = predictor.predict(rows)
     elif predictor.card.task == NUMBERS:
+        if skip_bad:
+            raise ValueError("a network that gives numbers reads all files; leave --skip-bad out")
         found = predictor.outputs_of_files(picture_files(files))
         numbers = [row for some, outputs in found for row in _numbers("file", some, outputs)]
         _tell(numbers, run, csv, as_json=json)

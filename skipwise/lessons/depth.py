@@ -115,6 +115,7 @@ def depth_lesson(
     with _one_thread():
         reached = tuple(_measured(work, tell))
         _train(work, reached, tell)
+    work.left_out.extend(_never_trained(reached))
     return DepthLesson(
         setting=_setting(work, command(data, seed, seconds)),
         names={key: design.name for key, design in DESIGNS.items()},
@@ -186,8 +187,19 @@ def _measured(work: _Work, tell: Tell) -> Iterator[int]:
         before = depth, work.clock.spent - began
 
 
+def _never_trained(depths: Sequence[int]) -> Iterator[str]:
+    """Say which networks nobody would train, of those that were measured."""
+    for design in DESIGNS.values():
+        if any(depth > design.trained_to for depth in depths):
+            yield (
+                f"Networks of {design.name} of more than {design.trained_to} layers are measured"
+                " and not trained: they learn nothing."
+            )
+
+
 def _layers(depths: Sequence[int]) -> str:
-    return f"{' and '.join(map(str, depths))} layers"
+    *most, last = map(str, depths)
+    return f"{', '.join(most)} and {last} layers" if most else f"{last} layers"
 
 
 def _why(clock: Clock, needed: float) -> str:

@@ -53,7 +53,7 @@ def autocast_type(
     """Turn ``auto``, ``float32`` or ``bfloat16`` into the type for autocast; None is float32.
 
     Args:
-        precision: The word; ``auto`` is bfloat16 where the hardware has it.
+        precision: The word; ``auto`` is bfloat16 where the hardware is faster with it.
         device: The hardware.
         exact: Whether the three digits of bfloat16 would be seen in the output, as in regression;
             ``auto`` then stays with float32.

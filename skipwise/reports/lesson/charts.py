@@ -271,7 +271,7 @@ def _words_of(profiles: Sequence[Profile]) -> str:
     )
     expected = [p.expectation for p in profiles if p.expectation is not None]
     if expected and all(e.holds for e in expected):
-        return f"{words} Dotted: theory, in the band that it gives a network of this width."
+        return f"{words} Dotted: theory, in its band. It asks for: {expected[0].condition}."
     return f"{words} No theory is drawn, since its condition does not hold here."
 
 

@@ -176,8 +176,8 @@ def _what_is_compared(lesson: DepthLesson) -> str:
     return (
         "All networks here are chains of blocks of two fully connected layers. Pictures are read as"
         f" vectors. Before training, the gradient of {setting.measured} examples is measured at"
-        f" every block for {starts}, beside what theory expects of such a network; then each is"
-        f" trained for {setting.steps} steps ({setting.strategy}) with {seeds}."
+        f" every block for {starts}, beside what theory expects of such a network; then each"
+        f" that can learn is trained for {setting.steps} steps ({setting.strategy}) with {seeds}."
     )
 
 
