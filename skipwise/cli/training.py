@@ -109,9 +109,8 @@ def train(
             Lower rates by depth: --set strategy.layer_decay=0.8.
         guard: Skip steps that explode, and go back to an earlier state where that is no help.
         compile: on, off, or auto: in runs of over half an hour (GPU: 5 minutes), if it is faster.
-        watch: Monitors: gradients,curvature,units,updates,normalisation, in 3 % of the steps' time
-            or as in curvature:every=500:top (steps; the largest eigenvalue too),
-            units:examples=256. The weights are those of a run without.
+        watch: Monitors: gradients,curvature,units,updates,normalisation, in 3 % of the steps' time;
+            curvature:every=500:top (steps; eigenvalue), units:examples=256. Weights stay the same.
         set: path=value, any field: strategy.peak_lr=0.1, network.connection=Highway,
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.

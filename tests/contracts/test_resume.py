@@ -91,7 +91,8 @@ def steps_in(folder: Path) -> list[int]:
 
 @pytest.mark.parametrize("strategy", EVERY, ids=lambda s: s.name)
 def test_every_strategy_resumes_exactly(strategy, tmp_path: Path):
-    strategy = dataclasses.replace(strategy, clip_norm=1.0, label_smoothing=0.1)
+    clip = 1.0 if strategy.optimiser.can_skip else None  # a line search takes none
+    strategy = dataclasses.replace(strategy, clip_norm=clip, label_smoothing=0.1)
     experiment = an_experiment(tmp_path, strategy=strategy)
     assert_equal(
         finished(experiment, tmp_path / "a"), cut_and_resumed(experiment, tmp_path / "b", 6)
