@@ -69,9 +69,8 @@ class Call:
         try:
             inspect.signature(function).bind(**given, **self.arguments)
         except TypeError as error:
-            raise ValueError(
-                f"{self.target} cannot be called: {error}; it is offered {', '.join(context)}"
-            ) from None
+            offered = f"it is offered {', '.join(context)}" if context else "it is given nothing"
+            raise ValueError(f"{self.target} cannot be called: {error}; {offered}") from None
         return function(**given, **self.arguments)
 
 

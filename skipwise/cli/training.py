@@ -312,7 +312,8 @@ def _finish(
     except KeyboardInterrupt:
         leave(f"stopped at once; {session.folder} is as last saved; go on with: {again}", code=130)
     except Diverged as error:
-        leave(f"{error}; the last good save is in {session.folder}")
+        mended = f"{again} --set strategy.peak_lr=…"
+        leave(f"{error}; the last good save is in {session.folder}, go on from it with: {mended}")
     except OSError as error:
         leave(
             f"the run cannot be saved in {session.folder}: {error.strerror};"

@@ -14,6 +14,7 @@ from skipwise.data import (
     NUMBERS,
     Dataset,
     Examples,
+    UnreadablePicture,
     find_data,
     read_inputs,
 )
@@ -145,7 +146,10 @@ def predict(
     elif skip_bad:
         found = list(skipping_bad(predictor, picture_files(files), skipped))
     else:
-        found = list(predictor.predict_files(picture_files(files)))
+        try:
+            found = list(predictor.predict_files(picture_files(files)))
+        except UnreadablePicture as error:
+            raise ValueError(f"{error}; mend or remove it, or add --skip-bad") from None
     for error in skipped:
         print(f"skipwise: skipped: {error}", file=sys.stderr)
     _tell([_row(p) for p in found], run, csv, as_json=json, skipped=len(skipped))

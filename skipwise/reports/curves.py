@@ -71,7 +71,8 @@ def _loss(run: Reading) -> Chart:
     if held:
         columns["validation loss"] = _validated("loss")
     else:
-        words += " There is no validation part."
+        is_there = run.facts.get("examples", {}).get("validation", 0)
+        words += " Nothing was validated yet." if is_there else " There is no validation part."
     return Chart(
         name="loss",
         title="Loss",

@@ -86,7 +86,7 @@ def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path
         The file.
 
     Raises:
-        ValueError: If a folder is no run, or none is given.
+        ValueError: If a folder is no run, none is given, or ``out`` lies in none.
         OSError: If the page cannot be written; a page that was there stays as it was.
     """
     folders = [Path(run.path if isinstance(run, RunRecord) else run) for run in runs]
@@ -99,6 +99,8 @@ def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path
     if path.is_dir():
         path /= usual.name
     place = path.parent
+    if not place.is_dir():
+        raise ValueError(f"the folder {place} does not exist; make it, or name another with --out")
     page = _compared(compare_to(readings, place)) if several else _of_run(readings[0], place)
     write_atomic(path, rendered(page).encode())
     return path

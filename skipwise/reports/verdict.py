@@ -87,7 +87,9 @@ def _how_it_ended(run: Reading) -> Iterator[str]:
 def _score(run: Reading) -> Iterator[str]:
     record = run.scored
     if record is None:
-        yield "No part of the data was held out, so nothing is known of how well it generalises."
+        held = sum(run.facts.get("examples", {}).get(part, 0) for part in ("validation", "test"))
+        why = "It was not evaluated yet" if held else "No part of the data was held out"
+        yield f"{why}, so nothing is known of how well it generalises."
         return
     examples, metric = counted(record.examples, "example"), run.metric
     value, bounds = record.metrics[metric], interval(run, record)

@@ -49,7 +49,7 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return "not finite"
     digits = f"{value:.4g}"
-    return f"{value:,.0f}" if abs(float(digits)) >= 10_000 else digits
+    return f"{value:,.0f}" if 10_000 <= abs(float(digits)) < 1e15 else digits
 
 
 def value_of(metric: str, value: float) -> str:

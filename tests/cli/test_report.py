@@ -26,7 +26,7 @@ def test_what_is_no_run_is_one_sentence(tmp_path: Path, capsys):
     assert "is not a run" in fails(capsys, "report", run, "nowhere")
     assert "name a run" in fails(capsys, "report")
     error = fails(capsys, "report", run, "--out", "nowhere/x.html")
-    assert "the report cannot be written: No such file or directory" in error
+    assert "the folder nowhere does not exist; make it, or name another with --out" in error
 
 
 def test_a_run_without_a_report_has_none(rings: str, capsys):

@@ -72,7 +72,7 @@ def test_a_stack_of_pictures_is_refused_and_the_first_frame_of_a_film_is_taken(f
     with pytest.raises(ValueError, match=wanted):
         Folder(path=str(folder)).load()
     assert (
-        "1 files that cannot be read were skipped"
+        "1 file that cannot be read was skipped"
         in Folder(path=str(folder), skip_bad=True).load().notes
     )
 

@@ -176,5 +176,5 @@ def test_a_file_cut_short_is_skipped_before_the_training(folder: Folder):
     with pytest.raises(ValueError, match=r"0\.png.*; mend or remove it, or add --skip-bad"):
         streamed.load()
     data = dataclasses.replace(streamed, skip_bad=True).load()
-    assert "1 files that cannot be read were skipped" in data.notes
+    assert "1 file that cannot be read was skipped" in data.notes
     assert isinstance(data.train, Streamed)

@@ -171,7 +171,8 @@ def _decoded(
 
 def _skipped(listing: Listing, parts: dict[str, Stored]) -> tuple[str, ...]:
     count = sum(map(len, listing.files.values())) - sum(map(len, parts.values()))
-    return (f"{count} files that cannot be read were skipped",) if count else ()
+    words = "file that cannot be read was" if count == 1 else "files that cannot be read were"
+    return (f"{count} {words} skipped",) if count else ()
 
 
 def _joined(classes: Names) -> tuple[str, ...]:

@@ -219,10 +219,12 @@ class Guarding:
         self._kept = [state for state in self._kept if state["step"] <= chosen["step"]]
         self.returns, self.skipped, self._taken = self.returns + 1, 0, run.step
         self.returned_at = run.step
-        yield (
-            f"{reason}; the run returned to its state after step {chosen['step']} and goes on with"
-            f" the next batch and {scale:.3g} times the rate of its schedule"
-        )
+        said = f"{reason}; the run returned to its state after step {chosen['step']} and"
+        if run.step >= run.steps:
+            yield f"{said} ends there, since no step is left; make it longer"
+        else:
+            slower = f"{scale:.3g} times the rate of its schedule"
+            yield f"{said} goes on with the next batch and {slower}"
 
     def _earlier(self, began: int) -> dict[str, Any]:
         """Give the newest state that is older than a trouble, or the oldest there is."""
@@ -238,7 +240,7 @@ class Guarding:
         """Say at the end of a run what was done."""
         if not self.refused and not self.returns:
             return ("the guard found nothing: it skipped no step",)
-        back = f" and returned to an earlier state {self.returns} times" if self.returns else ""
+        back = f" and returned to an earlier state {_times(self.returns)}" if self.returns else ""
         return (f"the guard skipped {self.refused} of {self.run.step} steps{back}",)
 
     def state(self) -> dict[str, Any]:
@@ -259,6 +261,10 @@ class Guarding:
         self._kept, self._taken = list(state["kept"]), state["taken"]
         self.returns, self.skipped = state["returns"], state["skipped"]
         self.refused, self._first = state.get("refused", 0), state.get("first", "")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def guarded(run: Run) -> Run:
