@@ -41,8 +41,8 @@ def percent(share: float, digits: int = 1) -> str:
 def number(value: float) -> str:
     """Write a number with about four digits; a whole one as it is.
 
-    >>> number(0.123456), number(1234567), number(float("nan"))
-    ('0.1235', '1,234,567', 'not finite')
+    >>> number(0.123456), number(1234567), number(1e38), number(float("nan"))
+    ('0.1235', '1,234,567', '1e+38', 'not finite')
     """
     if isinstance(value, int):
         return f"{value:,}"

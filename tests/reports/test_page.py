@@ -134,6 +134,18 @@ def test_what_does_not_apply_is_said(tmp_path: Path, kind: str, sentence: str):
     assert len(figures_in(page)) >= 3
 
 
+def test_a_run_that_broke_before_its_first_evaluation_is_not_said_to_have_no_parts(tmp_path: Path):
+    parts = {"examples": {"train": 800, "validation": 400, "test": 1000}}
+    folder = told(tmp_path / "run", LEVEL, FALLS, FALLS, state="killed", test=None, facts=parts)
+    journal = folder / "metrics.jsonl"
+    steps = [line for line in journal.read_text().splitlines(True) if '"validation"' not in line]
+    journal.write_text("".join(steps))
+    page = skipwise.report(folder).read_text()
+    assert "It was not evaluated yet, so nothing is known" in page
+    assert "Nothing was validated yet." in page
+    assert "There is no validation part" not in page
+
+
 def test_a_name_with_marks_of_html_stays_text(tmp_path: Path):
     run = told(tmp_path / "run", LEVEL, FALLS, FALLS, facts={"classes": ["</script><b>", "&amp;"]})
     page = skipwise.report(run).read_text()
