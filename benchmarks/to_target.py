@@ -264,7 +264,7 @@ def table(curves: dict[str, Curve]) -> str:
             lines.append(
                 f"| {arm} | {len(own)} | {shown} | {statistics.median(seconds):.0f}"
                 f" ({seconds[0]:.0f} to {seconds[-1]:.0f}) | {epochs:.0f} | {at_best:.0f}"
-                f" | {ratio:.1f} |"
+                f" | {ratio:.1f} |".replace("inf", "never")
             )
     return "\n".join(lines)
 
