@@ -309,8 +309,7 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
             f"the network reads examples of shape {card.inputs},"
             f" {dataset.name} has {dataset.ends.inputs};{BY_HAND}"
         )
-    first, _ = dataset.train.gather(torch.tensor([0]))
-    if card.raw == "float32" and first.dtype == torch.uint8 and predictor.preprocessing.size:
+    if card.raw == "float32" and dataset.raw == "uint8" and predictor.preprocessing.size:
         raise ValueError(
             f"the network was trained on floating point numbers, {dataset.name} has bytes;"
             " bring them to the scale of the training"

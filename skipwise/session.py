@@ -355,7 +355,7 @@ class Session:
             data=dataset.name,
             views=self.experiment.views,
             digest=dataset.digest,
-            raw=str(dataset.train.gather(torch.tensor([0]))[0].dtype).removeprefix("torch."),
+            raw=dataset.raw,
         )
         save_weights(self.folder / BEST, weights, card)
 

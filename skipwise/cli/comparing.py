@@ -192,7 +192,6 @@ def _composed(
         allow=allow,
         **{name: value for name, value in given.items() if value is not None},
     )
-    _check_effect(settings)
     rest = [w for w in settings if w.partition(".")[0] not in ("data", "network", "strategy")]
     return dataclasses.replace(study, experiment=apply_settings(study.experiment, rest)), dataset
 
@@ -205,7 +204,6 @@ def _changed(
     Raises:
         ValueError: If a setting would change no arm.
     """
-    _check_effect(settings)
     for name in ("network", "strategy"):
         if _below(name, settings):
             raise ValueError(
@@ -219,11 +217,6 @@ def _changed(
     changes["experiment"] = apply_settings(experiment, settings)
     study = dataclasses.replace(study, **changes)
     return study, study.data.load()
-
-
-def _check_effect(settings: Words) -> None:
-    if any(word.startswith("seed=") for word in settings):
-        raise ValueError("the runs of an arm have the seeds 0, 1, …; say how many with --seeds")
 
 
 def _words(text: str | None) -> list[str]:

@@ -8,6 +8,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -182,6 +183,12 @@ class Dataset:
     notes: tuple[str, ...] = ()
     digest: str = ""
     counts: tuple[int, ...] = ()
+
+    @cached_property
+    def raw(self) -> str:
+        """Name the type of a raw input, ``uint8`` of picture files."""
+        first, _ = self.train.gather(torch.tensor([0]))
+        return str(first.dtype).removeprefix("torch.")
 
 
 class Data(ABC):

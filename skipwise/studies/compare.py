@@ -93,15 +93,13 @@ def study_of(
     for name in settings:
         if name not in known:
             raise TypeError(f"a study has no setting {name!r}{nearest(name, known)}")
-    if "seed" in settings:
-        raise ValueError("the runs of an arm have the seeds 0, 1, …; say how many with seeds")
     of_study = {k: v for k, v in settings.items() if k in FIELDS and v is not None}
     of_runs = {k: v for k, v in settings.items() if k not in FIELDS}
     networks = tuple(_described(choice) for choice in networks)
     experiment, dataset = compose(data, networks[0], strategies[0], allow=allow, **of_runs)
     vary = {path: tuple(values) for path, values in of_study.pop("vary", {}).items()}
     study = Study(
-        experiment=dataclasses.replace(experiment, seed=0),
+        experiment=experiment,
         networks=tuple(experiment.network if n is None else n for n in networks),
         strategies=tuple(experiment.strategy if s is None else s for s in strategies),
         vary=vary,

@@ -100,6 +100,8 @@ class Study:
             )
 
     def _check_arms(self):
+        if self.experiment.seed:
+            raise ValueError("the runs of an arm have the seeds 0, 1, …; say how many with seeds")
         if not self.networks or not self.strategies:
             raise ValueError("a study needs at least one network and one strategy")
         if self.ablate and (len(self.networks) > 1 or len(self.strategies) > 1 or self.vary):
