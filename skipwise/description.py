@@ -74,6 +74,18 @@ class Call:
         return function(**given, **self.arguments)
 
 
+def packages_of(value: Any) -> tuple[str, ...]:
+    """Name the packages outside ``skipwise`` that descriptions name, each once."""
+    own, inner = HOME, ()
+    if isinstance(value, Mapping | tuple | list):
+        inner = value.values() if isinstance(value, Mapping) else value
+    elif dataclasses.is_dataclass(value):
+        own = _package(value.target if isinstance(value, Call) else type(value).__module__)
+        inner = [getattr(value, each.name) for each in dataclasses.fields(value)]
+    named = [own, *(name for each in inner for name in packages_of(each))]
+    return tuple(dict.fromkeys(name for name in named if name != HOME))
+
+
 def line_in_own_code(error: BaseException) -> str:
     """Name the last line of the user's own code that an error passed; empty if there is none."""
     installed = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}

@@ -90,13 +90,12 @@ def selftest(
 
 
 def _chosen(names: Sequence[str], *, every: bool) -> list[Any]:
-    from skipwise.conformity import own_strategy
     from skipwise.strategies import named_strategies
 
     if names and every:
         raise ValueError("--strategies checks all of them; leave the names out")
     if names:
-        return [own_strategy(name) if ":" in name else find_strategy(name) for name in names]
+        return [find_strategy(name) for name in names]
     if every:
         return [make() for make in named_strategies().values()]
     raise ValueError(

@@ -59,7 +59,7 @@ def composed(
         raise ValueError(f"{data} is an experiment of its own; leave --recipe out")
     begun = read_experiment(Path(data), allow=chosen.allow) if is_file else None
     described = find_data(data) if begun is None else begun.data
-    described = _with_settings(described, of_data, chosen.settings)
+    described = with_settings(described, of_data, chosen.settings)
     if chosen.recipe is not None:
         begun = find_recipe(chosen.recipe)(described)
     if begun is None:
@@ -86,7 +86,12 @@ def composed(
     return apply_settings(experiment, rest), dataset
 
 
-def _with_settings(data: Data, flags: Given, settings: tuple[str, ...]) -> Data:
+def with_settings(data: Data, flags: Given, settings: tuple[str, ...] = ()) -> Data:
+    """Change a source by options of picture files and by ``data.path=value``.
+
+    Raises:
+        ValueError: If the source has no such field.
+    """
     given = {name: value for name, value in flags.items() if value is not None}
     if given and not isinstance(data, Gallery):
         flag = next(iter(given)).removesuffix("_bytes").replace("_", "-")

@@ -21,8 +21,8 @@ from skipwise.cli.words import (
     parse_time,
     print_json,
 )
-from skipwise.data import Own
-from skipwise.description import Call
+from skipwise.data import without_objects
+from skipwise.description import Call, packages_of
 from skipwise.experiment import Experiment
 from skipwise.progress import watch as follow
 from skipwise.records import RunRecord
@@ -81,8 +81,8 @@ def train(
             experiment.yaml that a run left.
         network: A name (skipwise list networks; plain_resnet50 is resnet50 without its skips),
             or package.module:function of your own; chosen by the data if left out.
-        strategy: A name (skipwise list strategies); if left out nesterov, with --weights
-            finetuning, for numbers adam.
+        strategy: A name (skipwise list strategies), or package.module:function of your own; if
+            left out nesterov, with --weights finetuning, for numbers adam.
         recipe: All the choices of a recipe (skipwise list recipes); what else is given changes it.
         transfer_from: The folder of a run of a shallower network of the same family: take its
             strategy, scaled to this depth, if that is measured to hold; exit code 1 if not.
@@ -302,7 +302,9 @@ def _changes(session: Session) -> list[str]:
 def _finish(
     session: Session, *, quiet: bool, as_json: bool, allow: tuple[str, ...], reports: bool
 ) -> None:
-    packages = _packages(session.experiment, allow)
+    experiment = session.experiment
+    named = dataclasses.replace(experiment, data=without_objects(experiment.data))
+    packages = list(dict.fromkeys([*allow, *packages_of(named)]))
     again = command_line("resume", session.folder, packages, processes=session.world.size)
     try:
         with reported(session.folder, wanted=reports and session.world.is_first):
@@ -326,12 +328,6 @@ def _finish(
         print(in_words(record))
     if session.target is not None and not session.target.is_reached(session.best.value):
         leave(f"the target {session.target.value:g} was not reached", code=1)
-
-
-def _packages(experiment: Experiment, allow: tuple[str, ...]) -> list[str]:
-    own = experiment.data.dataset if isinstance(experiment.data, Own) else None
-    named = [thing.package for thing in (experiment.network, own) if isinstance(thing, Call)]
-    return list(dict.fromkeys([*allow, *named]))
 
 
 def as_object(record: RunRecord) -> dict[str, Any]:

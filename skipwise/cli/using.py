@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from torch import Tensor
 
+from skipwise.cli.composing import with_settings
 from skipwise.cli.words import Flag, Words, find_views, print_json
 from skipwise.data import (
     NUMBERS,
@@ -42,6 +43,7 @@ def evaluate(
     /,
     *,
     part: str | None = None,
+    skip_bad: Flag = False,
     views: str | None = None,
     allow: Words = (),
     json: Flag = False,
@@ -53,6 +55,7 @@ def evaluate(
         data: Other data: a name, a folder or a file, as for train; pictures are brought to
             the network's size. All of its examples count if it has no parts of its own.
         part: train, validation or test; test if left out.
+        skip_bad: Leave out pictures of DATA that cannot be read, and say how many.
         views: Average the outputs over views of a picture: flip, crops or none; as in the
             training if left out.
         allow: A package of yours that the run names.
@@ -64,7 +67,10 @@ def evaluate(
     predictor = _seeing(load(run, allow=allow), views)
     experiment = experiment_of(run, allow=allow) if run.is_dir() else None
     if data is not None:
-        dataset = brought_to(predictor, find_data(data)).load()
+        named = with_settings(find_data(data), {"skip_bad": skip_bad or None})
+        dataset = brought_to(predictor, named).load()
+    elif skip_bad:
+        raise ValueError(f"{run} keeps its own choice for its data; --skip-bad is for data named")
     elif experiment is not None:
         dataset = experiment.data.load()
         if predictor.card.digest not in ("", dataset.digest):
@@ -76,17 +82,18 @@ def evaluate(
         raise ValueError(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
-    said = ""
+    said = [note for note in dataset.notes if skip_bad and note.endswith("skipped")]
     if predictor.is_foreign:
-        predictor, said = fit_to(predictor, run, dataset)
+        predictor, fitted = fit_to(predictor, run, dataset)
+        said.append(fitted)
     check_fits(predictor, dataset)
     whole = part is None and data is not None and dataset.test is None
     part = part or ("train" if whole else "test")
     precision = "auto" if experiment is None else experiment.precision
     examples, called = _part(dataset, part), "all" if whole else part
     record = _score(predictor, examples, called, precision=precision)
-    if said:
-        print(said, file=sys.stderr)
+    for sentence in filter(None, said):
+        print(sentence, file=sys.stderr)
     if json:
         named = {"examples": record.examples, "part": called, "run": str(run)}
         print_json({**record.metrics, **named, "per_class": _by_class(record, dataset.classes)})

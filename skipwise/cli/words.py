@@ -82,13 +82,15 @@ def twins() -> list[str]:
 
 
 def find_strategy(word: str) -> Any:
-    """Turn ``sgd-cosine`` into the strategy that our function of that name gives.
+    """Turn ``sgd-cosine`` into that strategy, ``module:function`` into the one it returns.
 
     Raises:
         ValueError: If there is no such strategy; the nearest is offered.
     """
-    from skipwise.strategies import named_strategies
+    from skipwise.strategies import named_strategies, own_strategy
 
+    if ":" in word:
+        return own_strategy(word)
     return _found(word.replace("_", "-"), "strategy", named_strategies())
 
 

@@ -8,7 +8,6 @@ from skipwise.conformity.certificate import MARKS, Certificate, certify, version
 from skipwise.conformity.checks import CHECKS
 from skipwise.conformity.formulas import FORMULAS, formula_of
 from skipwise.conformity.outcome import Check, Outcome
-from skipwise.conformity.own import own_strategy
 
 __all__ = [
     "CHECKS",
@@ -19,6 +18,5 @@ __all__ = [
     "Outcome",
     "certify",
     "formula_of",
-    "own_strategy",
     "versions",
 ]

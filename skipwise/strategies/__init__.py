@@ -84,6 +84,7 @@ from skipwise.strategies.optimisers import (
     ScheduleFreeSGD,
     Shampoo,
 )
+from skipwise.strategies.own import own_strategy
 from skipwise.strategies.schedules import (
     Constant,
     Cosine,
@@ -195,6 +196,7 @@ __all__ = [
     "named_strategies",
     "nesterov",
     "nesterov_triangle",
+    "own_strategy",
     "parameter_groups",
     "prodigy",
     "radam",

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skipwise.data import Data, Own, without_objects
-from skipwise.description import Call, read_described, write_yaml
+from skipwise.data import Data, without_objects
+from skipwise.description import Call, packages_of, read_described, write_yaml
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription
 from skipwise.strategies import Strategy
@@ -123,9 +123,8 @@ class Study:
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages of the user's own that it names."""
-        own = [self.data.dataset] if isinstance(self.data, Own) else []
-        calls = [c for c in (*self.networks, *own) if isinstance(c, Call)]
-        return tuple(dict.fromkeys(call.package for call in calls))
+        shared = dataclasses.replace(self.experiment, data=without_objects(self.data))
+        return packages_of([shared, self.networks, self.strategies])
 
 
 def text_of(description: Any) -> str:

@@ -110,6 +110,16 @@ def test_predict_names_a_bad_file_or_skips_it(capsys, pictures: str, rings: str)
     assert "skipped:" in err
 
 
+def test_evaluate_names_a_bad_file_or_skips_it(capsys, pictures: str):
+    call(capsys, "train", pictures, "--steps", "2", "--out", "r", *SMALL)
+    assert "--skip-bad is for data named" in fails(capsys, "evaluate", "r", "--skip-bad")
+    Path(pictures, "cat", "bad.png").write_bytes(b"nothing")
+    assert "bad.png cannot be read as a picture" in fails(capsys, "evaluate", "r", pictures)
+    code, out, err = call(capsys, "evaluate", "r", pictures, "--skip-bad", "--json")
+    assert (code, json.loads(out)["examples"]) == (0, 40)
+    assert err == "1 file that cannot be read was skipped\n"
+
+
 def test_list_describe_and_doctor(capsys):
     for what, name in (
         ("networks", "resnet20"),

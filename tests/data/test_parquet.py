@@ -46,6 +46,37 @@ def test_the_order_of_the_rows_and_the_pixels_are_kept(tmp_path: Path):
     assert (data.classes, data.ends.inputs) == (("0", "1"), (3, 8, 10))
 
 
+def test_a_column_of_splits_parts_the_rows(tmp_path: Path):
+    split = ["test", "train", "train", "val", "train", "train", "test", "dev"]
+    path = write(tmp_path / "t.parquet", colours(8), [0, 1] * 4, split=split)
+    data = Parquet(path=path).load()
+    assert data.test is not None
+    assert data.validation is not None
+    held_out = ((data.test, [0, 6]), (data.validation, [3, 7]))
+    for part, rows in ((data.train, [1, 2, 4, 5]), *held_out):
+        pictures, labels = part.gather(torch.arange(len(part)))
+        assert pictures[:, 1, 0, 0].tolist() == rows
+        assert labels.tolist() == [row % 2 for row in rows]
+
+    split[5] = "new"
+    write(tmp_path / "t.parquet", colours(8), [0, 1] * 4, split=split)
+    with pytest.raises(ValueError, match=r"row 5 \(from 0\) is of the split 'new'; there are"):
+        Parquet(path=path).load()
+    write(tmp_path / "t.parquet", [*colours(7), b"no"], [0, 1] * 4, split=["train", "test"] * 4)
+    with pytest.raises(ValueError, match=r"row 7 \(from 0\) cannot be read"):
+        Parquet(path=path).load()
+    write(tmp_path / "t.parquet", colours(2), [0, 1], split=["test", "val"])
+    with pytest.raises(ValueError, match="has no row of the train split"):
+        Parquet(path=path).load()
+
+
+def test_files_named_by_part_overrule_a_column_of_splits(tmp_path: Path):
+    for name in ("train", "test"):
+        write(tmp_path / f"{name}.parquet", colours(4), [0, 1] * 2, split=["validation"] * 4)
+    data = Parquet(path=str(tmp_path), shares=Shares(validation=0.0)).load()
+    assert (len(data.train), len(data.test or ()), data.validation) == (4, 4, None)
+
+
 def test_equal_pixels_in_npz_and_parquet_are_equal_data(shared: Path, tmp_path: Path):
     table = pq.read_table(shared / "eurosat_rgb" / "test.parquet").slice(0, 300)
     pq.write_table(table, tmp_path / "some.parquet")

@@ -4,8 +4,9 @@ Takes files and labels, gives a Dataset.
 Imports the contracts of data.
 """
 
-from skipwise.data.pictures.gallery import MEMORY_BYTES, PARTS, Gallery, Listing
+from skipwise.data.pictures.gallery import MEMORY_BYTES, Gallery, Listing
 from skipwise.data.pictures.labels import class_names, labels_of
+from skipwise.data.pictures.parts import PARTS, SPLITS, part_of
 from skipwise.data.pictures.picture import (
     SUFFIXES,
     Encoded,
@@ -20,6 +21,7 @@ __all__ = [
     "MEMORY_BYTES",
     "PARTS",
     "SAMPLE",
+    "SPLITS",
     "SUFFIXES",
     "Encoded",
     "File",
@@ -30,5 +32,6 @@ __all__ = [
     "class_names",
     "header",
     "labels_of",
+    "part_of",
     "read_picture",
 ]

@@ -19,11 +19,6 @@ from skipwise.data.pictures.labels import SEPARATORS, Names, targets_of
 from skipwise.data.pictures.picture import File, UnreadablePicture, header, read_picture
 from skipwise.data.pictures.streamed import SAMPLE, Read, Streamed
 
-PARTS = {
-    "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 LARGEST, MOST = 224, 4096  # a side of pictures: by itself, when asked for
 UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("bytes", 1))
 MEMORY_BYTES = 4 * 10**9

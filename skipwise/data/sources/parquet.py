@@ -8,6 +8,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
@@ -15,12 +16,14 @@ from typing import Any, final, overload
 
 from skipwise.data.pictures import (
     PARTS,
+    SPLITS,
     Encoded,
     File,
     Gallery,
     Listing,
     class_names,
     labels_of,
+    part_of,
 )
 
 IMAGES = ("image", "img", "picture")
@@ -35,7 +38,8 @@ class Parquet(Gallery):
 
     ``path`` is the file, or a folder with ``train.parquet`` and perhaps ``val.parquet`` and
     ``test.parquet``, each in one file or in several (``train-00000-of-00002.parquet``), there or in
-    ``data`` below. The order of the rows is kept. Classes are named by the metadata, else by the
+    ``data`` below; where there is no such file, a column ``split`` (``train``, ``val``, ``test``)
+    parts the rows. Their order is kept. Classes are named by the metadata, else by the
     labels, else by the folders in ``path`` where each label has one of its own, else by numbers.
 
     Args: see :class:`Gallery`.
@@ -48,7 +52,10 @@ class Parquet(Gallery):
             ValueError: If a table cannot be read, lacks a column or is larger than the memory.
         """
         shards = {part: [_Shard(p) for p in paths] for part, paths in _files(self.path).items()}
-        held = sum(shard.table.nbytes for found in shards.values() for shard in found)
+        if list(shards) == ["train"]:
+            shards = _parted(shards["train"], self.path)
+        tables = {id(s.table): s.table.nbytes for found in shards.values() for s in found}
+        held = sum(tables.values())
         if held > self.memory_bytes:
             raise ValueError(
                 f"{self.path} holds {held / 1e9:.1f} GB of encoded pictures, more than --memory;"
@@ -89,9 +96,13 @@ class _Shard:
             _column(read.schema_arrow.names, names, path, what)
             for names, what in ((IMAGES, "encoded pictures"), (TARGETS, "labels"))
         )
-        self.has_paths = "path" in read.schema_arrow.names
-        columns = [self.image, self.label, *(["path"] if self.has_paths else [])]
+        there = read.schema_arrow.names
+        self.has_paths = "path" in there
+        self.split = next((name for name in SPLITS if name in there), None)
+        others = [name for name in ("path", self.split) if name in there]
+        columns = [self.image, self.label, *others]
         self.table: Any = _guarded(path, lambda: read.read(columns=columns))
+        self.rows: Sequence[int] = range(self.table.num_rows)
         self.names = _names(self.table.schema.metadata, self.label)
         # Names may be numerals: then a number still means the name in its place.
         kind = str(self.table.schema.field(self.label).type)
@@ -103,15 +114,27 @@ class _Shard:
             )
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        return len(self.rows)
 
     def place(self, row: int) -> str:
         """Say where a row is."""
-        return f"{self.path.name}, row {row} (from 0)"
+        return f"{self.path.name}, row {self.rows[row]} (from 0)"
+
+    def parted(self) -> Mapping[str, "_Shard"]:
+        """Give the rows of each part that the column of splits names; all are train without one."""
+        if self.split is None:
+            return {"train": self}
+        rows: dict[str, list[int]] = {}
+        for row, cell in enumerate(self.table[self.split].to_pylist()):
+            rows.setdefault(part_of(cell, self.place(row)), []).append(row)
+        found = {part: copy(self) for part in rows}
+        for part, shard in found.items():
+            shard.rows = rows[part]
+        return found
 
     def file(self, row: int) -> File:
         """Give the picture of a row, still encoded."""
-        value = self.table[self.image][row].as_py()
+        value = self.table[self.image][self.rows[row]].as_py()
         if isinstance(value, Mapping):
             if value.get("bytes") is None and value.get("path"):
                 return self.path.parent / str(value["path"])
@@ -126,8 +149,8 @@ class _Shard:
         """
         cells = self.table[self.label].to_pylist()
         found = []
-        for row, cell in enumerate(cells):
-            labels = labels_of(cell, self.place(row), multi_label=multi_label)
+        for row in range(len(self)):
+            labels = labels_of(cells[self.rows[row]], self.place(row), multi_label=multi_label)
             found.append(tuple(self._named(label, row) for label in labels))
         return found
 
@@ -190,6 +213,16 @@ def _files(word: str) -> dict[str, list[Path]]:
             found.setdefault(PARTS[named[1].lower()], []).append(file)
     if "train" not in found:
         raise ValueError(f"{path} has no train.parquet; name the file to train on")
+    return found
+
+
+def _parted(shards: list[_Shard], path: str) -> dict[str, list[_Shard]]:
+    found: dict[str, list[_Shard]] = {}
+    for shard in shards:
+        for part, rows in shard.parted().items():
+            found.setdefault(part, []).append(rows)
+    if "train" not in found:
+        raise ValueError(f"{path} has no row of the train split")
     return found
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import final
 
 from skipwise.data.pictures import (
-    PARTS,
+    SPLITS,
     SUFFIXES,
     Gallery,
     Listing,
     class_names,
     labels_of,
+    part_of,
 )
 from skipwise.description import nearest
 
 PATHS = ("path", "file", "filename", "file_name", "image", "filepath")
 TARGETS = ("label", "labels", "class", "target", "targets")
-SPLITS = ("split", "part", "subset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Table(Gallery):
                 )
             cells = row.cells + ("",) * (max(places.values()) + 1 - len(row.cells))
             word, cell = cells[places["path"]], cells[places["label"]]
-            part = _part(row, cells[places["split"]] if "split" in places else "train")
+            part = part_of(cells[places["split"]], row.place) if "split" in places else "train"
             file = table.parent / word
             if not word:
                 raise ValueError(f"{row.place} has no path")
@@ -144,9 +144,3 @@ def _columns(
     if not rows[1:]:
         raise ValueError(f"{table} has a header and no row below it")
     return rows[1:], found
-
-
-def _part(row: _Row, word: str) -> str:
-    if word.lower() not in PARTS:
-        raise ValueError(f"{row.place} is of the split {word!r}; there are train, val and test")
-    return PARTS[word.lower()]

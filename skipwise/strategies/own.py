@@ -3,13 +3,15 @@
 from typing import Any
 
 from skipwise.description import Call
-from skipwise.strategies import Constant, Optimiser, Strategy
+from skipwise.strategies.optimisers import Optimiser
+from skipwise.strategies.schedules import Constant
+from skipwise.strategies.strategy import Strategy
 
 RATE = 0.01  # of an optimiser that comes without a strategy
 
 
 def own_strategy(target: str) -> Strategy:
-    """Call ``package.module:function``; an optimiser alone is tried at a constant rate of 0.01.
+    """Call ``package.module:function``; an optimiser alone is taken at a constant rate of 0.01.
 
     Raises:
         ValueError: If it cannot be called, or returns neither a strategy nor an optimiser.
