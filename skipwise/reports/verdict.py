@@ -108,9 +108,12 @@ def _score(run: Reading) -> Iterator[str]:
     else:
         yield "No interval is given for it: its spread over examples was not measured."
     if record.part != "test":
-        why = (
-            "there is no test part" if run.state == "finished" else "the test part comes at the end"
-        )
+        if not run.facts.get("examples", {}).get("test", 0):
+            why = "there is no test part"
+        elif "diverged" in run.state:
+            why = f"{run.command('evaluate', run.folder)} scores its best weights on the test part"
+        else:
+            why = "the test part comes at the end"
         yield f"These examples also chose the weights, so the value is favourable: {why}."
 
 

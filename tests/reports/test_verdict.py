@@ -61,22 +61,38 @@ def test_few_evaluations_say_nothing_of_a_trend(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("state", "line", "sentence"),
+    ("state", "line", "sentence", "test"),
     [
-        ("running", "not finished: at step 80 of 100", "still going, or was killed"),
+        (
+            "running",
+            "not finished: at step 80 of 100",
+            "still going, or was killed",
+            "the test part comes at the end",
+        ),
         (
             "the loss is nan at step 80: training diverged; lower strategy.peak_lr",
             "diverged at step 80 of 100",
             "did not reach its end: the loss is nan",
+            "run scores its best weights on the test part",
         ),
-        ("stopped by SIGINT; saved", "stopped at step 80 of 100", "skipwise resume"),
+        (
+            "stopped by SIGINT; saved",
+            "stopped at step 80 of 100",
+            "skipwise resume",
+            "the test part comes at the end",
+        ),
     ],
 )
-def test_a_run_that_is_not_at_its_end_says_so(tmp_path: Path, state, line, sentence):
-    run = told(tmp_path / "run", LEVEL, FALLS, FALLS, state=state, test=None, facts={"steps": 100})
+def test_a_run_that_is_not_at_its_end_says_so(tmp_path: Path, state, line, sentence, test):
+    facts = {"steps": 100, "examples": {"train": 800, "validation": 100, "test": 100}}
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS, state=state, test=None, facts=facts)
     assert headline(read_run(run)) == line
     assert sentence in said(run)
     assert "also chose the weights, so the value is favourable" in said(run)
+    assert test in said(run)
+    del facts["examples"]["test"]
+    untested = told(tmp_path / "no", LEVEL, FALLS, FALLS, state=state, test=None, facts=facts)
+    assert "favourable: there is no test part" in said(untested)
 
 
 def test_a_run_that_was_quiet_for_long_may_be_dead(tmp_path: Path):
