@@ -186,7 +186,8 @@ def task_of(dataset: Dataset, experiment: Experiment) -> Task:
         ValueError: If labels are to be smoothed or weighed where there are none.
     """
     smoothing = experiment.strategy.label_smoothing
-    task = plain_task(dataset.task, len(dataset.classes))
+    unit = dataset.preprocessing.target_scale
+    task = plain_task(dataset.task, len(dataset.classes), unit=unit)
     if isinstance(task, Classification):
         weights = balanced(dataset.counts) if experiment.class_weights else ()
         return dataclasses.replace(task, label_smoothing=smoothing, weights=weights)
@@ -282,7 +283,7 @@ def _batches(
     augmentation = (
         dataset.augmentation if experiment.augmentation is None else experiment.augmentation
     )
-    check_pictures(augmentation, experiment.views, dataset.ends.inputs)
+    check_pictures(augmentation, experiment.views, dataset.ends)
     batches = Batches(
         dataset.train,
         dataset.preprocessing,

@@ -73,15 +73,18 @@ def normalisation(source: Source, dataset: Dataset) -> tuple[Preprocessing, str]
     if source.card is not None:
         theirs = from_plain(source.card.preprocessing, where=f"the card of {source.path}")
         if not _does_nothing(theirs):
-            used = replace(theirs, size=own.size, target_scale=own.target_scale)
+            of_targets = {"target_mean": own.target_mean, "target_scale": own.target_scale}
+            used = replace(theirs, size=own.size, **of_targets)
             return used, "inputs are normalised as the file's were in its training" + _units(
                 own, used
             )
     elif _are_pictures(dataset) and own.channels == COLOUR:
         raw = dataset.train.gather(torch.tensor([0]))[0]
         if raw.dtype == torch.uint8:
-            said = "pictures are normalised with the mean and deviation of ImageNet"
-            return imagenet_preprocessing(own.size), said
+            halves = source.reads_halves
+            of = "one half, as timm's resnetv2 reads them" if halves else "ImageNet"
+            said = f"pictures are normalised with the mean and deviation of {of}"
+            return imagenet_preprocessing(own.size, halves=halves), said
     said = "inputs are normalised by their own mean and deviation: the file does not say how its"
     return own, f"{said} were"
 

@@ -1,9 +1,10 @@
 """Using what was trained: load weights with their card, predict files or arrays."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from skipwise.data import (
     Shares,
     UnreadablePicture,
     Views,
+    check_pictures,
     imagenet_preprocessing,
     mean_over_views,
     pictures_below,
@@ -30,6 +32,7 @@ from skipwise.data import (
 from skipwise.description import from_plain, to_plain
 from skipwise.finetuning import normalisation
 from skipwise.records import RunRecord
+from skipwise.shapes import Ends
 from skipwise.weights import (
     BEST,
     Card,
@@ -45,6 +48,9 @@ BY_HAND = (
     " arrays are taken as they are, only picture files are resized: bring the arrays to that shape,"
     " or save the pictures as files"
 )
+
+
+AT_ONCE = 256  # examples, so that many do not fill the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,15 @@ class Predictor:
         if card.views is not None:
             self.views = from_plain(card.views, where=where)
 
+    def show(self, views: Views | None) -> None:
+        """Average outputs over other views from here on, or over none.
+
+        Raises:
+            ValueError: If it reads no pictures, or its outputs have places that would move.
+        """
+        check_pictures((), views, Ends(inputs=self.card.inputs, outputs=self.card.outputs))
+        self.views = views
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the outputs."""
@@ -121,24 +136,33 @@ class Predictor:
             raise ValueError(
                 f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])};{BY_HAND}"
             )
-        if (
-            raw.is_floating_point()
-            and self.preprocessing.size
-            and _are_shares(raw, self.preprocessing)
-        ):
+        self.check_units(raw)
+        first = next(self.model.parameters(), None)
+        device = raw.device if first is None else first.device
+        with torch.inference_mode():
+            found = [self._outputs(some.to(device)) for some in raw.split(AT_ONCE)]
+        return self.preprocessing.unscaled(torch.cat(found))
+
+    def _outputs(self, raw: Tensor) -> Tensor:
+        return mean_over_views(self.model, self.preprocessing(raw), self.views).float().cpu()
+
+    def check_units(self, raw: Tensor) -> None:
+        """Refuse pictures in other units than those of the training.
+
+        Raises:
+            ValueError: If they lie in 0 … 1 and those in 0 … 255, or the other way round.
+        """
+        if not self.preprocessing.size:
+            return
+        if raw.is_floating_point() and _are_shares(raw, self.preprocessing):
             raise ValueError(
                 "the pictures lie in 0 … 1, and the network was trained on 0 … 255; give uint8, or"
                 " multiply by 255"
             )
-        if raw.dtype == torch.uint8 and self.preprocessing.size and self.card.raw == "float32":
+        if raw.dtype == torch.uint8 and self.card.raw.startswith("float"):
             raise ValueError(
                 "the network was trained on floating point numbers; give pictures as these were"
             )
-        first = next(self.model.parameters(), None)
-        with torch.inference_mode():
-            raw = raw if first is None else raw.to(first.device)
-            outputs = mean_over_views(self.model, self.preprocessing(raw), self.views)
-            return outputs.float().cpu() * self.preprocessing.target_scale
 
     def predict(
         self, inputs: Tensor | np.ndarray | str | Path | Sequence[str | Path]
@@ -154,19 +178,31 @@ class Predictor:
             return list(self.predict_files([Path(p) for p in inputs]))
         return self._named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
 
-    def predict_files(self, paths: Iterable[Path], *, batch_size: int = 64) -> Iterator[Prediction]:
-        """Predict the classes of picture files, in their order.
-
-        Raises:
-            ValueError: If the network does not read pictures, or a file is none; the file is named.
-        """
-        for files, outputs in self.outputs_of_files(paths, batch_size=batch_size):
+    def predict_files(
+        self,
+        paths: Iterable[Path],
+        *,
+        batch_size: int = 64,
+        skipped: list[UnreadablePicture] | None = None,
+    ) -> Iterator[Prediction]:
+        """Predict the classes of picture files, in their order; see :meth:`outputs_of_files`."""
+        for files, outputs in self.outputs_of_files(paths, batch_size=batch_size, skipped=skipped):
             yield from self._named(outputs, files)
 
     def outputs_of_files(
-        self, paths: Iterable[Path], *, batch_size: int = 64
+        self,
+        paths: Iterable[Path],
+        *,
+        batch_size: int = 64,
+        skipped: list[UnreadablePicture] | None = None,
     ) -> Iterator[tuple[list[str], Tensor]]:
         """Yield the names of some picture files, in their order, and their raw outputs.
+
+        Args:
+            paths: The files.
+            batch_size: How many at once.
+            skipped: Takes the errors of files that cannot be read, which are left out; if None the
+                first ends it.
 
         Raises:
             ValueError: If the network does not read pictures, or a file is none; the file is named.
@@ -177,13 +213,25 @@ class Predictor:
                 f"this network reads examples{kind} of shape {self.card.inputs}, not picture files"
             )
         paths = list(paths)
-        for start in range(0, len(paths), batch_size):
-            chunk = paths[start : start + batch_size]
-            read = (
-                read_picture(p, channels=self.preprocessing.channels, size=self.preprocessing.size)
-                for p in chunk
-            )
-            yield [str(p) for p in chunk], self.outputs(torch.stack(list(read)))
+        with ThreadPoolExecutor(max(torch.get_num_threads(), 1)) as pool:
+            for start in range(0, len(paths), batch_size):
+                chunk = paths[start : start + batch_size]
+                read = list(zip(chunk, pool.map(self._read, chunk), strict=True))
+                bad = [found for _, found in read if isinstance(found, UnreadablePicture)]
+                if bad and skipped is None:
+                    raise bad[0]
+                _ = skipped is None or skipped.extend(bad)
+                good = [(str(path), found) for path, found in read if isinstance(found, Tensor)]
+                if good:
+                    names, pictures = zip(*good, strict=True)
+                    yield list(names), self.outputs(torch.stack(pictures))
+
+    def _read(self, path: Path) -> Tensor | UnreadablePicture:
+        wanted = self.preprocessing
+        try:
+            return read_picture(path, channels=wanted.channels, size=wanted.size)
+        except UnreadablePicture as error:
+            return error
 
     def _named(self, outputs: Tensor, sources: list[str]) -> list[Prediction]:
         if self.card.task == NUMBERS:
@@ -214,8 +262,9 @@ def _are_shares(pictures: Tensor, preprocessing: Preprocessing) -> bool:
 def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor:
     """Load the best weights of a run, or a file of weights, ours or others'.
 
-    Weights of others are taken to read pictures normalised with ImageNet's mean and deviation, of
-    224 pixels, or 32 where the stem is that for small images; their classes are numbered.
+    Weights of others are taken to read pictures normalised with ImageNet's mean and deviation (of
+    timm's resnetv2 with one half), of 224 pixels, or 32 where the stem is that for small images;
+    their classes are numbered.
 
     Args:
         run: The run's folder, its record, or a file ``.safetensors``, ``.pth`` or ``.npz``.
@@ -242,7 +291,7 @@ def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor
         ends,
         task=CLASSES,
         classes=tuple(str(number) for number in range(ends.outputs[0])),
-        preprocessing=imagenet_preprocessing(ends.inputs[1:]),
+        preprocessing=imagenet_preprocessing(ends.inputs[1:], halves=source.reads_halves),
         data="",
     )
     return Predictor(load_network(path), card)
@@ -309,11 +358,8 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
             f"the network reads examples of shape {card.inputs},"
             f" {dataset.name} has {dataset.ends.inputs};{BY_HAND}"
         )
-    if card.raw == "float32" and dataset.raw == "uint8" and predictor.preprocessing.size:
-        raise ValueError(
-            f"the network was trained on floating point numbers, {dataset.name} has bytes;"
-            " bring them to the scale of the training"
-        )
+    some = torch.arange(min(len(dataset.train), AT_ONCE))
+    predictor.check_units(dataset.train.gather(some)[0])
     if card.task != NUMBERS and dataset.classes != tuple(card.classes):
         pairs = zip(card.classes, dataset.classes, strict=True)
         known, found = zip(*(pair for pair in pairs if pair[0] != pair[1]), strict=True)
@@ -347,14 +393,3 @@ def picture_files(words: Iterable[str]) -> list[Path]:
         else:
             raise ValueError(f"{path} does not exist")
     return found
-
-
-def skipping_bad(
-    predictor: Predictor, paths: Iterable[Path], skipped: list[Any]
-) -> Iterator[Prediction]:
-    """Predict file by file; the errors of those that cannot be read are appended to ``skipped``."""
-    for path in paths:
-        try:
-            yield from predictor.predict_files([path])
-        except UnreadablePicture as error:
-            skipped.append(error)

@@ -155,7 +155,7 @@ MAY_IMPORT = {
         "reports",
         "files",
     },
-    "prediction": {"finetuning", "weights", "data", "records", "description"},
+    "prediction": {"finetuning", "weights", "data", "records", "description", "shapes"},
     "exports": {"runs", "prediction", "data", "layers", "records", "files"},
     "recipes": {"experiment", "networks", "strategies", "data"},
     "tuning": {

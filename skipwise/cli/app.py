@@ -107,7 +107,7 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, CycloptsError | ValueError | TypeError):
         return f"{error}{line_in_own_code(error)}"
     if isinstance(error, MemoryError) or re.search("out of memory|t allocate memory", str(error)):
-        return "there is not enough memory; set a smaller --batch-size, or more --parts"
+        return "there is not enough memory; train with a smaller --batch-size or more --parts"
     what = f"{type(error).__name__}: {error}{line_in_own_code(error)}"
     return f"{what}; set {TRACEBACK}=1 to see where it comes from"
 

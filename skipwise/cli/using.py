@@ -27,7 +27,6 @@ from skipwise.prediction import (
     fit_to,
     load,
     picture_files,
-    skipping_bad,
 )
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
@@ -45,6 +44,7 @@ def evaluate(
     part: str | None = None,
     skip_bad: Flag = False,
     views: str | None = None,
+    set: Words = (),
     allow: Words = (),
     json: Flag = False,
 ) -> None:
@@ -58,6 +58,7 @@ def evaluate(
         skip_bad: Leave out pictures of DATA that cannot be read, and say how many.
         views: Average the outputs over views of a picture: flip, crops or none; as in the
             training if left out.
+        set: path=value, a field of DATA: data.label_column=breed.
         allow: A package of yours that the run names.
         json: Print the result as one JSON object.
 
@@ -67,10 +68,13 @@ def evaluate(
     predictor = _seeing(load(run, allow=allow), views)
     experiment = experiment_of(run, allow=allow) if run.is_dir() else None
     if data is not None:
-        named = with_settings(find_data(data), {"skip_bad": skip_bad or None})
+        if others := [word for word in set if not word.startswith("data.")]:
+            raise ValueError(f"--set is of the data here, data.label_column=…; got {others[0]!r}")
+        named = with_settings(find_data(data), {"skip_bad": skip_bad or None}, set)
         dataset = brought_to(predictor, named).load()
-    elif skip_bad:
-        raise ValueError(f"{run} keeps its own choice for its data; --skip-bad is for data named")
+    elif skip_bad or set:
+        word = "--skip-bad" if skip_bad else "--set"
+        raise ValueError(f"{run} keeps what was chosen for its data; {word} is for data named")
     elif experiment is not None:
         dataset = experiment.data.load()
         if predictor.card.digest not in ("", dataset.digest):
@@ -82,12 +86,14 @@ def evaluate(
         raise ValueError(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
+    whole = part is None and data is not None and dataset.test is None
     said = [note for note in dataset.notes if skip_bad and note.endswith("skipped")]
+    if whole and dataset.digest == predictor.card.digest:
+        said.append("these are the data of the training, so most examples were learned from")
     if predictor.is_foreign:
         predictor, fitted = fit_to(predictor, run, dataset)
         said.append(fitted)
     check_fits(predictor, dataset)
-    whole = part is None and data is not None and dataset.test is None
     part = part or ("train" if whole else "test")
     precision = "auto" if experiment is None else experiment.precision
     examples, called = _part(dataset, part), "all" if whole else part
@@ -129,42 +135,46 @@ def predict(
     """
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
-    predictor, skipped = _seeing(load(run, allow=allow), views), []
+    predictor = _seeing(load(run, allow=allow), views)
+    skipped: list[UnreadablePicture] = []
+    predictor.model = place_model(predictor.model, choose_device())
     if predictor.is_foreign:
+        used = predictor.preprocessing
+        mean, std = (", ".join(f"{v:.1f}" for v in column) for column in (used.mean, used.std))
         print(
             f"{run} has no card: its classes are numbered, and pictures are normalised with the"
-            " mean and deviation of ImageNet",
+            f" mean {mean} and the deviation {std}, as is usual for networks with such names",
             file=sys.stderr,
         )
-    if files[0].endswith(".npz") and len(files) == 1:
-        rows = read_inputs(Path(files[0]))
-        if predictor.card.task == NUMBERS:
-            numbers = _numbers("row", range(len(rows)), predictor.outputs(rows))
-            _tell(numbers, run, csv, as_json=json)
-            return
-        found = predictor.predict(rows)
-    elif predictor.card.task == NUMBERS:
-        if skip_bad:
-            raise ValueError("a network that gives numbers reads all files; leave --skip-bad out")
-        found = predictor.outputs_of_files(picture_files(files))
-        numbers = [row for some, outputs in found for row in _numbers("file", some, outputs)]
-        _tell(numbers, run, csv, as_json=json)
-        return
-    elif skip_bad:
-        found = list(skipping_bad(predictor, picture_files(files), skipped))
-    else:
-        try:
-            found = list(predictor.predict_files(picture_files(files)))
-        except UnreadablePicture as error:
-            raise ValueError(f"{error}; mend or remove it, or add --skip-bad") from None
+    try:
+        found = _predicted(predictor, files, skipped if skip_bad else None)
+    except UnreadablePicture as error:
+        raise ValueError(f"{error}; mend or remove it, or add --skip-bad") from None
     for error in skipped:
         print(f"skipwise: skipped: {error}", file=sys.stderr)
-    _tell([_row(p) for p in found], run, csv, as_json=json, skipped=len(skipped))
+    _tell(found, run, csv, as_json=json, skipped=len(skipped))
+
+
+def _predicted(
+    predictor: Predictor, files: tuple[str, ...], skipped: list[UnreadablePicture] | None
+) -> list[dict[str, Any]]:
+    """Give a row of the table for each example."""
+    numbers = predictor.card.task == NUMBERS
+    if files[0].endswith(".npz") and len(files) == 1:
+        rows = read_inputs(Path(files[0]))
+        if numbers:
+            return _numbers("row", range(len(rows)), predictor.outputs(rows))
+        return [_row(prediction) for prediction in predictor.predict(rows)]
+    paths = picture_files(files)
+    if numbers:
+        found = predictor.outputs_of_files(paths, skipped=skipped)
+        return [row for some, outputs in found for row in _numbers("file", some, outputs)]
+    return [_row(prediction) for prediction in predictor.predict_files(paths, skipped=skipped)]
 
 
 def _seeing(predictor: Predictor, views: str | None) -> Predictor:
     if views is not None:
-        predictor.views = find_views(views)
+        predictor.show(find_views(views))
     return predictor
 
 
@@ -237,7 +247,8 @@ def _score(
     predictor: Predictor, examples: Examples, part: str, *, precision: str
 ) -> EvaluationRecord:
     card, device = predictor.card, choose_device()
-    task = plain_task(card.task, len(card.classes))
+    unit = predictor.preprocessing.target_scale
+    task = plain_task(card.task, len(card.classes), unit=unit)
     model = place_model(predictor.model, device)
     autocast = autocast_type(precision, device, exact=card.task == NUMBERS)
     return measure(

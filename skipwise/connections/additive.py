@@ -51,8 +51,21 @@ class Additive(ConnectionDescription):
         if self.per_channel and not self.learned:
             raise ValueError("per_channel has no effect on a fixed scale; set learned=True too")
 
+    @property
+    def passes_zero(self) -> bool:
+        """Not from α = 0: the gradient of α is then zero too, for ever."""
+        return self.scale != 0
+
     def build(self, place: Place, skip: Skip) -> Connection:
-        """Make the sum for one place."""
+        """Make the sum for one place.
+
+        Raises:
+            ValueError: If there is one number a channel, and the channels are not known.
+        """
+        if self.per_channel and place.width_out < 1:
+            raise ValueError(
+                "a scale per channel needs the width; give Residual(…, place=Place(…))"
+            )
         shape = (place.width_out,) + (1,) * place.dimensions if self.per_channel else ()
         scale = self.scale_at(place.depth)
         return AdditiveConnection(skip, scale=scale, learned=self.learned, shape=shape)

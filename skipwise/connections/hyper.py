@@ -75,6 +75,7 @@ class HyperConnection(Connection):
         return carried + einsum("t,b...->bt...", self.write, inner)
 
     def _across(self, stream: Streams) -> Streams:
-        if self.skip.shortcut is None:
+        if self.skip.shortcut is None and not self.skip.carries_norm:
             return stream
-        return self.skip.shortcut(stream.flatten(0, 1)).unflatten(0, stream.shape[:2])
+        carried, _ = self.skip(stream.flatten(0, 1))
+        return carried.unflatten(0, stream.shape[:2])

@@ -31,6 +31,11 @@ class StochasticDepth(ConnectionDescription):
         if not 0 < self.survival <= 1:
             raise ValueError(f"survival must lie in (0, 1], got {self.survival}; 1 drops nothing")
 
+    @property
+    def passes_zero(self) -> bool:
+        """As the inner connection does."""
+        return self.inner.passes_zero
+
     def build(self, place: Place, skip: Skip) -> Connection:
         """Make it for one place, with the survival that the linear schedule gives there."""
         survival = linear_survival(self.survival, place.index, place.depth)

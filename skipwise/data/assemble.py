@@ -1,7 +1,7 @@
 """From one to three parts of tensors to a data set that is ready to be trained on, checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -155,6 +155,8 @@ def _check_targets(
 ) -> None:
     if not len(parts["train"]):
         raise ValueError(f"{name} has no training example")
+    if task == LABELS and not classes:
+        raise ValueError(f"{name} has no label in any row; there is nothing to learn")
     if task != CLASSES:
         return
     for part, examples in parts.items():
@@ -189,7 +191,12 @@ def _preprocessing(
                 f"{name}: all training pictures are of one and the same colour;"
                 " there is nothing to learn from"
             )
-        return fit_preprocessing(inputs, size=size)
+        fitted = fit_preprocessing(inputs, size=size)
+        if not numbers:
+            return fitted
+        # One mean and one scale for all numbers of a target: the objective stays what it is.
+        mean, std = float(targets.double().mean()), float(targets.double().std(correction=0))
+        return replace(fitted, target_mean=mean, target_scale=std or 1.0)
     # Target and input share a scale: y − x must stay what it is, so nothing is centred.
     scale = 255.0 if inputs.dtype == torch.uint8 else 1.0
     channels = inputs.shape[1]

@@ -155,5 +155,5 @@ def in_order(
 
 def _ready(inputs, targets, index, keys, preprocessing: Preprocessing) -> Batch:
     if targets.is_floating_point() or preprocessing.target_scale != 1.0:
-        targets = targets.float() / preprocessing.target_scale
+        targets = preprocessing.scaled(targets)
     return Batch(inputs=preprocessing(inputs), targets=targets, index=index, keys=keys)

@@ -146,9 +146,19 @@ class MapStyle(Examples):
 
 
 def as_column(targets: Tensor) -> Tensor:
-    """Give one number per example the shape ``(batch, 1)`` of outputs, and classes 64 bits."""
+    """Give one number per example the shape ``(batch, 1)`` of outputs, and a class none, 64 bits.
+
+    Raises:
+        ValueError: If whole numbers stand in rows, of which nobody knows what they are.
+    """
     if not targets.is_floating_point():
-        return targets.long()
+        if targets.shape[1:].numel() != 1:
+            raise ValueError(
+                f"whole numbers of shape {tuple(targets.shape[1:])} are neither one class an"
+                " example nor numbers to regress; give the class, as y.argmax(1) does of rows with"
+                " a single 1, or floating point"
+            )
+        return targets.long().flatten()
     return targets[:, None] if targets.dim() == 1 else targets
 
 

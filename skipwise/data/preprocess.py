@@ -20,14 +20,24 @@ class Preprocessing:
         size: Height and width of a picture; empty for anything else.
         mean: Per channel, in the units of the raw input (0 … 255 for pictures in uint8).
         std: Per channel, likewise.
-        target_scale: What targets are divided by (255 where pictures in uint8 are the target).
+        target_mean: What is taken from targets that are numbers.
+        target_scale: What they are then divided by (255 where pictures in uint8 are the target).
     """
 
     channels: int
     size: tuple[int, ...] = ()
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    target_mean: float = 0.0
     target_scale: float = 1.0
+
+    def scaled(self, targets: Tensor) -> Tensor:
+        """Give targets as the network learns them."""
+        return (targets.float() - self.target_mean) / self.target_scale
+
+    def unscaled(self, outputs: Tensor) -> Tensor:
+        """Give outputs in the units of the targets."""
+        return outputs * self.target_scale + self.target_mean
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Normalise a batch, shape ``(batch, channels, *space)``, to float32.
@@ -43,20 +53,22 @@ class Preprocessing:
         return inputs.float() * scale - offset
 
 
-def imagenet_preprocessing(size: tuple[int, ...]) -> Preprocessing:
+def imagenet_preprocessing(size: tuple[int, ...], *, halves: bool = False) -> Preprocessing:
     """Give what the networks of torchvision, timm and akamaster read, from pictures in uint8.
 
     Args:
         size: Height and width that pictures are brought to.
+        halves: Whether mean and deviation are one half in every channel, as in timm's resnetv2.
 
     Source: mean and standard deviation of ImageNet's channels, as torchvision's recipes give them
-    for pictures in 0 … 1; here times 255.
+    for pictures in 0 … 1; here times 255. Halves: timm's ``IMAGENET_INCEPTION_MEAN``.
     """
+    mean, std = ((0.5,) * 3,) * 2 if halves else (IMAGENET_MEAN, IMAGENET_STD)
     return Preprocessing(
         channels=3,
         size=size,
-        mean=tuple(255 * value for value in IMAGENET_MEAN),
-        std=tuple(255 * value for value in IMAGENET_STD),
+        mean=tuple(255 * value for value in mean),
+        std=tuple(255 * value for value in std),
     )
 
 

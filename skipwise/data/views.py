@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from skipwise.data.augmentations import Augmentation, Mixing
+from skipwise.shapes import Ends
 
 Network = Callable[[Tensor], Tensor]
 
@@ -79,16 +80,23 @@ def _moved(inputs: Tensor, shift: int) -> list[Tensor]:
 
 
 def check_pictures(
-    augmentation: Sequence[Augmentation | Mixing], views: Views | None, shape: tuple[int, ...]
+    augmentation: Sequence[Augmentation | Mixing], views: Views | None, ends: Ends
 ) -> None:
-    """See that what changes pictures is given pictures.
+    """See that what changes pictures is given pictures, whose targets need not change with them.
 
     Raises:
-        ValueError: If examples of this shape are none.
+        ValueError: If examples of this shape are none, or targets have places of their own.
     """
+    shape, targets = ends.inputs, ends.outputs
+    of_pictures = [a for a in augmentation if isinstance(a, Augmentation) or a.needs_pictures]
+    if len(shape) == 3 and len(targets) > 1 and (of_pictures or views is not None):
+        what = type(of_pictures[0]).__name__ if of_pictures else "views"
+        raise ValueError(
+            f"{what} would change pictures and leave their targets, of shape {targets}, as they"
+            " are; leave it out, or change both in a data set of your own"
+        )
     if len(shape) == 3:
         return
-    of_pictures = [a for a in augmentation if isinstance(a, Augmentation) or a.needs_pictures]
     if of_pictures:
         raise ValueError(
             f"{type(of_pictures[0]).__name__} changes pictures, but examples have shape {shape}"

@@ -106,7 +106,8 @@ def export(
     path, allow = Path(path), tuple(allow)
     check_target(path, int8=int8, calibrate=calibrate)
     predictor = load(run, allow=allow)
-    predictor.views = predictor.views if isinstance(views, str) else views
+    if not isinstance(views, str):
+        predictor.show(views)
     predictor, part, notes = find_part(predictor, run, data, calibrate=calibrate, allow=allow)
     if int8 and part is None:
         raise ValueError(f"name data with --data to measure what eight bits lose: {notes[0]}")

@@ -50,4 +50,4 @@ class Program(nn.Module):
             return outputs.softmax(1)
         if self.task == LABELS:
             return outputs.sigmoid()
-        return outputs * self.preprocessing.target_scale
+        return self.preprocessing.unscaled(outputs)

@@ -58,10 +58,11 @@ from skipwise.networks.objective import (
 from skipwise.networks.residual import Residual
 from skipwise.networks.resnet import ResNet, initialise_he, plain_twin
 from skipwise.networks.size import Row, Size, measure_size
-from skipwise.networks.stem import AutoStem, LargeStem, SmallStem, StemDescription
+from skipwise.networks.stem import LARGE, AutoStem, LargeStem, SmallStem, StemDescription
 from skipwise.networks.trunk import Block, Trunk, build_block, build_trunk
 
 __all__ = [
+    "LARGE",
     "AutoStem",
     "Block",
     "FullyConvolutional",

@@ -5,6 +5,7 @@ from typing import Any, final
 
 from torch import nn
 
+from skipwise.connections import StochasticDepthConnection
 from skipwise.description import Call
 from skipwise.networks.trunk import Trunk
 from skipwise.shapes import Ends, Outputs, Stream
@@ -73,9 +74,17 @@ def build_network(description: NetworkDescription | Call, ends: Ends) -> nn.Modu
         return description.build(ends)
     made = description(**offered(ends))
     if isinstance(made, NetworkDescription):
-        made = made.build(ends)
+        return made.build(ends)
     if not isinstance(made, nn.Module):
         raise ValueError(
             f"{description.target} must return a torch.nn.Module, it returned {type(made).__name__}"
         )
+    _draw_apart(made)
     return made
+
+
+def _draw_apart(network: nn.Module) -> None:
+    """Let the blocks of a user's own network, which know no place, be dropped one by one."""
+    dropped = (m for m in network.modules() if isinstance(m, StochasticDepthConnection))
+    for lane, connection in enumerate(dropped):
+        connection.lane = lane

@@ -5,6 +5,7 @@ its input. For vectors F is a linear map or an MLP, for images a convolutional n
 resolution.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -57,11 +58,18 @@ class ResidualMLP(NetworkDescription):
             raise ValueError(
                 f"width and blocks must be positive, got {self.width} and {self.blocks}"
             )
+        if not self.connection.passes_zero:
+            raise ValueError(
+                f"the branches of {self.name} start at zero, and behind a scale of zero, or without"
+                " the skip, they never learn; choose another scale, or another connection"
+            )
 
     def build(self, ends: Ends) -> nn.Module:
         """Make it."""
         stem = nn.Linear(_features(self.name, ends.inputs), self.width)
-        head = nn.Linear(self.width, _features(self.name, ends.outputs))
+        head: nn.Module = nn.Linear(self.width, math.prod(ends.outputs))
+        if len(ends.outputs) > 1:
+            head = nn.Sequential(head, nn.Unflatten(1, ends.outputs))
         places = _flat(self.width, self.blocks, 0)
         trunk = build_trunk(places, self.branch, self.connection, Padded())
         return Network(stem, trunk, head)

@@ -63,11 +63,11 @@ class ResNet(NetworkDescription):
             raise ValueError(f"width must be positive, got {self.width}")
         check_dropout(self.dropout)
         zero = self.zero_last or self.branch.starts_at_zero
-        if zero and isinstance(self.connection, Plain):
+        if zero and not self.connection.passes_zero:
             raise ValueError(
-                f"{self.name} has branches that start at zero, and without the skip neither signal"
-                " nor gradient passes them; choose another connection than Plain, or branches"
-                " that do not start at zero"
+                f"{self.name} has branches that start at zero, and without the skip, or behind a"
+                " scale of zero, neither signal nor gradient passes them; choose another connection"
+                " than Plain, another scale, or branches that do not start at zero"
             )
 
     def build(self, ends: Ends) -> nn.Module:
@@ -92,7 +92,7 @@ class ResNet(NetworkDescription):
             activation=self.branch.activation,
         )
         trunk = build_trunk(places, self.branch, self.connection, self.shortcut)
-        head = Head(places[-1].width_out, math.prod(ends.outputs), dropped=self.dropout)
+        head = Head(places[-1].width_out, ends.outputs, dropped=self.dropout)
         network = Network(stem, trunk, head)
         self._initialise(network)
         return network
@@ -163,18 +163,20 @@ class Head(nn.Module):
 
     Args:
         width: Of the stream.
-        outputs: Number of outputs.
+        outputs: The shape of the outputs.
         dropped: Probability of the dropout.
     """
 
-    def __init__(self, width: int, outputs: int, *, dropped: float = 0.0):
+    def __init__(self, width: int, outputs: tuple[int, ...], *, dropped: float = 0.0):
         super().__init__()
         self.dropout = dropout(dropped)
-        self.linear = nn.Linear(width, outputs)
+        self.linear = nn.Linear(width, math.prod(outputs))
+        self.outputs = tuple(outputs)
 
     def forward(self, x: Stream) -> Outputs:
-        """Give the outputs."""
-        return self.linear(self.dropout(x.flatten(2).mean(2)))
+        """Give the outputs, shape ``(batch, *outputs)``."""
+        found = self.linear(self.dropout(x.flatten(2).mean(2)))
+        return found if len(self.outputs) == 1 else found.unflatten(1, self.outputs)
 
 
 def plain_twin(network: ResNet) -> ResNet:

@@ -7,8 +7,14 @@ from skipwise.tasks.regression import Regression
 from skipwise.tasks.task import Task
 
 
-def plain_task(word: str, classes: int) -> Task:
-    """Give the task of that name for so many classes, with nothing smoothed or weighed."""
+def plain_task(word: str, classes: int, *, unit: float = 1.0) -> Task:
+    """Give the task of that name, with nothing smoothed or weighed.
+
+    Args:
+        word: The name.
+        classes: How many there are.
+        unit: What targets that are numbers were divided by.
+    """
     if word == NUMBERS:
-        return Regression()
+        return Regression(unit=unit)
     return MultiLabel(classes=classes) if word == LABELS else Classification(classes=classes)

@@ -16,10 +16,16 @@ from skipwise.tasks.task import Task, same_shape
 
 @dataclass(frozen=True, kw_only=True)
 class Regression(Task):
-    """``1/N Σ‖y − output‖²``, the norm over all numbers of an example, the mean over examples."""
+    """``1/N Σ‖y − output‖²``, the norm over all numbers of an example, the mean over examples.
+
+    Args:
+        unit: What targets were divided by before; the RMS error is given in their own units.
+    """
 
     best_metric = "loss"
     higher = False
+
+    unit: float = 1.0
 
     def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
         """Sum the squared distances."""
@@ -45,4 +51,4 @@ class Regression(Task):
         spread = float((tally["second"] - tally["first"].square() / count).sum())
         numbers = count * tally["first"].numel()
         r2 = 1 - squares / spread if spread > 0 else float("nan")
-        return {"loss": squares / count, "rmse": (squares / numbers) ** 0.5, "r2": r2}
+        return {"loss": squares / count, "rmse": self.unit * (squares / numbers) ** 0.5, "r2": r2}

@@ -94,6 +94,10 @@ TORCHVISION = Family(
     body=CIFAR.body,
     head="fc",
 )
+CARRIES_RAW = (
+    "carries the stream itself in timm's resnetv2 and the stream behind norm and ReLU in Skipwise,"
+    " so that its weights would compute something else"
+)
 UNKNOWN = Family(words="the network's own names", names=names_of_us)
 FAMILIES = (OURS, TIMM_V2, CIFAR, TORCHVISION)
 
@@ -115,11 +119,14 @@ def infer_network(tensors: Mapping[str, Tensor], family: Family) -> ResNet:
         family: Whose names they bear.
 
     Raises:
-        ValueError: If the first convolution is that of no stem of ours.
+        ValueError: If the first convolution is that of no stem of ours, or the first block carries
+            what none of ours does.
     """
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     stages = list(_stages(shapes, family))
     first = stages[0][0]
+    if family is TIMM_V2 and not any(name.startswith("downsample") for name in first):
+        raise ValueError(f"a first block without projection {CARRIES_RAW}")
     deep = "conv3.weight" in first
     width = first["conv3.weight" if deep else "conv2.weight"][0] // (4 if deep else 1)
     stem_width = first["conv1.weight"][1]

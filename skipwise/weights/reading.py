@@ -17,7 +17,7 @@ from skipwise.files import read_arrays
 from skipwise.weights.file import BEST, read_tensors
 
 CHECKPOINT = b"skipwise checkpoint"
-TORCH = (".pth", ".pt", ".th", ".bin", ".ckpt")
+TORCH = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
 PREFIXES = ("module", "_orig_mod", "model", "network", "net", "backbone")
 
@@ -26,8 +26,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read tensors and metadata of a file, or of a run's folder, whoever wrote it.
 
     Args:
-        path: A file ``.safetensors``, ``.pth`` (``.pt``, ``.th``, ``.bin``, ``.ckpt``) or ``.npz``,
-            or the folder of a run.
+        path: A file ``.safetensors``, ``.pth`` (``.pt``, ``.th``, ``.bin``, ``.ckpt``,
+            ``.pth.tar``) or ``.npz``, or the folder of a run.
 
     Returns:
         Tensors without wrappers and prefixes, and the metadata of a file ``.safetensors``.
@@ -89,7 +89,7 @@ def _read_numpy(path: Path) -> dict[str, Tensor]:
 
 def _unwrapped(found: Any) -> dict[str, Tensor]:
     """Go down to the dictionary of tensors; what else lies there, epochs or scores, is dropped."""
-    while isinstance(found, Mapping) and not any(isinstance(v, Tensor) for v in found.values()):
+    while isinstance(found, Mapping):
         inner = next((found[w] for w in WRAPPERS if isinstance(found.get(w), Mapping)), None)
         if inner is None:
             break

@@ -22,7 +22,15 @@ from skipwise.networks import (
     build_network,
 )
 from skipwise.shapes import Ends
-from skipwise.weights.families import CIFAR, UNKNOWN, Family, infer_network, infer_stem, recognise
+from skipwise.weights.families import (
+    CIFAR,
+    TIMM_V2,
+    UNKNOWN,
+    Family,
+    infer_network,
+    infer_stem,
+    recognise,
+)
 from skipwise.weights.file import Card, read_card
 from skipwise.weights.names import COUNTER, matched, translated
 from skipwise.weights.reading import read_weights
@@ -63,6 +71,11 @@ class Source:
                 f" skipwise train DATA --weights {self.path} --network NAME"
             )
         return infer_network(self.tensors, self.family)
+
+    @property
+    def reads_halves(self) -> bool:
+        """Whether its pictures were normalised with one half, and not as ImageNet's usually are."""
+        return self.family is TIMM_V2
 
     @property
     def stem(self) -> StemDescription | None:

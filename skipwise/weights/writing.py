@@ -12,10 +12,11 @@ from safetensors.torch import save
 from torch import nn
 
 from skipwise.branches import BottleneckBranch, PreActivationBottleneckBranch
-from skipwise.connections import AdditiveConnection, PaddedShortcut
+from skipwise.connections import AdditiveConnection, PaddedShortcut, Skip
 from skipwise.files import write_atomic
 from skipwise.layers import NormActivation
 from skipwise.networks import Network
+from skipwise.weights.families import CARRIES_RAW
 from skipwise.weights.file import on_their_own
 from skipwise.weights.names import (
     names_of_cifar,
@@ -73,6 +74,9 @@ def _check_formula(network: nn.Module, library: str) -> None:
         if name.endswith(".connection"):
             is_sum = isinstance(module, AdditiveConnection) and module.scale == 1.0
             what = "" if is_sum else "joins its branch otherwise than by the sum"
+        elif isinstance(module, Skip):
+            carries = module.carries_norm and module.shortcut is None
+            what = CARRIES_RAW if carries and library == "timm" else ""
         elif isinstance(module, PaddedShortcut) and library != "cifar":
             what = "pads with zeros, where that library projects"
         elif isinstance(module, PaddedShortcut) and module.before != module.after:

@@ -9,9 +9,11 @@ from torch import nn
 from torch.nn.functional import conv2d, linear
 
 from skipwise.branches import Fixup, FixupBottleneck
-from skipwise.connections import Padded, Plain, Projected
+from skipwise.connections import Additive, Padded, Plain, Projected, StochasticDepth
 from skipwise.description import from_plain, to_plain
 from skipwise.networks import (
+    Residual,
+    ResidualMLP,
     ResNet,
     Trunk,
     fixup20,
@@ -26,6 +28,7 @@ from skipwise.strategies import decays
 from tests.references import SMALL, close, randomised
 
 CIFAR = Ends(inputs=(3, 32, 32), outputs=(10,))
+REZERO = Additive(scale=0.0, learned=True)
 TINY = replace(fixup20(), blocks=(2, 2), width=4)
 
 
@@ -171,11 +174,23 @@ def test_the_description_survives_the_disk(network: ResNet):
         lambda: plain_twin(fixup20()),
         lambda: replace(resnet20(), zero_last=True, connection=Plain()),
         lambda: ResNet(name="mine", blocks=(1,), branch=Fixup(), connection=Plain()),
+        lambda: replace(fixup20(), connection=REZERO),
+        lambda: replace(resnet20(), zero_last=True, connection=StochasticDepth(inner=Plain())),
+        lambda: ResidualMLP(connection=StochasticDepth(inner=REZERO)),
     ],
 )
-def test_branches_that_start_at_zero_are_refused_without_a_skip(make):
-    with pytest.raises(ValueError, match="without the skip neither signal nor gradient passes"):
+def test_branches_that_start_at_zero_are_refused_where_they_never_learn(make):
+    with pytest.raises(ValueError, match=r"start at zero.*without the skip"):
         make()
+
+
+def test_rezero_before_a_branch_at_zero_has_no_gradient_at_all():
+    block = Residual(nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 3)), REZERO)
+    for parameter in block.branch.get_submodule("2").parameters():
+        nn.init.zeros_(parameter)
+    block(torch.randn(4, 3)).square().sum().backward()
+    gradients = [parameter.grad for parameter in block.parameters()]
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
 
 
 def test_padded_shortcuts_put_zeros_and_not_the_bias_into_the_new_channels():

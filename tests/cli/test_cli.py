@@ -118,6 +118,20 @@ def test_evaluate_names_a_bad_file_or_skips_it(capsys, pictures: str):
     code, out, err = call(capsys, "evaluate", "r", pictures, "--skip-bad", "--json")
     assert (code, json.loads(out)["examples"]) == (0, 40)
     assert err == "1 file that cannot be read was skipped\n"
+    Path(pictures, "cat", "bad.png").unlink()
+    _, _, err = call(capsys, "evaluate", "r", pictures)
+    assert "these are the data of the training, so most examples were learned from" in err
+
+
+def test_evaluate_takes_fields_of_the_data(capsys, pictures: str):
+    call(capsys, "train", pictures, "--steps", "2", "--out", "r", *SMALL)
+    rows = "".join(f"{p},{p.parent.name}\n" for p in sorted(Path(pictures).rglob("*.png"))[:30])
+    Path("list.csv").write_text("path,kind\n" + rows)
+    words = ("evaluate", "r", "list.csv", "--json", "--set")
+    code, out, _ = call(capsys, *words, "data.label_column=kind")
+    assert (code, json.loads(out)["examples"]) == (0, 30)
+    assert "--set is of the data here" in fails(capsys, *words, "strategy.peak_lr=1")
+    assert "--set is for data named" in fails(capsys, "evaluate", "r", "--set", "data.size=8")
 
 
 def test_list_describe_and_doctor(capsys):
@@ -394,6 +408,9 @@ def test_a_network_of_floating_point_pictures_reads_no_files_and_no_bytes(
     assert "reads examples of floating point of shape (3, 8, 8), not picture files" in told
     assert "trained on floating point numbers" in fails(capsys, "evaluate", "floats", "bytes.npz")
     assert "trained on floating point numbers" in fails(capsys, "predict", "floats", "bytes.npz")
+    call(capsys, "train", "bytes.npz", "--steps", "2", "--out", "bytes", *SMALL)
+    assert "lie in 0 … 1" in fails(capsys, "evaluate", "bytes", "floats.npz")
+    assert "lie in 0 … 1" in fails(capsys, "predict", "bytes", "floats.npz")
 
 
 def test_a_rate_of_numpys_is_a_number_like_any(rings: str):

@@ -242,6 +242,12 @@ def test_at_a_transition_the_shortcut_acts_on_the_activated_stream():
     ("make", "words"),
     [
         (lambda: Padded(side="left"), "side must be 'end' or 'both', got 'left'"),
+        (
+            lambda: Additive(learned=True, per_channel=True).build(
+                Place(width_in=0, width_out=0), Skip()
+            ),
+            r"a scale per channel needs the width; give Residual\(…, place=Place\(…\)\)",
+        ),
         (lambda: Hyper(streams=1), "streams must be at least 2, got 1"),
         (lambda: StochasticDepth(survival=0.0), r"survival must lie in \(0, 1\], got 0.0"),
         (lambda: Padded().build(Place(width_in=8, width_out=4)), "cannot narrow 8 to 4"),

@@ -112,3 +112,12 @@ def test_training_evaluation_and_prediction_of_several_labels(capsys, table: str
 def test_smoothing_of_several_labels_is_refused(capsys, table: str):
     words = ("train", table, "--multi-label", "--set", "strategy.label_smoothing=0.1")
     assert "label_smoothing has no effect on several labels" in fails(capsys, *words)
+
+
+def test_a_table_without_any_label_is_refused(tmp_path: Path):
+    for n in range(4):
+        picture((), np.random.default_rng(n)).save(tmp_path / f"{n}.png")
+    rows = "".join(f"{n}.png,\n" for n in range(4))
+    (tmp_path / "list.csv").write_text("file,labels\n" + rows)
+    with pytest.raises(ValueError, match="has no label in any row"):
+        Table(path=str(tmp_path / "list.csv"), multi_label=True).load()

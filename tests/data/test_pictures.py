@@ -166,3 +166,24 @@ def test_the_size_of_a_turned_tiff_is_that_of_its_pixels(tmp_path: Path):
     (height, width), _ = header(tmp_path / "turned.tif")
     with Image.open(tmp_path / "turned.tif") as image:
         assert ImageOps.exif_transpose(image).size == (width, height)
+
+
+def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path: Path):
+    paint(tmp_path / "a.png", size=(9, 7))
+    whole = header(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: content.index(b"IDAT") + 8])
+    assert header(tmp_path / "a.png") == whole
+
+
+def test_pictures_outside_class_folders_are_said_to_be_left_out(folder: Path):
+    assert not any("left out" in note for note in Folder(path=str(folder)).load().notes)
+    (folder / "stray.png").write_bytes(next(folder.rglob("*.png")).read_bytes())
+    notes = Folder(path=str(folder)).load().notes
+    assert f"pictures left out, since no class folder holds them: 1 in {folder}" in notes
+
+
+def test_a_class_may_be_called_as_a_part_is(folder: Path):
+    names = sorted(path.name for path in folder.iterdir())
+    (folder / names[0]).rename(folder / "train")
+    assert Folder(path=str(folder)).load().classes == tuple(sorted(["train", *names[1:]]))

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+import skipwise
 from skipwise.data import Arrays, Folder, Own, find_data, read_picture
 from skipwise.description import Call
 from tests.references import paint, rings_file
@@ -166,6 +167,15 @@ def test_arrays_of_numbers_are_regression_and_equal_shapes_share_a_scale(tmp_pat
             },
             "targets of its parts differ in type or shape",
         ),
+        (
+            {"x": np.zeros((4, 8, 8), np.uint8), "y": np.array([0, 1] * 2)}
+            | {"x_test": np.zeros((2, 8, 8)), "y_test": np.array([0, 1])},
+            "inputs of its parts differ in type or shape",
+        ),
+        (
+            {"x": np.zeros((4, 2)), "y": np.eye(4, dtype=int)},
+            r"train whole numbers of shape \(4,\) are neither one class .* y.argmax\(1\)",
+        ),
         ({"x": np.zeros((0, 4)), "y": np.zeros(0, int)}, "no training example|has no|no class"),
         (
             {"x": np.zeros((2, 2)), "y": np.array([0, 1]), "x_tset": np.zeros((2, 2))},
@@ -241,6 +251,58 @@ def test_a_users_broken_data_set_is_refused():
 
     with pytest.raises(ValueError, match=r"Endless must have len\(\) and give \(input, target\)"):
         Own(dataset=Endless()).load()
+
+
+def test_numbers_of_any_size_are_learned_alike(tmp_path: Path):
+    """An affine map of the targets is one of the predictions."""
+    noise = np.random.default_rng(0)
+    x = noise.normal(size=(300, 5)).astype(np.float32)
+    y = (x @ noise.normal(size=5) + x[:, 0] ** 2).astype(np.float32)
+    found = {}
+    for name, targets in (("small", y), ("large", 3e5 + 5e4 * y)):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=targets)
+        run = skipwise.train(
+            f"{tmp_path}/{name}.npz", steps=150, out=f"{tmp_path}/{name}", report=False, quiet=True
+        )
+        assert run.test is not None
+        found[name] = skipwise.load(run).outputs(x).double(), run.test.metrics
+    (small, few), (large, many) = found["small"], found["large"]
+    torch.testing.assert_close((large - 3e5) / 5e4, small, rtol=1e-3, atol=3e-3)
+    assert many["r2"] == pytest.approx(few["r2"], abs=1e-3)
+    assert few["r2"] > 0.8
+    assert many["rmse"] == pytest.approx(5e4 * few["rmse"], rel=1e-2)
+    test = Arrays(path=f"{tmp_path}/large.npz").load().test
+    assert test is not None
+    inputs, targets = test.gather(torch.arange(len(test)))
+    error = (skipwise.load(tmp_path / "large").outputs(inputs) - targets).square().mean().sqrt()
+    assert many["rmse"] == pytest.approx(float(error), rel=1e-4)
+
+
+class Rows(list):
+    """A list of pairs, or of anything else."""
+
+
+def test_a_class_in_an_array_of_its_own_is_a_class():
+    """As MedMNIST gives labels."""
+    pairs = [(torch.ones(3) * n, np.array([n % 2])) for n in range(20)]
+    data = Own(dataset=Rows(pairs)).load()
+    assert (data.task, data.classes) == ("classification", ("0", "1"))
+    targets = data.train.gather(torch.arange(4))[1]
+    assert targets.dtype == torch.int64
+    assert targets.shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "told"),
+    [
+        (Rows([{"image": 1, "label": 0}] * 4), r"must have len\(\) and give \(input, target\)"),
+        (Rows([(torch.ones(3), torch.tensor([0, 1]))] * 4), "are neither one class an example"),
+        (None, r"were made in Python.*skipwise\.resume\(run, data=…\)"),
+    ],
+)
+def test_a_data_set_of_ones_own_that_gives_no_pairs_is_refused(dataset: object, told: str):
+    with pytest.raises(ValueError, match=told):
+        Own(dataset=dataset).load()
 
 
 def test_whole_numbers_in_a_column_are_classes(tmp_path: Path):

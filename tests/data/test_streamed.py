@@ -173,7 +173,7 @@ def test_a_file_cut_short_is_skipped_before_the_training(folder: Folder):
     file = Path(folder.path, "a", "0.png")
     file.write_bytes(file.read_bytes()[:-40])  # its header is whole
     streamed = dataclasses.replace(folder, memory_bytes=0)
-    with pytest.raises(ValueError, match=r"0\.png.*; mend or remove it, or add --skip-bad"):
+    with pytest.raises(ValueError, match=r"0\.png.*; mend or remove it and train.*--skip-bad"):
         streamed.load()
     data = dataclasses.replace(streamed, skip_bad=True).load()
     assert "1 file that cannot be read was skipped" in data.notes

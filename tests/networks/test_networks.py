@@ -1,5 +1,7 @@
 """Networks against an independent truth: other people's weights, hand-written passes, He's law."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -8,17 +10,22 @@ from torch import nn
 from torch.nn.functional import conv2d, linear
 
 from skipwise import Residual, networks
-from skipwise.connections import Hyper, Plain
+from skipwise.connections import Hyper, Plain, StochasticDepth
+from skipwise.description import Call
 from skipwise.networks import (
     Block,
+    NetworkDescription,
     Outermost,
+    ResNet,
     Trunk,
     build_network,
+    mlp,
     plain20,
     preresnet20,
     residual_linear,
     resnet20,
 )
+from skipwise.randomness import example_keys, examples
 from skipwise.shapes import Ends, Place
 from tests.references import SMALL, close, randomised
 
@@ -78,14 +85,51 @@ def test_the_same_network_reads_signals_and_volumes():
         assert model(torch.randn(2, *inputs)).shape == (2, 3)
 
 
-def test_a_network_of_a_many_stream_connection_starts_as_the_plain_sum_of_streams():
+def states(network: nn.Module, x: torch.Tensor) -> Iterator[torch.Tensor]:
+    trunk = network.get_submodule("trunk")
+    assert isinstance(trunk, Trunk)
+    return trunk.states(network.get_submodule("stem")(x))
+
+
+@pytest.mark.parametrize("network", [resnet20(), preresnet20()], ids=lambda n: n.name)
+def test_a_network_of_a_many_stream_connection_starts_as_the_plain_sum_of_streams(network: ResNet):
     torch.manual_seed(0)
-    one = replace(resnet20(), width=4).build(SMALL).double().eval()
-    two = replace(resnet20(), width=4, connection=Hyper(streams=2)).build(SMALL).double().eval()
+    one = randomised(replace(network, width=4).build(SMALL)).eval()
+    two = replace(network, width=4, connection=Hyper(streams=2)).build(SMALL).double().eval()
     two.load_state_dict(one.state_dict(), strict=False)
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    trunk = one.get_submodule("trunk")(one.get_submodule("stem")(x))
-    close(two.get_submodule("trunk")(two.get_submodule("stem")(x)), 2 * trunk)
+    last, both = (list(states(net, x))[-1] for net in (one, two))
+    close(both[:, 0], last)
+    close(both[:, 1], last)
+
+
+def dropping() -> nn.Module:
+    blocks = [Residual(nn.Identity(), StochasticDepth(survival=0.5)) for _ in range(8)]
+    return nn.Sequential(*blocks)
+
+
+def test_blocks_of_ones_own_network_are_dropped_one_by_one():
+    model = build_network(Call(target=f"{__name__}:dropping"), SMALL).train()
+    with examples(example_keys(0, 0, torch.arange(400))):
+        kept = torch.log(model(torch.ones(400, 1)).double()) / math.log(3)  # 1 + 1/p = 3 if kept
+    counts = torch.bincount(kept.round().long().flatten(), minlength=9).double()
+    wanted = torch.tensor([400 * math.comb(8, k) / 256 for k in range(9)], dtype=torch.float64)
+    close(kept, kept.round())
+    assert ((counts - wanted) ** 2 / wanted).sum() < 26  # chi squared of 8: 0.1 %
+
+
+@pytest.mark.parametrize(
+    ("network", "inputs"), [(resnet20(), (3, 8, 8)), (mlp(), (6,))], ids=lambda v: str(v)[:9]
+)
+def test_outputs_have_the_shape_of_the_targets(
+    network: NetworkDescription, inputs: tuple[int, ...]
+):
+    torch.manual_seed(0)
+    model = network.build(Ends(inputs=inputs, outputs=(5, 2))).eval()
+    torch.manual_seed(0)
+    flat = network.build(Ends(inputs=inputs, outputs=(10,))).eval()
+    x = torch.randn(3, *inputs)
+    assert torch.equal(model(x), flat(x).reshape(3, 5, 2))
 
 
 def test_a_skip_around_any_module_at_any_level():

@@ -87,7 +87,7 @@ def test_a_best_rate_that_falls_as_the_square_of_the_depth_is_found_and_refused(
 def test_the_movement_of_the_stream_is_that_of_its_update(tmp_path: Path):
     shallow, _, dataset = pair(tmp_path, "as_the_depth")
     x, y = dataset.train.gather(torch.arange(64))
-    x, y = dataset.preprocessing(x).double(), y.double() / dataset.preprocessing.target_scale
+    x, y = dataset.preprocessing(x).double(), dataset.preprocessing.scaled(y).double()
     weight, seen = torch.zeros(3, 4, dtype=torch.float64), []
     for _ in range(5):
         weight = weight - 0.05 * 2 * (x @ weight.T - y).T @ x / 64

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -12,6 +13,7 @@ from torch import nn
 
 from skipwise import networks
 from skipwise.connections import Additive
+from skipwise.prediction import load
 from skipwise.shapes import Ends
 from skipwise.weights import (
     from_theirs,
@@ -111,6 +113,7 @@ def test_our_weights_give_our_logits_in_timm(name: str, tmp_path: Path):
         (networks.resnet20(), "cifar", "pads at the end, where that library pads on both sides"),
         (networks.plain_twin(networks.resnet18()), "timm", "otherwise than by the sum"),
         (replace(networks.resnet18(), connection=Additive(scale=0.5)), "timm", "than by the sum"),
+        (networks.preresnet20(), "timm", "blocks.0.connection.skip carries the stream itself"),
         (networks.mlp(), "timm", "this Network is none"),
         (networks.resnet18(), "keras", "must be one of torchvision, timm, cifar, got 'keras'"),
     ],
@@ -120,6 +123,21 @@ def test_a_network_that_would_compute_something_else_there_is_not_written(networ
     with pytest.raises(ValueError, match=told):
         save_as("there.pth", network.build(ends), library)
     assert not Path("there.pth").exists()
+
+
+def test_timms_networks_whose_first_block_carries_the_raw_stream_are_refused(tmp_path: Path):
+    saved(timm.create_model("resnetv2_18", num_classes=17), tmp_path / "theirs.pth")
+    with pytest.raises(ValueError, match="a first block without projection carries the stream"):
+        load_network(tmp_path / "theirs.pth")
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnetv2_50"])
+def test_pictures_are_normalised_as_timm_says(name: str, tmp_path: Path):
+    theirs = timm.create_model(name, num_classes=17)
+    used = load(saved(theirs, tmp_path / "theirs.pth")).preprocessing
+    config: dict[str, Any] = vars(theirs)["pretrained_cfg"]
+    assert used.mean == pytest.approx([255 * value for value in config["mean"]])
+    assert used.std == pytest.approx([255 * value for value in config["std"]])
 
 
 def test_a_file_of_another_network_is_refused_with_its_first_tensor():

@@ -34,7 +34,9 @@ def write(path: str, tensors: dict[str, Tensor]) -> Path:
     return Path(path)
 
 
-@pytest.mark.parametrize("name", ["a.safetensors", "a.npz", "a.pth", "a.pt", "a.th", "a.bin"])
+@pytest.mark.parametrize(
+    "name", ["a.safetensors", "a.npz", "a.pth", "a.pt", "a.th", "a.bin", "a.pth.tar"]
+)
 def test_every_kind_of_file_gives_the_same_tensors(name: str):
     tensors = some_tensors()
     found, _ = read_weights(write(name, tensors))
@@ -47,6 +49,7 @@ def test_what_programs_wrap_around_tensors_is_taken_off():
     parallel = {f"module._orig_mod.{name}": value for name, value in tensors.items()}
     for wrapped in (
         {"state_dict": tensors, "best": 91.7},
+        {"state_dict": tensors, "best_acc1": torch.tensor(76.1), "epoch": 90},
         {"model": {"state_dict": parallel}, "epoch": 3, "args": {"lr": 0.1}},
         {"model_state_dict": parallel, "optimizer": {"state": {0: torch.zeros(2)}}},
         {**parallel, "epoch": 3},

@@ -17,7 +17,7 @@ from skipwise.data.assemble import Shares, assemble
 from skipwise.data.dataset import Data, Dataset, InMemory, Stored
 from skipwise.data.pictures.labels import SEPARATORS, Names, targets_of
 from skipwise.data.pictures.picture import File, UnreadablePicture, header, read_picture
-from skipwise.data.pictures.streamed import SAMPLE, Read, Streamed
+from skipwise.data.pictures.streamed import SAMPLE, SKIP_BAD, Read, Streamed
 
 LARGEST, MOST = 224, 4096  # a side of pictures: by itself, when asked for
 UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("bytes", 1))
@@ -240,5 +240,5 @@ def _each(work: Callable[..., T], items: Iterable, skip_bad: bool) -> list[T | N
                 elif skip_bad:
                     found.append(None)
                 else:
-                    raise UnreadablePicture(f"{result}; mend or remove it, or add --skip-bad")
+                    raise UnreadablePicture(f"{result}; mend or remove it, or {SKIP_BAD}")
     return found

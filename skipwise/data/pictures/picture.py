@@ -16,6 +16,7 @@ SUFFIXES = frozenset({
     ".png",
     ".jpg",
     ".jpeg",
+    ".jfif",
     ".bmp",
     ".gif",
     ".webp",
@@ -62,7 +63,8 @@ def header(path: File) -> tuple[tuple[int, int], bool]:
     with _opened(path) as image:
         # EXIF orientations 5 to 8 swap the sides; of a TIFF Pillow gives them swapped already.
         is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
-        turned = not is_tiff and image.getexif().get(0x0112, 1) >= 5
+        # Not image.getexif(), which decodes a PNG to look for EXIF behind its pixels.
+        turned = not is_tiff and Image.Image.getexif(image).get(0x0112, 1) >= 5
         width, height = image.size
         size = (width, height) if turned else (height, width)
         return size, image.mode in GREY

@@ -17,6 +17,7 @@ from skipwise.data.pictures.picture import File, UnreadablePicture
 from skipwise.randomness import generator
 from skipwise.shapes import Index
 
+SKIP_BAD = "add --skip-bad (compare and find-rate: --set data.skip_bad=true)"
 SAMPLE = 10_000
 AHEAD = 4  # batches that each worker keeps ready
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -77,9 +78,7 @@ class Streamed(Stored):
             ahead = iter(loader)
         for rows, found in ahead:
             if isinstance(found, str):
-                raise UnreadablePicture(
-                    f"{found}; mend or remove it and train anew, or add --skip-bad"
-                )
+                raise UnreadablePicture(f"{found}; mend or remove it and train anew, or {SKIP_BAD}")
             yield torch.from_numpy(found), self.targets[rows]
 
     def subset(self, rows: Index) -> "Streamed":

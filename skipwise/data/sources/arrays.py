@@ -57,8 +57,9 @@ class Arrays(Data):
             )
         notes = _unread(arrays, self.path)
         names = tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else ()
-        if len({(targets.dtype, *targets.shape[1:]) for _, targets in parts.values()}) > 1:
-            raise ValueError(f"{self.path}: targets of its parts differ in type or shape")
+        for what, number in (("inputs", 0), ("targets", 1)):
+            if len({(pair[number].dtype, *pair[number].shape[1:]) for pair in parts.values()}) > 1:
+                raise ValueError(f"{self.path}: {what} of its parts differ in type or shape")
         whole = torch.cat([targets for _, targets in parts.values()])
         if names and (whole.is_floating_point() or whole.dim() != 1):
             raise ValueError(
@@ -158,7 +159,10 @@ def _part(arrays: dict[str, np.ndarray], part: str, path: str) -> Part | None:
             raise ValueError(
                 f"{path}: {part} {what} {row} holds NaN or infinity; mend or remove it"
             )
-    return _inputs(inputs), _targets(targets, inputs)
+    try:
+        return _inputs(inputs), _targets(targets, inputs)
+    except ValueError as error:
+        raise ValueError(f"{path}: {part} {error}") from None
 
 
 def _inputs(array: np.ndarray) -> Tensor:
@@ -174,10 +178,8 @@ def _inputs(array: np.ndarray) -> Tensor:
 
 
 def _targets(array: np.ndarray, inputs: np.ndarray) -> Tensor:
-    if array.dtype.kind in "biu" and array.shape[1:] in ((), (1,)) and inputs.shape[1:] != (1,):
-        array = array.reshape(-1)
-    if array.dtype.kind in "biu" and array.ndim == 1:
-        return torch.from_numpy(array.astype(np.int64))
-    if array.shape == inputs.shape and array.ndim > 1:
+    is_class = array.shape[1:] in ((), (1,)) and inputs.shape[1:] != (1,)
+    if array.shape == inputs.shape and array.ndim > 1 and not is_class:
         return _inputs(array)
-    return as_column(torch.from_numpy(array.astype(np.float32)))
+    kind = np.int64 if array.dtype.kind in "biu" else np.float32
+    return as_column(torch.from_numpy(array.astype(kind)))

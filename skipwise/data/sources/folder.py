@@ -56,7 +56,8 @@ class Folder(Gallery):
                 )
         files = {part: list(labelled) for part, labelled in found.items()}
         labels = {part: list(labelled.values()) for part, labelled in found.items()}
-        return Listing(files=files, labels=labels, classes=classes)
+        notes = tuple(note for folder in folders.values() for note in _loose(folder))
+        return Listing(files=files, labels=labels, classes=classes, notes=notes)
 
     def _labels(self, folder: str) -> tuple[str, ...]:
         return tuple(word for word in folder.split("+") if word) if self.multi_label else (folder,)
@@ -76,6 +77,8 @@ class Folder(Gallery):
 def _parts(root: Path) -> dict[str, Path]:
     names = _folders(root)
     found = [name for name in names if name.lower() in PARTS]
+    if found != names:  # then a class may be called train
+        found = [name for name in found if _folders(root / name)]
     named = {PARTS[name.lower()]: root / name for name in found}
     if "train" in named and len(named) < len(found):
         raise ValueError(
@@ -84,6 +87,12 @@ def _parts(root: Path) -> dict[str, Path]:
     if found == names and found and "train" not in named:
         raise ValueError(f"{root} has {', '.join(found)} but no train; add it, or rename them")
     return named if "train" in named else {"train": root}
+
+
+def _loose(folder: Path) -> Iterator[str]:
+    files = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+    if count := sum(path.is_file() for path in files):
+        yield f"pictures left out, since no class folder holds them: {count} in {folder}"
 
 
 def _folders(folder: Path) -> list[str]:

@@ -50,6 +50,11 @@ class Own(Data):
         Raises:
             ValueError: If it does not give pairs, or its targets cannot be trained on.
         """
+        if self.dataset is None:
+            raise ValueError(
+                "these data were made in Python, and no file can say how; hand them over again:"
+                " skipwise.resume(run, data=…)"
+            )
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
         targets, first = _targets(dataset, self.name)
         is_class = are_classes(targets)
@@ -102,7 +107,7 @@ def _targets(dataset: Any, name: str) -> tuple[Tensor, Tensor]:
         if first.dim() == 0:
             raise ValueError("an input has no axes; give each input the shape (features,) or more")
         stacked = as_column(torch.stack(targets))
-    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
         raise ValueError(
             f"{name} must have len() and give (input, target) for every index: {error}"
         ) from None
