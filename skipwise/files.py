@@ -1,10 +1,13 @@
 """Files: writing one so that it is there whole or not at all, and reading plain arrays."""
 
+import errno
 import os
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # what a disk says that takes no more
 
 
 def write_atomic(path: Path, content: bytes) -> None:

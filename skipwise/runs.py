@@ -12,8 +12,9 @@ from skipwise.experiment import Experiment, compose, extended, read_experiment
 from skipwise.progress import watch as follow
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
 from skipwise.reports import report, summary
-from skipwise.session import EXPERIMENT, METRICS, Session, has_history
+from skipwise.session import EXPERIMENT, METRICS, Session
 from skipwise.training import attempt, job, join, newest_checkpoint
+from skipwise.weights import BEST
 
 JOB = ".job"  # which job of torchrun began the run
 
@@ -28,6 +29,7 @@ def begin(
     Raises:
         ValueError: If the folder holds something already.
     """
+    _check_judged(experiment, dataset)
     world = join()
     ours = _begun_by_this_job(folder) if world.is_first else None
     if ours is not None:
@@ -43,8 +45,9 @@ def begin(
     try:
         return Session(experiment, dataset, place, state, **options)
     except BaseException:
-        if world.is_first and folder is None and ours is None:
-            _take_away(place)
+        if world.is_first and ours is None:
+            (place / JOB).unlink(missing_ok=True)
+            _ = folder is None and _take_away(place)
         raise
 
 
@@ -69,7 +72,6 @@ def _begun_by_this_job(folder: Path | None) -> Path | None:
 def _take_away(folder: Path) -> None:
     """Leave no empty folder of what never began."""
     with suppress(OSError):
-        (folder / JOB).unlink(missing_ok=True)
         folder.rmdir()
         folder.parent.rmdir()
 
@@ -104,7 +106,7 @@ def go_on(
     world = join()
     experiment = experiment_of(folder, allow=allow)
     state, refused = world.broadcast(newest_checkpoint(folder) if world.is_first else (None, ()))
-    if state is None and has_history(folder):
+    if state is None and _has_history(folder):
         raise ValueError(
             f"{folder} has a history but no checkpoint, so going on would begin anew over it;"
             " give back last.ckpt, or train experiment.yaml in another folder"
@@ -113,16 +115,54 @@ def go_on(
     planned = planned if change is None else change(planned)
     given = planned if data is None else dataclasses.replace(planned, data=data)
     dataset = given.data.load()
-    taken = state["run"]["step"] if state else 0  # killed before its first save: begin again
-    steps = given.planned_steps(len(dataset.train))
-    longer = planned != experiment
-    if longer and given.seconds is None and steps < taken:
+    saved = state["run"] if state else {"step": 0}  # killed before its first save: begin again
+    kind = _change(experiment, planned)
+    if kind == "length" and given.seconds is None:
+        _check_more(folder, saved["step"], given.planned_steps(len(dataset.train)))
+    if planned.strategy.peak_lr != experiment.strategy.peak_lr:
+        _forgive(saved)
+    _check_judged(given, dataset)
+    options: dict[str, Any] = {"change": kind, "started": started, "watch": watch}
+    return Session(given, dataset, folder, state, **options), refused
+
+
+LENGTH, END = ("epochs", "steps", "seconds"), ("patience", "target", "doublings")
+
+
+def _check_judged(experiment: Experiment, dataset: Dataset) -> None:
+    if dataset.validation is None and (experiment.patience or experiment.target is not None):
+        raise ValueError(
+            f"{dataset.name} has no validation part to judge target and patience by; hold some out,"
+            " --set data.shares.validation=0.1, or leave them out"
+        )
+
+
+def _check_more(folder: Path, taken: int, steps: int) -> None:
+    if steps < taken:
         raise ValueError(
             f"{folder} has taken {taken} steps already, more than the {steps} asked for;"
             " ask for more"
         )
-    options: dict[str, Any] = {"longer": longer, "started": started, "watch": watch}
-    return Session(given, dataset, folder, state, **options), refused
+
+
+def _has_history(folder: Path) -> bool:
+    """Whether a run left weights or a journal in its folder."""
+    journal = folder / METRICS
+    return (folder / BEST).exists() or (journal.exists() and journal.stat().st_size > 0)
+
+
+def _change(before: Experiment, after: Experiment) -> str:
+    for kind, names in (("length", LENGTH), ("end", END)):
+        if any(getattr(before, name) != getattr(after, name) for name in names):
+            return kind
+    return "" if before == after else "setting"
+
+
+def _forgive(run: dict[str, Any]) -> None:
+    """Forget that a guard lowered the rate, since another was set."""
+    run["rate_scale"] = 1.0
+    if "guard" in run:
+        run["guard"]["returns"] = 0
 
 
 class Trained(RunRecord):

@@ -57,7 +57,8 @@ class Session:
         dataset: Its data, loaded.
         folder: Where the run lies; made if it is not there.
         state: The checkpoint to go on from, or None for a new run.
-        longer: Whether the experiment's length is another than the checkpoint's.
+        change: What the experiment has other than the checkpoint: ``"length"``, else what ends it
+            early (``"end"``), else any ``"setting"``, else nothing.
         started: When the clock of a time budget began, by ``time.perf_counter``; now if None.
         watch: Monitors, ``"gradients,curvature:every=500"``; None keeps those of the checkpoint.
     """
@@ -69,7 +70,7 @@ class Session:
         folder: Path,
         state: dict[str, Any] | None = None,
         *,
-        longer: bool = False,
+        change: str = "",
         started: float | None = None,
         watch: str | None = None,
     ):
@@ -95,16 +96,17 @@ class Session:
         self.pause = Pause()
         self._began = time.perf_counter() if started is None else started
         self._opened = self._saved = time.perf_counter()
+        self._ended: float | None = None
         self._spent, self._example_seconds = 0.0, 0.0
         self._is_new, self._news = state is None, self.run.notes if state is None else ()
         seen = (state or {}).get("watching", {"words": ""})
         self.monitors = Monitors(seen["words"] if watch is None else watch, self.run, self.task)
         if state is not None:
-            self._restore(state, longer=longer)
+            self._restore(state, change)
             self.monitors.restore(seen)
-        self._open(state, longer=longer)
+        self._open(state, changed=bool(change))
 
-    def _open(self, state: dict[str, Any] | None, *, longer: bool) -> None:
+    def _open(self, state: dict[str, Any] | None, *, changed: bool) -> None:
         """Open the folder for writing, in the first process."""
         experiment, folder, notes = self.experiment, self.folder, self.dataset.notes
         self.world.largest(0)  # none reads the folder any more when the first begins to write
@@ -126,7 +128,7 @@ class Session:
             folder if self.world.is_first else None,
             {**facts(experiment, self.dataset, self.run, self.task), **self.monitors.facts},
         )
-        if state is not None and longer:
+        if state is not None and changed:
             self.save()  # killed later, its new description would stand beside an old length
             if self.world.is_first:
                 self._describe()
@@ -142,7 +144,7 @@ class Session:
     @property
     def elapsed(self) -> float:
         """Seconds of this and all earlier sessions."""
-        return self._spent + time.perf_counter() - self._opened
+        return self._spent + (self._ended or time.perf_counter()) - self._opened
 
     def events(self) -> Iterator[Event]:
         """Train to the end, yielding every step and everything that was measured.
@@ -188,6 +190,7 @@ class Session:
                 if came:
                     raise Interrupted(came, str(self.folder))
             yield from self._pause() if self.pause.is_due(self.run) else self._finish()
+            self._ended = time.perf_counter()
 
     def _pause(self) -> Iterator[Event]:
         yield from self.journal.read()
@@ -227,7 +230,7 @@ class Session:
         self._saved = time.perf_counter()
         self.watch.saved(self._saved - started)
 
-    def _restore(self, state: dict[str, Any], *, longer: bool) -> None:
+    def _restore(self, state: dict[str, Any], change: str) -> None:
         if state["data"] != self.dataset.digest:
             raise ValueError(
                 f"the data of {self.folder} changed since it was trained;"
@@ -246,8 +249,9 @@ class Session:
             self.target.restore(state["target"])
         if self.budget is not None:
             self.budget.restore(state["budget"] or {"spent": self._spent, "last_fit": 0.0})
-        if longer:
-            self.run.steps = planned if self.budget is None else self.run.step + UNFITTED_STEPS
+        if change == "length" or (change == "end" and self.run.step == self.run.steps):
+            later = max(planned, self.run.step)
+            self.run.steps = later if self.budget is None else self.run.step + UNFITTED_STEPS
             self.best.since = 0
 
     def _ends_epoch(self, step: int) -> bool:
@@ -388,12 +392,6 @@ class Session:
         note = NoteRecord(step=self.run.step, text=text, returned=returned)
         self.journal.write(note)
         yield note
-
-
-def has_history(folder: Path) -> bool:
-    """Whether a run left weights or a journal in its folder."""
-    journal = folder / METRICS
-    return (folder / BEST).exists() or (journal.exists() and journal.stat().st_size > 0)
 
 
 def _first(signals: list[int]) -> int:

@@ -24,6 +24,7 @@ from skipwise.cli.words import (
 from skipwise.data import without_objects
 from skipwise.description import Call, packages_of
 from skipwise.experiment import Experiment
+from skipwise.files import FULL
 from skipwise.progress import watch as follow
 from skipwise.records import RunRecord
 from skipwise.reports import command_line
@@ -34,6 +35,7 @@ from skipwise.training import Diverged, Interrupted, join
 CHANGEABLE = ("strategy", "patience", "target", "doublings", "precision", "compile", "save_seconds")
 WITH_STATE = ("optimiser", "averaging", "gradient", "freezing", "guard")  # parts of a strategy
 SHAPING_STATE = ("optimiser", "gradient")  # those whose numbers may decide what a save holds
+GROUPING = ("layer_decay", "scalar_rate")  # where they are 1, fewer groups are in the save
 
 
 def train(
@@ -226,7 +228,8 @@ def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
     changed = apply_settings(experiment, settings)
     for name in WITH_STATE:
         before, after = getattr(experiment.strategy, name), getattr(changed.strategy, name)
-        if _kinds(before) != _kinds(after):
+        begins = name == "guard" and before is None
+        if _kinds(before) != _kinds(after) and not begins:
             raise ValueError(
                 f"strategy.{name} of a run that has begun cannot become another kind, since what it"
                 " has gathered is in the save; change its numbers, or train anew with it"
@@ -237,6 +240,13 @@ def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
             raise ValueError(
                 f"{found} of a run that has begun cannot change, since what the save holds depends"
                 " on it; train anew with it"
+            )
+    for name in GROUPING:
+        before, after = getattr(experiment.strategy, name), getattr(changed.strategy, name)
+        if (before == 1) != (after == 1):
+            raise ValueError(
+                f"strategy.{name} of a run that has begun cannot go from or to 1, since what the"
+                " save holds depends on it; train anew with it"
             )
     return changed
 
@@ -317,6 +327,8 @@ def _finish(
         mended = f"{again} --set strategy.peak_lr=…"
         leave(f"{error}; the last good save is in {session.folder}, go on from it with: {mended}")
     except OSError as error:
+        if not _is_of_the_disk(error, session.folder):
+            raise
         leave(
             f"the run cannot be saved in {session.folder}: {error.strerror};"
             f" make room or rights, then: {again}"
@@ -328,6 +340,13 @@ def _finish(
         print(in_words(record))
     if session.target is not None and not session.target.is_reached(session.best.value):
         leave(f"the target {session.target.value:g} was not reached", code=1)
+
+
+def _is_of_the_disk(error: OSError, folder: Path) -> bool:
+    """Whether it is the run's folder that cannot be written, and not a file of the data."""
+    if isinstance(error.filename, str | Path):
+        return folder.absolute() in Path(error.filename).absolute().parents
+    return error.errno in FULL
 
 
 def as_object(record: RunRecord) -> dict[str, Any]:

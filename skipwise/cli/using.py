@@ -32,7 +32,7 @@ from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
 from skipwise.runs import experiment_of
 from skipwise.tasks import plain_task
-from skipwise.training import autocast_type, choose_device, place_model
+from skipwise.training import autocast_type, choose_device, place_model, settle_kernels
 from skipwise.training import evaluate as measure
 
 
@@ -251,6 +251,7 @@ def _score(
     task = plain_task(card.task, len(card.classes), unit=unit)
     model = place_model(predictor.model, device)
     autocast = autocast_type(precision, device, exact=card.task == NUMBERS)
+    settle_kernels(device, autocast)
     return measure(
         model,
         examples,

@@ -25,6 +25,7 @@ import torch
 from skipwise.data import Data, Dataset
 from skipwise.description import from_plain, line_in_own_code, read_yaml, to_plain
 from skipwise.experiment import Experiment
+from skipwise.files import FULL
 from skipwise.records import EvaluationRecord, StepRecord, finite
 from skipwise.runs import record_of, reported
 from skipwise.session import Session
@@ -41,7 +42,6 @@ from skipwise.studies.launchers.launcher import (
 from skipwise.studies.rehearsal import rehearse
 from skipwise.training import Diverged, Interrupted, newest_checkpoint
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 LOCK, OUTPUT = ".lock", "output.txt"
 LOCK_SECONDS = 120.0  # the worker of a study that was killed may still be saving
 TELL_SECONDS = 0.5
