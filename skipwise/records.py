@@ -241,10 +241,10 @@ def evidence_from_text(text: str) -> Evidence:
 
 def read_journal(path: Path) -> Iterator[Event]:
     """Yield the events of a journal; a last line cut short by a crash is left out."""
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # the cut may go through a letter of several bytes
         for line in lines:
-            if line.endswith("\n"):
-                yield from_line(line)
+            if line.endswith(b"\n"):
+                yield from_line(line.decode())
 
 
 def steps_as_csv(events: Iterator[Event]) -> str:
