@@ -35,11 +35,15 @@ class Clock:
     @property
     def seconds(self) -> float:
         """Seconds that count."""
+        if self._halted is not None:
+            return self._halted[0]
         return time.monotonic() - self._began - self._lost
 
     @property
     def processor_seconds(self) -> float:
         """Processor seconds that count."""
+        if self._halted is not None:
+            return self._halted[1]
         return time.process_time() - self._processor
 
     def halt(self) -> None:
@@ -49,6 +53,6 @@ class Clock:
     def go_on(self) -> None:
         """Count again, from where it was halted."""
         assert self._halted is not None
-        seconds, processor = self._halted
+        (seconds, processor), self._halted = self._halted, None
         self._began, self._lost = time.monotonic() - seconds, 0.0
         self._processor = time.process_time() - processor

@@ -1,9 +1,9 @@
 """What does a study cost beyond its runs, and what do two jobs gain?
 
-The same runs are done bare, in one process one after the other by ``skipwise.train`` (the import of
-torch and the loading of the data once, as a program would), and by ``skipwise compare`` with one
-and with two jobs; threads are the same, one each. The ways follow each other in turns, and the
-median of the repeats counts. Run it: ``python benchmarks/study_overhead.py``.
+The same runs are done bare, in one process one after the other (the import of torch and the loading
+of the data once, as a program would), and by ``skipwise compare`` with one and with two jobs;
+threads are the same, one each. The ways follow each other in turns, and the median of the repeats
+counts. Run it: ``python benchmarks/study_overhead.py``.
 """
 
 import argparse
@@ -16,18 +16,20 @@ import time
 from pathlib import Path
 
 BARE = """
+import dataclasses
 import sys
-import skipwise
+from pathlib import Path
+from skipwise.experiment import compose
 from skipwise.networks import resnet20
+from skipwise.runs import begin
 from skipwise.strategies import momentum, sgd
-out, steps, seeds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-data = skipwise.FashionMNIST()
+out, data, steps, seeds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+experiment, dataset = compose(data, resnet20(), sgd(), steps=steps)
 for seed in range(seeds):
     for strategy in (sgd(), momentum()):
-        skipwise.train(
-            data, resnet20(), strategy, steps=steps, seed=seed, quiet=True, report=False,
-            out=f"{out}/{strategy.name}-{seed}",
-        )
+        one = dataclasses.replace(experiment, strategy=strategy, seed=seed)
+        for _ in begin(one, dataset, out / f"{strategy.name}-{seed}").events():
+            pass
 """
 
 
@@ -44,15 +46,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "--data", default="fashion-mnist", help="of the study; bare runs take it too"
-    )
+    parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     steps, seeds = str(options.steps), str(options.seeds)
-    bare = BARE if options.data == "fashion-mnist" else BARE.replace("FashionMNIST", "Digits")
     words = (
         *("-m", "skipwise", "compare", options.data, "--network", "resnet20"),
         *("--strategy", "sgd,momentum", "--steps", steps, "--seeds", seeds),
@@ -62,7 +61,7 @@ def main() -> None:
     for repeat in range(options.repeats):
         with tempfile.TemporaryDirectory() as above:
             ways = {
-                "bare": ("-c", bare, f"{above}/bare", steps, seeds),
+                "bare": ("-c", BARE, f"{above}/bare", options.data, steps, seeds),
                 "1 job": (*words, "--jobs", "1", "--out", str(Path(above) / "one")),
                 "2 jobs": (*words, "--jobs", "2", "--out", str(Path(above) / "two")),
             }

@@ -20,10 +20,11 @@ class StepRecord:
 
     ``gradient_norm`` is the Euclidean norm over all parameters before clipping; ``epoch`` is a
     fraction. ``accuracy`` is that of the batch as it was trained on, augmented, before the update.
-    ``data_seconds``, ``gradient_seconds`` and ``optimiser_seconds`` split ``seconds``; on a GPU all
-    of them are the times of giving commands. What was not measured is NaN. ``gradients`` is how
-    many the rule asked for; ``clipped`` says that the gradient, or that of a unit, was shortened,
-    and ``skipped`` that a guard refused the step, which then changed nothing.
+    ``data_seconds``, ``gradient_seconds`` and ``optimiser_seconds`` are parts of ``seconds``; on a
+    GPU they are the times of giving commands, and the wait for their work is in the rest. What was
+    not measured is NaN. ``gradients`` is how many the rule asked for; ``clipped`` says that the
+    gradient, or that of a unit, was shortened, and ``skipped`` that a guard refused the step, which
+    then changed nothing.
     """
 
     step: int
@@ -138,7 +139,7 @@ class PartEvidence:
 class Evidence:
     """What a report needs beyond the journal: facts of the run, how it ended, and its predictions.
 
-    ``state`` is running, finished, or in words how it broke off.
+    ``state`` is running, finished, or in words how it paused or broke off.
     """
 
     facts: Mapping[str, Any]
@@ -241,10 +242,10 @@ def evidence_from_text(text: str) -> Evidence:
 
 def read_journal(path: Path) -> Iterator[Event]:
     """Yield the events of a journal; a last line cut short by a crash is left out."""
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # the cut may go through a letter of several bytes
         for line in lines:
-            if line.endswith("\n"):
-                yield from_line(line)
+            if line.endswith(b"\n"):
+                yield from_line(line.decode())
 
 
 def steps_as_csv(events: Iterator[Event]) -> str:

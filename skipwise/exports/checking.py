@@ -1,6 +1,6 @@
 """An exported file against ``predict``, from picture files, before it is called good."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from skipwise.exports.infer import read
 from skipwise.prediction import Predictor
 
 Compute: TypeAlias = Callable[[np.ndarray], np.ndarray]
+AsRead: TypeAlias = Callable[[Tensor], np.ndarray]
 COUNT = 100
 TOLERANCE = 1024 * torch.finfo(torch.float32).eps  # of sums in another order, network-deep
 FEW = 16  # pictures that are shown at once
@@ -97,7 +98,7 @@ def check(
     examples, what = _examples(predictor, part, pictures=pictures)
     if not pictures:
         ours = expected(predictor, predictor.outputs(examples))
-        theirs = compute(examples.float().numpy())
+        theirs = compute(as_read(examples, predictor.card.inputs, pictures=False))
         return _compared(ours, theirs, predictor.card.task, f"{what}, as arrays")
     with TemporaryDirectory() as folder:
         files = [write_picture(Path(folder), n, raw) for n, raw in enumerate(examples)]
@@ -108,6 +109,18 @@ def check(
     batch = _compared(ours[:FEW:2], compute(few), predictor.card.task, what)
     each = _compared(ours, theirs, predictor.card.task, f"{what}, from files")
     return batch if not batch.good else each
+
+
+def as_read(raw: Tensor, shape: Sequence[int], *, pictures: bool) -> np.ndarray:
+    """Turn raw examples into what an exported network reads.
+
+    Args:
+        raw: Shape ``(batch, *example)``; grey ones go into a network that reads colours.
+        shape: Of an example, as the network reads it.
+        pictures: Whether it reads pictures, whose channels go last.
+    """
+    whole = raw.expand(-1, *shape)
+    return whole.permute(0, 2, 3, 1).contiguous().numpy() if pictures else whole.float().numpy()
 
 
 def expected(predictor: Predictor, outputs: Tensor) -> np.ndarray:

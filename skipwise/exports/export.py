@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skipwise.data import Views
-from skipwise.exports.checking import TOLERANCE, Check, Compute, Part, check
+from skipwise.exports.checking import TOLERANCE, AsRead, Check, Compute, Part, as_read, check
 from skipwise.exports.folding import Folding, fold
 from skipwise.exports.program import Program
 from skipwise.exports.quantising import Loss, calibration_of, loss_of, quantise
@@ -142,7 +143,10 @@ def _exported(
             raise ValueError(_refusal(path, found))
         loss = None
         if int8 and part is not None:
-            made, loss = _in_eight_bits(made, compute, part, card, calibrate=calibrate)
+            reading = partial(as_read, shape=predictor.card.inputs, pictures=pictures)
+            made, loss = _in_eight_bits(
+                made, compute, part, reading, task=card["task"], calibrate=calibrate
+            )
         content = made.read_bytes()
     write_atomic(path, content)
     return Export(
@@ -207,13 +211,13 @@ def _example(predictor: Predictor, *, pictures: bool) -> Tensor:
 
 
 def _in_eight_bits(
-    whole: Path, compute: Compute, part: Part, card: dict[str, Any], *, calibrate: bool
+    whole: Path, compute: Compute, part: Part, reading: AsRead, *, task: str, calibrate: bool
 ) -> tuple[Path, Loss]:
-    channels, target = card["channels"], whole.with_name(f"int8{ONNX}")
-    calibration = calibration_of(part.training, channels) if calibrate else None
+    target = whole.with_name(f"int8{ONNX}")
+    calibration = calibration_of(part.training, reading) if calibrate else None
     quantise(whole, target, calibration=calibration)
     files = {whole: compute, target: open_onnx(target)}
-    return target, loss_of(files, part, card["task"], channels)
+    return target, loss_of(files, part, task, reading)
 
 
 def _refusal(path: Path, found: Check) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from skipwise.data import CLASSES, LABELS, Examples
-from skipwise.exports.checking import Compute, Part, spread
+from skipwise.exports.checking import AsRead, Compute, Part, spread
 from skipwise.exports.writing import quiet
 
 CALIBRATION, CHUNK = 256, 64
@@ -89,36 +89,24 @@ def quantise(source: Path, target: Path, *, calibration: np.ndarray | None = Non
         )
 
 
-def calibration_of(training: Examples, channels: int) -> np.ndarray:
+def calibration_of(training: Examples, as_read: AsRead) -> np.ndarray:
     """Give training examples as the exported network reads them."""
-    return as_read(spread(training, CALIBRATION), channels)
+    return as_read(spread(training, CALIBRATION))
 
 
-def as_read(raw: torch.Tensor, channels: int) -> np.ndarray:
-    """Turn raw examples into what the exported network reads.
-
-    Args:
-        raw: Shape ``(batch, *example)``.
-        channels: Of pictures, which go last; 0 for anything else.
-    """
-    if not channels:
-        return raw.float().numpy()
-    return raw.expand(-1, channels, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def loss_of(files: Mapping[Path, Compute], part: Part, task: str, channels: int) -> Loss:
+def loss_of(files: Mapping[Path, Compute], part: Part, task: str, as_read: AsRead) -> Loss:
     """Score two files, the one in float32 first, on a whole part.
 
     Args:
         files: Both, with what they compute.
         part: What they are scored on.
         task: Of the network.
-        channels: Of the pictures that it reads; 0 for anything else.
+        as_read: (raw examples) → what the files read.
     """
     total, count, difference = np.zeros(2), 0, 0.0
     for index in torch.arange(len(part.examples)).split(CHUNK):
         raw, targets = part.examples.gather(index)
-        before, after = (compute(as_read(raw, channels)) for compute in files.values())
+        before, after = (compute(as_read(raw)) for compute in files.values())
         measured = [_measured(found, targets.numpy(), task) for found in (before, after)]
         total += [values.sum() for values in measured]
         count += measured[0].size

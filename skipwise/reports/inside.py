@@ -261,7 +261,10 @@ def times(run: Reading) -> Chart | None:
 def _of_steps(run: Reading, sums: Mapping[str, float]) -> str:
     words = f"A step took {duration(median(step.seconds for step in run.steps))} (median)."
     if run.facts.get("device", "cpu") != "cpu":
-        words += " On this device a step's times are those of giving commands, not of their work."
+        words += (
+            " On this device its parts are the times of giving commands, and the wait for their"
+            " work is in the rest."
+        )
     if not any(sums[name] for name in SPLIT):
         words += " This run did not record how its steps divide."
     return words

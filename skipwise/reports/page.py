@@ -26,7 +26,9 @@ from skipwise.reports.verdict import headline, interval, verdict
 from skipwise.reports.watched import costs, over_depth, over_steps, verdicts
 from skipwise.reports.words import PLAIN_NAMES, counted, duration, value_of
 
-CHANGES = {"--epochs", "--steps", "--time", "--set"}  # of resume: what makes it another run
+RESUMED = re.compile(r"session from step (\d+): (.*(?:skipwise|__main__\.py) resume .+)")
+# What makes it another run: epochs, steps, time, set as options, or key=value for one of them.
+CHANGE = re.compile(r"--(epochs|steps|time|set)(=|$)|(epochs|steps|time|[A-Za-z][\w-]*\.[\w.-]*)=")
 DIFFERENT = {
     "regression": "Numbers were learned, not classes",
     "multi-label": "An example may have several labels",
@@ -328,18 +330,17 @@ def _environment(run: Reading) -> Table:
 
 
 def _command(run: Reading) -> str:
-    if re.search(r"^\s*dataset: null$", run.description, re.MULTILINE):
+    if run.is_made_in_python:
         return f"skipwise.train(DATA, …)  # the data were made in Python; see {run.folder}"
     return run.command("train", run.folder / "experiment.yaml")
 
 
 def _not_repeated(run: Reading) -> Iterator[str]:
     """Say what keeps the command from giving the same run again."""
-    sessions = re.findall(r"session from step (\d+): (.+)", run.log)
     changes = [
         f"from step {int(step):,} by “{command}”"
-        for step, command in sessions
-        if int(step) > 0 and any(word.partition("=")[0] in CHANGES for word in command.split())
+        for step, command in RESUMED.findall(run.log)
+        if int(step) > 0 and any(map(CHANGE.match, command.split()))
     ]
     if changes:
         yield (

@@ -26,6 +26,7 @@ from skipwise.records import (
 from skipwise.reports.words import command_line
 
 EXPERIMENT, METRICS, EVIDENCE, LOG = "experiment.yaml", "metrics.jsonl", "evidence.json", "log.txt"
+DIVERGED = ": training diverged; "  # in what a run that diverged leaves as its state
 DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 
 
@@ -133,11 +134,28 @@ class Reading:
 
     @property
     def state(self) -> str:
-        """Give ``finished``, ``running`` or why it broke off."""
+        """Give ``finished``, ``running`` or how it paused or broke off."""
         if self.evidence is not None:
             return self.evidence.state
         done = self.test is not None or (self.folder / "metrics.csv").exists()
         return "finished" if done else "running"
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether it broke off since it diverged; folders that its state names do not count."""
+        return DIVERGED in self.state
+
+    @property
+    def is_made_in_python(self) -> bool:
+        """Whether its data were made in Python, so that no command finds them."""
+        return re.search(r"^\s*dataset: null$", self.description, re.MULTILINE) is not None
+
+    @property
+    def way_on(self) -> str:
+        """What takes the run up again: a command, or a call where only Python has the data."""
+        if self.is_made_in_python:
+            return f'skipwise.resume("{self.folder}", data=DATA)'
+        return self.command("resume", self.folder)
 
     @property
     def metric(self) -> str:

@@ -25,9 +25,9 @@ def headline(run: Reading) -> str:
     where = f"at step {run.taken:,}{planned}"
     if run.state == "running":
         return f"not finished: {where}"
-    if "diverged" in run.state:
+    if run.has_diverged:
         return f"diverged {where}"
-    return f"stopped {where}"
+    return f"{'paused' if run.state.startswith('paused ') else 'stopped'} {where}"
 
 
 def verdict(run: Reading) -> list[str]:
@@ -68,7 +68,7 @@ def _what(run: Reading) -> Iterator[str]:
 
 
 def _how_it_ended(run: Reading) -> Iterator[str]:
-    again = run.command("resume", run.folder)
+    again = run.way_on
     if run.state == "running":
         old = f"its last line is {duration(run.age)} old"
         if run.age > QUIET_SECONDS:
@@ -79,7 +79,7 @@ def _how_it_ended(run: Reading) -> Iterator[str]:
         yield f"The program that trained it left it before its end; {again} goes on."
     elif run.state != "finished":
         yield f"It did not reach its end: {run.state}."
-        if "diverged" not in run.state:
+        if not run.has_diverged:
             yield f"{again} goes on."
     yield from (f"At step {n.step}: {n.text}." for n in run.notes if "stopped early" in n.text)
 
@@ -110,7 +110,9 @@ def _score(run: Reading) -> Iterator[str]:
     if record.part != "test":
         if not run.facts.get("examples", {}).get("test", 0):
             why = "there is no test part"
-        elif "diverged" in run.state:
+        elif run.has_diverged and run.is_made_in_python:
+            why = "nothing scored its best weights on the test part"
+        elif run.has_diverged:
             why = f"{run.command('evaluate', run.folder)} scores its best weights on the test part"
         else:
             why = "the test part comes at the end"

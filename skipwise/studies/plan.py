@@ -19,7 +19,7 @@ import torch
 from skipwise.data import Dataset
 from skipwise.description import read_yaml
 from skipwise.experiment import Experiment, task_of
-from skipwise.files import write_atomic
+from skipwise.files import drafts_of, write_atomic
 from skipwise.studies.arms import Arm, arms_of, family_of
 from skipwise.studies.launchers import Task
 from skipwise.studies.study import STUDY, Study, text_of
@@ -174,10 +174,8 @@ def check_free(folder: Path) -> None:
     Raises:
         ValueError: If something does.
     """
-    ours = {PLAN, f".{PLAN}.draft", f".{STUDY}.draft"}
-    if folder.exists() and not (
-        folder.is_dir() and {path.name for path in folder.iterdir()} <= ours
-    ):
+    ours = {folder / PLAN, *drafts_of(folder / PLAN), *drafts_of(folder / STUDY)}
+    if folder.exists() and not (folder.is_dir() and ours.issuperset(folder.iterdir())):
         raise ValueError(f"{folder} is not empty and no study; name another folder with --out")
 
 

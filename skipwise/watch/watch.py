@@ -126,10 +126,11 @@ class Watch:
         Raises:
             BaseException: What was raised inside.
         """
-        self._tell("running")
-        state = "finished"
+        state = "running"
+        self._tell(state)
         try:
             yield
+            state = _at_its_end(self.run)
         except BaseException as error:
             state = _in_words(error)
             raise
@@ -155,6 +156,13 @@ class Watch:
 def _is_due(step: int, steps: int) -> bool:
     """Say whether to measure: at the first update, and spread evenly over the run."""
     return step == 1 or step * MEASUREMENTS // steps > (step - 1) * MEASUREMENTS // steps
+
+
+def _at_its_end(run: Run) -> str:
+    """Say that it is finished, or paused; patience and a target end it by making it shorter."""
+    if run.step < run.steps:
+        return f"paused at step {run.step} of {run.steps}"
+    return "finished"
 
 
 def _in_words(error: BaseException) -> str:

@@ -44,6 +44,12 @@ def conv_net(channels: int, classes: int) -> nn.Module:
     return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, classes))
 
 
+def theirs() -> nn.Module:
+    """A network for colours as the weights of others are of."""
+    description = replace(skipwise.resnet20(), blocks=(1, 1), width=4, shortcut=Padded(side="both"))
+    return description.build(Ends(inputs=(3, 8, 8), outputs=(5,)))
+
+
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
     """JPEG files of mixed sizes, some grey, one turned by EXIF, one transparent."""
@@ -200,9 +206,7 @@ def test_without_data_random_pictures_are_compared_and_it_is_said(pets_run: str,
 
 
 def test_weights_of_others_are_compared_on_data_of_as_many_classes():
-    description = replace(skipwise.resnet20(), blocks=(1, 1), width=4, shortcut=Padded(side="both"))
-    network = description.build(Ends(inputs=(3, 8, 8), outputs=(5,)))
-    save_as("theirs.pth", network, "cifar")
+    save_as("theirs.pth", theirs(), "cifar")
     rings_file(Path("rings.npz"))
     done = skipwise.export("theirs.pth", "m.onnx", data="rings.npz")
     assert "its outputs are taken for the classes in their order" in str(done)

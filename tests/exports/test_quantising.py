@@ -10,7 +10,8 @@ import torch
 import skipwise
 from skipwise.data import Arrays, Shares
 from skipwise.exports.target import find_part
-from tests.exports.test_export import TINY, small
+from skipwise.weights import save_as
+from tests.exports.test_export import TINY, small, theirs
 from tests.references import rings_file
 
 
@@ -63,3 +64,16 @@ def test_ranges_are_taken_from_the_runs_own_training_part_where_it_is_there():
     words = {"int8": True, "calibrate": True, "data": "few.npz"}
     alone = skipwise.export(f"{run.path}/best.safetensors", "m.onnx", **words)
     assert "taken from the examples that are scored: there are no others" in str(alone)
+
+
+def test_a_network_of_colours_trained_on_grey_numbers_is_exported():
+    noise = np.random.default_rng(0)
+    x = noise.normal(size=(80, 1, 8, 8)).astype(np.float32)
+    np.savez("grey.npz", x=x, y=np.arange(80) % 2)
+    save_as("theirs.pth", theirs(), "cifar")
+    run = skipwise.train(Arrays(path="grey.npz"), weights="theirs.pth", out="run", **TINY)
+    assert "on 16 test examples, as arrays" in str(skipwise.export(run, "m.onnx"))
+    eight = skipwise.export(run, "m.onnx", int8=True, calibrate=True).loss
+    assert eight is not None
+    assert run.test is not None
+    assert eight.before == pytest.approx(run.test.metrics["accuracy"])

@@ -8,7 +8,7 @@ import pytest
 import skipwise
 from skipwise.records import MeasureRecord, to_line
 from skipwise.reports import read_run
-from skipwise.reports.inside import gradients
+from skipwise.reports.inside import gradients, times
 from tests.reports.runs import told
 from tests.reports.test_verdict import FALLS, LEVEL
 
@@ -43,3 +43,12 @@ def test_what_is_not_finite_counts_for_no_median_and_no_largest(tmp_path: Path, 
     assert (median, largest) == ("2", "3")
     assert "The median is largest in a (2)" in chart.words
     assert broken == ["b", *["not finite"] * 4]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_of_a_gpu_it_is_said_that_parts_of_a_step_are_times_of_commands(tmp_path: Path, device):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS, facts={"device": device})
+    chart = times(read_run(run))
+    assert chart is not None
+    assert chart.words.startswith("A step took 10 ms (median).")
+    assert ("parts are the times of giving commands" in chart.words) == (device == "cuda")

@@ -78,6 +78,10 @@ def test_the_command_can_be_pasted_and_names_torchrun(tmp_path: Path, processes:
         ("skipwise resume run", ""),
         ("skipwise resume run --epochs 20", "from step 40 by “skipwise resume run --epochs 20”"),
         ("skipwise resume run --set=strategy.peak_lr=0.01", "from step 40 by “skipwise resume"),
+        ("/a b/skipwise/__main__.py resume run epochs=20", "from step 40 by “/a b/skipwise"),
+        ("skipwise resume run strategy.peak_lr=0.01", "from step 40 by “skipwise resume"),
+        ("skipwise train digits --epochs 9", ""),  # again by torchrun, which lost a process
+        ("skipwise train digits strategy.peak_lr=0.1", ""),
     ],
 )
 def test_a_run_that_was_changed_says_that_no_command_repeats_it(tmp_path: Path, command, sentence):

@@ -76,6 +76,12 @@ def test_few_evaluations_say_nothing_of_a_trend(tmp_path: Path):
             "run scores its best weights on the test part",
         ),
         (
+            "paused at step 80 of 100",
+            "paused at step 80 of 100",
+            "did not reach its end: paused at step 80 of 100. skipwise resume",
+            "the test part comes at the end",
+        ),
+        (
             "stopped by SIGINT; saved",
             "stopped at step 80 of 100",
             "skipwise resume",
@@ -93,6 +99,29 @@ def test_a_run_that_is_not_at_its_end_says_so(tmp_path: Path, state, line, sente
     del facts["examples"]["test"]
     untested = told(tmp_path / "no", LEVEL, FALLS, FALLS, state=state, test=None, facts=facts)
     assert "favourable: there is no test part" in said(untested)
+
+
+def test_a_folder_that_is_called_diverged_is_no_run_that_did(tmp_path: Path):
+    state = "stopped by SIGINT; the run in diverged is saved"
+    facts = {"examples": {"train": 800, "validation": 100, "test": 100}}
+    run = told(tmp_path / "diverged", LEVEL, FALLS, FALLS, state=state, test=None, facts=facts)
+    assert headline(read_run(run)) == "stopped at step 80 of 80"
+    assert f"skipwise resume {run} goes on" in said(run)
+    assert "favourable: the test part comes at the end" in said(run)
+
+
+def test_what_only_python_has_the_data_of_names_no_command(tmp_path: Path):
+    facts = {"steps": 100, "examples": {"train": 800, "validation": 100, "test": 100}}
+    for state in ("stopped at once", "left by its caller", "the loss is nan at step 80: training"):
+        diverged = f"{state} diverged; lower strategy.peak_lr" if "nan" in state else state
+        folder = tmp_path / state.partition(" ")[0]
+        run = told(folder, LEVEL, FALLS, FALLS, state=diverged, test=None, facts=facts)
+        (run / "experiment.yaml").write_text("data:\n  is: skipwise.data.Own\n  dataset: null\n")
+        found = said(run)
+        assert "skipwise evaluate" not in found
+        assert "skipwise resume" not in found
+        again, alone = f'skipwise.resume("{run}", data=DATA) goes on', "nothing scored its best"
+        assert (again in found, alone in found) == ("nan" not in state, "nan" in state)
 
 
 def test_a_run_that_was_quiet_for_long_may_be_dead(tmp_path: Path):

@@ -170,6 +170,7 @@ def test_a_folder_that_was_killed_before_its_description_is_taken(tmp_path: Path
     folder = tmp_path / "s"
     opened(planned(study, dataset, folder, threads=1))
     (folder / STUDY).unlink()
+    (folder / f".{STUDY}.0123abcd.draft").touch()
     assert opened(planned(study, dataset, folder, threads=1)).folder == folder
 
 

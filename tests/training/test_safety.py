@@ -3,12 +3,14 @@
 import json
 import math
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
-from skipwise.files import write_atomic
+from skipwise.files import LEFT_SECONDS, drafts_of, write_atomic
 from skipwise.records import (
     EvaluationRecord,
     NoteRecord,
@@ -92,6 +94,28 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_several_that_write_one_file_do_not_spoil_each_other(tmp_path: Path):
+    target, contents = tmp_path / "file", [bytes([n]) * 100_000 for n in range(40)]
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(lambda content: write_atomic(target, content), contents))
+    assert target.read_bytes() in contents
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_draft_of_a_writer_that_was_killed_goes_with_a_later_write(tmp_path: Path):
+    target, long_ago = tmp_path / "file[1]", time.time() - 2 * LEFT_SECONDS
+    killed, at_work, of_another = (
+        tmp_path / f".{name}.draft" for name in ("file[1].00", "file[1].11", "file1.22")
+    )
+    for draft in (killed, at_work, of_another):
+        draft.touch()
+    for draft in (killed, of_another):
+        os.utime(draft, (long_ago, long_ago))
+    assert {*drafts_of(target)} == {killed, at_work}
+    write_atomic(target, b"new")
+    assert {*tmp_path.iterdir()} == {target, at_work, of_another}
+
+
 def step(number: int, loss: float = 1.0) -> Step:
     return Step(
         step=number,
@@ -121,6 +145,14 @@ def test_a_journal_cut_back_holds_each_step_once(tmp_path: Path):
     again.read()
     again.close()
     assert [e.step for e in read_journal(path)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_line_that_was_cut_within_a_letter_is_left_out(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    notes = [NoteRecord(step=n, text="größer") for n in (1, 2)]
+    whole, cut = (to_line(note).encode() for note in notes)
+    path.write_bytes(whole + cut[: cut.index("ö".encode()) + 1])
+    assert list(read_journal(path)) == notes[:1]
 
 
 def test_a_journal_that_lost_lines_is_refused(tmp_path: Path):

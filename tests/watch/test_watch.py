@@ -175,3 +175,25 @@ def test_the_evidence_says_how_a_run_ended(tmp_path: Path):
     ]
     assert states[0] == "finished"
     assert "training diverged" in states[1]
+
+
+def test_a_run_that_pauses_says_where_and_is_finished_when_it_went_on(tmp_path: Path):
+    described = experiment(tmp_path)
+    session = begin(described, described.data.load(), tmp_path / "run")
+    session.pause.share = 0.5
+    list(session.events())
+    evidence = tmp_path / "run/evidence.json"
+    assert evidence_from_text(evidence.read_text()).state == "paused at step 7 of 14"
+    list(go_on(tmp_path / "run")[0].events())
+    assert evidence_from_text(evidence.read_text()).state == "finished"
+
+
+def test_a_run_that_patience_ends_is_finished(tmp_path: Path):
+    described = experiment(tmp_path, patience=1, steps=400)
+    strategy = dataclasses.replace(described.strategy, peak_lr=1e-12)
+    described = dataclasses.replace(described, strategy=strategy)
+    session = begin(described, described.data.load(), tmp_path / "run")
+    list(session.events())
+    assert session.run.step < 400
+    evidence = evidence_from_text((tmp_path / "run/evidence.json").read_text())
+    assert evidence.state == "finished"
