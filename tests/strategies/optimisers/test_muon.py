@@ -1,5 +1,6 @@
 """Muon: singular values, memory layouts, other implementations, and who is updated by whom."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,17 @@ import torch
 from torch import nn
 
 from skipwise.networks import resnet20
-from skipwise.strategies import SGD, Muon, adamw, muon, parameter_groups
+from skipwise.strategies import (
+    LARS,
+    SGD,
+    Adagrad,
+    Muon,
+    Optimiser,
+    Shampoo,
+    adamw,
+    muon,
+    parameter_groups,
+)
 from skipwise.strategies.optimisers.muon import orthogonal
 from tests.references import SMALL, close
 
@@ -103,6 +114,31 @@ def test_the_rest_is_updated_as_by_adamw_at_its_share_of_the_rate():
     mine, theirs = (dict(network.named_parameters()) for network in networks)
     for name in ("stem.conv.weight", "head.linear.weight", "head.linear.bias"):
         assert torch.equal(mine[name], theirs[name])
+
+
+def descended(optimiser: torch.optim.Optimizer, steps: range) -> None:
+    """Take steps whose gradients and rates are functions of the step."""
+    for step in steps:
+        noise = torch.Generator().manual_seed(step)
+        for group in optimiser.param_groups:
+            group["lr"] = 0.1 / (1 + step) * group["factor"]
+            for p in group["params"]:
+                p.grad = torch.randn(p.shape, generator=noise)
+        optimiser.step()
+
+
+@pytest.mark.parametrize("others", [LARS(trust=1.0), Shampoo(), Adagrad()], ids=repr)
+def test_whatever_updates_the_rest_resumes_exactly_and_follows_the_rate(others: Optimiser):
+    strategy, whole = replace(muon(), optimiser=Muon(others=others)), NETWORK.build(SMALL)
+    first, second = copy.deepcopy(whole), NETWORK.build(SMALL)
+    descended(strategy.build(whole), range(6))
+    descended(before := strategy.build(first), range(3))
+    second.load_state_dict(first.state_dict())
+    after = strategy.build(second)
+    after.load_state_dict(copy.deepcopy(before.state_dict()))
+    descended(after, range(3, 6))
+    wanted = whole.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in second.state_dict().items())
 
 
 def test_groups_without_roles_and_networks_without_branches_are_refused():
