@@ -14,7 +14,7 @@ from skipwise.data import Arrays, Dataset
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose
 from skipwise.networks import ResNet
-from skipwise.strategies import LBFGS, SGD, Constant, Strategy, adam, momentum
+from skipwise.strategies import LBFGS, SGD, Constant, Freezing, Strategy, adam, momentum
 from skipwise.tuning import Check, check_transfer, movement, movement_slope
 from skipwise.tuning.transfer import kept_of, regret_of
 
@@ -103,6 +103,14 @@ def test_movement_is_no_noise_of_layers_and_draws_nothing_of_the_callers():
     moved = movement(experiment, dataset, seed=0)
     assert torch.equal(torch.get_rng_state(), before)
     assert max(moved) < 1e-6
+
+
+def test_parts_that_stop_later_in_the_run_move_in_its_first_steps():
+    network = ResNet(name="small", blocks=(1, 1), width=4)
+    experiment, dataset = compose("digits", network, momentum(), batch_size=32)
+    stopping = replace(momentum(), freezing=Freezing(first=0.2))
+    found = movement(replace(experiment, strategy=stopping), dataset, seed=0)
+    assert found == movement(experiment, dataset, seed=0)
 
 
 def test_a_step_in_which_no_depth_moves_says_nothing_of_the_slope():
