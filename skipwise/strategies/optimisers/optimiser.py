@@ -50,6 +50,17 @@ class Optimiser(ABC):
         return replace(self, **changed)  # pyright: ignore[reportArgumentType] - all are dataclasses
 
     @property
+    def epsilons(self) -> dict[str, float]:
+        """Every ε by its path, ``"base.epsilon"`` for that of a rule within this one."""
+        found: dict[str, float] = {}
+        for name, value in vars(self).items():
+            if name == "epsilon":
+                found[name] = value
+            elif isinstance(value, Optimiser):
+                found |= {f"{name}.{path}": inner for path, inner in value.epsilons.items()}
+        return found
+
+    @property
     def kept_in_groups(self) -> tuple[str, ...]:
         """Entries of a parameter group that are state, such as counters, and no options."""
         return ()
