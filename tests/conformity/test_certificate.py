@@ -12,12 +12,18 @@ from skipwise.conformity import CHECKS, FORMULAS, certify, versions
 from skipwise.conformity.changing import paths
 from skipwise.strategies import (
     LBFGS,
+    SAM,
+    SOAP,
     AdaptiveClipping,
     AutoClip,
     Centralisation,
     ClipNorm,
     GradientNoise,
+    Lookahead,
+    Muon,
+    NAdam,
     Optimiser,
+    Prodigy,
     Strategy,
     ZClip,
     adam,
@@ -76,6 +82,23 @@ def test_rates_and_decays_of_roles_are_no_faults(healthy: Strategy):
     for check in CHECKS:
         if check.name in ("decay", "rate 0", "quadratic", "symmetry"):
             outcome = check(healthy)
+            assert outcome.passed, f"{check.name}: {outcome.sentence}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "tried"),
+    [
+        (SAM(base=NAdam()), ("formula", "order")),
+        (Muon(others=NAdam()), ("formula", "order")),
+        (Lookahead(base=SOAP(every=3)), ("formula", "order")),
+        (Lookahead(base=Prodigy()), ("formula", "decay", "order")),
+    ],
+    ids=["sam", "muon", "soap", "prodigy"],
+)
+def test_what_a_rule_within_another_keeps_in_float32_is_no_fault(rule: Optimiser, tried):
+    for check in CHECKS:
+        if check.name in tried:
+            outcome = check(replace(adam(), optimiser=rule))
             assert outcome.passed, f"{check.name}: {outcome.sentence}"
 
 

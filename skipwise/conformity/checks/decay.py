@@ -65,7 +65,8 @@ def decays_where_due(strategy: Strategy) -> Outcome:
 
 def _pushed(strategy: Strategy) -> tuple[str, ...]:
     """Name what gets a gradient all the same, for a rule that rests where there is none at all."""
-    return ("head.bias",) if isinstance(strategy.optimiser, Prodigy) else ()
+    rests = any(isinstance(rule, Prodigy) for rule in strategy.optimiser.rules)
+    return ("head.bias",) if rests else ()
 
 
 def _by_closed_form(strategy: Strategy, found: Arrays, start: Arrays) -> Outcome:

@@ -50,6 +50,12 @@ class Optimiser(ABC):
         return replace(self, **changed)  # pyright: ignore[reportArgumentType] - all are dataclasses
 
     @property
+    def rules(self) -> tuple["Optimiser", ...]:
+        """This rule and those within it."""
+        inner = (value for value in vars(self).values() if isinstance(value, Optimiser))
+        return (self, *(rule for part in inner for rule in part.rules))
+
+    @property
     def epsilons(self) -> dict[str, float]:
         """Every ε by its path, ``"base.epsilon"`` for that of a rule within this one."""
         found: dict[str, float] = {}
