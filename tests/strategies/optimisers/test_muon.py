@@ -14,6 +14,7 @@ from skipwise.strategies import (
     Adagrad,
     Muon,
     Optimiser,
+    Prodigy,
     Shampoo,
     adamw,
     muon,
@@ -150,4 +151,8 @@ def test_groups_without_roles_and_networks_without_branches_are_refused():
         Muon(share=0)
     with pytest.raises(ValueError, match="others must be a plain rule"):
         Muon(others=Muon())
+    with pytest.raises(ValueError, match=r"takes no share of one, got share 0\.05; set share to 1"):
+        Muon(others=Prodigy())
+    groups = parameter_groups(NETWORK.build(SMALL), 0.0)
+    assert Muon(others=Prodigy(), share=1.0).build(groups, rate=1.0).param_groups
     assert Muon(others=SGD(momentum=0.9)).others == SGD(momentum=0.9)
