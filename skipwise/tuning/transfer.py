@@ -205,9 +205,7 @@ def check_transfer(
         strategy = at_other_depth(shallow.strategy, many, ratio, present)
         return replace(deep, network=network, strategy=strategy, weights=None, freeze=None)
 
-    moved = {
-        depth: _moved(scaled(all_depths[depth]), dataset, check) for depth in sorted(all_depths)
-    }
+    moved = {depth: _moved(scaled(n), dataset, check) for depth, n in all_depths.items()}
     coordinates = movement_slope(moved)
     tell(f"coordinate check at {', '.join(map(str, moved))} blocks: slope {coordinates:.2f}")
     losses = {depth_of(n): _grid(scaled(n), dataset, check, tell) for n in grid}
@@ -249,7 +247,7 @@ def _networks(
             " measure at; set a larger --reach"
         )
     seen = (*trained, between(few, many, (1 + share) / 2), many)
-    return trained, {depth_of(network): network for network in seen}
+    return trained, {depth_of(network): network for network in sorted(seen, key=depth_of)}
 
 
 def _roles(deep: Experiment, dataset: Dataset, network: AnyNetwork) -> set[str]:
