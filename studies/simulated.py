@@ -30,11 +30,12 @@ NOISES: dict[str, Noise] = {
 HEADER = """{studies:,} simulated studies a row, all in per cent; made by `python studies/simulated.py`.
 
 * Coverage: the 95 % paired interval holds the true difference (in theory 96.9, 95.3 and 95.1 with
-  6, 8 and 10 seeds, since it can only be cut at means over sets of seeds).
+  6, 8 and 10 seeds, since it can only be cut at means over sets of seeds). At least {covered:.1f}.
 * False verdicts: a study of equal arms ends with any "better" or "worse"; the whole procedure, with
   Holm over the family. At most {most:.1f}: 5 and two standard errors.
 * False equivalence: an arm that differs by exactly the margin (two standard deviations of the
-  differences) is called equivalent.
+  differences) is called equivalent. At most {alone:.1f}: 2.5 and two standard errors; in a family of
+  {most_arms} at most {shared:.1f}, since its comparisons share the 2.5.
 * Power: another study, with the difference that a study claims to see, finds it. At least
   {least:.1f}: 80 less two standard errors.
 * Claimed: that difference, the median, in standard deviations of the paired differences.
@@ -113,18 +114,56 @@ def unequal(seeds: int, studies: int) -> float:
     return float(((low <= 0) & (high >= 0)).mean())
 
 
-def limits(studies: int) -> tuple[float, float]:
-    """Give the most false verdicts and the least power that are within two standard errors."""
-    return (
-        LEVEL + 2 * sqrt(LEVEL * (1 - LEVEL) / studies),
-        POWER - 2 * sqrt(POWER * (1 - POWER) / studies),
+@dataclass(frozen=True)
+class Limits:
+    """What the shares of one kind of studies may be, within two standard errors of theory."""
+
+    coverage: float
+    false_verdicts: float
+    false_equivalence: float
+    power: float
+
+    def hold(self, found: Figures) -> bool:
+        """Whether all of a row are as they should be; no power is none too little."""
+        return (
+            found.coverage >= self.coverage
+            and found.false_verdicts <= self.false_verdicts
+            and found.false_equivalence <= self.false_equivalence
+            and not found.power < self.power
+        )
+
+
+def limits(studies: int, comparisons: int) -> Limits:
+    """Give the limits for so many studies with so many comparisons each.
+
+    An arm at the margin is called equivalent by one side of an interval, whose level all
+    comparisons share.
+    """
+
+    def errors(share: float) -> float:
+        return 2 * sqrt(share * (1 - share) / studies)
+
+    side = LEVEL / 2 / comparisons
+    return Limits(
+        coverage=1 - LEVEL - errors(LEVEL),
+        false_verdicts=LEVEL + errors(LEVEL),
+        false_equivalence=side + errors(side),
+        power=POWER - errors(POWER),
     )
 
 
 def table(figures: list[Figures], skewed: dict[int, float], studies: int) -> Iterator[str]:
     """Write what came out, with what was to be shown."""
-    most, least = limits(studies)
-    yield HEADER.format(studies=studies, most=100 * most, least=100 * least)
+    alone, family = (limits(studies, comparisons) for comparisons in FAMILIES)
+    yield HEADER.format(
+        studies=studies,
+        covered=100 * alone.coverage,
+        most=100 * alone.false_verdicts,
+        alone=100 * alone.false_equivalence,
+        most_arms=max(FAMILIES),
+        shared=100 * family.false_equivalence,
+        least=100 * alone.power,
+    )
     for row in figures:
         power = "none possible" if np.isnan(row.power) else f"{100 * row.power:.1f}"
         claimed = "∞" if np.isnan(row.claimed) else f"{row.claimed:.2f}"
@@ -154,8 +193,7 @@ def main() -> None:
     told.out.parent.mkdir(parents=True, exist_ok=True)
     told.out.write_text(text)
     print(text)
-    most, least = limits(told.studies)
-    failed = [f for f in figures if f.false_verdicts > most or f.power < least]
+    failed = [f for f in figures if not limits(told.studies, f.comparisons).hold(f)]
     for figures_of in failed:
         print("not as it should be:", figures_of, file=sys.stderr)
     sys.exit(bool(failed))

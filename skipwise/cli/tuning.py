@@ -144,8 +144,14 @@ def transfer(
         json: Print the result as one JSON object.
 
     Raises:
+        ValueError: If a setting is of what the measurement takes from the run, or makes anew.
         SystemExit: With code 1, if it is not shown to hold.
     """
+    if ignored := _about(set, "strategy", "weights", "freeze"):
+        raise ValueError(
+            f"the strategy that is measured is that of {run}, on new weights which all learn;"
+            f" leave {ignored[0]} out"
+        )
     shallow = experiment_of(run, allow=allow)
     deep = shallow if network is None else replace(shallow, network=find_network(network))
     deep, check = apply_settings(deep, set), Check(seeds=seeds, steps=steps, reach=reach)
@@ -171,7 +177,7 @@ def transferred(
     """
     if run is None:
         return experiment
-    named = [word for word in chosen.settings if word.startswith("strategy.")]
+    named = _about(chosen.settings, "strategy")
     if chosen.strategy is not None or chosen.recipe is not None or named:
         other = "--recipe" if chosen.recipe is not None else "--strategy"
         raise ValueError(
@@ -197,6 +203,11 @@ def transferred(
     tell(found.verdict)
     guard = found.strategy.guard or experiment.strategy.guard
     return replace(experiment, strategy=replace(found.strategy, guard=guard))
+
+
+def _about(settings: tuple[str, ...], *fields: str) -> list[str]:
+    """Give the words of ``--set`` that are about these fields of an experiment."""
+    return [word for word in settings if word.partition("=")[0].partition(".")[0] in fields]
 
 
 def as_plain(found: Transfer) -> dict[str, Any]:

@@ -65,13 +65,18 @@ class Check:
 
 def tolerance(rule: Optimiser) -> float:
     """Give the largest relative difference that rounding explains, by the type it computes in."""
-    return SINGLE if isinstance(rule, tuple(IN_FLOAT32)) else EXACT
+    return SINGLE if _words_on(rule) else EXACT
 
 
 def precision_of(rule: Optimiser) -> str:
     """Say what is in float32, as the end of a sentence."""
-    words = [text for kind, text in IN_FLOAT32.items() if isinstance(rule, kind)]
+    words = _words_on(rule)
     return f" ({words[0]})" if words else ""
+
+
+def _words_on(rule: Optimiser) -> list[str]:
+    every = rule.rules
+    return [text for kind, text in IN_FLOAT32.items() if any(isinstance(r, kind) for r in every)]
 
 
 def steadied(strategy: Strategy) -> Strategy:

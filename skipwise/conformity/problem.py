@@ -203,3 +203,13 @@ def difference(found: Arrays, wanted: Arrays, start: Arrays) -> float:
 def changed(strategy: Strategy, **fields: Any) -> Strategy:
     """Give the strategy with other values, checked as its own are."""
     return dataclasses.replace(strategy, **fields)
+
+
+def without_decay(strategy: Strategy) -> Strategy:
+    """Give the strategy in which nothing decays."""
+    return changed(strategy, weight_decay=0.0, decay_factors={})
+
+
+def with_one_rate(strategy: Strategy) -> Strategy:
+    """Give the strategy in which all parameters learn at the same rate."""
+    return changed(strategy, layer_decay=1.0, scalar_rate=1.0, rates={})

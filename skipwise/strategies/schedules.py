@@ -14,7 +14,10 @@ class Schedule(ABC):
 
     @abstractmethod
     def factor(self, step: int, steps: int) -> float:
-        """Give the factor for the update after ``step`` of ``steps`` were taken, 0 at first."""
+        """Give the factor for the update after ``step`` of ``steps`` were taken, 0 at first.
+
+        Who looks at a run that is over asks for it after ``steps`` too.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +133,9 @@ class OneCycle(Schedule):
         """Give the factor."""
         top = max(round(self.rise * steps), 1)
         low, t = (
-            (self.start, step / top) if step < top else (self.end, (step - top) / (steps - top))
+            (self.start, step / top)
+            if step < top
+            else (self.end, (step - top) / max(steps - top, 1))
         )
         nearness = 0.5 * (1 - math.cos(math.pi * t))
         return low + (1 - low) * (nearness if step < top else 1 - nearness)
@@ -233,6 +238,8 @@ class Restarts(Schedule):
         rising = round(self.warmup * steps)
         if step < rising:
             return rise
+        if step == steps:  # the last cycle is over
+            return 0.0
         parts = [self.growth**cycle for cycle in range(self.cycles)]
         ends = [rising + round((steps - rising) * sum(parts[:n]) / sum(parts))
                 for n in range(self.cycles + 1)]  # fmt: skip

@@ -31,7 +31,7 @@ def movement(experiment: Experiment, dataset: Dataset, *, seed: int) -> list[flo
 
     Of a module that is no :class:`skipwise.networks.Network` the output stands for the stream.
     """
-    strategy = replace(experiment.strategy, schedule=Constant(), averaging=None)
+    strategy = replace(experiment.strategy, schedule=Constant(), averaging=None, freezing=None)
     moved = []
     with begun(replace(experiment, strategy=strategy), dataset, seed, STEPS) as (run, _):
         probe = run.batches.at(0)

@@ -26,6 +26,7 @@ from skipwise.strategies import Optimiser, Strategy
 
 AnyNetwork = NetworkDescription | Call
 OF_DEPTH = ("blocks", "name")  # fields in which networks of one family differ
+BRANCH = "branch"
 ENDS = ("stem", "head")  # whose rates stay
 LATE = 12  # updates; RAdam's first ones are those of momentum, and SOAP's first is none
 
@@ -56,13 +57,17 @@ def factors(power: float, gradient_power: int, ratio: float) -> Factors:
     return Factors(rate=ratio ** (power * (1 + gradient_power) - 1), epsilon=epsilon)
 
 
-def gradient_power(rule: Optimiser) -> int:
+def gradient_power(rule: Optimiser, role: str = BRANCH) -> int:
     """Measure p: by what power of two an update grows if all gradients are doubled.
+
+    Args:
+        rule: The update rule.
+        role: Of the parameter that is updated: a matrix for a branch, else a vector.
 
     Raises:
         ValueError: If it is neither 0 nor 1, so that no rule is known.
     """
-    once, twice = (_late_update(rule, factor) for factor in (1.0, 2.0))
+    once, twice = (_late_update(rule, role, factor) for factor in (1.0, 2.0))
     power = math.log2(float(twice / once)) if once > 0 and twice > 0 else math.nan
     if not min(abs(power), abs(power - 1)) < 0.1:
         raise ValueError(
@@ -72,22 +77,30 @@ def gradient_power(rule: Optimiser) -> int:
     return round(power)
 
 
-def _late_update(rule: Optimiser, factor: float) -> Tensor:
+def _late_update(rule: Optimiser, role: str, factor: float) -> Tensor:
     """Give the size of an update late enough for rules that begin otherwise than they go on."""
     noise = generator("updates")
-    weight = nn.Parameter(torch.randn(6, 4, generator=noise, dtype=torch.float64))
-    group = {"params": [weight], "role": "branch", "weight_decay": 0.0, "factor": 1.0}
-    optimiser, before = rule.build([group], rate=1e-3), weight.detach().clone()
-    for _ in range(LATE):
-        gradient = factor * torch.randn(6, 4, generator=noise, dtype=torch.float64)
-        before = weight.detach().clone()
 
-        def closure(gradient: Tensor = gradient) -> Tensor:
-            weight.grad = gradient.clone()
+    def drawn(kind: str) -> Tensor:
+        return torch.randn((6, 4) if kind == BRANCH else 6, generator=noise, dtype=torch.float64)
+
+    weights = {kind: nn.Parameter(drawn(kind)) for kind in dict.fromkeys((BRANCH, role))}
+    groups = [
+        {"params": [weight], "role": kind, "weight_decay": 0.0, "factor": 1.0}
+        for kind, weight in weights.items()
+    ]
+    optimiser, before = rule.build(groups, rate=1e-3), weights[role].detach().clone()
+    for _ in range(LATE):
+        gradients = {kind: factor * drawn(kind) for kind in weights}
+        before = weights[role].detach().clone()
+
+        def closure(gradients: dict[str, Tensor] = gradients) -> Tensor:
+            for kind, gradient in gradients.items():
+                weights[kind].grad = gradient.clone()
             return torch.zeros(())
 
         optimiser.step(closure)  # pyright: ignore
-    return (weight.detach() - before).norm()
+    return (weights[role].detach() - before).norm()
 
 
 def depth_of(network: AnyNetwork) -> int:
@@ -214,8 +227,9 @@ def at_other_depth(
     """Give the strategy for a network so many times as deep as the one it was tuned on.
 
     The rate of what lies between stem and head, and the rule's ε if it has one, take the factors;
-    weight decay stays. Differs from the source: ε is one number for all parameters, and norms and
-    biases of stem and head, of which there are few, go with those of the branches.
+    weight decay stays. Norms, biases and scales have a p of their own: Muon leaves them to another
+    rule, and LARS gives them no trust. Differs from the source: ε is one number for all parameters,
+    and norms and biases of stem and head, of which there are few, go with those of the branches.
 
     Args:
         strategy: As it was tuned.
@@ -223,13 +237,17 @@ def at_other_depth(
         ratio: m.
         present: The roles that the network's parameters have.
     """
-    found = factors(power_of(network), gradient_power(strategy.optimiser), ratio)
-    rule = strategy.optimiser.for_gradients(found.epsilon)
-    inner = present - set(ENDS)
-    if found.rate == 1.0:
-        return replace(strategy, optimiser=rule)
-    rates = {
-        **strategy.rates,
-        **{r: strategy.rates.get(r, 1.0) * found.rate for r in sorted(inner)},
+    rule, scaled_by = strategy.optimiser, power_of(network)
+
+    def found(role: str) -> Factors:
+        return factors(scaled_by, gradient_power(rule, role), ratio)
+
+    inner = {role: found(role).rate for role in sorted(present - set(ENDS))}
+    scaled = {
+        role: strategy.rates.get(role, 1.0) * rate for role, rate in inner.items() if rate != 1.0
     }
-    return replace(strategy, optimiser=rule, rates=rates)
+    return replace(
+        strategy,
+        optimiser=rule.for_gradients(found(BRANCH).epsilon),
+        rates={**strategy.rates, **scaled},
+    )

@@ -75,6 +75,7 @@ class Transfer:
         depths: Blocks of the run's network and of the deep one.
         power: a: branches have the factor (L₀/L)^a; 0 without one.
         strategy: The run's strategy, scaled to the deep network.
+        epsilons: Every ε of its rule that is not the run's, by path.
         moved: How far the stream moves in the first steps, by depth, mean over seeds.
         coordinates: The slope of that on the depth, both as logarithms.
         slope: The slope of the best rate, as a multiple of the scaled one.
@@ -87,6 +88,7 @@ class Transfer:
     depths: tuple[int, int]
     power: float
     strategy: Strategy
+    epsilons: Mapping[str, float]
     moved: Mapping[int, list[float]]
     coordinates: float
     slope: Slope
@@ -155,8 +157,7 @@ class Transfer:
     def _beside(self) -> str:
         """Name the settings of the scaled strategy that the suggested rate goes with."""
         settings = {f"rates.{role}": value for role, value in self.strategy.rates.items()}
-        if settings and "epsilon" in vars(self.strategy.optimiser):
-            settings["optimiser.epsilon"] = vars(self.strategy.optimiser)["epsilon"]
+        settings |= {f"optimiser.{path}": value for path, value in self.epsilons.items()}
         words = (f"--set strategy.{name}={value:.3g}" for name, value in settings.items())
         return f" with {' '.join(words)}" if settings else ""
 
@@ -204,19 +205,19 @@ def check_transfer(
         strategy = at_other_depth(shallow.strategy, many, ratio, present)
         return replace(deep, network=network, strategy=strategy, weights=None, freeze=None)
 
-    moved = {
-        depth: _moved(scaled(all_depths[depth]), dataset, check) for depth in sorted(all_depths)
-    }
+    moved = {depth: _moved(scaled(n), dataset, check) for depth, n in all_depths.items()}
     coordinates = movement_slope(moved)
     tell(f"coordinate check at {', '.join(map(str, moved))} blocks: slope {coordinates:.2f}")
     losses = {depth_of(n): _grid(scaled(n), dataset, check, tell) for n in grid}
     slope = slope_of(losses)
     losses, kept = _with_kept(losses, slope, lambda m: _runs(scaled(grid[-1]), dataset, check, m))
     regret, spread = regret_of(losses[max(losses)], kept)
+    strategy, own = scaled(many).strategy, shallow.strategy.optimiser.epsilons
     return Transfer(
         depths=(depth_of(few), depth_of(many)),
         power=power_of(many),
-        strategy=scaled(many).strategy,
+        strategy=strategy,
+        epsilons={p: e for p, e in strategy.optimiser.epsilons.items() if e != own[p]},
         moved=moved,
         coordinates=coordinates,
         slope=slope,
@@ -246,7 +247,7 @@ def _networks(
             " measure at; set a larger --reach"
         )
     seen = (*trained, between(few, many, (1 + share) / 2), many)
-    return trained, {depth_of(network): network for network in seen}
+    return trained, {depth_of(network): network for network in sorted(seen, key=depth_of)}
 
 
 def _roles(deep: Experiment, dataset: Dataset, network: AnyNetwork) -> set[str]:

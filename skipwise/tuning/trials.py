@@ -8,8 +8,7 @@ number.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -145,19 +144,13 @@ def check_rate_is_theirs(strategy: Strategy) -> None:
     Raises:
         SelfTuned: If the rule, or one that it wraps, is such a rule.
     """
-    for name in _kinds(strategy.optimiser):
+    kinds = (kind for rule in strategy.optimiser.rules for kind in type(rule).__mro__)
+    for name in (kind.__name__ for kind in kinds):
         if name in SELF_TUNED:
             raise SelfTuned(
                 f"{name} finds the size of its steps itself, so there is no rate to look for;"
                 " choose another strategy, or train with it as it is"
             )
-
-
-def _kinds(rule: Any) -> Iterator[str]:
-    yield from (kind.__name__ for kind in type(rule).__mro__)
-    if is_dataclass(rule):
-        for value in (vars(rule)[entry.name] for entry in fields(rule)):
-            yield from _kinds(value) if is_dataclass(value) else ()
 
 
 def mean(values: Iterable[float]) -> float:

@@ -56,6 +56,13 @@ def test_what_is_not_shown_to_hold_ends_with_code_1_and_a_rate(capsys, rings: st
     assert found["suggested"]["low"] < found["suggested"]["rate"] < found["suggested"]["high"]
 
 
+@pytest.mark.parametrize("word", ["strategy.weight_decay=0.1", "weights=other", "freeze=1"])
+def test_a_setting_that_the_measurement_would_not_see_is_refused(capsys, rings: str, word: str):
+    words = ("transfer", begun(capsys, rings), *FEW, "--set", "network.blocks=[2,2]")
+    told = fails(capsys, *words, "--set", word)
+    assert f"that of shallow, on new weights which all learn; leave {word} out" in told
+
+
 def trained_on_lines(capsys, folder: Path, network: str) -> tuple[int, str, str]:
     """Train a linear network whose best rate over depth is known, and a deep one with its rate."""
     noise = np.random.default_rng(0)

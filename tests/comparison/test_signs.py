@@ -1,6 +1,7 @@
 """The sign-flip test against all 2ⁿ flips, scipy, and simulated studies."""
 
 import math
+from dataclasses import replace
 from itertools import combinations_with_replacement, product
 
 import numpy as np
@@ -15,6 +16,7 @@ from skipwise.comparison.signs import (
     sign_flip_p,
     smallest_difference,
 )
+from studies.simulated import limits, simulate
 
 RANDOM = np.random.default_rng(7)
 
@@ -128,6 +130,20 @@ def test_another_study_sees_what_one_claims_to_see(pairs: int, level: float):
     moved = second + smallest_difference(first, level)[:, None]
     low = sign_flip_interval(moved, level)[0] if pairs < 17 else _low(moved, level)
     assert (low > 0).mean() > 0.8 - 3 * math.sqrt(0.16 / 400)
+
+
+def test_studies_whose_truth_is_known_fail_where_any_share_is_not_as_it_should_be():
+    found, allowed = simulate("normal", 8, 1, 400), limits(400, 1)
+    assert allowed.hold(found)
+    assert allowed.hold(replace(found, power=math.nan))  # too few seeds for any verdict
+    for name, wrong in (
+        ("coverage", 0.92),
+        ("false_verdicts", 0.08),
+        ("false_equivalence", 0.05),
+        ("power", 0.7),
+    ):
+        assert not allowed.hold(replace(found, **{name: wrong}))
+    assert limits(2000, 3).false_equivalence == pytest.approx(0.0083 + 2 * 0.00203, abs=1e-4)
 
 
 def _low(values: np.ndarray, level: float) -> np.ndarray:

@@ -12,17 +12,30 @@ from skipwise.conformity import CHECKS, FORMULAS, certify, versions
 from skipwise.conformity.changing import paths
 from skipwise.strategies import (
     LBFGS,
+    SAM,
+    SOAP,
     AdaptiveClipping,
     AutoClip,
     Centralisation,
     ClipNorm,
     GradientNoise,
+    Lookahead,
+    Muon,
+    NAdam,
     Optimiser,
+    Prodigy,
+    Strategy,
     ZClip,
+    adam,
+    adamw,
+    lars,
+    momentum,
+    muon,
     named_strategies,
     sgd,
 )
 from tests.cli.commands import call, fails
+from tests.conformity.planted import DecayIgnored, swapped
 
 OWN = """
 from dataclasses import dataclass, replace
@@ -51,6 +64,50 @@ def test_every_named_strategy_passes_every_check(name: str):
 def test_every_rule_but_the_line_search_has_a_formula():
     rules: set[type[Optimiser]] = {type(make().optimiser) for make in named_strategies().values()}
     assert rules - set(FORMULAS) == {LBFGS}
+
+
+@pytest.mark.parametrize(
+    "healthy",
+    [
+        replace(momentum(), weight_decay=5e-4, decay_factors={"norm": 1.0}),
+        replace(adamw(), decay_factors={"norm": 1.0, "branch": 0.0}),
+        replace(adam(), rates={"branch": 2.0}),
+        replace(sgd(), rates={"bias": 2.0}),
+        replace(lars(), layer_decay=0.5),
+        replace(muon(), rates={"branch": 2.0}),
+    ],
+    ids=["norms", "but-branches", "rates", "biases", "layers", "muon"],
+)
+def test_rates_and_decays_of_roles_are_no_faults(healthy: Strategy):
+    for check in CHECKS:
+        if check.name in ("decay", "rate 0", "quadratic", "symmetry"):
+            outcome = check(healthy)
+            assert outcome.passed, f"{check.name}: {outcome.sentence}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "tried"),
+    [
+        (SAM(base=NAdam()), ("formula", "order")),
+        (Muon(others=NAdam()), ("formula", "order")),
+        (Lookahead(base=SOAP(every=3)), ("formula", "order")),
+        (Lookahead(base=Prodigy()), ("formula", "decay", "order")),
+    ],
+    ids=["sam", "muon", "soap", "prodigy"],
+)
+def test_what_a_rule_within_another_keeps_in_float32_is_no_fault(rule: Optimiser, tried):
+    for check in CHECKS:
+        if check.name in tried:
+            outcome = check(replace(adam(), optimiser=rule))
+            assert outcome.passed, f"{check.name}: {outcome.sentence}"
+
+
+def test_what_does_not_decay_as_its_own_setting_says_is_a_fault():
+    bug = replace(swapped(momentum, DecayIgnored)(), decay_factors={"norm": 1.0})
+    (decay,) = (check for check in CHECKS if check.name == "decay")
+    assert decay(bug).sentence == "branch.weight does not decay"
+    none = replace(momentum(), decay_factors={"stem": 0.0, "branch": 0.0, "head": 0.0})
+    assert decay(none).passed is None
 
 
 def test_a_healthy_strategy_leaves_exit_code_zero(capsys: pytest.CaptureFixture[str]):

@@ -10,11 +10,15 @@ from torch import nn
 from skipwise.strategies import (
     LAWA,
     SWA,
+    Constant,
+    Cosine,
     Freezing,
+    OneCycle,
     Polynomial,
     Restarts,
     Schedule,
     StableDecay,
+    Steps,
     ToConstant,
 )
 
@@ -87,6 +91,31 @@ def test_the_rate_falls_to_a_constant_and_stays():
 def test_no_schedule_leaves_zero_to_one_however_short_the_run(schedule: Schedule):
     for steps in (1, 2, 3, 5, 50):
         assert all(0 < factor <= 1 for factor in factors(schedule, steps))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Constant(),
+        Cosine(),
+        OneCycle(),
+        OneCycle(rise=0.95),
+        Restarts(),
+        Restarts(cycles=20),
+        Restarts(warmup=0.95),
+        Steps(),
+        ToConstant(),
+    ],
+    ids=repr,
+)
+def test_a_run_that_is_over_has_a_factor_too(schedule: Schedule):
+    for steps in (1, 2, 3, 5, 10, 50):
+        assert 0 <= schedule.factor(steps, steps) <= 1
+
+
+def test_the_last_cycle_ends_at_zero():
+    assert Restarts().factor(70, 70) == 0.0
+    assert OneCycle(end=0.1).factor(50, 50) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(

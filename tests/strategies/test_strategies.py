@@ -12,12 +12,14 @@ from skipwise.connections import Highway, Hyper, Projected
 from skipwise.networks import resnet20
 from skipwise.strategies import (
     EMA,
+    SAM,
     SGD,
     Centralisation,
     Constant,
     Cosine,
     Freezing,
     GradientNoise,
+    Lookahead,
     OneCycle,
     Schedule,
     Steps,
@@ -174,6 +176,8 @@ def test_a_line_search_refuses_what_changes_its_gradient(fields, told: str):
 def test_sharpness_refuses_noise_to_climb_along():
     with pytest.raises(ValueError, match="SAM would climb along the noise"):
         replace(sam(), gradient=(GradientNoise(),))
+    with pytest.raises(ValueError, match="Lookahead would climb along the noise"):
+        replace(sam(), optimiser=Lookahead(base=SAM()), gradient=(GradientNoise(),))
 
 
 def test_the_mixing_of_streams_never_decays():

@@ -9,10 +9,12 @@ from skipwise.connections import Additive, Highway, StochasticDepth
 from skipwise.description import Call
 from skipwise.networks import ResidualMLP, ResNet, resnet18, resnet50, resnet101
 from skipwise.strategies import (
+    LARS,
     SAM,
     SGD,
     Adam,
     AdamW,
+    Lookahead,
     Muon,
     Optimiser,
     RAdam,
@@ -87,6 +89,22 @@ def test_the_strategy_of_a_deeper_network_scales_what_lies_between_stem_and_head
     assert found.optimiser.epsilon == pytest.approx(1e-8 / 3)
     assert at_other_depth(momentum(), replace(DEEP, connection=ROOT), 9.0, present) == momentum()
     assert at_other_depth(tuned, DEEP, 9.0, present) == tuned
+
+
+@pytest.mark.parametrize(
+    "rule", [Muon(others=SGD(momentum=0.9)), Lookahead(base=Muon(others=SGD())), LARS()], ids=repr
+)
+def test_what_is_no_branch_is_scaled_by_the_power_that_the_rule_has_for_it(rule: Optimiser):
+    """Branches go by p = 0, the rest by p = 1: η × m^(a − 1) and η × m^(2a − 1)."""
+    present, tuned = {"stem", "head", "branch", "norm"}, replace(adam(), optimiser=rule)
+    for power, wanted in ((0.5, {"branch": 1 / 3}), (1.0, {"norm": 9.0})):
+        network = replace(DEEP, connection=replace(ROOT, scale_by_depth=power))
+        assert at_other_depth(tuned, network, 9.0, present).rates == pytest.approx(wanted)
+
+
+def test_every_epsilon_has_a_path():
+    assert Lookahead(base=Muon(others=AdamW())).epsilons == {"base.others.epsilon": 1e-8}
+    assert SGD().epsilons == {}
 
 
 def test_epsilon_follows_in_every_rule_that_has_one():

@@ -9,12 +9,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from skipwise.cli.tuning import as_plain
 from skipwise.connections import Additive, StochasticDepth
 from skipwise.data import Arrays, Dataset
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose
 from skipwise.networks import ResNet
-from skipwise.strategies import LBFGS, SGD, Constant, Strategy, adam, momentum
+from skipwise.strategies import (
+    LBFGS,
+    SAM,
+    SGD,
+    Adam,
+    Constant,
+    Freezing,
+    Optimiser,
+    Strategy,
+    adam,
+    momentum,
+)
 from skipwise.tuning import Check, check_transfer, movement, movement_slope
 from skipwise.tuning.transfer import kept_of, regret_of
 
@@ -105,6 +117,14 @@ def test_movement_is_no_noise_of_layers_and_draws_nothing_of_the_callers():
     assert max(moved) < 1e-6
 
 
+def test_parts_that_stop_later_in_the_run_move_in_its_first_steps():
+    network = ResNet(name="small", blocks=(1, 1), width=4)
+    experiment, dataset = compose("digits", network, momentum(), batch_size=32)
+    stopping = replace(momentum(), freezing=Freezing(first=0.2))
+    found = movement(replace(experiment, strategy=stopping), dataset, seed=0)
+    assert found == movement(experiment, dataset, seed=0)
+
+
 def test_a_step_in_which_no_depth_moves_says_nothing_of_the_slope():
     table = {2: [0.0, 2.0, 8.0], 8: [0.0, 4.0, 16.0]}
     assert movement_slope(table) == pytest.approx(0.5)
@@ -119,6 +139,24 @@ def test_adams_rate_between_stem_and_head_is_scaled_to_the_depth():
     assert found.strategy.rates == pytest.approx({"branch": 0.5, "norm": 0.5, "bias": 0.5})
     assert found.power == 0.5
     assert "blocks  best rate  moved after 1 and 5 steps" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"), [(Adam(), "epsilon"), (SAM(base=Adam()), "base.epsilon")], ids=repr
+)
+def test_the_suggested_rate_comes_with_the_epsilon_that_it_was_measured_with(
+    rule: Optimiser, path: str
+):
+    """CompleteP: the rate stays, and so do all roles'; ε falls with the depth."""
+    few = ResNet(name="small", blocks=(1, 1), width=4)
+    deep = replace(few, blocks=(4, 4), connection=Additive(scale_by_depth=1.0, base_depth=2))
+    tuned = replace(adam(), optimiser=rule)
+    shallow, dataset = compose("digits", few, tuned, batch_size=32)
+    found = check_transfer(shallow, replace(shallow, network=deep), dataset, FEW)
+    assert found.strategy.rates == {}
+    assert as_plain(found)["epsilons"] == {path: pytest.approx(1e-8 / 4)}
+    told = replace(found, regret=found.spread + 1).verdict  # whatever else was found
+    assert told.endswith(f" with --set strategy.optimiser.{path}=2.5e-09")
 
 
 def test_the_regret_is_taken_at_the_multiple_that_is_best_for_the_run():

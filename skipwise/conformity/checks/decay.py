@@ -11,6 +11,7 @@ from skipwise.conformity.problem import (
     changed,
     drawn,
     walked,
+    without_decay,
     without_gradient,
 )
 from skipwise.strategies import (
@@ -40,11 +41,8 @@ DECOUPLED: tuple[type[Optimiser], ...] = (
 def decays_where_due(strategy: Strategy) -> Outcome:
     """Without a gradient, what decays follows the closed form and all else stays, bit for bit."""
     problem = without_gradient(but=_pushed(strategy))
-    spared = [name for name, part in PARTS.items() if not part.decays]
-    spared = [name for name in spared if name not in _pushed(strategy)]
-    due = {name: w for name, w in problem.start.items() if PARTS[name].decays}
-    plain = walked(changed(strategy, weight_decay=0.0), problem)[-1]
-    hidden = _moved(plain, problem.start, [*spared, *due])
+    resting = [name for name in PARTS if name not in _pushed(strategy)]
+    hidden = _moved(walked(without_decay(strategy), problem)[-1], problem.start, resting)
     if hidden:
         return judged(False, f"without decay and gradient, {hidden[0]} moves")
     try:
@@ -52,9 +50,13 @@ def decays_where_due(strategy: Strategy) -> Outcome:
         found = walked(decaying, problem)[-1]
     except ValueError as error:
         return not_due(f"it refuses to decay: {error}")
+    due = {n: problem.start[n] for n in resting if setting_of(decaying, n, 1.0).decay > 0}
+    spared = [name for name in resting if name not in due]
     wrong = _moved(found, problem.start, spared)
     if wrong:
         return judged(False, f"{wrong[0]} decays, and none is due to it")
+    if not due:
+        return not_due("decay is due to nothing; its decay_factors are zero")
     still = sorted(due.keys() - set(_moved(found, problem.start, due)))
     if still:
         return judged(False, f"{still[0]} does not decay")
@@ -63,7 +65,8 @@ def decays_where_due(strategy: Strategy) -> Outcome:
 
 def _pushed(strategy: Strategy) -> tuple[str, ...]:
     """Name what gets a gradient all the same, for a rule that rests where there is none at all."""
-    return ("head.bias",) if isinstance(strategy.optimiser, Prodigy) else ()
+    rests = any(isinstance(rule, Prodigy) for rule in strategy.optimiser.rules)
+    return ("head.bias",) if rests else ()
 
 
 def _by_closed_form(strategy: Strategy, found: Arrays, start: Arrays) -> Outcome:
@@ -76,7 +79,7 @@ def _by_closed_form(strategy: Strategy, found: Arrays, start: Arrays) -> Outcome
             return not_due("decays where it is due; there is no closed form here for its law")
         wanted, words = {name: slow[-1][name] for name in start}, "the law of its formula"
     error = max(float(np.abs(found[n] / wanted[n] - 1).max()) for n in start)
-    sentence = f"decays on weights only, and differs from {words} by {error:.1e}"
+    sentence = f"decays where it is due, and differs from {words} by {error:.1e}"
     return judged(
         error <= tolerance(strategy.optimiser),
         sentence + precision_of(strategy.optimiser),

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from skipwise.conformity.outcome import EXACT, Outcome, judged
-from skipwise.conformity.problem import Array, Problem, Walk, changed, drawn
+from skipwise.conformity.problem import (
+    Array,
+    Problem,
+    Walk,
+    changed,
+    drawn,
+    with_one_rate,
+    without_decay,
+)
 from skipwise.strategies import (
     ADOPT,
     LARS,
@@ -29,7 +37,7 @@ SCALES = (1.0, 10.0, 0.1, 100.0, 1000.0)
 
 def obeys_its_theory(strategy: Strategy) -> Outcome:
     """It converges below the limit of stability and diverges above it, at the predicted rate."""
-    plain = changed(strategy, weight_decay=0.0, layer_decay=1.0, scalar_rate=1.0)
+    plain = with_one_rate(without_decay(strategy))
     rule = strategy.optimiser
     if isinstance(rule, SGD | SGDW):
         return _descends(plain, _matrix(rule))

@@ -6,7 +6,15 @@ from dataclasses import replace
 import numpy as np
 
 from skipwise.conformity.outcome import Outcome, judged, not_due, tolerance
-from skipwise.conformity.problem import Arrays, Problem, changed, difference, drawn, walked
+from skipwise.conformity.problem import (
+    Arrays,
+    Problem,
+    difference,
+    drawn,
+    walked,
+    with_one_rate,
+    without_decay,
+)
 from skipwise.strategies import (
     ADOPT,
     ASAM,
@@ -49,7 +57,7 @@ SCALE_FREE = (
 
 def keeps_its_symmetry(strategy: Strategy) -> Outcome:
     """A gradient c times as large moves c times as far, or as far, as the rule promises."""
-    plain, rule = changed(strategy, weight_decay=0.0), strategy.optimiser
+    plain, rule = with_one_rate(without_decay(strategy)), strategy.optimiser
     if isinstance(rule, AROUND):
         if not isinstance(rule.base, LINEAR):
             return not_due("no symmetry of this rule is known here")

@@ -32,7 +32,6 @@ class LBFGS(Optimiser):
     with at most 5/4 as many gradients as iterations.
     """
 
-    asks_again: ClassVar[bool] = True
     can_skip: ClassVar[bool] = False
 
     iterations: int = 20
@@ -44,6 +43,11 @@ class LBFGS(Optimiser):
         check_positive(
             iterations=self.iterations, history=self.history, flat=self.flat, still=self.still
         )
+
+    @property
+    def asks_again(self) -> bool:
+        """In each iteration."""
+        return True
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make torch.optim.LBFGS over all groups as one.

@@ -50,6 +50,11 @@ class Lookahead(Optimiser):
         return self.base.kept_in_groups
 
     @property
+    def asks_again(self) -> bool:
+        """As the base does."""
+        return self.base.asks_again
+
+    @property
     def evaluates_others(self) -> bool:
         """The slow weights."""
         return True

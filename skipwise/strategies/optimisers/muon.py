@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skipwise.strategies.optimisers.adam import AdamW
+from skipwise.strategies.optimisers.borrowed.tuning_free import Prodigy
 from skipwise.strategies.optimisers.optimiser import (
     Groups,
     Optimiser,
@@ -38,7 +39,7 @@ class Muon(Optimiser):
         momentum: μ, in [0, 1).
         nesterov: Look ahead along the momentum.
         others: The rule for the rest.
-        share: The rest learns at so much of the rate.
+        share: The rest learns at so much of the rate; 1 for Prodigy, which finds its own.
 
     Source: Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks", and
     their code; with μ as torch.optim.Muon has it. Differs: the iteration runs in the parameter's
@@ -58,6 +59,11 @@ class Muon(Optimiser):
             raise ValueError(
                 f"others must be a plain rule, AdamW for example; {type(self.others).__name__} is"
                 " none"
+            )
+        if isinstance(self.others, Prodigy) and self.share != 1:
+            raise ValueError(
+                f"Prodigy finds its own rate and takes no share of one, got share {self.share};"
+                " set share to 1, or take AdamW as others"
             )
 
     @property

@@ -20,15 +20,13 @@ class Optimiser(ABC):
     """The frozen choice of an update rule.
 
     ``is_elementwise`` says whether each number of a parameter is updated by its own gradient and
-    history alone, so that shares of a parameter may be updated apart. ``asks_again`` says whether a
-    step may ask for the gradient more than once. ``can_skip`` says whether a step that the closure
-    breaks off leaves parameters and state as they were: the rule asks for the gradient before it
-    changes anything, or puts it back. ``epsilon_power`` says to which power of the gradient ε is
-    added, where there is an ε.
+    history alone, so that shares of a parameter may be updated apart. ``can_skip`` says whether a
+    step that the closure breaks off leaves parameters and state as they were: the rule asks for the
+    gradient before it changes anything, or puts it back. ``epsilon_power`` says to which power of
+    the gradient ε is added, where there is an ε.
     """
 
     is_elementwise: ClassVar[bool] = False
-    asks_again: ClassVar[bool] = False
     can_skip: ClassVar[bool] = True
     epsilon_power: ClassVar[int] = 1
 
@@ -50,9 +48,31 @@ class Optimiser(ABC):
         return replace(self, **changed)  # pyright: ignore[reportArgumentType] - all are dataclasses
 
     @property
+    def rules(self) -> tuple["Optimiser", ...]:
+        """This rule and those within it."""
+        inner = (value for value in vars(self).values() if isinstance(value, Optimiser))
+        return (self, *(rule for part in inner for rule in part.rules))
+
+    @property
+    def epsilons(self) -> dict[str, float]:
+        """Every ε by its path, ``"base.epsilon"`` for that of a rule within this one."""
+        found: dict[str, float] = {}
+        for name, value in vars(self).items():
+            if name == "epsilon":
+                found[name] = value
+            elif isinstance(value, Optimiser):
+                found |= {f"{name}.{path}": inner for path, inner in value.epsilons.items()}
+        return found
+
+    @property
     def kept_in_groups(self) -> tuple[str, ...]:
         """Entries of a parameter group that are state, such as counters, and no options."""
         return ()
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether a step may ask for the gradient more than once."""
+        return False
 
     @property
     def evaluates_others(self) -> bool:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +38,6 @@ class SharpnessAware(Optimiser):
         radius: ρ.
     """
 
-    asks_again: ClassVar[bool] = True
-
     base: Optimiser = field(default_factory=lambda: SGD(momentum=0.9, nesterov=True))
     radius: float = 0.05
 
@@ -50,6 +48,11 @@ class SharpnessAware(Optimiser):
                 f"{type(self).__name__} asks for the gradient twice, and"
                 f" {type(self.base).__name__} does so itself; take SGD or AdamW as its base"
             )
+
+    @property
+    def asks_again(self) -> bool:
+        """At w, and at w + e."""
+        return True
 
     @property
     def kept_in_groups(self) -> tuple[str, ...]:

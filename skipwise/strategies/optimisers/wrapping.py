@@ -49,6 +49,13 @@ class Wrapping(Optimizer):
         self.param_groups, self.state = self.base.param_groups, self.base.state
 
 
+def hand_down(optimiser: Optimizer, state: Any, groups: list[dict[str, Any]]) -> None:
+    """Let an optimiser, and each that it is around, work with this state and these groups."""
+    optimiser.state, optimiser.param_groups = state, groups
+    if isinstance(optimiser, Wrapping):
+        hand_down(optimiser.base, state, groups)
+
+
 @final
 class Beside(Optimizer):
     """Several optimisers, each over parameters of its own, that take their steps together.
@@ -60,8 +67,7 @@ class Beside(Optimizer):
     def __init__(self, parts: Sequence[Optimizer]):
         super().__init__([group for part in parts for group in part.param_groups], {})
         self.parts = tuple(parts)
-        for part in parts:
-            part.state = self.state  # whose keys are parameters, so none is in two of them
+        self._share()
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:
@@ -74,8 +80,11 @@ class Beside(Optimizer):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take up a state."""
         super().load_state_dict(dict(state_dict))
+        self._share()
+
+    def _share(self) -> None:
         rest = list(self.param_groups)
         for part in self.parts:
-            part.state = self.state
             count = len(part.param_groups)
-            part.param_groups, rest = rest[:count], rest[count:]
+            hand_down(part, self.state, rest[:count])  # no parameter is in two of them
+            rest = rest[count:]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from skipwise.strategies import ADOPT, SOAP, Lion, Prodigy, parameter_groups
+from skipwise.strategies import ADOPT, LARS, SOAP, Lion, Prodigy, parameter_groups
 from tests.references import close
 from tests.strategies.optimisers import formulas
 from tests.strategies.optimisers.test_formulas import DECAY, problem, trained
@@ -59,6 +59,13 @@ def test_prodigy_refuses_rates_of_groups():
     groups = parameter_groups(nn.Linear(2, 2), 0.0, layer_decay=0.5, distances={"weight": 1})
     with pytest.raises(ValueError, match="one rate for all parameters; leave layer_decay"):
         Prodigy().build(groups, rate=1.0)
+
+
+def test_lars_refuses_to_let_vectors_decay():
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    groups = parameter_groups(module, 0.1, decay_factors={"bias": 1.0})
+    with pytest.raises(ValueError, match=r"no vectors decay; leave bias out of strategy"):
+        LARS().build(groups, rate=0.1)
 
 
 def test_adopt_by_hand():

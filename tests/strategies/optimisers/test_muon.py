@@ -1,5 +1,6 @@
 """Muon: singular values, memory layouts, other implementations, and who is updated by whom."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,18 @@ import torch
 from torch import nn
 
 from skipwise.networks import resnet20
-from skipwise.strategies import SGD, Muon, adamw, muon, parameter_groups
+from skipwise.strategies import (
+    LARS,
+    SGD,
+    Adagrad,
+    Muon,
+    Optimiser,
+    Prodigy,
+    Shampoo,
+    adamw,
+    muon,
+    parameter_groups,
+)
 from skipwise.strategies.optimisers.muon import orthogonal
 from tests.references import SMALL, close
 
@@ -105,6 +117,31 @@ def test_the_rest_is_updated_as_by_adamw_at_its_share_of_the_rate():
         assert torch.equal(mine[name], theirs[name])
 
 
+def descended(optimiser: torch.optim.Optimizer, steps: range) -> None:
+    """Take steps whose gradients and rates are functions of the step."""
+    for step in steps:
+        noise = torch.Generator().manual_seed(step)
+        for group in optimiser.param_groups:
+            group["lr"] = 0.1 / (1 + step) * group["factor"]
+            for p in group["params"]:
+                p.grad = torch.randn(p.shape, generator=noise)
+        optimiser.step()
+
+
+@pytest.mark.parametrize("others", [LARS(trust=1.0), Shampoo(), Adagrad()], ids=repr)
+def test_whatever_updates_the_rest_resumes_exactly_and_follows_the_rate(others: Optimiser):
+    strategy, whole = replace(muon(), optimiser=Muon(others=others)), NETWORK.build(SMALL)
+    first, second = copy.deepcopy(whole), NETWORK.build(SMALL)
+    descended(strategy.build(whole), range(6))
+    descended(before := strategy.build(first), range(3))
+    second.load_state_dict(first.state_dict())
+    after = strategy.build(second)
+    after.load_state_dict(copy.deepcopy(before.state_dict()))
+    descended(after, range(3, 6))
+    wanted = whole.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in second.state_dict().items())
+
+
 def test_groups_without_roles_and_networks_without_branches_are_refused():
     with pytest.raises(ValueError, match=r"make the groups with skipwise\.strategies\.para"):
         Muon().build([{"params": [nn.Parameter(torch.ones(2, 2))]}], rate=0.1)
@@ -114,4 +151,8 @@ def test_groups_without_roles_and_networks_without_branches_are_refused():
         Muon(share=0)
     with pytest.raises(ValueError, match="others must be a plain rule"):
         Muon(others=Muon())
+    with pytest.raises(ValueError, match=r"takes no share of one, got share 0\.05; set share to 1"):
+        Muon(others=Prodigy())
+    groups = parameter_groups(NETWORK.build(SMALL), 0.0)
+    assert Muon(others=Prodigy(), share=1.0).build(groups, rate=1.0).param_groups
     assert Muon(others=SGD(momentum=0.9)).others == SGD(momentum=0.9)

@@ -168,6 +168,10 @@ def test_lbfgs_solves_a_quadratic_in_one_step_and_reports_the_loss_before_it():
     ("make", "words"),
     [
         (lambda: SAM(base=SAM()), "SAM asks for the gradient twice, and SAM does so itself"),
+        (
+            lambda: SAM(base=Lookahead(base=SAM())),
+            "SAM asks for the gradient twice, and Lookahead does so itself",
+        ),
         (lambda: ASAM(base=LBFGS()), "ASAM asks for the gradient twice, and LBFGS does so itself"),
         (lambda: SAM(radius=0.0), "radius must be positive, got 0.0"),
         (lambda: ASAM(least=-1), "least must be positive, got -1"),

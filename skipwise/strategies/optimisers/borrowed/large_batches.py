@@ -20,7 +20,8 @@ from skipwise.strategies.optimisers.optimiser import (
 class LARS(Optimiser):
     """v ← μv + τ‖w‖/(‖g‖ + λ‖w‖)·(g + λw), w ← w − ηv; Nesterov as in SGD.
 
-    The norms are those of one parameter. Vectors (biases and norms) have the factor one.
+    The norms are those of one parameter. Vectors (biases and norms) have the factor one and do not
+    decay.
 
     Args:
         momentum: μ, in [0, 1).
@@ -47,7 +48,17 @@ class LARS(Optimiser):
         return ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
-        """Make it."""
+        """Make it.
+
+        Raises:
+            ValueError: If vectors are to decay, which the package leaves as they are.
+        """
+        for group in groups:
+            if group.get("weight_decay") and any(p.dim() < 2 for p in group["params"]):
+                role = group.get("role", "their role")
+                raise ValueError(
+                    f"LARS lets no vectors decay; leave {role} out of strategy.decay_factors"
+                )
         made = load(
             "lars",
             groups,
