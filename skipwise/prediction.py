@@ -220,7 +220,8 @@ class Predictor:
                 bad = [found for _, found in read if isinstance(found, UnreadablePicture)]
                 if bad and skipped is None:
                     raise bad[0]
-                _ = skipped is None or skipped.extend(bad)
+                if skipped is not None:
+                    skipped.extend(bad)
                 good = [(str(path), found) for path, found in read if isinstance(found, Tensor)]
                 if good:
                     names, pictures = zip(*good, strict=True)

@@ -47,7 +47,8 @@ def begin(
     except BaseException:
         if world.is_first and ours is None:
             (place / JOB).unlink(missing_ok=True)
-            _ = folder is None and _take_away(place)
+            if folder is None:
+                _take_away(place)
         raise
 
 
