@@ -13,6 +13,7 @@ from skipwise.comparison import Ablation, ArmRun, Design, Point, StudyRecord, Tr
 from skipwise.comparison import Arm as ArmRecord
 from skipwise.comparison.study import NO_TEST
 from skipwise.comparison.tables import CHANGED
+from skipwise.description import Call
 from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, read_journal
 from skipwise.strategies import named_strategies
 from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT
@@ -131,6 +132,8 @@ def _changed(study: Study) -> Iterator[tuple[str, str]]:
     """Say what a network or a strategy has other than what its name stands for."""
     rules = named_strategies()
     for thing in (*study.networks, *study.strategies):
+        if isinstance(thing, Call):  # a user's own function may be called as one of ours
+            continue
         maker = rules.get(thing.name) or vars(networks).get(thing.name.replace("-", "_"))
         known = maker() if callable(maker) else None
         if type(known) is not type(thing) or not is_dataclass(thing):

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from skipwise.comparison import ArmRun, StudyRecord, compare, conclusion, extension
+from skipwise.comparison.tables import CHANGED
+from skipwise.description import Call
 from skipwise.studies import read_study, study_folder
 from skipwise.studies.plan import PLAN, opened, planned, same_study
 from skipwise.studies.results import design_of
 from skipwise.studies.study import STUDY
-from tests.studies.small import momentum, sgd, small_study, with_steps
+from tests.studies.small import NETWORK, momentum, sgd, small_study, with_steps
 
 
 def test_a_study_file_comes_back_as_it_was(tmp_path: Path):
@@ -147,6 +149,14 @@ def test_no_run_scores_worse_than_a_share_of_nothing(tmp_path: Path):
     assert compare(StudyRecord(design=design, runs=runs)).worst == {"tiny": 0.0}
     losses = design_of(dataclasses.replace(plan, metric="loss", higher=False), jobs="")
     assert losses.worst is None
+
+
+def test_a_users_own_network_may_be_called_as_a_function_of_ours(tmp_path: Path):
+    other = dataclasses.replace(momentum(), peak_lr=0.3)
+    networks = (Call(target="users:build_network"), NETWORK)
+    study, dataset = small_study(tmp_path, sgd(), other, networks=networks)
+    facts = design_of(planned(study, dataset, tmp_path / "s", threads=1), jobs="").facts
+    assert [v for k, v in facts.items() if k.startswith(CHANGED)] == ["peak_lr=0.3"]
 
 
 def test_the_command_of_a_study_can_be_pasted(tmp_path: Path):
