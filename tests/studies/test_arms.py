@@ -131,3 +131,14 @@ def test_an_ablation_leaves_each_part_out_and_adds_each_to_none(tmp_path: Path):
     assert ("sgd without averaging", "sgd") in family
     assert ("sgd only averaging", "sgd without parts") in family
     assert len(family) == 10
+
+
+def test_decay_and_its_factors_are_one_part_and_the_batch_of_the_rate_is_none(tmp_path: Path):
+    factors = {"norm": 1.0}
+    whole = replace(sgd(), decay_factors=factors, rate_batch=256, rate_rule="linear")
+    study, _ = small_study(tmp_path, whole, ablate=True)
+    arms = {arm.name: arm.experiment.strategy for arm in arms_of(study)}
+    assert len(arms) == 1 + 2 + 1 + 2
+    assert all((s.rate_batch, s.rate_rule) == (256, "linear") for s in arms.values())
+    assert not arms["sgd without weight_decay"].decay_factors
+    assert arms["sgd only weight_decay"].decay_factors == factors
