@@ -158,7 +158,7 @@ def carry_on(
     check_tuner(study.tuner)
     is_new = not (folder / STUDY).exists()
     threads = threads_of(jobs, ray) if is_new else int(facts_of(folder)["threads"])
-    plan = planned(study, dataset, folder, threads=threads)
+    plan = planned(study, dataset, folder, threads=threads, on_cluster=ray is not None)
     if is_new:
         check_free(folder)
     else:
