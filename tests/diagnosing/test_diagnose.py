@@ -158,6 +158,15 @@ def test_under_a_warm_up_the_rate_that_is_judged_is_not_its_first():
     assert strategy.rate(0, steps) < 0.1 * strategy.peak_lr <= rate < 0.2 * strategy.peak_lr
 
 
+def test_a_factor_on_the_rate_of_a_role_is_no_part_of_the_schedule():
+    run = trained("run", strategy=replace(nesterov(), rates={"norm": 10.0}), steps=8)
+    found = diagnose(run)
+    events = read_journal(run / "metrics.jsonl")
+    last = [e.rate for e in events if isinstance(e, StepRecord)][-1]
+    assert found.facts["rate"] == pytest.approx(last)
+    assert found.verdicts[3].numbers["rate"] == pytest.approx(last)
+
+
 def test_before_training_the_rate_that_is_judged_is_that_of_its_batches():
     data = str(rings_file(Path("rings.npz")))
     for_more = {"rate_batch": 320, "rate_rule": "linear"}

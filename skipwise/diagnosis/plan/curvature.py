@@ -8,6 +8,7 @@ from skipwise import analysis
 from skipwise.analysis import Measurement, Rule
 from skipwise.analysis.curvature.optimiser import in_use
 from skipwise.diagnosis.plan.entry import PROBE
+from skipwise.diagnosis.rehearsal import largest_rate
 from skipwise.diagnosis.subject import Pair, Subject, equal, size_of
 
 PIECES = 8  # batches, between which the gradient's noise is measured
@@ -61,10 +62,10 @@ def limited(subject: Subject) -> Optimizer | Rule | None:
 
 
 def rate_of(optimiser: Optimizer | Rule) -> float | None:
-    """Give the largest learning rate, or None where it is zero."""
+    """Give the largest learning rate without factors of groups, or None where it is zero."""
     if isinstance(optimiser, Rule):
         return optimiser.rate
-    return max(float(group["lr"]) for group in optimiser.param_groups) or None
+    return largest_rate(optimiser.param_groups) or None
 
 
 def noise_of_batches(subject: Subject) -> Measurement:
