@@ -100,7 +100,7 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         also = " and the tuned values" if plan.study.trials else ""
         found[NO_TEST] = f"scores are of validation data, which also chose the weights{also}"
     if plan.study.target is not None:
-        found["multiplications"] = "three forward passes a gradient; evaluations do not count"
+        found["multiplications"] = _counting(plan)
     if plan.study.trials:
         found["tuning"] = (
             f"{plan.study.trials} trials an arm ({plan.study.tuner}), on validation, with a seed of"
@@ -116,6 +116,15 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         edge = f" (at the edge: {', '.join(best.edge)})" if best.edge else ""
         found[f"tuned: {name}"] = words + edge
     return found
+
+
+def _counting(plan: Plan) -> str:
+    """Say how multiplications are counted, or of which arms they are not known."""
+    macs = plan.facts.get("macs", {})
+    unknown = [name for name, count in macs.items() if not count]
+    if unknown:
+        return f"not known of {', '.join(unknown)}, so times are not counted in them"
+    return "three forward passes a gradient; evaluations do not count"
 
 
 def _varies(plan: Plan, path: str) -> bool:
