@@ -167,6 +167,16 @@ def test_a_factor_on_the_rate_of_a_role_is_no_part_of_the_schedule():
     assert found.verdicts[3].numbers["rate"] == pytest.approx(last)
 
 
+def test_weights_from_elsewhere_are_no_start_of_the_weights():
+    first = trained("first")
+    run = trained("second", weights=str(first / "best.safetensors"))
+    found, own = diagnose(run), diagnose(first)
+    assert "signal at the start" in own.measurements
+    assert "signal at the start" not in found.measurements
+    assert found.verdicts[13].level is Level.UNKNOWN
+    assert "layer rotation" in found.measurements
+
+
 def test_before_training_the_rate_that_is_judged_is_that_of_its_batches():
     data = str(rings_file(Path("rings.npz")))
     for_more = {"rate_batch": 320, "rate_rule": "linear"}

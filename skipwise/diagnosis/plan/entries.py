@@ -174,7 +174,7 @@ PLAN = (
         name="signal at the start",
         measure=_signal_at_the_start,
         blocks=True,
-        applies=lambda subject: subject.start is not None,
+        applies=lambda subject: subject.start is not None and not subject.foreign,
     ),
     Entry(
         name="normalisation",
