@@ -66,21 +66,15 @@ def batch_statistics(
             " given.",
         )
     numbers = _numbers(normalisation)
-    gap, settled, batches = numbers["relative gap"], numbers["settled"], numbers["batches"]
+    gap = numbers["relative gap"]
     shift, ratio = numbers["shift, median"], numbers["variance ratio, median"]
     costly = gap > GAP and not numbers["loss in evaluation mode"] < SLIGHT * guessing
     off = shift > SHIFT or not LOW <= ratio <= HIGH
     if not costly and not off:
         says = "Evaluation mode computes what training mode learned."
         return _verdict(level=Level.PASS, says=says, numbers=numbers)
-    if _early(batches):
-        return _verdict(
-            level=Level.INFO,
-            says=f"Running statistics are {settled:.0%} settled after {batches:.0f} batches, so"
-            " evaluation mode is not yet what was trained; more batches settle them.",
-            numbers=numbers,
-            confidence="1 − (1 − m)^T from the count of batches that the norms keep",
-        )
+    if _early(numbers["batches"]):
+        return _unsettled(numbers)
     if not off and gap <= USELESS and rate_share is not None and rate_share > MOVING:
         return _moving(rate_share, numbers)
     return _verdict(
@@ -88,8 +82,19 @@ def batch_statistics(
         says=_says(gap, shift, ratio, costly=costly),
         numbers=numbers,
         where=_worst(normalisation),
-        remedy=_cure(settled),
+        remedy=_cure(numbers["settled"]),
         confidence="" if costly and off else "one of the two witnesses, loss and statistics",
+    )
+
+
+def _unsettled(numbers: dict[str, float]) -> Verdict:
+    return _verdict(
+        level=Level.INFO,
+        says=f"Running statistics are {numbers['settled']:.0%} settled after"
+        f" {numbers['batches']:.0f} batches, so evaluation mode is not yet what was trained; more"
+        " batches settle them.",
+        numbers=numbers,
+        confidence="1 − (1 − m)^T from the count of batches that the norms keep",
     )
 
 
