@@ -207,7 +207,8 @@ def uncompiled(model: nn.Module) -> nn.Module:
 
 
 def _check_statistics(model: nn.Module, inputs: list[Tensor]) -> None:
-    if not inputs or inputs[0].dim() == 0 or inputs[0].shape[0] != 1:
+    # One picture has statistics over its places.
+    if not inputs or inputs[0].dim() not in (1, 2) or inputs[0].shape[0] != 1:
         return
     for name, module in model.named_modules():
         if isinstance(module, BATCH_NORM) and module.training:

@@ -14,6 +14,7 @@ from skipwise.comparison.times import (
     PairTime,
     Profile,
     arm_time,
+    is_known,
     pair_time,
     profiles,
 )
@@ -38,7 +39,8 @@ class Comparison:
         pairs: The family, in the order of the design.
         others: All other pairs: intervals, no verdict.
         worst: What a diverged run scores, by network.
-        times: By arm and kind; empty without a target. So are ``pair_times`` and ``profiles``.
+        times: By arm and kind; empty without a target, and no kind that is not known of every run
+            that reached it. So are ``pair_times`` and ``profiles``.
         tuned: What was tried of the arms that were tuned, and what it cost.
         tuning: The best of so many trials, where all went to the end; likewise ``sensitivity``
             where rates were tried.
@@ -64,7 +66,8 @@ def compare(record: StudyRecord) -> Comparison:
     """Compare the arms of a study, as far as it has come."""
     design = record.design
     names = [arm.name for arm in design.arms]
-    kinds = KINDS if design.target is not None else ()
+    wanted = KINDS if design.target is not None else ()
+    kinds = [kind for kind in wanted if is_known(record, kind)]
     networks = list(dict.fromkeys(arm.network for arm in design.arms))
     sign = 1.0 if design.lower_is_better else -1.0
     summaries = [summarise(record, name) for name in names]

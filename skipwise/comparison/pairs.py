@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from skipwise.comparison.family import holm
-from skipwise.comparison.scores import scores_of
+from skipwise.comparison.scores import scores_of, worst_score
 from skipwise.comparison.signs import (
     hodges_lehmann,
     seeds_to_see,
@@ -33,6 +33,7 @@ class Pair:
         pairs: Seeds that both arms have.
         missing: Seeds of the design that one of them has not.
         first_diverged: Runs of the first arm that diverged, among the pairs.
+        worst: What a run that diverged scores in this comparison.
         advantage: The Hodges-Lehmann estimate.
         mean: The mean, which is what the test is about.
         deviation: Standard deviation of the differences.
@@ -56,6 +57,7 @@ class Pair:
     missing: int
     first_diverged: int
     second_diverged: int
+    worst: float
     advantage: float
     mean: float
     deviation: float
@@ -97,6 +99,7 @@ def measure(record: StudyRecord, first: str, second: str, *, planned: bool = Fal
         missing=len(design.seeds) - len(seeds),
         first_diverged=sum(ours[seed].failed for seed in seeds),
         second_diverged=sum(theirs[seed].failed for seed in seeds),
+        worst=worst_score(record, design.arm(first).network, design.arm(second).network),
         advantage=float(hodges_lehmann(found)) if seeds else math.nan,
         mean=float(found.mean()) if seeds else math.nan,
         deviation=float(found.std(ddof=1)) if enough else math.nan,

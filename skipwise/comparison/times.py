@@ -76,6 +76,15 @@ def time_of(run: ArmRun, kind: str) -> float:
     }[kind]
 
 
+def is_known(record: StudyRecord, kind: str) -> bool:
+    """Whether every run that reached the target has its time of a kind.
+
+    The multiplications of a network of one's own may not be known.
+    """
+    reached = [run for run in record.runs if math.isfinite(run.steps_to_target) and not run.failed]
+    return all(math.isfinite(time_of(run, kind)) for run in reached)
+
+
 def arm_time(record: StudyRecord, arm: str, kind: str) -> ArmTime:
     """Give the median and quartiles of an arm's times.
 
@@ -129,7 +138,7 @@ def pair_time(record: StudyRecord, first: str, second: str, kind: str) -> PairTi
 
 
 def profiles(record: StudyRecord, kind: str) -> list[Profile]:
-    """Give the performance profile of every method over the networks of the study.
+    """Give the performance profile of every method that has runs on every network of the study.
 
     With t(s, w) the median time of method s on workload w, ``ρ_s(τ)`` is the share of workloads
     with ``t(s, w) ≤ τ·min over s of t(s, w)``, and the score ``∫ρ_s dτ / (r − 1)`` from 1 to r = 4.
@@ -144,14 +153,18 @@ def profiles(record: StudyRecord, kind: str) -> list[Profile]:
         if record.of(arm.name):
             median = arm_time(record, arm.name, kind).median
             medians.setdefault(arm.network, {})[arm.method] = median
-    methods = list(dict.fromkeys(arm.method for arm in design.arms))
-    return [_profile(method, kind, medians) for method in methods] if medians else []
+    everywhere = [
+        method
+        for method in dict.fromkeys(arm.method for arm in design.arms)
+        if medians and all(method in times for times in medians.values())
+    ]
+    return [_profile(method, kind, medians) for method in everywhere]
 
 
 def _profile(method: str, kind: str, medians: Mapping[str, Mapping[str, float]]) -> Profile:
     ratios = []
     for times in medians.values():
-        best, own = min(times.values()), times.get(method, math.inf)
+        best, own = min(times.values()), times[method]
         if math.isfinite(own):
             ratios.append(own / best if best > 0 else 1.0)
     ratios.sort()

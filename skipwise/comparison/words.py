@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from skipwise.comparison.comparison import Comparison
 from skipwise.comparison.family import extension
 from skipwise.comparison.pairs import Pair
+from skipwise.comparison.scores import ArmSummary
 from skipwise.comparison.signs import EXACT_PAIRS, MOST_SEEDS, least_p
 from skipwise.comparison.study import NO_TEST, Design
 
@@ -192,15 +193,27 @@ def _seen(design: Design, pair: Pair) -> str:
 
 
 def _failures(comparison: Comparison) -> Iterator[str]:
-    unit = Unit(comparison.design)
     for arm in comparison.arms:
         if arm.diverged:
-            worst = unit.score(comparison.worst[arm.network])
             yield (
                 f"{arm.diverged} of {counted(arm.runs, 'run')} of {arm.arm} diverged and"
-                f" {'counts' if arm.diverged == 1 else 'count'} as {worst}, worse than every run"
-                " that ended, and as never at the target."
+                f" {'counts' if arm.diverged == 1 else 'count'} as {_worst(comparison, arm)}, worse"
+                " than every run that ended, and as never at the target."
             )
+
+
+def _worst(comparison: Comparison, arm: ArmSummary) -> str:
+    """Write what a diverged run of an arm scores, where another network stands beside it too."""
+    design, within = comparison.design, comparison.worst[arm.network]
+    unit, beside = Unit(design), dict[str, float]()
+    for pair in comparison.pairs:
+        if arm.arm in (pair.first, pair.second) and pair.worst != within:
+            other = pair.second if arm.arm == pair.first else pair.first
+            beside[design.arm(other).network] = pair.worst
+    if not beside:
+        return unit.score(within)
+    others = (f"as {unit.score(worst)} beside {network}" for network, worst in beside.items())
+    return ", ".join([f"{unit.score(within)} within {arm.network}", *others])
 
 
 def _is_skewed(pair: Pair) -> bool:

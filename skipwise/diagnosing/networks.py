@@ -40,7 +40,7 @@ def patient_of_network(
     experiment, dataset = compose(data, network, strategy, allow=allow, **settings)
     run, task = build(experiment, dataset)
     for group in run.optimiser.param_groups:
-        group["lr"] = first_rate(experiment.strategy, run.steps) * group.get("factor", 1.0)
+        group["lr"] = first_rate(run.strategy, run.steps) * group.get("factor", 1.0)
     dataset = prepared(dataset, experiment.preprocessing)
     with patient_of(
         run,

@@ -16,6 +16,7 @@ from skipwise.data import Batch, Batches, Dataset, Examples
 from skipwise.description import Call
 from skipwise.diagnosis import Diagnosis, Reader, examine
 from skipwise.diagnosis.history import History
+from skipwise.diagnosis.rehearsal import largest_rate
 from skipwise.experiment import Experiment
 from skipwise.tasks import Task
 from skipwise.training import Run
@@ -160,7 +161,7 @@ def _facts(run: Run, dataset: Dataset, experiment: Experiment) -> dict[str, Any]
         "batch": run.batches.size,
         "step": run.step,
         "steps": run.steps,
-        "rate": max(group["lr"] for group in run.optimiser.param_groups),
+        "rate": largest_rate(run.optimiser.param_groups),
         "peak rate": run.strategy.peak_lr,
         "device": run.batches.device.type,
     }

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from skipwise.analysis import weights_of
 from skipwise.data import Data, Dataset
+from skipwise.description import Call
 from skipwise.diagnosing.patient import Patient, patient_of
 from skipwise.diagnosis.history import history_of
 from skipwise.experiment import Experiment, build
@@ -26,7 +27,8 @@ def patient_of_run(
 ) -> Iterator[Patient]:
     """Take up a run as of its last save, with its data, loss, optimiser and history.
 
-    Nothing in the folder is changed, so a run may go on meanwhile.
+    Nothing in the folder is changed, so a run may go on meanwhile. Of weights from elsewhere, which
+    a function of a user's own may hand out too, it is not judged how they begin.
 
     Args:
         folder: The run's folder.
@@ -54,7 +56,11 @@ def patient_of_run(
         dataset,
         experiment,
         name=f"{folder}: {reading.title}",
-        history=history_of(reading.events, planned_rate=run.strategy.peak_lr),
+        history=history_of(
+            reading.events,
+            planned_rate=run.strategy.peak_lr,
+            foreign=experiment.weights is not None or isinstance(experiment.network, Call),
+        ),
         start=start,
         folder=folder,
         facts={"run": str(folder), "state": reading.state, "weights": said},

@@ -18,7 +18,7 @@ class Findings:
         seconds: What each took.
         more: How a reader gets more time, to follow a sentence; empty where there is no more.
         rehearsal: Steps on a copy.
-        invariant: Names of the scale-invariant weights.
+        invariant: Names of the scale-invariant weights; None while they are not measured.
     """
 
     measurements: dict[str, Measurement] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Findings:
     seconds: dict[str, float] = field(default_factory=dict)
     more: str = ""
     rehearsal: Rehearsal | None = None
-    invariant: tuple[str, ...] = ()
+    invariant: tuple[str, ...] | None = None
 
     def take(self, name: str, found: Measurement | Rehearsal | tuple[str, ...]) -> None:
         """Keep what an entry of the plan gave."""

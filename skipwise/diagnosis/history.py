@@ -39,6 +39,7 @@ class History:
         batch_size: Examples an update; 0 where that is not known.
         dtype: Of the weights; empty where that is not known.
         planned_rate: The largest that the schedule comes to, if it is known.
+        foreign: Whether it may have begun with weights that were trained elsewhere.
     """
 
     steps: tuple[int, ...] = ()
@@ -51,6 +52,7 @@ class History:
     batch_size: int = 0
     dtype: str = ""
     planned_rate: float | None = None
+    foreign: bool = False
 
     def __post_init__(self):
         for name in ("losses", "rates", "gradient_norms"):
@@ -96,7 +98,11 @@ class History:
 
 
 def history_of(
-    events: Iterable[Event], *, dtype: str = "float32", planned_rate: float | None = None
+    events: Iterable[Event],
+    *,
+    dtype: str = "float32",
+    planned_rate: float | None = None,
+    foreign: bool = False,
 ) -> History:
     """Gather what a journal holds.
 
@@ -104,6 +110,7 @@ def history_of(
         events: Of one run, as ``skipwise.records.read_journal`` yields them.
         dtype: Of its weights, which the journal does not say.
         planned_rate: The largest that its schedule comes to.
+        foreign: Whether it may have begun with weights that were trained elsewhere.
     """
     every = list(events)
     steps = [event for event in every if isinstance(event, StepRecord)]
@@ -118,6 +125,7 @@ def history_of(
         batch_size=steps[-1].examples if steps else 0,
         dtype=dtype,
         planned_rate=planned_rate,
+        foreign=foreign,
     )
 
 

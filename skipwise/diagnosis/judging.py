@@ -119,7 +119,9 @@ def _of_training(subject: Subject, found: Findings) -> tuple[Verdict, ...]:
         ),
         rules.overfitting(gap=found.get("generalisation"), history=history),
         rules.batch_statistics(
-            normalisation=found.get("normalisation"), rate_share=_rate_share(subject, peak)
+            normalisation=found.get("normalisation"),
+            rate_share=_rate_share(subject, peak),
+            guessing=_guessing(found),
         ),
         rules.batch_size(noise=found.get("gradient noise"), size=size_of(subject.batches[0])),
     )

@@ -73,6 +73,11 @@ class Subject:
         """Whether every block holds a norm of some kind."""
         return self.sites is not None and blocks_have_norms(self.model, self.sites)
 
+    @property
+    def foreign(self) -> bool:
+        """Whether what it began with may have been trained elsewhere."""
+        return self.history is not None and self.history.foreign
+
     @cached_property
     def trained(self) -> bool | None:
         """Whether the weights have been trained; None if nothing tells.
@@ -82,10 +87,10 @@ class Subject:
         """
         if self.history is not None and self.history.steps:
             return True
-        if self.start is not None:
+        if self.start is not None and not self.foreign:
             now = self.model.named_parameters()
             return any(not torch.equal(p.detach(), self.start[n].to(p)) for n, p in now)
-        if self.history is not None:
+        if self.history is not None and not self.foreign:
             return False
         if isinstance(self.optimiser, Optimizer) and any(
             state and float(state.get("step", 1)) > 0 for state in self.optimiser.state.values()

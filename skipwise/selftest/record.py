@@ -37,9 +37,16 @@ class Trial:
     broken: str = ""
 
     @property
+    def unjudged(self) -> bool:
+        """Whether the rule that had to find the fault could not judge the twin."""
+        return bool(self.rule) and not self.broken and self.rule not in self.measured
+
+    @property
     def passed(self) -> bool:
-        """Whether the fault was found, and the twin is not accused."""
-        return self.found is not False and not self.accused and not self.broken
+        """Whether the fault was found, and the twin was judged by its rule and is not accused."""
+        return (
+            not self.unjudged and self.found is not False and not self.accused and not self.broken
+        )
 
 
 @final
@@ -110,7 +117,9 @@ class SelftestRecord:
     def line(self, width: int = 0) -> str:
         """Say what trials of one case gave: a line, and one more for each thing to look at.
 
-        >>> trial = Trial(case="dead", seed=0, rule="V5", found=True, seconds=1.25)
+        >>> trial = Trial(
+        ...     case="dead", seed=0, rule="V5", found=True, measured=("V5",), seconds=1.25
+        ... )
         >>> SelftestRecord(trials=(trial,)).line(8)
         'dead      V5   found              twin clean             1.2 s'
         """
@@ -138,13 +147,15 @@ class SelftestRecord:
         return f"{shown} {self.accused} accused, {self.warned} warned"
 
     def _notable(self) -> list[str]:
-        """Give a line for each fault that was missed, twin accused, and examination stopped."""
+        """Give a line for each fault missed, twin accused or unjudged, and examination stopped."""
         lines = []
         for trial in self.trials:
             head = f"    seed {trial.seed}"
             if trial.found is False and not trial.broken:
                 lines.append(f"{head}, missed: {trial.rule} is {trial.level}: {trial.says}")
             lines += [f"{head}, accused by {rule}: {why}" for rule, why in trial.accused.items()]
+            if trial.unjudged:
+                lines.append(f"{head}, not judged: {trial.rule} is UNKNOWN of the healthy network")
             if trial.broken:
                 lines.append(f"{head}, stopped: {trial.broken}")
         return lines

@@ -14,7 +14,8 @@ from skipwise.strategies import Constant, Strategy
 from skipwise.studies.study import Study
 
 FULL, NONE, WITHOUT, ONLY = "full", "none", "without", "only"
-KEPT = ("name", "optimiser", "peak_lr")  # what a plain strategy shares with the whole one
+# What a plain strategy shares with the whole one; the last two say which batches the rate is for.
+KEPT = ("name", "optimiser", "peak_lr", "rate_batch", "rate_rule")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,10 @@ def plain(strategy: Strategy) -> Strategy:
 
 
 def parts_of(strategy: Strategy) -> dict[str, dict[str, Any]]:
-    """Give what each part sets, by the part's name: the field, or the kind of a tuple's member."""
+    """Give what each part sets, by the part's name: the field, or the kind of a tuple's member.
+
+    Factors on the decay are nothing without it, so they are one part with it.
+    """
     bare, found = plain(strategy), {}
     for entry in dataclasses.fields(strategy):
         value, without = getattr(strategy, entry.name), getattr(bare, entry.name)
@@ -53,6 +57,8 @@ def parts_of(strategy: Strategy) -> dict[str, dict[str, Any]]:
             found |= {type(member).__name__: {entry.name: (member,)} for member in value}
         else:
             found[entry.name] = {entry.name: value}
+    if factors := found.pop("decay_factors", None):
+        found["weight_decay"] |= factors
     return found
 
 

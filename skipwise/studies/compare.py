@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from skipwise.comparison import extension, warning
 from skipwise.data import Dataset, Own
@@ -109,12 +110,12 @@ def study_of(
 
 
 def _described(network: Any) -> Any:
-    """Name a function of the user's own, so that another process finds it.
+    """Name a function or class of the user's own, so that another process finds it.
 
     Raises:
         ValueError: If none could.
     """
-    if isinstance(network, str) or not callable(network) or isinstance(network, Call | type):
+    if isinstance(network, str | Call | nn.Module) or not callable(network):
         return network
     if network.__module__ == "__main__":
         raise ValueError(
@@ -158,7 +159,7 @@ def carry_on(
     check_tuner(study.tuner)
     is_new = not (folder / STUDY).exists()
     threads = threads_of(jobs, ray) if is_new else int(facts_of(folder)["threads"])
-    plan = planned(study, dataset, folder, threads=threads)
+    plan = planned(study, dataset, folder, threads=threads, on_cluster=ray is not None)
     if is_new:
         check_free(folder)
     else:

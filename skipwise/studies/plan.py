@@ -8,13 +8,10 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from skipwise.data import Dataset
 from skipwise.description import read_yaml
@@ -22,11 +19,11 @@ from skipwise.experiment import Experiment, task_of
 from skipwise.files import drafts_of, write_atomic
 from skipwise.studies.arms import Arm, arms_of, family_of
 from skipwise.studies.launchers import Task
+from skipwise.studies.settled import check_same, surroundings
 from skipwise.studies.study import STUDY, Study, text_of
 from skipwise.training import Target
 
 PLAN, RUNS = "plan.json", "runs"
-PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +36,7 @@ class Plan:
         arms: Its arms; after tuning with the values that were found.
         family: The pairs that get a verdict.
         digest: Of the data.
-        facts: What ``plan.json`` holds: hashes of data and parts, version, threads.
+        facts: What ``plan.json`` holds: hashes of data, parts and code, versions, device, threads.
         metric: What the score is called.
         higher: Whether a high one is good.
     """
@@ -86,7 +83,9 @@ class Plan:
         )
 
 
-def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Plan:
+def planned(
+    study: Study, dataset: Dataset, folder: Path, *, threads: int, on_cluster: bool = False
+) -> Plan:
     """Settle a study: its arms, its family, its data.
 
     Args:
@@ -94,6 +93,7 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
         dataset: Its data, loaded.
         folder: Where it is to lie; nothing is written.
         threads: That each run computes with, as their number decides the order of sums.
+        on_cluster: Whether other machines compute.
 
     Raises:
         ValueError: If arms, baseline or family do not fit, or runs would have no score.
@@ -116,10 +116,7 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
     if study.target is not None:
         Target(value=study.target, higher=task.higher)  # refuses what no network reaches
     facts = {
-        "version": version("skipwise"),
-        "torch": torch.__version__,
-        "data": dataset.digest,
-        "parts": {name: digest for name, digest in _parts(dataset)},
+        **surroundings(study, dataset, on_cluster=on_cluster),
         "threads": threads,
         "arms": [arm.name for arm in arms],
         "family": [list(pair) for pair in family],
@@ -136,17 +133,6 @@ def planned(study: Study, dataset: Dataset, folder: Path, *, threads: int) -> Pl
         metric=task.best_metric,
         higher=task.higher,
     )
-
-
-def _parts(dataset: Dataset) -> Iterator[tuple[str, str]]:
-    """Hash the targets of each part in their order, which tell how the data were split."""
-    for name in PARTS:
-        part = getattr(dataset, name)
-        targets = getattr(part, "targets", None)
-        if part is not None:
-            content = b"" if targets is None else targets.contiguous().numpy().tobytes()
-            digest = hashlib.sha256(f"{len(part)}".encode() + content).hexdigest()[:16]
-            yield name, f"{len(part)} examples, {digest}"
 
 
 def opened(plan: Plan) -> Plan:
@@ -196,9 +182,7 @@ def _taken_up(plan: Plan) -> Plan:
                 " name another folder with --out"
             )
         facts["earlier_seeds"] = [*facts.get("earlier_seeds", []), seeds]
-    for name in ("version", "torch", "data", "parts"):
-        if facts.get(name) != plan.facts[name]:
-            raise ValueError(_changed(folder, name, facts.get(name), plan.facts[name]))
+    check_same(folder, facts, plan.facts)
     plan = replace(plan, facts={**facts, "study": wanted})
     if (before, settled) != (wanted, wanted):
         _write(plan)
@@ -214,20 +198,6 @@ def _with_later_fields(plain: Any) -> Any:
     """Give a plain description in which fields that came later have their defaults."""
     later = {entry.name: entry.default for entry in fields(Study) if entry.name == "halving"}
     return {**later, **plain} if isinstance(plain, dict) else plain
-
-
-def _changed(folder: Path, name: str, before: Any, now: Any) -> str:
-    if name in ("version", "torch"):
-        product = "torch" if name == "torch" else "skipwise"
-        return (
-            f"{folder} was begun by {product} {before} and this is {now}, so its runs could not be"
-            " compared; go on with that version, or name another folder with --out"
-        )
-    what = "data" if name == "data" else "splits of the data"
-    return (
-        f"the {what} changed since {folder} was begun, so its runs could not be compared; give them"
-        " back, or name another folder with --out"
-    )
 
 
 def _first_difference(before: Any, now: Any, path: str = "") -> tuple[str, str, str]:

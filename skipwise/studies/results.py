@@ -13,6 +13,7 @@ from skipwise.comparison import Ablation, ArmRun, Design, Point, StudyRecord, Tr
 from skipwise.comparison import Arm as ArmRecord
 from skipwise.comparison.study import NO_TEST
 from skipwise.comparison.tables import CHANGED
+from skipwise.description import Call
 from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, read_journal
 from skipwise.strategies import named_strategies
 from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT
@@ -99,7 +100,7 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
         also = " and the tuned values" if plan.study.trials else ""
         found[NO_TEST] = f"scores are of validation data, which also chose the weights{also}"
     if plan.study.target is not None:
-        found["multiplications"] = "three forward passes a gradient; evaluations do not count"
+        found["multiplications"] = _counting(plan)
     if plan.study.trials:
         found["tuning"] = (
             f"{plan.study.trials} trials an arm ({plan.study.tuner}), on validation, with a seed of"
@@ -117,6 +118,15 @@ def _facts(plan: Plan, jobs: str, tuned: Mapping[str, Tuned]) -> dict[str, str]:
     return found
 
 
+def _counting(plan: Plan) -> str:
+    """Say how multiplications are counted, or of which arms they are not known."""
+    macs = plan.facts.get("macs", {})
+    unknown = [name for name, count in macs.items() if not count]
+    if unknown:
+        return f"not known of {', '.join(unknown)}, so times are not counted in them"
+    return "three forward passes a gradient; evaluations do not count"
+
+
 def _varies(plan: Plan, path: str) -> bool:
     return any(key.rpartition(":")[2] == path for key in plan.study.vary)
 
@@ -131,6 +141,8 @@ def _changed(study: Study) -> Iterator[tuple[str, str]]:
     """Say what a network or a strategy has other than what its name stands for."""
     rules = named_strategies()
     for thing in (*study.networks, *study.strategies):
+        if isinstance(thing, Call):  # a user's own function may be called as one of ours
+            continue
         maker = rules.get(thing.name) or vars(networks).get(thing.name.replace("-", "_"))
         known = maker() if callable(maker) else None
         if type(known) is not type(thing) or not is_dataclass(thing):

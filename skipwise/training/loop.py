@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from torch import Tensor
+from torch.linalg import LinAlgError  # pyright: ignore[reportAttributeAccessIssue]
 
 from skipwise.randomness import seeded
 from skipwise.training.gradient import Gradient
@@ -67,6 +68,9 @@ def train(run: Run) -> Iterator[Step]:
 
     Yields:
         Every update, after it; one that the guard skipped counts as a step too.
+
+    Raises:
+        Diverged: If the rule cannot compute its update, or the guard gives up.
     """
     while run.step < run.steps:
         started = perf_counter()
@@ -77,14 +81,8 @@ def train(run: Run) -> Iterator[Step]:
         with seeded(run.seed, "batch", run.step, run.world.rank):
             batch = run.batches.at(run.step, progress=run.step / run.steps)
         ready = perf_counter()
-        gradient, skipped = Gradient(run, batch), None
-        if run.guard is not None:
-            run.guard.begin()
-        try:
-            loss = run.optimiser.step(cast(Any, gradient))  # torch annotates the loss as a float
-        except Skipped as error:
-            loss, skipped = error.loss, error
-        assert isinstance(loss, Tensor)
+        gradient = Gradient(run, batch)
+        loss, skipped = _update(run, gradient)
         assert gradient.norm is not None
         updated = perf_counter()
         run.advance(skipped=skipped is not None)
@@ -105,3 +103,22 @@ def train(run: Run) -> Iterator[Step]:
             returned=run.guard is not None and run.guard.returned_at == run.step,
             notes=notes,
         )
+
+
+def _update(run: Run, gradient: Gradient) -> tuple[Tensor, Skipped | None]:
+    """Move the weights; give the loss before, and why the guard refused the step if it did.
+
+    Raises:
+        Diverged: If the rule cannot compute its update: what is not finite has no roots.
+    """
+    if run.guard is not None:
+        run.guard.begin()
+    try:
+        loss = run.optimiser.step(cast(Any, gradient))  # torch annotates the loss as a float
+    except Skipped as error:
+        return error.loss, error
+    except LinAlgError as error:
+        run.step += 1  # the error counts steps from 1
+        raise run.diverged(math.nan, f"the update cannot be computed ({error})") from error
+    assert isinstance(loss, Tensor)
+    return loss, None

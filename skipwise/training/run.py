@@ -43,6 +43,11 @@ class Diverged(ValueError):
         self.step, self.loss = step, loss
 
 
+def statistics_of(model: nn.Module) -> dict[str, Tensor]:
+    """Give the running statistics of norms, by their names."""
+    return {n: buffer for n, buffer in model.named_buffers() if ".running_" in f".{n}"}
+
+
 class Skipped(Exception):
     """A step that the guard refuses: it leaves the optimiser before anything was changed.
 
@@ -234,12 +239,13 @@ class Run:
             self.model.load_state_dict(kept)
 
     def is_finite(self) -> bool:
-        """Whether every parameter is, and no state of its rule is NaN.
+        """Whether every parameter and running statistic is, and no state of its rule is NaN.
 
         A rule that takes the sign of its momentum leaves a weight finite whose momentum is NaN, but
         never moves it again. All processes call it together and get the same.
         """
-        own = (own_share(p) if self.is_sharded else p for p in self.model.parameters())
+        weights = (*self.model.parameters(), *statistics_of(self.model).values())
+        own = (own_share(p) if self.is_sharded else p for p in weights)
         broken = not all(torch.isfinite(p).all() for p in own)
         values = (v for state in self.optimiser.state.values() for v in state.values())
         kept = (own_share(v) for v in values if isinstance(v, Tensor) and v.is_floating_point())

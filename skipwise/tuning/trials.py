@@ -18,7 +18,7 @@ from skipwise.experiment import Experiment, build, extended
 from skipwise.finetuning import prepared
 from skipwise.strategies import Strategy
 from skipwise.tasks import Task
-from skipwise.training import Run, evaluate, train
+from skipwise.training import Diverged, Run, evaluate, train
 
 SELF_TUNED = {"LBFGS", "Prodigy"}
 END = 0.2  # share of a run whose mean loss is the loss at its end
@@ -95,11 +95,14 @@ def begun(
 
 def losses_of(run: Run) -> Iterator[float]:
     """Train, and yield the loss of each batch up to the first that is not finite."""
-    for step in train(run):
-        loss = float(step.loss)
-        yield loss
-        if not math.isfinite(loss):
-            return
+    try:
+        for step in train(run):
+            loss = float(step.loss)
+            yield loss
+            if not math.isfinite(loss):
+                return
+    except Diverged:
+        yield math.nan
 
 
 @contextmanager

@@ -54,6 +54,12 @@ def test_a_batch_of_one_is_measured_in_evaluation_mode():
     assert gradient_split(normed().eval(), (X[:1], X[:1]), along).rows == ("0", "1")
 
 
+def test_a_batch_of_one_picture_has_statistics():
+    blocks = (nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)) for _ in range(2))
+    picture = torch.randn(1, 3, 4, 4)
+    assert gradient_split(nn.Sequential(*blocks), (picture, picture), along).rows == ("0", "1")
+
+
 def test_inputs_may_be_several_or_named():
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()

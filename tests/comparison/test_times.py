@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import binomtest
 
-from skipwise.comparison import ArmRun, StudyRecord
+from skipwise.comparison import ArmRun, StudyRecord, compare
 from skipwise.comparison.times import arm_time, pair_time, profiles, sign_test
 from tests.comparison.planted import design
 
@@ -84,6 +84,25 @@ def test_profiles_by_hand():
     for score, ratios in ((a.score, (1.0, 1.5)), (b.score, (1.0, 1.0, 2.0))):
         share = partial(share_within, ratios)
         assert score == pytest.approx(quad(share, 1, 4, points=[1.5, 2])[0] / 3, rel=1e-6)
+
+
+def test_a_method_that_is_not_on_every_network_has_no_profile():
+    times: dict[str, Sequence[float]] = {"w1/a": [10], "w2/a": [30], "w1/b": [20]}
+    (a,) = profiles(timed(times, ("w1", "w2")), "steps")
+    assert (a.method, a.ratios, a.shares) == ("a", (1.0, 1.0), (0.5, 1.0))
+
+
+def test_a_kind_that_is_not_known_of_a_run_at_the_target_is_left_out():
+    plan = design(["sgd"], target=0.9)
+    there = partial(
+        ArmRun, arm="resnet20/sgd", score=0.9, steps_to_target=5.0, seconds_to_target=1.0
+    )
+    runs = [there(seed=0, macs_to_target=1e6), ArmRun(arm="resnet20/sgd", seed=1, score=0.5)]
+    missed = compare(StudyRecord(design=plan, runs=tuple(runs)))
+    assert {time.kind for time in missed.times} == {"steps", "seconds", "macs"}
+    runs += [there(seed=2)]
+    unknown = compare(StudyRecord(design=plan, runs=tuple(runs)))
+    assert {time.kind for time in unknown.times} == {"steps", "seconds"}
 
 
 def share_within(ratios: Sequence[float], most: float) -> float:

@@ -19,6 +19,7 @@ from skipwise.comparison import (
     sheets,
 )
 from skipwise.comparison.tables import Sheet, pairs_sheet
+from skipwise.comparison.words import Unit
 from tests.comparison.planted import design, study, two, whole
 from tests.comparison.test_pairs import BASE, GAPS
 
@@ -81,6 +82,19 @@ def test_one_of_anything_is_singular():
     said = " ".join(conclusion(compare(two(broken, BASE))))
     assert "2 of 8 runs of resnet20/momentum diverged and count as" in said
     assert "1 pair cannot" in first(two(BASE[:1], BASE[:1] + 0.1, seeds=(0,)))
+
+
+def test_a_run_that_diverged_counts_by_the_networks_that_are_compared():
+    arms = ("resnet20/sgd", "resnet20/adam", "plain20/sgd")
+    family = tuple((arms[0], other) for other in arms[1:])
+    plan = design(["sgd", "adam"], networks=("resnet20", "plain20"), family=family, percent=False)
+    first, *others = (BASE + level for level in (0.0, 0.1, -5.0))
+    first[0] = math.nan
+    found = compare(study(plan, dict(zip(arms, (first, *others), strict=True))))
+    within, joint = (Unit(plan).score(pair.worst) for pair in found.pairs)
+    assert within != joint
+    said = " ".join(conclusion(found))
+    assert f"counts as {within} within resnet20, as {joint} beside plain20, worse than" in said
 
 
 def test_equivalence_in_words():

@@ -20,7 +20,7 @@ from skipwise.experiment import build
 from skipwise.networks import ResNet
 from skipwise.records import StepRecord, read_journal
 from skipwise.runs import experiment_of
-from skipwise.strategies import WarmupLinear, adam, nesterov
+from skipwise.strategies import Constant, WarmupLinear, adam, nesterov
 from skipwise.training import newest_checkpoint
 from tests.references import rings_file
 
@@ -156,6 +156,33 @@ def test_under_a_warm_up_the_rate_that_is_judged_is_not_its_first():
     with patient_of_network(NETWORK, data, strategy, steps=steps) as patient:
         rate = patient.facts["rate"]
     assert strategy.rate(0, steps) < 0.1 * strategy.peak_lr <= rate < 0.2 * strategy.peak_lr
+
+
+def test_a_factor_on_the_rate_of_a_role_is_no_part_of_the_schedule():
+    run = trained("run", strategy=replace(nesterov(), rates={"norm": 10.0}), steps=8)
+    found = diagnose(run)
+    events = read_journal(run / "metrics.jsonl")
+    last = [e.rate for e in events if isinstance(e, StepRecord)][-1]
+    assert found.facts["rate"] == pytest.approx(last)
+    assert found.verdicts[3].numbers["rate"] == pytest.approx(last)
+
+
+def test_weights_from_elsewhere_are_no_start_of_the_weights():
+    first = trained("first")
+    run = trained("second", weights=str(first / "best.safetensors"))
+    found, own = diagnose(run), diagnose(first)
+    assert "signal at the start" in own.measurements
+    assert "signal at the start" not in found.measurements
+    assert found.verdicts[13].level is Level.UNKNOWN
+    assert "layer rotation" in found.measurements
+
+
+def test_before_training_the_rate_that_is_judged_is_that_of_its_batches():
+    data = str(rings_file(Path("rings.npz")))
+    for_more = {"rate_batch": 320, "rate_rule": "linear"}
+    strategy = replace(nesterov(), schedule=Constant(), **for_more)
+    with patient_of_network(NETWORK, data, strategy, batch_size=32) as patient:
+        assert patient.facts["rate"] == pytest.approx(0.1 * strategy.peak_lr)
 
 
 def test_a_function_of_ones_own_makes_the_network(monkeypatch: pytest.MonkeyPatch):

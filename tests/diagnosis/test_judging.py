@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from skipwise.analysis import Measurement, Rule, short
 from skipwise.analysis.sites import as_sites
 from skipwise.diagnosis import History, Level, examine
+from skipwise.diagnosis.findings import Findings
+from skipwise.diagnosis.judging import judged
 from skipwise.diagnosis.plan import PLAN
 from skipwise.diagnosis.subject import Subject, subject_of
+from tests.diagnosis.rules.training.made import moved, rehearsed
 from tests.diagnosis.test_examine import pictures, small
 
 
@@ -37,7 +40,7 @@ def test_the_spectrum_is_measured_though_the_limit_of_the_optimiser_is_not_known
 
 
 def test_refused_steps_accuse_only_where_they_were_not_finite_and_the_last():
-    def judged(norms: float, after: int) -> Level:
+    def level(norms: float, after: int) -> Level:
         steps = tuple(range(1, 7 + after))
         history = History(
             steps=steps,
@@ -47,8 +50,8 @@ def test_refused_steps_accuse_only_where_they_were_not_finite_and_the_last():
         )
         return examine(small(), pictures(), history=history, seconds=1e-9).verdicts[0].level
 
-    assert [judged(1e9, 0), judged(math.inf, 0)] == [Level.PASS, Level.FAIL]
-    assert judged(math.inf, 3) is Level.WARN
+    assert [level(1e9, 0), level(math.inf, 0)] == [Level.PASS, Level.FAIL]
+    assert level(math.inf, 3) is Level.WARN
 
 
 def test_a_loss_that_was_refused_last_is_not_that_of_the_model():
@@ -69,6 +72,16 @@ def test_a_full_batch_is_held_against_its_own_curvature():
     keys = {False: "batch sharpness / limit", True: "curvature / limit"}
     for full, verdict in found.items():
         assert f"{short(verdict.numbers[keys[full]])} of what" in verdict.says
+
+
+def test_weights_before_a_norm_are_not_accused_where_there_was_no_time_to_find_them():
+    model = small()
+    rule = torch.optim.SGD(model.parameters(), lr=0.1)
+    given, found = subject(model, optimiser=rule), Findings()
+    found.rehearsal = rehearsed(moved(0.5))
+    assert judged(given, found)[3].level is Level.PASS
+    found.take("invariant weights", ())
+    assert judged(given, found)[3].level is Level.WARN
 
 
 def test_norms_of_every_kind_are_seen_in_the_blocks():

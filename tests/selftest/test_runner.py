@@ -73,7 +73,9 @@ def test_a_twin_is_accused_by_a_fail_alone(
     trial = tried(case(), 0, examination(Level.FAIL, level))
     assert (bool(trial.accused), bool(trial.warned)) == (accused, warned)
     assert bool(trial.measured) is measured
-    assert trial.passed is not accused
+    assert trial.passed is (measured and not accused)
+    told = "not judged: V1 is UNKNOWN" in SelftestRecord(trials=(trial,)).line()
+    assert told is not measured
 
 
 def test_another_rule_may_accuse_the_twin():

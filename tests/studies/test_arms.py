@@ -4,11 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch import nn
 
+from skipwise.data import Arrays
+from skipwise.description import Call
 from skipwise.networks import plain20, plain56, resnet20, resnet56
 from skipwise.strategies import EMA, adam, momentum, sgd
-from skipwise.studies import arms_of, family_of
+from skipwise.studies import arms_of, family_of, study_of
 from skipwise.studies.ablation import parts_of, plain, without
+from tests.references import rings_file
 from tests.studies.small import small_study
 
 
@@ -131,3 +135,26 @@ def test_an_ablation_leaves_each_part_out_and_adds_each_to_none(tmp_path: Path):
     assert ("sgd without averaging", "sgd") in family
     assert ("sgd only averaging", "sgd without parts") in family
     assert len(family) == 10
+
+
+class MyNet(nn.Module):
+    pass
+
+
+def test_a_class_of_a_users_own_is_named_so_that_another_process_finds_it(tmp_path: Path):
+    data = Arrays(path=str(rings_file(tmp_path / "rings.npz", 120)))
+    study, _ = study_of(data, [MyNet, resnet20()], epochs=1)
+    assert study.networks[0] == Call(target=f"{__name__}:MyNet")
+    with pytest.raises(TypeError, match="network must be a description"):
+        study_of(data, [MyNet()], epochs=1)
+
+
+def test_decay_and_its_factors_are_one_part_and_the_batch_of_the_rate_is_none(tmp_path: Path):
+    factors = {"norm": 1.0}
+    whole = replace(sgd(), decay_factors=factors, rate_batch=256, rate_rule="linear")
+    study, _ = small_study(tmp_path, whole, ablate=True)
+    arms = {arm.name: arm.experiment.strategy for arm in arms_of(study)}
+    assert len(arms) == 1 + 2 + 1 + 2
+    assert all((s.rate_batch, s.rate_rule) == (256, "linear") for s in arms.values())
+    assert not arms["sgd without weight_decay"].decay_factors
+    assert arms["sgd only weight_decay"].decay_factors == factors

@@ -8,11 +8,20 @@ from pathlib import Path
 import pytest
 
 from skipwise.comparison import ArmRun, StudyRecord, compare, conclusion, extension
+from skipwise.comparison.tables import CHANGED
+from skipwise.description import Call
 from skipwise.studies import read_study, study_folder
 from skipwise.studies.plan import PLAN, opened, planned, same_study
 from skipwise.studies.results import design_of
 from skipwise.studies.study import STUDY
-from tests.studies.small import momentum, sgd, small_study, with_steps
+from tests.studies.small import NETWORK, momentum, sgd, small_study, with_steps
+
+
+def settle(folder: Path, **facts: str | None) -> None:
+    """Write other facts into a study's plan, or take them out."""
+    settled = json.loads((folder / PLAN).read_text()) | facts
+    kept = {name: value for name, value in settled.items() if value is not None}
+    (folder / PLAN).write_text(json.dumps(kept))
 
 
 def test_a_study_file_comes_back_as_it_was(tmp_path: Path):
@@ -95,9 +104,7 @@ def test_a_study_from_before_there_was_a_copy_goes_on_by_its_description(tmp_pat
     study, dataset = small_study(tmp_path)
     folder = tmp_path / "s"
     opened(planned(study, dataset, folder, threads=1))
-    facts = json.loads((folder / PLAN).read_text())
-    del facts["study"]
-    (folder / PLAN).write_text(json.dumps(facts))
+    settle(folder, study=None)
     opened(planned(study, dataset, folder, threads=1))
     with pytest.raises(ValueError, match=r"experiment\.steps is 6 there and 9 here"):
         opened(planned(with_steps(study, 9), dataset, folder, threads=1))
@@ -110,13 +117,48 @@ def test_data_and_versions_that_changed_are_refused(tmp_path: Path):
     changed = dataclasses.replace(dataset, digest="0123")
     with pytest.raises(ValueError, match=r"the data changed since .* was begun"):
         opened(planned(study, changed, folder, threads=1))
-    facts = json.loads((folder / PLAN).read_text())
-    (folder / PLAN).write_text(json.dumps({**facts, "version": "0.0.9"}))
+    settle(folder, version="0.0.9")
     with pytest.raises(ValueError, match=r"begun by skipwise 0\.0\.9 and this is"):
         opened(planned(study, dataset, folder, threads=1))
     (folder / PLAN).unlink()
     with pytest.raises(ValueError, match="cannot be read, so what the study had settled"):
         opened(planned(study, dataset, folder, threads=1))
+
+
+def test_a_users_own_code_that_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    blocks = tmp_path / "of_users" / "blocks.py"
+    blocks.parent.mkdir()
+    blocks.write_text("block = 1\n")
+    (blocks.parent / "nets.py").write_text("import torch\nfrom . import blocks\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    networks = (NETWORK, Call(target="of_users.nets:net"))
+    study, dataset = small_study(tmp_path, networks=networks)
+    folder = tmp_path / "s"
+    opened(planned(study, dataset, folder, threads=1))
+    (blocks.parent / "another.py").touch()
+    opened(planned(study, dataset, folder, threads=1))
+    blocks.write_text("block = 2\n")
+    with pytest.raises(ValueError, match=r"the code of of_users.blocks changed since .*; give it"):
+        opened(planned(study, dataset, folder, threads=1))
+    settle(folder, code=None)
+    opened(planned(study, dataset, folder, threads=1))
+
+
+@pytest.mark.parametrize(
+    ("fact", "other", "told"),
+    [
+        ("device", "NVIDIA H200", r"begun on NVIDIA H200 and this is a processor, so its"),
+        ("precision", "float16", r"begun in float16 and this machine computes in "),
+    ],
+)
+def test_a_study_goes_on_where_it_computes_alike(tmp_path: Path, fact: str, other: str, told: str):
+    study, dataset = small_study(tmp_path)
+    folder = tmp_path / "s"
+    opened(planned(study, dataset, folder, threads=1))
+    settle(folder, **{fact: other})
+    with pytest.raises(ValueError, match=told):
+        opened(planned(study, dataset, folder, threads=1))
+    opened(planned(study, dataset, folder, threads=1, on_cluster=True))
 
 
 def test_more_seeds_go_on_in_the_same_folder_and_are_kept_in_mind(tmp_path: Path):
@@ -147,6 +189,14 @@ def test_no_run_scores_worse_than_a_share_of_nothing(tmp_path: Path):
     assert compare(StudyRecord(design=design, runs=runs)).worst == {"tiny": 0.0}
     losses = design_of(dataclasses.replace(plan, metric="loss", higher=False), jobs="")
     assert losses.worst is None
+
+
+def test_a_users_own_network_may_be_called_as_a_function_of_ours(tmp_path: Path):
+    other = dataclasses.replace(momentum(), peak_lr=0.3)
+    networks = (Call(target="users:build_network"), NETWORK)
+    study, dataset = small_study(tmp_path, sgd(), other, networks=networks)
+    facts = design_of(planned(study, dataset, tmp_path / "s", threads=1), jobs="").facts
+    assert [v for k, v in facts.items() if k.startswith(CHANGED)] == ["peak_lr=0.3"]
 
 
 def test_the_command_of_a_study_can_be_pasted(tmp_path: Path):

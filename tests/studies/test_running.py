@@ -202,6 +202,30 @@ def test_a_run_whose_worker_dies_each_time_counts_as_failed_with_a_sentence(
 
 
 @pytest.mark.processes
+def test_a_run_that_runs_out_of_memory_after_a_signal_is_not_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    study, dataset = small_study(tmp_path)
+    task = planned(study, dataset, tmp_path / "s", threads=1).tasks(reports=False)[0]
+    begun, signals, ends = tmp_path / "begun", list[int](), list[str]()
+    code = f"""
+import pathlib, signal, time
+def net():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pathlib.Path({str(begun)!r}).touch()
+    time.sleep(2)
+    signal.signal(signal.SIGTERM, before)
+    raise MemoryError
+"""
+    with closing(Machine()) as machine:
+        for news in machine.launch([with_network(task, tmp_path, code)], signals):
+            signals += [15] if begun.exists() and not signals else []
+            ends += [news.outcome.state] if news.outcome is not None else []
+    assert ends == [FAILED]
+
+
+@pytest.mark.processes
 def test_a_module_of_the_users_that_is_called_as_one_of_pythons_does_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from skipwise.strategies import sgd, shampoo
 from skipwise.studies.conduct import memory_warning
-from skipwise.studies.launchers import FAILED, FINISHED, Here, Machine, Outcome, Task
+from skipwise.studies.launchers import DIVERGED, FAILED, FINISHED, Here, Machine, Outcome, Task
 from skipwise.studies.plan import planned
 from skipwise.studies.working import carry_out
+from skipwise.tuning.trials import short_run
 from tests.studies.small import small_study, with_network
 
 
@@ -50,6 +52,15 @@ def test_a_disk_on_which_no_run_could_be_saved_ends_the_study(task: Task, code: 
     error = f"OSError(__import__('errno').{code}, 'no', {task.folder + '/last.ckpt'!r})"
     found = ended(task, error, monkeypatch)
     assert (found.words, found.is_final) == (f"no: {task.folder}/last.ckpt", True)
+
+
+def test_a_rule_without_roots_counts_as_diverged_in_a_run_and_in_a_trial(tmp_path: Path):
+    huge = dataclasses.replace(shampoo(), peak_lr=1e20)
+    study, dataset = small_study(tmp_path, huge, sgd())
+    found = carry_out(planned(study, dataset, tmp_path / "s", threads=1).tasks(reports=False)[0])
+    assert (found.state, found.steps) == (DIVERGED, 2)
+    assert "the update cannot be computed" in found.words
+    assert short_run(study.experiment, dataset, rate=1e20, seed=0, steps=6).diverged
 
 
 def test_data_that_changed_after_the_study_was_planned_are_refused(task: Task):

@@ -10,9 +10,9 @@ from torch import nn
 
 from skipwise.data import Batches, in_order
 from skipwise.networks import resnet20
-from skipwise.strategies import Strategy, momentum, sgd
+from skipwise.strategies import Strategy, momentum, sgd, shampoo
 from skipwise.tasks import Classification
-from skipwise.training import Run, evaluate, train
+from skipwise.training import Diverged, Run, evaluate, train
 from tests.references import close, rings
 
 CPU = torch.device("cpu")
@@ -175,3 +175,12 @@ def test_the_noise_of_layers_differs_from_step_to_step_and_repeats_from_run_to_r
         heard.append(layer.heard)
     assert heard[0] == heard[1]
     assert len(set(heard[0])) == 4
+
+
+def test_a_rule_that_has_no_roots_of_what_is_not_finite_has_diverged():
+    run = a_run(shampoo())
+    taken = train(run)
+    next(taken)
+    next(run.model.parameters()).data.fill_(torch.inf)
+    with pytest.raises(Diverged, match=r"the update cannot be computed \(.*\) at step 2: training"):
+        next(taken)

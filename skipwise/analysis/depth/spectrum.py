@@ -43,7 +43,8 @@ def residual_law(gains: float) -> Law:
     if gains <= 0:
         return Law(smallest=1.0, largest=1.0, mean=1.0, ratio=1.0)
     s = math.sqrt(1 + 2 / gains)
-    root = math.sqrt((s + 1) / (s - 1)) * _exponential(gains * s / 2)
+    edge = _exponential(gains * s / 2)
+    root = math.sqrt((s + 1) / (s - 1)) * edge if edge < math.inf else edge  # s may round to 1
     return Law(smallest=1 / root, largest=root, mean=_exponential(gains), ratio=1 + 2 * gains)
 
 

@@ -5,6 +5,6 @@ analysis and randomness.
 """
 
 from skipwise.diagnosis.rehearsal.moves import Moved, Rehearsal
-from skipwise.diagnosis.rehearsal.steps import rehearse
+from skipwise.diagnosis.rehearsal.steps import largest_rate, rehearse
 
-__all__ = ["Moved", "Rehearsal", "rehearse"]
+__all__ = ["Moved", "Rehearsal", "largest_rate", "rehearse"]

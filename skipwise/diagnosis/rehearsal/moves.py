@@ -59,7 +59,7 @@ class Rehearsal:
         promised: By how much its parabola said that it would.
         broke: What was not finite any more, ``the loss`` or the name of a parameter; empty if all
             was.
-        rate: The largest of the groups.
+        rate: The largest of the groups, each without its own factor.
         optimiser: The name of its class.
         seconds: All of it took.
     """

@@ -6,6 +6,7 @@ happens. The caller's model, optimiser and random numbers stay as they are.
 
 import math
 from collections import deque
+from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any, cast, final
 
@@ -157,10 +158,18 @@ class _Walk:
             given=tuple(each["given"][0] for each in self.seen),
             promised=tuple(each["promised"][0] for each in self.seen),
             broke=self.broke,
-            rate=max(float(group["lr"]) for _, group in self.held.values()),
+            rate=largest_rate(group for _, group in self.held.values()),
             optimiser=type(self.rule).__name__,
             seconds=seconds,
         )
+
+
+def largest_rate(groups: Iterable[Mapping[str, Any]]) -> float:
+    """Give the largest rate of an optimiser's groups, each without its own factor on the rate.
+
+    So it can be held against the rates of a schedule, which know of no factors.
+    """
+    return max(float(group["lr"]) / float(group.get("factor", 1.0)) for group in groups)
 
 
 def _step(rule: Optimizer, problem: Problem) -> float:

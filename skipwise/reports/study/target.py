@@ -21,6 +21,7 @@ def arrivals(record: StudyRecord, comparison: Comparison) -> list[Chart]:
         _arrivals(record, comparison, n, network, kind)
         for n, network in enumerate(networks(record.design))
         for kind in SHOWN
+        if any(time.kind == kind for time in comparison.times)
     ]
     return [chart for chart in found if chart is not None]
 

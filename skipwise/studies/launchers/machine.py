@@ -135,7 +135,7 @@ class _Crew:
             self._put_away(worker, reusable=is_alive and not _is_of_memory(outcome))
             self.attempts[task] += 1
             # A rehearsal that filled the memory would do so again.
-            again = not task.is_rehearsal and (said is None or _is_of_memory(outcome))
+            again = not (stopping or task.is_rehearsal) and (said is None or _is_of_memory(outcome))
             if again and outcome.state == FAILED and self.attempts[task] < ATTEMPTS:
                 waiting.appendleft(task)
                 outcome = repeated(outcome)

@@ -17,8 +17,8 @@ from torch.nn.utils import get_total_norm
 
 from skipwise.data import Batch
 from skipwise.strategies import Guard
-from skipwise.training.policies.origin import first_broken, origin
-from skipwise.training.run import Run, Skipped
+from skipwise.training.policies.origin import NOWHERE, first_broken, origin
+from skipwise.training.run import Run, Skipped, statistics_of
 
 TO_DEVIATION = 1.4826  # of a median absolute deviation, for normal numbers
 RECENT = 10  # steps; a norm that grows from step to step is told by the loss
@@ -185,10 +185,10 @@ class Guarding:
         run = self.run
         self.skipped = 0
         self.history.add(*self._now)
-        size = get_total_norm([p.detach() for p in run.model.parameters()])
-        if not torch.isfinite(size):
+        if self._is_broken():
             where = first_broken(run.model)
-            reason = f"the update of step {run.step} left weights that are not finite in {where}"
+            where = run.world.surest(where != NOWHERE, where)
+            reason = f"the update of step {run.step} left numbers that are not finite in {where}"
             yield from self.turn_back(reason)
         elif damage := self.history.damage():
             first = run.step - self.guard.patience + 1
@@ -197,6 +197,17 @@ class Guarding:
             yield from self.turn_back(f"{damage}; it began in {where}", began=first)
         elif run.step - self._taken >= self.guard.every:
             self._keep()
+
+    def _is_broken(self) -> bool:
+        """Whether a weight or a running statistic is not finite, in any process.
+
+        Each process has statistics of its own; a square of theirs may be too large for a float.
+        """
+        run = self.run
+        size = get_total_norm([p.detach() for p in run.model.parameters()])
+        largest = get_total_norm(statistics_of(run.model).values(), norm_type=math.inf)
+        broken = ~(size.isfinite() & largest.isfinite())
+        return run.world.largest(bool(broken)) == (1,)
 
     def turn_back(self, reason: str, *, began: int | None = None) -> Iterator[str]:
         """Return to an earlier state with a lower rate, and say so.

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from skipwise.data import Batch
 from skipwise.randomness import examples, seeded
-from skipwise.training.run import Run
+from skipwise.training.run import Run, statistics_of
 
 STANDS_OUT = 2.0  # times as large as before; less is what batches differ by
 NAMED = 3  # examples
+NOWHERE = "the network"
 
 
 def origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) -> str:
@@ -72,9 +73,10 @@ def _origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) ->
 
 
 def first_broken(model: nn.Module) -> str:
-    """Name the first module with a weight that is not finite."""
-    broken = (name for name, p in model.named_parameters() if not p.isfinite().all())
-    return next(broken, "the whole").rpartition(".")[0] or "the network"
+    """Name the first module with a weight, or else a running statistic, that is not finite."""
+    named = (*model.named_parameters(), *statistics_of(model).items())
+    broken = (name for name, tensor in named if not tensor.isfinite().all())
+    return next(broken, "").rpartition(".")[0] or NOWHERE
 
 
 def _most_grown(

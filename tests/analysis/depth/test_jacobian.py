@@ -183,6 +183,7 @@ def test_the_density_of_a_vanishing_plain_chain_lies_where_its_singular_values_d
     assert any("does not hold here" in note for note in found.notes)
 
 
-def test_the_law_of_very_large_gains_is_infinite_and_no_error():
-    law = residual_law(2000.0)
+@pytest.mark.parametrize("gains", [2000.0, 1e17])  # 1 + 2/c rounds to 1 of the second
+def test_the_law_of_very_large_gains_is_infinite_and_no_error(gains: float):
+    law = residual_law(gains)
     assert (law.smallest, law.largest, law.mean) == (0, math.inf, math.inf)

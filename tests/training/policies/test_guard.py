@@ -245,6 +245,23 @@ def test_the_guard_gives_up_and_says_after_how_many_returns():
         raise Diverged(1, 2.0)
 
 
+def test_running_statistics_that_are_not_finite_are_seen_and_taken_back():
+    run = a_run(replace(PLAIN, guard=Guard()), normed())
+    taken = train(run)
+    next(taken)
+    norm = next(m for m in run.model.modules() if isinstance(m, nn.BatchNorm2d))
+    assert norm.running_var is not None
+    norm.running_var[0] = torch.inf
+    assert not run.is_finite()
+    step = next(taken)
+    assert step.returned
+    name = next(name for name, module in run.model.named_modules() if module is norm)
+    assert f"step 2 left numbers that are not finite in {name};" in said([step])
+    assert run.is_finite()
+    norm.running_var[0] = 1e30  # finite, though its square is not
+    assert not next(taken).returned
+
+
 def first_batch(run: Run) -> Batch:
     run.step = 1  # as if the step had just been counted
     return run.batches[0]

@@ -28,7 +28,7 @@ class Growth:
         rate: k of the fit ``log v = c_s + k·l``, one k for all stages s.
         exponential: Whether that fit leaves less of log v than ``log v = c_s + p·log(l + 1)``; not
             where no stage has three rows, for then both fit alike.
-        by_power: Whether the power explains three quarters of what log v varies by.
+        by_power: Whether the power explains three quarters of what log v varies by; likewise.
     """
 
     blocks: int
@@ -50,13 +50,14 @@ def growth(values: Sequence[float], rows: Sequence[range]) -> Growth:
     logs = [np.log([values[row] for row in stage]) for stage in rows]
     rate, left = _fitted(logs, lambda number: number)
     _, left_by_power = _fitted(logs, np.log1p)
+    is_told = any(len(stage) > 2 for stage in rows)
     spread = float(sum(np.square(_centred(log)).sum() for log in logs))
     return Growth(
         blocks=sum(len(stage) - 1 for stage in rows),
         total=float(sum(log[-1] - log[0] for log in logs)),
         rate=rate,
-        exponential=left < left_by_power and any(len(stage) > 2 for stage in rows),
-        by_power=left_by_power <= EXPLAINED * spread,
+        exponential=is_told and left < left_by_power,
+        by_power=is_told and left_by_power <= EXPLAINED * spread,
     )
 
 

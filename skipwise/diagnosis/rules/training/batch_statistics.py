@@ -6,6 +6,7 @@ from statistics import median
 
 from skipwise.analysis import Measurement, short
 from skipwise.diagnosis.cure import Cure, by_training, for_all, joined
+from skipwise.diagnosis.rules.training.overfitting import SLIGHT
 from skipwise.diagnosis.verdict import Level, Verdict
 
 GAP = 0.10
@@ -37,7 +38,10 @@ _verdict = partial(
 
 
 def batch_statistics(
-    *, normalisation: Measurement | None = None, rate_share: float | None = None
+    *,
+    normalisation: Measurement | None = None,
+    rate_share: float | None = None,
+    guessing: float = math.nan,
 ) -> Verdict:
     """Judge whether evaluation mode computes what training mode learned.
 
@@ -48,10 +52,12 @@ def batch_statistics(
     torch's m = 0.1 as well, it is told and no fault: more batches settle it. Where only the
     momentum is too small, it is at fault. While the rate is high, weights move faster than the
     averages follow: a loss alone is told then and no fault, because it closes as the rate falls.
+    Of a loss below a tenth of that of guessing no share matters.
 
     Args:
         normalisation: ``analysis.normalisation``.
         rate_share: The present rate over the largest of the run; None where it is not known.
+        guessing: The loss of guessing; NaN where it is not known.
     """
     if normalisation is None or not normalisation.rows:
         return _verdict(
@@ -60,21 +66,15 @@ def batch_statistics(
             " given.",
         )
     numbers = _numbers(normalisation)
-    gap, settled, batches = numbers["relative gap"], numbers["settled"], numbers["batches"]
+    gap = numbers["relative gap"]
     shift, ratio = numbers["shift, median"], numbers["variance ratio, median"]
-    costly = gap > GAP
+    costly = gap > GAP and not numbers["loss in evaluation mode"] < SLIGHT * guessing
     off = shift > SHIFT or not LOW <= ratio <= HIGH
     if not costly and not off:
         says = "Evaluation mode computes what training mode learned."
         return _verdict(level=Level.PASS, says=says, numbers=numbers)
-    if _early(batches):
-        return _verdict(
-            level=Level.INFO,
-            says=f"Running statistics are {settled:.0%} settled after {batches:.0f} batches, so"
-            " evaluation mode is not yet what was trained; more batches settle them.",
-            numbers=numbers,
-            confidence="1 − (1 − m)^T from the count of batches that the norms keep",
-        )
+    if _early(numbers["batches"]):
+        return _unsettled(numbers)
     if not off and gap <= USELESS and rate_share is not None and rate_share > MOVING:
         return _moving(rate_share, numbers)
     return _verdict(
@@ -82,8 +82,19 @@ def batch_statistics(
         says=_says(gap, shift, ratio, costly=costly),
         numbers=numbers,
         where=_worst(normalisation),
-        remedy=_cure(settled),
+        remedy=_cure(numbers["settled"]),
         confidence="" if costly and off else "one of the two witnesses, loss and statistics",
+    )
+
+
+def _unsettled(numbers: dict[str, float]) -> Verdict:
+    return _verdict(
+        level=Level.INFO,
+        says=f"Running statistics are {numbers['settled']:.0%} settled after"
+        f" {numbers['batches']:.0f} batches, so evaluation mode is not yet what was trained; more"
+        " batches settle them.",
+        numbers=numbers,
+        confidence="1 − (1 − m)^T from the count of batches that the norms keep",
     )
 
 

@@ -31,7 +31,7 @@ _verdict = partial(
 def rate(
     *,
     rehearsal: Rehearsal | None = None,
-    invariant: Collection[str] = (),
+    invariant: Collection[str] | None = (),
     trained_steps: int | None = None,
     peak_rate: float | None = None,
 ) -> Verdict:
@@ -45,7 +45,8 @@ def rate(
 
     Args:
         rehearsal: Of some real steps.
-        invariant: Names of scale-invariant weights (``analysis.scale_invariant_weights``).
+        invariant: Names of scale-invariant weights (``analysis.scale_invariant_weights``); None
+            where they were not measured, and then only a small step is told.
         trained_steps: How many updates the model has behind it; None where that is not known.
         peak_rate: The largest rate of the run; at a tenth of it and below small steps are meant.
     """
@@ -55,8 +56,8 @@ def rate(
     if not weights:
         broke = f": {rehearsal.broke} was not finite any more" if rehearsal.broke else ""
         return _unknown(f"No weight has a ratio of its update to itself{broke}.")
-    free = {n: m for n, m in weights.items() if n in invariant}
-    ordinary = {n: m for n, m in weights.items() if n not in invariant}
+    free = {n: m for n, m in weights.items() if n in (invariant or ())}
+    ordinary = {n: m for n, m in weights.items() if n not in free}
     numbers = {
         "update / weight": _middle(ordinary),
         "of scale-invariant weights": _middle(free),
@@ -69,6 +70,9 @@ def rate(
             f"Steps that were rehearsed: {len(rehearsal.losses)}; {FEWEST} are needed.", numbers
         )
     meant = peak_rate is not None and rehearsal.rate <= BY_SCHEDULE * peak_rate
+    if invariant is None:
+        usual = "about 1e-3 is usual, and more where a norm follows: of which was not measured"
+        return _judged(ordinary, LOW, math.inf, numbers, meant=meant, usual=usual)
     if len(ordinary) >= len(free):
         return _judged(ordinary, LOW, HIGH, numbers, meant=meant, usual="about 1e-3 is usual")
     return _of_invariant(free, numbers, trained_steps, meant=meant)

@@ -50,6 +50,14 @@ def test_while_the_rate_is_high_a_loss_alone_is_no_fault():
     assert at(1.0, gap=9.0, shift=0.6) is Level.FAIL
 
 
+def test_a_share_of_next_to_nothing_costs_nothing():
+    def at(guessing: float, **numbers: float) -> Level:
+        return batch_statistics(normalisation=found(**numbers), guessing=guessing).level
+
+    assert [at(19.9, gap=1.0), at(20.1, gap=1.0)] == [Level.WARN, Level.PASS]
+    assert at(20.1, gap=1.0, shift=0.6) is Level.WARN  # what is off is still told
+
+
 def test_what_was_not_measured_is_unknown():
     assert batch_statistics().level is Level.UNKNOWN
 

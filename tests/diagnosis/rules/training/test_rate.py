@@ -67,6 +67,13 @@ def test_the_larger_family_decides():
     assert level(high, fine, invariant=("w1",)) is Level.WARN  # as many: the ordinary ones
 
 
+def test_where_the_family_was_not_measured_only_small_steps_are_told():
+    found = rate(rehearsal=rehearsed(moved(0.5)), invariant=None)
+    assert found.level is Level.PASS
+    assert "was not measured" in found.reference
+    assert level(moved(9e-5), invariant=None) is Level.WARN
+
+
 def test_a_small_step_far_below_the_peak_is_meant_and_a_large_one_is_not():
     assert level(moved(1e-6), peak_rate=1.0) is Level.INFO  # a tenth of it exactly
     assert level(moved(1e-6), peak_rate=0.99) is Level.WARN
