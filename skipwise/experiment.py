@@ -186,8 +186,8 @@ def task_of(dataset: Dataset, experiment: Experiment) -> Task:
         ValueError: If labels are to be smoothed or weighed where there are none.
     """
     smoothing = experiment.strategy.label_smoothing
-    unit = dataset.preprocessing.target_scale
-    task = plain_task(dataset.task, len(dataset.classes), unit=unit)
+    used = experiment.preprocessing or dataset.preprocessing
+    task = plain_task(dataset.task, len(dataset.classes), unit=used.target_scale)
     if isinstance(task, Classification):
         weights = balanced(dataset.counts) if experiment.class_weights else ()
         return dataclasses.replace(task, label_smoothing=smoothing, weights=weights)

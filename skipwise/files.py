@@ -1,4 +1,4 @@
-"""Files: writing one so that it is there whole or not at all, and reading plain arrays."""
+"""Files: one is there whole or not at all; a folder is one process's; plain arrays are read."""
 
 import errno
 import glob
@@ -6,12 +6,17 @@ import os
 import secrets
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar, TextIO, final
+from weakref import WeakValueDictionary
 from zipfile import BadZipFile
 
 import numpy as np
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # what a disk says that takes no more
+LOCK = ".lock"
+HOLD_SECONDS = 10.0  # workers of a process that was killed hold its files a little longer
 LEFT_SECONDS = 3600.0  # after which a draft is one of a writer that was killed
 
 
@@ -44,6 +49,74 @@ def write_atomic(path: Path, content: bytes) -> None:
 def drafts_of(path: Path) -> list[Path]:
     """Give the drafts of a file that lie beside it, of writers at work and of killed ones."""
     return [*path.parent.glob(f".{glob.escape(path.name)}.*.draft")]
+
+
+@final
+class Hold:
+    """A folder in which no other process trains until this is closed.
+
+    A process that holds a folder already lets that go: its caller left the session.
+
+    Args:
+        folder: Made if it is not there; None holds nothing.
+        seconds: How long to wait for another process; ten if None.
+
+    Raises:
+        ValueError: If another holds it for longer.
+    """
+
+    _by_this_process: ClassVar[WeakValueDictionary[Path, "Hold"]] = WeakValueDictionary()
+
+    def __init__(self, folder: Path | None, *, seconds: float | None = None):
+        self._file: TextIO | None = None
+        if folder is None or find_spec("fcntl") is None:  # Windows, where nothing is held
+            return
+
+        folder.mkdir(parents=True, exist_ok=True)
+        if (earlier := self._by_this_process.get(folder.absolute())) is not None:
+            earlier.close()
+        self._path, began = folder / LOCK, time.perf_counter()
+        patience = HOLD_SECONDS if seconds is None else seconds
+        while not self._taken():
+            if time.perf_counter() - began > patience:
+                raise ValueError(
+                    f"another process trains in {folder}; stop it, or wait until it ends"
+                )
+            time.sleep(0.05)
+        self._by_this_process[folder.absolute()] = self
+
+    def _taken(self) -> bool:
+        """Try to lock the file, and see that it is still the one of that name."""
+        import fcntl
+
+        file = self._path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            same = os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except (BlockingIOError, FileNotFoundError):
+            same = False
+        except OSError:  # a file system without locks
+            same = True
+        if same:
+            self._file = file
+        else:
+            file.close()
+        return same
+
+    def __del__(self):
+        self.close()
+
+    def close(self) -> None:
+        """Let the folder go, also for copies of the lock in forked workers."""
+        if self._file is None:
+            return
+        import fcntl
+
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._file.close()
+        self._file = None
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -70,10 +70,13 @@ def normalisation(source: Source, dataset: Dataset) -> tuple[Preprocessing, str]
         own = replace(own, channels=COLOUR, mean=own.mean * COLOUR, std=own.std * COLOUR)
     if _does_nothing(own):
         return own, "the data come normalised, and stay so"
+    of_targets = {"target_mean": own.target_mean, "target_scale": own.target_scale}
     if source.card is not None:
         theirs = from_plain(source.card.preprocessing, where=f"the card of {source.path}")
+        if _same_outputs(source, dataset):  # the head is kept, and gives numbers in those units
+            of_targets = {"target_mean": theirs.target_mean, "target_scale": theirs.target_scale}
+            own = replace(own, **of_targets)
         if not _does_nothing(theirs):
-            of_targets = {"target_mean": own.target_mean, "target_scale": own.target_scale}
             used = replace(theirs, size=own.size, **of_targets)
             return used, "inputs are normalised as the file's were in its training" + _units(
                 own, used
@@ -84,7 +87,7 @@ def normalisation(source: Source, dataset: Dataset) -> tuple[Preprocessing, str]
             halves = source.reads_halves
             of = "one half, as timm's resnetv2 reads them" if halves else "ImageNet"
             said = f"pictures are normalised with the mean and deviation of {of}"
-            return imagenet_preprocessing(own.size, halves=halves), said
+            return replace(imagenet_preprocessing(own.size, halves=halves), **of_targets), said
     said = "inputs are normalised by their own mean and deviation: the file does not say how its"
     return own, f"{said} were"
 

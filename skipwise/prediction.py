@@ -359,7 +359,7 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
             f"the network reads examples of shape {card.inputs},"
             f" {dataset.name} has {dataset.ends.inputs};{BY_HAND}"
         )
-    some = torch.arange(min(len(dataset.train), AT_ONCE))
+    some = torch.arange(1 if dataset.raw == "uint8" else min(len(dataset.train), AT_ONCE))
     predictor.check_units(dataset.train.gather(some)[0])
     if card.task != NUMBERS and dataset.classes != tuple(card.classes):
         pairs = zip(card.classes, dataset.classes, strict=True)

@@ -3,12 +3,13 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from skipwise.data import Data, Dataset, Own
 from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.files import Hold
 from skipwise.progress import watch as follow
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
 from skipwise.reports import report, summary
@@ -29,7 +30,6 @@ def begin(
     Raises:
         ValueError: If the folder holds something already.
     """
-    _check_judged(experiment, dataset)
     world = join()
     ours = _begun_by_this_job(folder) if world.is_first else None
     if ours is not None:
@@ -39,15 +39,17 @@ def begin(
     else:
         found = free_folder(Path("runs"), experiment) if world.is_first else Path(), None
     place, state = world.broadcast(found)
+    was_there = place.exists() and folder is not None
+    hold = Hold(place if world.is_first else None)
     if world.is_first and job():
-        place.mkdir(parents=True, exist_ok=True)
         (place / JOB).write_text(job())
     try:
-        return Session(experiment, dataset, place, state, **options)
+        return Session(experiment, dataset, place, state, hold=hold, **options)
     except BaseException:
+        hold.close()
         if world.is_first and ours is None:
             (place / JOB).unlink(missing_ok=True)
-            if folder is None:
+            if not was_there:
                 _take_away(place)
         raise
 
@@ -106,36 +108,30 @@ def go_on(
     """
     world = join()
     experiment = experiment_of(folder, allow=allow)
-    state, refused = world.broadcast(newest_checkpoint(folder) if world.is_first else (None, ()))
-    if state is None and _has_history(folder):
-        raise ValueError(
-            f"{folder} has a history but no checkpoint, so going on would begin anew over it;"
-            " give back last.ckpt, or train experiment.yaml in another folder"
+    hold = Hold(folder if world.is_first else None)
+    with ExitStack() as until_taken_up:
+        until_taken_up.callback(hold.close)
+        state, refused = world.broadcast(
+            newest_checkpoint(folder) if world.is_first else (None, ())
         )
-    planned = extended(experiment, **length)
-    planned = planned if change is None else change(planned)
-    given = planned if data is None else dataclasses.replace(planned, data=data)
-    dataset = given.data.load()
-    saved = state["run"] if state else {"step": 0}  # killed before its first save: begin again
-    kind = _change(experiment, planned)
-    if kind == "length" and given.seconds is None:
-        _check_more(folder, saved["step"], given.planned_steps(len(dataset.train)))
-    if planned.strategy.peak_lr != experiment.strategy.peak_lr:
-        _forgive(saved)
-    _check_judged(given, dataset)
-    options: dict[str, Any] = {"change": kind, "started": started, "watch": watch}
-    return Session(given, dataset, folder, state, **options), refused
+        _check_saved(folder, state)
+        planned = extended(experiment, **length)
+        planned = planned if change is None else change(planned)
+        given = planned if data is None else dataclasses.replace(planned, data=data)
+        dataset = given.data.load()
+        saved = state["run"] if state else {"step": 0}  # killed before its first save: begin again
+        kind = _change(experiment, planned)
+        if kind == "length" and given.seconds is None:
+            _check_more(folder, saved["step"], given.planned_steps(len(dataset.train)))
+        if planned.strategy.peak_lr != experiment.strategy.peak_lr:
+            _forgive(saved)
+        options: dict[str, Any] = {"change": kind, "started": started, "watch": watch, "hold": hold}
+        session = Session(given, dataset, folder, state, **options)
+        until_taken_up.pop_all()
+    return session, refused
 
 
 LENGTH, END = ("epochs", "steps", "seconds"), ("patience", "target", "doublings")
-
-
-def _check_judged(experiment: Experiment, dataset: Dataset) -> None:
-    if dataset.validation is None and (experiment.patience or experiment.target is not None):
-        raise ValueError(
-            f"{dataset.name} has no validation part to judge target and patience by; hold some out,"
-            " --set data.shares.validation=0.1, or leave them out"
-        )
 
 
 def _check_more(folder: Path, taken: int, steps: int) -> None:
@@ -146,10 +142,14 @@ def _check_more(folder: Path, taken: int, steps: int) -> None:
         )
 
 
-def _has_history(folder: Path) -> bool:
-    """Whether a run left weights or a journal in its folder."""
+def _check_saved(folder: Path, state: dict[str, Any] | None) -> None:
     journal = folder / METRICS
-    return (folder / BEST).exists() or (journal.exists() and journal.stat().st_size > 0)
+    began = (folder / BEST).exists() or (journal.exists() and journal.stat().st_size > 0)
+    if state is None and began:
+        raise ValueError(
+            f"{folder} has a history but no checkpoint, so going on would begin anew over it;"
+            " give back last.ckpt, or train experiment.yaml in another folder"
+        )
 
 
 def _change(before: Experiment, after: Experiment) -> str:

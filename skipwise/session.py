@@ -18,7 +18,7 @@ import torch
 from skipwise.data import Dataset, without_objects
 from skipwise.description import write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
-from skipwise.files import write_atomic
+from skipwise.files import Hold, write_atomic
 from skipwise.finetuning import prepared
 from skipwise.provenance import facts, log_session, no_longer_exact
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
@@ -34,14 +34,13 @@ from skipwise.training import (
     Threads,
     TimeBudget,
     caught_signals,
+    check_judged,
     evaluate,
     join,
     keep_freed_memory,
     save_checkpoint,
 )
-from skipwise.training import (
-    train as steps_of,
-)
+from skipwise.training import train as steps_of
 from skipwise.watch import Monitors, Seen, Watch
 from skipwise.weights import BEST, card_of, read_tensors, save_weights
 
@@ -61,6 +60,7 @@ class Session:
             early (``"end"``), else any ``"setting"``, else nothing.
         started: When the clock of a time budget began, by ``time.perf_counter``; now if None.
         watch: Monitors, ``"gradients,curvature:every=500"``; None keeps those of the checkpoint.
+        hold: What keeps others out of the folder, let go at the end; None if the caller does.
     """
 
     def __init__(
@@ -73,8 +73,10 @@ class Session:
         change: str = "",
         started: float | None = None,
         watch: str | None = None,
+        hold: Hold | None = None,
     ):
-        self.experiment, self.folder = experiment, folder
+        check_judged(experiment.patience, experiment.target, there=dataset.validation is not None)
+        self.experiment, self.folder, self.hold = experiment, folder, hold or Hold(None)
         self.world = join()
         self.run, self.task = build(
             experiment, dataset, resumed=state is not None, world=self.world
@@ -83,10 +85,9 @@ class Session:
         self.best = Best(
             metric=self.task.best_metric, higher=self.task.higher, patience=experiment.patience
         )
+        wanted, higher, doublings = experiment.target, self.task.higher, experiment.doublings
         self.target = (
-            Target(value=experiment.target, higher=self.task.higher, doublings=experiment.doublings)
-            if experiment.target is not None
-            else None
+            None if wanted is None else Target(value=wanted, higher=higher, doublings=doublings)
         )
         self.compiling = Compiling(self.run, experiment.compile)
         self.threads = Threads(self.run)
@@ -128,7 +129,7 @@ class Session:
             folder if self.world.is_first else None,
             {**facts(experiment, self.dataset, self.run, self.task), **self.monitors.facts},
         )
-        if state is not None and changed:
+        if state is not None and changed and self.run.step < self.run.steps:
             self.save()  # killed later, its new description would stand beside an old length
             if self.world.is_first:
                 self._describe()
@@ -155,6 +156,7 @@ class Session:
         """
         keep_freed_memory()
         with (
+            closing(self.hold),
             caught_signals() as signals,
             closing(self.journal),
             closing(self.run.batches),
@@ -209,7 +211,7 @@ class Session:
         started = time.perf_counter()
         self.journal.read()
         if not self.run.is_finite():
-            raise self.run.diverged(math.nan, "a weight, or a state of its rule, is not finite")
+            raise self.run.diverged(math.nan, "a weight, statistic or state is not finite")
         self.watch.write()
         self.journal.flush()
         state = {

@@ -126,6 +126,7 @@ MAY_IMPORT = {
         "weights",
         "reports",
         "records",
+        "files",
     },
     "lessons": {
         "experiment",

@@ -283,3 +283,42 @@ def own_convolution(channels: int, classes: int) -> torch.nn.Module:
 
 def own_network(inputs: tuple[int, ...], classes: int) -> torch.nn.Module:
     return torch.nn.Linear(inputs[-1], classes)
+
+
+def heights(name: str, mean: float, std: float) -> Arrays:
+    """Write pictures in bytes whose brightness tells a number."""
+    noise = np.random.default_rng(0)
+    x = noise.integers(0, 256, (120, 8, 8, 3))
+    y = x.mean((1, 2, 3))
+    y = mean + std * (y - y.mean()) / y.std()
+    np.savez(name, x=x.astype(np.uint8), y=y.astype(np.float32))
+    return Arrays(path=name)
+
+
+def test_a_head_that_is_kept_gives_numbers_in_the_units_of_its_training():
+    small = replace(SMALL, width=4)
+    data = heights("a.npz", 200.0, 50.0)
+    run = skipwise.train(data, small, steps=60, out="a", quiet=True, report=False)
+    before = skipwise.load(run).outputs(np.load("a.npz")["x"].transpose(0, 3, 1, 2))
+    experiment, data = compose(heights("b.npz", 300.0, 20.0), weights="a", steps=1)
+    built, _ = build(experiment, data)
+    inputs = torch.from_numpy(np.load("b.npz")["x"].transpose(0, 3, 1, 2).copy())
+    used = experiment.preprocessing
+    assert used is not None
+    with torch.no_grad():
+        after = used.unscaled(built.model.eval()(used(inputs)))
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-2)
+
+
+def test_errors_of_a_regression_on_others_weights_are_in_its_units():
+    model = replace(SMALL, width=4).build(Ends(inputs=(3, 8, 8), outputs=(7,)))
+    save_as("theirs.pth", model, "torchvision")
+    data = heights("b.npz", 300.0, 20.0)
+    run = skipwise.train(data, weights="theirs.pth", steps=30, out="b", quiet=True, report=False)
+    test = data.load().test
+    assert test is not None
+    assert run.test is not None
+    inputs, targets = test.gather(torch.arange(len(test)))
+    error = (skipwise.load(run).outputs(inputs) - targets).square().mean().sqrt()
+    assert run.test.metrics["rmse"] == pytest.approx(float(error), rel=1e-3)
+    assert float(error) < 60

@@ -70,8 +70,8 @@ def evaluate(
     if data is not None:
         if others := [word for word in set if not word.startswith("data.")]:
             raise ValueError(f"--set is of the data here, data.label_column=…; got {others[0]!r}")
-        named = with_settings(find_data(data), {"skip_bad": skip_bad or None}, set)
-        dataset = brought_to(predictor, named).load()
+        brought = brought_to(predictor, find_data(data))
+        dataset = with_settings(brought, {"skip_bad": skip_bad or None}, set).load()
     elif skip_bad or set:
         word = "--skip-bad" if skip_bad else "--set"
         raise ValueError(f"{run} keeps what was chosen for its data; {word} is for data named")
@@ -87,7 +87,7 @@ def evaluate(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
     whole = part is None and data is not None and dataset.test is None
-    said = [note for note in dataset.notes if skip_bad and note.endswith("skipped")]
+    said = [note for note in dataset.notes if note.endswith("skipped")]
     if whole and dataset.digest == predictor.card.digest:
         said.append("these are the data of the training, so most examples were learned from")
     if predictor.is_foreign:
@@ -137,7 +137,9 @@ def predict(
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
     predictor = _seeing(load(run, allow=allow), views)
     skipped: list[UnreadablePicture] = []
-    predictor.model = place_model(predictor.model, choose_device())
+    device = choose_device()
+    predictor.model = place_model(predictor.model, device)
+    settle_kernels(device, None)
     if predictor.is_foreign:
         used = predictor.preprocessing
         mean, std = (", ".join(f"{v:.1f}" for v in column) for column in (used.mean, used.std))

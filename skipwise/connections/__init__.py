@@ -21,6 +21,7 @@ from skipwise.connections.shortcut_gate import ShortcutGate, ShortcutGateConnect
 from skipwise.connections.stochastic import (
     StochasticDepth,
     StochasticDepthConnection,
+    innermost,
     linear_survival,
 )
 
@@ -46,5 +47,6 @@ __all__ = [
     "Skip",
     "StochasticDepth",
     "StochasticDepthConnection",
+    "innermost",
     "linear_survival",
 ]

@@ -51,11 +51,6 @@ class Additive(ConnectionDescription):
         if self.per_channel and not self.learned:
             raise ValueError("per_channel has no effect on a fixed scale; set learned=True too")
 
-    @property
-    def passes_zero(self) -> bool:
-        """Not from α = 0: the gradient of α is then zero too, for ever."""
-        return self.scale != 0
-
     def build(self, place: Place, skip: Skip) -> Connection:
         """Make the sum for one place.
 

@@ -61,11 +61,6 @@ class Connection(nn.Module, ABC):
 class ConnectionDescription(ABC):
     """The frozen choice of a connection."""
 
-    @property
-    def passes_zero(self) -> bool:
-        """Whether a branch whose last layer starts at zero learns behind it."""
-        return True
-
     @abstractmethod
     def build(self, place: Place, skip: Skip) -> Connection:
         """Make the connection for one place."""

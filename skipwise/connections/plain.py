@@ -13,11 +13,6 @@ from skipwise.shapes import Place, Stream
 class Plain(ConnectionDescription):
     """``y = F(x)``: the same branches without the stream."""
 
-    @property
-    def passes_zero(self) -> bool:
-        """No: neither signal nor gradient passes such branches."""
-        return False
-
     def build(self, place: Place, skip: Skip) -> Connection:
         """Make it for one place; the shortcut, if there is one, is left out."""
         return PlainConnection(skip.norm)

@@ -31,11 +31,6 @@ class StochasticDepth(ConnectionDescription):
         if not 0 < self.survival <= 1:
             raise ValueError(f"survival must lie in (0, 1], got {self.survival}; 1 drops nothing")
 
-    @property
-    def passes_zero(self) -> bool:
-        """As the inner connection does."""
-        return self.inner.passes_zero
-
     def build(self, place: Place, skip: Skip) -> Connection:
         """Make it for one place, with the survival that the linear schedule gives there."""
         survival = linear_survival(self.survival, place.index, place.depth)
@@ -54,6 +49,13 @@ class StochasticDepth(ConnectionDescription):
     def collapse(self, state: AnyStream) -> Stream:
         """Collapse as the inner connection does."""
         return self.inner.collapse(state)
+
+
+def innermost(connection: ConnectionDescription) -> ConnectionDescription:
+    """Give the connection whose branch is dropped; any other is its own."""
+    while isinstance(connection, StochasticDepth):
+        connection = connection.inner
+    return connection
 
 
 def linear_survival(last: float, index: int, depth: int) -> float:

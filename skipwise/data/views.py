@@ -82,18 +82,20 @@ def _moved(inputs: Tensor, shift: int) -> list[Tensor]:
 def check_pictures(
     augmentation: Sequence[Augmentation | Mixing], views: Views | None, ends: Ends
 ) -> None:
-    """See that what changes pictures is given pictures, whose targets need not change with them.
+    """See that what changes pictures is given pictures, whose targets need not move with them.
 
     Raises:
-        ValueError: If examples of this shape are none, or targets have places of their own.
+        ValueError: If examples of this shape are none, or targets have several axes, which may be
+            places.
     """
     shape, targets = ends.inputs, ends.outputs
     of_pictures = [a for a in augmentation if isinstance(a, Augmentation) or a.needs_pictures]
-    if len(shape) == 3 and len(targets) > 1 and (of_pictures or views is not None):
-        what = type(of_pictures[0]).__name__ if of_pictures else "views"
+    moving = [a for a in of_pictures if isinstance(a, Mixing) or a.moves]
+    if len(shape) == 3 and len(targets) > 1 and (moving or views is not None):
+        what = type(moving[0]).__name__ if moving else "views"
         raise ValueError(
-            f"{what} would change pictures and leave their targets, of shape {targets}, as they"
-            " are; leave it out, or change both in a data set of your own"
+            f"{what} would move what is in a picture and leave its target, of shape {targets}, as"
+            " it is; leave it out, or change both in a data set of your own"
         )
     if len(shape) == 3:
         return

@@ -83,6 +83,7 @@ def quantise(source: Path, target: Path, *, calibration: np.ndarray | None = Non
             target,
             _reader(calibration),
             op_types_to_quantize=[*QUANTISED, "Add"],
+            nodes_to_exclude=_last(source),  # its numbers are in the units of the targets
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -135,6 +136,14 @@ def _measured(found: np.ndarray, wanted: np.ndarray, task: str) -> np.ndarray:
     if task == LABELS:
         return (found >= 0.5) == (flat >= 0.5)
     return (found.astype(np.float64) - flat) ** 2
+
+
+def _last(source: Path) -> list[str]:
+    """Name what gives the outputs of a file of ONNX."""
+    import onnx
+
+    graph = onnx.load(source).graph
+    return [node.name for node in graph.node if graph.output[0].name in node.output]
 
 
 def _reader(examples: np.ndarray) -> Any:

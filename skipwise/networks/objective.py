@@ -15,7 +15,7 @@ from skipwise.connections import Additive, ConnectionDescription, Padded
 from skipwise.layers import CONVOLUTIONS
 from skipwise.networks.network import Network, NetworkDescription
 from skipwise.networks.residual import Residual
-from skipwise.networks.resnet import initialise_he
+from skipwise.networks.resnet import check_learns, initialise_he
 from skipwise.networks.stem import SmallStem
 from skipwise.networks.trunk import build_trunk
 from skipwise.shapes import Ends, Place
@@ -58,11 +58,7 @@ class ResidualMLP(NetworkDescription):
             raise ValueError(
                 f"width and blocks must be positive, got {self.width} and {self.blocks}"
             )
-        if not self.connection.passes_zero:
-            raise ValueError(
-                f"the branches of {self.name} start at zero, and behind a scale of zero, or without"
-                " the skip, they never learn; choose another scale, or another connection"
-            )
+        check_learns(self.name, self.connection)
 
     def build(self, ends: Ends) -> nn.Module:
         """Make it."""

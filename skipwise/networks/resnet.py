@@ -12,7 +12,14 @@ import torch
 from torch import nn
 
 from skipwise.branches import Basic, Branch
-from skipwise.connections import Additive, ConnectionDescription, Padded, Plain, Shortcut
+from skipwise.connections import (
+    Additive,
+    ConnectionDescription,
+    Padded,
+    Plain,
+    Shortcut,
+    innermost,
+)
 from skipwise.layers import CONVOLUTIONS, NORMS, check_dropout, dropout
 from skipwise.networks.network import Network, NetworkDescription
 from skipwise.networks.stem import SmallStem, StemDescription
@@ -62,13 +69,14 @@ class ResNet(NetworkDescription):
         if self.width < 1:
             raise ValueError(f"width must be positive, got {self.width}")
         check_dropout(self.dropout)
-        zero = self.zero_last or self.branch.starts_at_zero
-        if zero and not self.connection.passes_zero:
-            raise ValueError(
-                f"{self.name} has branches that start at zero, and without the skip, or behind a"
-                " scale of zero, neither signal nor gradient passes them; choose another connection"
-                " than Plain, another scale, or branches that do not start at zero"
-            )
+        if self.zero_last or self.branch.starts_at_zero:
+            check_learns(self.name, self.connection)
+            if isinstance(innermost(self.connection), Plain):
+                raise ValueError(
+                    f"{self.name} has branches that start at zero, and without the skip neither"
+                    " signal nor gradient passes them; choose another connection than Plain, or"
+                    " branches that do not start at zero"
+                )
 
     def build(self, ends: Ends) -> nn.Module:
         """Make the network, with He's initialisation.
@@ -177,6 +185,20 @@ class Head(nn.Module):
         """Give the outputs, shape ``(batch, *outputs)``."""
         found = self.linear(self.dropout(x.flatten(2).mean(2)))
         return found if len(self.outputs) == 1 else found.unflatten(1, self.outputs)
+
+
+def check_learns(name: str, connection: ConnectionDescription) -> None:
+    """Refuse a scale of zero before branches that start at zero, which never learn then.
+
+    Raises:
+        ValueError: If that is the connection.
+    """
+    inner = innermost(connection)
+    if isinstance(inner, Additive) and inner.scale == 0:
+        raise ValueError(
+            f"the branches of {name} start at zero, and behind a scale of zero neither of the two"
+            " ever has a gradient; choose another scale, or branches that do not start at zero"
+        )
 
 
 def plain_twin(network: ResNet) -> ResNet:

@@ -78,11 +78,13 @@ class Reading:
         """Give the measurements of one kind."""
         return tuple(e for e in self.events if isinstance(e, MeasureRecord) and e.name == name)
 
-    def command(self, verb: str, path: Path) -> str:
-        """Write a command on the run as it was trained: so many processes, packages it names."""
+    def command(self, verb: str, path: Path, *, alone: bool = False) -> str:
+        """Write a command on the run, with the packages it names, by its processes or by one."""
         named = r"^\s*(?:- )?(?:is|target): ['\"]?(\w+)[\w.]*:"
         packages = dict.fromkeys(re.findall(named, self.description, re.MULTILINE))
-        return command_line(verb, path, packages, processes=self.facts.get("processes", 1))
+        return command_line(
+            verb, path, packages, processes=1 if alone else self.facts.get("processes", 1)
+        )
 
     @cached_property
     def experiment(self) -> Mapping[str, Any]:

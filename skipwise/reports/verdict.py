@@ -108,12 +108,14 @@ def _score(run: Reading) -> Iterator[str]:
     else:
         yield "No interval is given for it: its spread over examples was not measured."
     if record.part != "test":
-        if not run.facts.get("examples", {}).get("test", 0):
+        sizes = run.facts.get("examples")
+        if run.state == "finished" or (sizes is not None and not sizes.get("test", 0)):
             why = "there is no test part"
         elif run.has_diverged and run.is_made_in_python:
             why = "nothing scored its best weights on the test part"
         elif run.has_diverged:
-            why = f"{run.command('evaluate', run.folder)} scores its best weights on the test part"
+            command = run.command("evaluate", run.folder, alone=True)
+            why = f"{command} scores its best weights on the test part"
         else:
             why = "the test part comes at the end"
         yield f"These examples also chose the weights, so the value is favourable: {why}."

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +25,7 @@ import torch
 from skipwise.data import Data, Dataset
 from skipwise.description import from_plain, line_in_own_code, read_yaml, to_plain
 from skipwise.experiment import Experiment
-from skipwise.files import FULL
+from skipwise.files import FULL, Hold
 from skipwise.records import EvaluationRecord, StepRecord, finite
 from skipwise.runs import record_of, reported
 from skipwise.session import Session
@@ -42,7 +42,7 @@ from skipwise.studies.launchers.launcher import (
 from skipwise.studies.rehearsal import rehearse
 from skipwise.training import Diverged, Interrupted, newest_checkpoint
 
-LOCK, OUTPUT = ".lock", "output.txt"
+OUTPUT = "output.txt"
 LOCK_SECONDS = 120.0  # the worker of a study that was killed may still be saving
 TELL_SECONDS = 0.5
 Tell = Callable[..., None]
@@ -62,7 +62,7 @@ def carry_out(task: Task, data: Data | None = None, tell: Tell | None = None) ->
         _check_data(dataset, task)
         if task.is_rehearsal:
             return rehearse(experiment, dataset)
-        with _alone_in(Path(task.folder)):
+        with closing(Hold(Path(task.folder), seconds=LOCK_SECONDS)):
             return mark_of(Path(task.folder), task.until) or _run(task, experiment, dataset, tell)
     except Interrupted as error:
         return Outcome(state=STOPPED, words=str(error))
@@ -112,29 +112,6 @@ def _loaded(data: Data) -> Dataset:
     if not _held or _held[0][0] != name:
         _held[:] = [(name, data, data.load())]
     return _held[0][2]
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run's folder, so that no other process trains in it at the same time.
-
-    Raises:
-        ValueError: If another does, for a long time.
-    """
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
-    with (folder / LOCK).open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.perf_counter() - began > LOCK_SECONDS:
-                    raise ValueError(f"another process trains in {folder}") from None
-                time.sleep(0.05)
-        yield
 
 
 def _run(task: Task, experiment: Experiment, dataset: Dataset, tell: Tell | None) -> Outcome:

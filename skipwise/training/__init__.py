@@ -30,6 +30,7 @@ from skipwise.training.policies import (
     Target,
     Threads,
     TimeBudget,
+    check_judged,
     guarded,
 )
 from skipwise.training.processes import (
@@ -75,6 +76,7 @@ __all__ = [
     "autocast_type",
     "can_shard",
     "caught_signals",
+    "check_judged",
     "check_shares",
     "choose_device",
     "evaluate",

@@ -1,17 +1,13 @@
 """The journal of a run: steps and evaluations, each once, whatever happens.
 
 Losses are read from the device every few steps, never in one. A checkpoint remembers how long the
-journal was; a resumed run cuts it back to there before it goes on. While it is open no other
-process may write it: two that train in one folder would mix their steps and their saves.
+journal was; a resumed run cuts it back to there before it goes on.
 """
 
 import math
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
-from weakref import WeakValueDictionary
 
 import torch
 
@@ -27,8 +23,6 @@ from skipwise.training.loop import Step
 from skipwise.training.run import Diverged
 
 READ_EVERY = 20
-PATIENCE = 10.0  # seconds; workers of a process that was killed hold its files a little longer
-_held: WeakValueDictionary[Path, TextIO] = WeakValueDictionary()  # by this process
 
 
 class Journal:
@@ -40,12 +34,11 @@ class Journal:
         epoch: (step) → epoch, as a fraction.
 
     Raises:
-        ValueError: If the file is shorter than the checkpoint says, or another process writes it.
+        ValueError: If the file is shorter than the checkpoint says.
     """
 
     def __init__(self, path: Path | None, *, size: int, epoch: Callable[[int], float]):
         self._is_written = path is not None
-        self._hold = None if path is None else _hold(path)
         if path is not None:
             _cut_back(path, size)
         self._file = (path or Path(os.devnull)).open("a", encoding="utf-8")
@@ -110,10 +103,8 @@ class Journal:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file, and let other processes write it."""
+        """Close the file."""
         self._file.close()
-        if self._hold is not None:
-            self._hold.close()
 
 
 def _numbers(steps: list[Step]) -> list[list[float]]:
@@ -129,38 +120,6 @@ def _numbers(steps: list[Step]) -> list[list[float]]:
         rows += [step.loss, step.gradient_norm, accuracy, clipped]
     numbers = torch.stack([row.detach().to(device, torch.float64) for row in rows])
     return numbers.view(-1, 4).tolist()
-
-
-def _hold(path: Path) -> TextIO:
-    """Keep other processes from writing a journal until what is given is closed.
-
-    A session of this process that its caller left lets it go.
-
-    Raises:
-        ValueError: If another process writes it.
-    """
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        return path.open("a")
-    if (earlier := _held.get(path.absolute())) is not None:
-        earlier.close()
-    file, began = path.open("a"), time.perf_counter()
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.perf_counter() - began > PATIENCE:
-                file.close()
-                raise ValueError(
-                    f"another process trains in {path.parent}; stop it, or wait until it ends"
-                ) from None
-            time.sleep(0.2)
-        except OSError:  # a file system without locks
-            break
-    _held[path.absolute()] = file
-    return file
 
 
 def _cut_back(path: Path, size: int) -> None:

@@ -110,6 +110,7 @@ def _update(run: Run, gradient: Gradient) -> tuple[Tensor, Skipped | None]:
 
     Raises:
         Diverged: If the rule cannot compute its update: what is not finite has no roots.
+        LinAlgError: If the network itself cannot compute something.
     """
     if run.guard is not None:
         run.guard.begin()
@@ -118,6 +119,8 @@ def _update(run: Run, gradient: Gradient) -> tuple[Tensor, Skipped | None]:
     except Skipped as error:
         return error.loss, error
     except LinAlgError as error:
+        if gradient.norm is None:
+            raise  # it is the network's own
         run.step += 1  # the error counts steps from 1
         raise run.diverged(math.nan, f"the update cannot be computed ({error})") from error
     assert isinstance(loss, Tensor)

@@ -45,7 +45,8 @@ class Diverged(ValueError):
 
 def statistics_of(model: nn.Module) -> dict[str, Tensor]:
     """Give the running statistics of norms, by their names."""
-    return {n: buffer for n, buffer in model.named_buffers() if ".running_" in f".{n}"}
+    named = {n: b for n, b in model.named_buffers() if ".running_" in f".{n}"}
+    return {n: buffer for n, buffer in named.items() if buffer.is_floating_point()}
 
 
 class Skipped(Exception):

@@ -180,8 +180,17 @@ def test_the_description_survives_the_disk(network: ResNet):
     ],
 )
 def test_branches_that_start_at_zero_are_refused_where_they_never_learn(make):
-    with pytest.raises(ValueError, match=r"start at zero.*without the skip"):
+    with pytest.raises(ValueError, match=r"start at zero, and (without the skip|behind a scale)"):
         make()
+
+
+def test_a_plain_perceptron_whose_branches_start_at_zero_learns():
+    """Their first biases are not zero, so that the last block has a gradient at once."""
+    model = ResidualMLP(blocks=2, connection=Plain()).build(Ends(inputs=(4,), outputs=(2,)))
+    model(torch.randn(6, 4)).square().sum().backward()
+    gradient = model.get_submodule("trunk.blocks.1.branch.linear2").weight.grad
+    assert isinstance(gradient, torch.Tensor)
+    assert gradient.any()
 
 
 def test_rezero_before_a_branch_at_zero_has_no_gradient_at_all():

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from skipwise.training import journal, load_checkpoint, save_checkpoint
+from skipwise import files
+from skipwise.runs import go_on
+from skipwise.training import load_checkpoint, save_checkpoint
 from tests.cli.commands import SMALL, call, fails
 from tests.studies.small import ENVIRONMENT
 
@@ -20,7 +22,6 @@ def test_a_setting_leaves_the_length_that_a_time_was_fitted_to(capsys, rings: st
     )
     assert code == 0, err
     assert json.loads(out)["step"] == before
-    assert "save_seconds: 30" in Path("timed/experiment.yaml").read_text()
 
 
 def test_a_setting_leaves_the_length_that_a_target_doubled(capsys, rings: str):
@@ -49,7 +50,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(capsys, rings: str)
 def test_what_is_judged_on_validation_data_needs_some(capsys, rings: str):
     for words in (("--target", "0.9"), ("--patience", "2")):
         told = fails(capsys, "train", rings, *words, "--set", "data.shares.validation=0", *SMALL)
-        assert "has no validation part to judge target and patience by" in told
+        assert "are judged by validation data, and there are none" in told
 
 
 @pytest.mark.processes
@@ -57,7 +58,7 @@ def test_a_folder_that_another_process_trains_in_is_refused(
     capsys, rings: str, monkeypatch: pytest.MonkeyPatch
 ):
     call(capsys, "train", rings, "--steps", "2", "--out", "held", *SMALL)
-    monkeypatch.setattr(journal, "PATIENCE", 0.5)
+    monkeypatch.setattr(files, "HOLD_SECONDS", 0.5)
     hold = (
         "import time; from pathlib import Path; from skipwise.runs import go_on\n"
         "session, _ = go_on(Path('held'), steps=9); print('held', flush=True); time.sleep(600)"
@@ -66,10 +67,10 @@ def test_a_folder_that_another_process_trains_in_is_refused(
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        before = Path("held/metrics.jsonl").read_bytes()
+        before = {p.name: p.read_bytes() for p in Path("held").iterdir()}
         told = fails(capsys, "resume", "held", "--steps", "5", "--quiet")
         assert "another process trains in held; stop it, or wait until it ends" in told
-        assert Path("held/metrics.jsonl").read_bytes() == before
+        assert {p.name: p.read_bytes() for p in Path("held").iterdir()} == before
         other.kill()
     assert call(capsys, "resume", "held", "--steps", "12", "--quiet")[0] == 0
 
@@ -122,3 +123,26 @@ def test_settings_that_regroup_parameters_are_refused(capsys, rings: str, settin
     call(capsys, "train", rings, "--steps", "2", "--out", "begun", *SMALL)
     words = ("resume", "begun", "--steps", "4", "--quiet", "--set", f"strategy.{setting}")
     assert "cannot go from or to 1" in fails(capsys, *words)
+
+
+def test_a_setting_of_a_run_that_is_over_leaves_its_description(capsys, rings: str):
+    call(capsys, "train", rings, "--steps", "3", "--out", "over", *SMALL)
+    before = Path("over/experiment.yaml").read_text()
+    call(capsys, "resume", "over", "--set", "strategy.peak_lr=0.5", "--quiet")
+    assert Path("over/experiment.yaml").read_text() == before
+
+
+def test_a_session_that_its_caller_left_lets_the_folder_go(capsys, rings: str):
+    call(capsys, "train", rings, "--steps", "2", "--out", "left", *SMALL)
+    events = go_on(Path("left"), steps=9)[0].events()
+    next(events)
+    assert call(capsys, "resume", "left", "--steps", "4", "--quiet")[0] == 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_run_that_is_refused_leaves_no_folder_of_its_own(capsys, rings: str, there: bool):
+    if there:
+        Path("out").mkdir()
+    fails(capsys, "train", rings, "--parts", "1000", "--out", "out", *SMALL)
+    assert Path("out").exists() is there
+    assert not there or not list(Path("out").iterdir())

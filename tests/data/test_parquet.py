@@ -70,6 +70,12 @@ def test_a_column_of_splits_parts_the_rows(tmp_path: Path):
         Parquet(path=path).load()
 
 
+def test_columns_about_something_else_part_nothing(tmp_path: Path):
+    words = {"part": ["wing"] * 8, "subset": ["A"] * 8}
+    path = write(tmp_path / "t.parquet", colours(8), [0, 1] * 4, **words)
+    assert len(Parquet(path=path, shares=Shares(validation=0.0, test=0.0)).load().train) == 8
+
+
 def test_files_named_by_part_overrule_a_column_of_splits(tmp_path: Path):
     for name in ("train", "test"):
         write(tmp_path / f"{name}.parquet", colours(4), [0, 1] * 2, split=["validation"] * 4)

@@ -187,3 +187,10 @@ def test_a_class_may_be_called_as_a_part_is(folder: Path):
     names = sorted(path.name for path in folder.iterdir())
     (folder / names[0]).rename(folder / "train")
     assert Folder(path=str(folder)).load().classes == tuple(sorted(["train", *names[1:]]))
+
+
+def test_flat_folders_of_parts_beside_another_are_refused(folder: Path):
+    for name in ("train", "val"):
+        paint(folder / name / "0.png")
+    with pytest.raises(ValueError, match=r"train has no class folders"):
+        Folder(path=str(folder)).load()

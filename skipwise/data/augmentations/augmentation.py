@@ -48,10 +48,12 @@ class Draw:
 class Augmentation(ABC):
     """The frozen choice of a change of single pictures.
 
-    ``picture_by_picture`` says whether it calls a library for each, which is for the CPU.
+    ``picture_by_picture`` says whether it calls a library for each, which is for the CPU, ``moves``
+    whether what was at one place is then at another.
     """
 
     picture_by_picture: ClassVar[bool] = False
+    moves: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, pictures: Tensor, draw: Draw) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ class Cutout(Augmentation):
     Source: DeVries, Taylor (2017), "Improved regularization … with Cutout", section 3; 16 pixels
     for CIFAR-10.
     """
+
+    moves: ClassVar[bool] = False
 
     side: int = 8
 
@@ -49,6 +52,8 @@ class RandomErasing(Augmentation):
     Source: Zhong et al. (2020), "Random erasing data augmentation", section 3.1. Differs: black,
     as torchvision's; a side that is too long is cut to the picture's.
     """
+
+    moves: ClassVar[bool] = False
 
     probability: float = 0.1
     smallest: float = 0.02

@@ -6,7 +6,7 @@ Imports the contracts of data.
 
 from skipwise.data.pictures.gallery import MEMORY_BYTES, Gallery, Listing
 from skipwise.data.pictures.labels import class_names, labels_of
-from skipwise.data.pictures.parts import PARTS, SPLITS, part_of
+from skipwise.data.pictures.parts import PARTS, part_of
 from skipwise.data.pictures.picture import (
     SUFFIXES,
     Encoded,
@@ -21,7 +21,6 @@ __all__ = [
     "MEMORY_BYTES",
     "PARTS",
     "SAMPLE",
-    "SPLITS",
     "SUFFIXES",
     "Encoded",
     "File",

@@ -5,7 +5,6 @@ PARTS = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-SPLITS = ("split", "part", "subset")  # names of such a column
 
 
 def part_of(cell: object, where: str) -> str:

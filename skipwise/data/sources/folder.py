@@ -77,7 +77,7 @@ class Folder(Gallery):
 def _parts(root: Path) -> dict[str, Path]:
     names = _folders(root)
     found = [name for name in names if name.lower() in PARTS]
-    if found != names:  # then a class may be called train
+    if found != names and len(found) == 1:  # a class may be called so
         found = [name for name in found if _folders(root / name)]
     named = {PARTS[name.lower()]: root / name for name in found}
     if "train" in named and len(named) < len(found):
@@ -91,7 +91,7 @@ def _parts(root: Path) -> dict[str, Path]:
 
 def _loose(folder: Path) -> Iterator[str]:
     files = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
-    if count := sum(path.is_file() for path in files):
+    if count := sum(path.is_file() and not path.name.startswith(".") for path in files):
         yield f"pictures left out, since no class folder holds them: {count} in {folder}"
 
 

@@ -52,8 +52,8 @@ class Own(Data):
         """
         if self.dataset is None:
             raise ValueError(
-                "these data were made in Python, and no file can say how; hand them over again:"
-                " skipwise.resume(run, data=…)"
+                "these data were made in Python, and no command can make them again; hand them over"
+                " there: skipwise.resume(run, data=…)"
             )
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
         targets, first = _targets(dataset, self.name)

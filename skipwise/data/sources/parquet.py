@@ -16,7 +16,6 @@ from typing import Any, final, overload
 
 from skipwise.data.pictures import (
     PARTS,
-    SPLITS,
     Encoded,
     File,
     Gallery,
@@ -27,6 +26,7 @@ from skipwise.data.pictures import (
 )
 
 IMAGES = ("image", "img", "picture")
+SPLIT = "split"  # no other name: the columns of such files are often about something else
 TARGETS = ("label", "labels", "class", "target", "fine_label")
 PART = re.compile(rf"({'|'.join(PARTS)})(?![A-Za-z])", re.IGNORECASE)
 
@@ -98,8 +98,8 @@ class _Shard:
         )
         there = read.schema_arrow.names
         self.has_paths = "path" in there
-        self.split = next((name for name in SPLITS if name in there), None)
-        others = [name for name in ("path", self.split) if name in there]
+        self.has_splits = SPLIT in there
+        others = [name for name in ("path", SPLIT) if name in there]
         columns = [self.image, self.label, *others]
         self.table: Any = _guarded(path, lambda: read.read(columns=columns))
         self.rows: Sequence[int] = range(self.table.num_rows)
@@ -122,10 +122,10 @@ class _Shard:
 
     def parted(self) -> Mapping[str, "_Shard"]:
         """Give the rows of each part that the column of splits names; all are train without one."""
-        if self.split is None:
+        if not self.has_splits:
             return {"train": self}
         rows: dict[str, list[int]] = {}
-        for row, cell in enumerate(self.table[self.split].to_pylist()):
+        for row, cell in enumerate(self.table[SPLIT].to_pylist()):
             rows.setdefault(part_of(cell, self.place(row)), []).append(row)
         found = {part: copy(self) for part in rows}
         for part, shard in found.items():

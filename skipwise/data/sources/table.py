@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import final
 
 from skipwise.data.pictures import (
-    SPLITS,
     SUFFIXES,
     Gallery,
     Listing,
@@ -19,6 +18,7 @@ from skipwise.description import nearest
 
 PATHS = ("path", "file", "filename", "file_name", "image", "filepath")
 TARGETS = ("label", "labels", "class", "target", "targets")
+SPLITS = ("split", "part", "subset")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from skipwise.training.policies.budget import Cost, TimeBudget
 from skipwise.training.policies.compiling import CHOICES, Compiling
 from skipwise.training.policies.guard import Guarding, guarded
 from skipwise.training.policies.pause import Pause
-from skipwise.training.policies.target import Target
+from skipwise.training.policies.target import Target, check_judged
 from skipwise.training.policies.threads import Threads, shared_out
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Target",
     "Threads",
     "TimeBudget",
+    "check_judged",
     "guarded",
     "shared_out",
 ]

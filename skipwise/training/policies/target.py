@@ -4,6 +4,24 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def check_judged(patience: int, target: float | None, *, there: bool) -> None:
+    """Refuse a patience and a target that nothing would judge.
+
+    Args:
+        patience: 0 for none.
+        target: None for none.
+        there: Whether there are validation data.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if not there and (patience or target is not None):
+        raise ValueError(
+            "target and patience are judged by validation data, and there are none; train with some"
+            " held out, --set data.shares.validation=0.1, or leave them out"
+        )
+
+
 @dataclass(kw_only=True)
 class Target:
     """Says after an evaluation how long a run is to be, given what it is to reach.
