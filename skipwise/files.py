@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # what a disk says that takes no more
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # a disk takes no more
 LOCK = ".lock"
 HOLD_SECONDS = 10.0  # workers of a process that was killed hold its files a little longer
 LEFT_SECONDS = 3600.0  # after which a draft is one of a writer that was killed
@@ -49,6 +49,13 @@ def write_atomic(path: Path, content: bytes) -> None:
 def drafts_of(path: Path) -> list[Path]:
     """Give the drafts of a file that lie beside it, of writers at work and of killed ones."""
     return [*path.parent.glob(f".{glob.escape(path.name)}.*.draft")]
+
+
+def is_of_the_disk(error: OSError, folder: Path) -> bool:
+    """Whether a folder cannot be written, and not only a file of somebody's data is wrong."""
+    named = isinstance(error.filename, str | Path)
+    inside = named and Path(error.filename).absolute().is_relative_to(folder.absolute())
+    return inside or error.errno in FULL
 
 
 @final

@@ -24,7 +24,7 @@ from skipwise.cli.words import (
 from skipwise.data import without_objects
 from skipwise.description import Call, packages_of
 from skipwise.experiment import Experiment
-from skipwise.files import FULL
+from skipwise.files import is_of_the_disk
 from skipwise.progress import watch as follow
 from skipwise.records import RunRecord
 from skipwise.reports import command_line
@@ -327,7 +327,7 @@ def _finish(
         mended = f"{again} --set strategy.peak_lr=…"
         leave(f"{error}; the last good save is in {session.folder}, go on from it with: {mended}")
     except OSError as error:
-        if not _is_of_the_disk(error, session.folder):
+        if not is_of_the_disk(error, session.folder):
             raise
         leave(
             f"the run cannot be saved in {session.folder}: {error.strerror};"
@@ -340,13 +340,6 @@ def _finish(
         print(in_words(record))
     if session.target is not None and not session.target.is_reached(session.best.value):
         leave(f"the target {session.target.value:g} was not reached", code=1)
-
-
-def _is_of_the_disk(error: OSError, folder: Path) -> bool:
-    """Whether it is the run's folder that cannot be written, and not a file of the data."""
-    if isinstance(error.filename, str | Path):
-        return folder.absolute() in Path(error.filename).absolute().parents
-    return error.errno in FULL
 
 
 def as_object(record: RunRecord) -> dict[str, Any]:

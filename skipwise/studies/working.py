@@ -4,7 +4,6 @@
 writes what happens to its output. When the input ends, its study is gone: it saves and ends.
 """
 
-import errno
 import json
 import math
 import os
@@ -25,7 +24,7 @@ import torch
 from skipwise.data import Data, Dataset
 from skipwise.description import from_plain, line_in_own_code, read_yaml, to_plain
 from skipwise.experiment import Experiment
-from skipwise.files import FULL, Hold
+from skipwise.files import Hold, is_of_the_disk
 from skipwise.records import EvaluationRecord, StepRecord, finite
 from skipwise.runs import record_of, reported
 from skipwise.session import Session
@@ -67,18 +66,11 @@ def carry_out(task: Task, data: Data | None = None, tell: Tell | None = None) ->
     except Interrupted as error:
         return Outcome(state=STOPPED, words=str(error))
     except Exception as error:  # a user's network may raise anything, and the study goes on
-        if isinstance(error, OSError) and _is_of_the_disk(error, Path(task.folder)):
+        study = Path(task.folder).absolute().parent.parent
+        if isinstance(error, OSError) and is_of_the_disk(error, study):
             where = f"{error.strerror}: {error.filename or task.folder}"
             return Outcome(state=FAILED, words=where, is_final=True)
         return Outcome(state=FAILED, words=_sentence(error))
-
-
-def _is_of_the_disk(error: OSError, run: Path) -> bool:
-    """Whether no run of the study could be saved, and not only this one is wrong."""
-    if error.errno == errno.EACCES:
-        study = run.absolute().parent.parent
-        return error.filename is not None and Path(error.filename).absolute().is_relative_to(study)
-    return error.errno in FULL
 
 
 def _check_data(dataset: Dataset, task: Task) -> None:
