@@ -32,6 +32,7 @@ from skipwise.tuning import (
     rate_of,
 )
 
+OF_LENGTH = ("epochs", "steps", "seconds", "target", "doublings", "patience", "seed")
 LOWEST = 1e-9  # rate of a range test; a float32 weight has a relative precision of 6e-8
 REACH = 1e3  # a range that was lowered holds at least so much between its ends
 
@@ -150,6 +151,11 @@ def transfer(
     if ignored := _about(set, "strategy", "weights", "freeze"):
         raise ValueError(
             f"the strategy that is measured is that of {run}, on new weights which all learn;"
+            f" leave {ignored[0]} out"
+        )
+    if ignored := _about(set, *OF_LENGTH):
+        raise ValueError(
+            "the runs that measure have a length and seeds of their own, --steps and --seeds;"
             f" leave {ignored[0]} out"
         )
     shallow = experiment_of(run, allow=allow)

@@ -61,6 +61,8 @@ def test_a_setting_that_the_measurement_would_not_see_is_refused(capsys, rings: 
     words = ("transfer", begun(capsys, rings), *FEW, "--set", "network.blocks=[2,2]")
     told = fails(capsys, *words, "--set", word)
     assert f"that of shallow, on new weights which all learn; leave {word} out" in told
+    told = fails(capsys, *words, "--set", "epochs=3")
+    assert "have a length and seeds of their own, --steps and --seeds; leave epochs=3 out" in told
 
 
 def trained_on_lines(capsys, folder: Path, network: str) -> tuple[int, str, str]:
