@@ -154,7 +154,7 @@ def to_plain(value: Any) -> Any:
     if value is None:
         return None
     raise TypeError(
-        f"a description holds plain values and other descriptions, not {type(value).__name__}"
+        f"a description holds plain values and frozen dataclasses, not {type(value).__name__}"
     )
 
 
@@ -175,7 +175,8 @@ def _import(name: str, allow: Iterable[str]) -> Any:
     except ModuleNotFoundError as error:
         raise ValueError(f"{name!r} cannot be imported: {error}") from None
     if attribute not in found:
-        public = [n for n, v in found.items() if not n.startswith("_") and callable(v)]
+        own = {n for n, v in found.items() if str(getattr(v, "__module__", "")).startswith(module)}
+        public = [n for n in own if not n.startswith("_") and callable(found[n])]
         raise ValueError(f"{module} has no {attribute!r}{nearest(attribute, public)}")
     return found[attribute]
 

@@ -314,7 +314,8 @@ def _finish(
 ) -> None:
     experiment = session.experiment
     named = dataclasses.replace(experiment, data=without_objects(experiment.data))
-    packages = list(dict.fromkeys([*allow, *packages_of(named)]))
+    own = packages_of(named)
+    packages = list(dict.fromkeys([*allow, *own]))
     again = command_line("resume", session.folder, packages, processes=session.world.size)
     try:
         with reported(session.folder, wanted=reports and session.world.is_first):
@@ -338,6 +339,9 @@ def _finish(
         print_json(as_object(record))
     elif session.world.is_first:
         print(in_words(record))
+        if own and not quiet:
+            words = " ".join(f"--allow {package}" for package in own)
+            print(f"it names code of yours: later commands on it need {words}", file=sys.stderr)
     if session.target is not None and not session.target.is_reached(session.best.value):
         leave(f"the target {session.target.value:g} was not reached", code=1)
 

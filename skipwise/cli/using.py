@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from cyclopts import Parameter
 from torch import Tensor
 
@@ -204,8 +205,9 @@ def _row(prediction: Prediction) -> dict[str, Any]:
 
 
 def _numbers(what: str, sources: Iterable[Any], outputs: Tensor) -> list[dict[str, Any]]:
+    places = ["_".join(map(str, place)) for place in np.ndindex(*outputs.shape[1:])]
     return [
-        {what: source, **{f"output_{k}": value for k, value in enumerate(row)}}
+        {what: source, **{f"output_{k}": v for k, v in zip(places, row, strict=True)}}
         for source, row in zip(sources, outputs.flatten(1).tolist(), strict=True)
     ]
 

@@ -44,6 +44,7 @@ class Shares:
 
 
 Part = tuple[Tensor, Tensor]
+APART = 30.0  # so many times as far do values of another unit spread, 255 for example
 
 
 def assemble(
@@ -90,7 +91,7 @@ def assemble(
         ends=Ends(inputs=train.shape, outputs=outputs),
         preprocessing=_preprocessing(name, train, size, numbers, shares.split_seed),
         augmentation=() if numbers else _augmentation(size, flip),
-        notes=(*notes, *held),
+        notes=(*notes, *held, *_apart(train, shares.split_seed)),
         digest=digest,
         counts=tuple(torch.bincount(train.targets).tolist()) if task == CLASSES else (),
     )
@@ -206,6 +207,20 @@ def _preprocessing(
         mean=(0.0,) * channels,
         std=(scale,) * channels,
         target_scale=scale,
+    )
+
+
+def _apart(train: Stored, seed: int) -> tuple[str, ...]:
+    """Say so where inputs and targets of one shape, which share a scale, differ in theirs."""
+    if are_classes(train.targets) or train.targets.shape[1:] != train.shape:
+        return ()
+    spreads = [float(part.double().std()) for part in (train.sample(seed), train.targets)]
+    low, high = sorted(spreads)
+    if high <= APART * low:
+        return ()
+    return (
+        "inputs and targets have one shape, so their scale is taken for one too, but they spread by"
+        f" {spreads[0]:.3g} and {spreads[1]:.3g}; bring them to one scale",
     )
 
 

@@ -25,8 +25,20 @@ def heavy():
 def rule():
     return Heavy()
 
+def calmer():
+    return replace(momentum(), peak_lr=0.01)
+
 def nothing():
     return None
+
+class Loose(Optimiser):
+    def __init__(self):
+        self.number = 1
+    def build(self, groups, *, rate):
+        return torch.optim.SGD(groups, lr=rate)
+
+def loose():
+    return Loose()
 """
 
 
@@ -76,6 +88,8 @@ def test_processes_of_a_study_know_the_rule(rings: str, capsys: pytest.CaptureFi
         ("heavyball:nothing", "must return a Strategy or an Optimiser, it returned NoneType"),
         ("heavyball:heavi", "heavyball has no 'heavi'; did you mean 'heavy'?"),
         ("heavybal:heavy", "'heavybal:heavy' cannot be imported"),
+        ("heavyball:zzz", "'zzz'; there are Heavy, Loose, calmer, heavy, loose, nothing, rule"),
+        ("heavyball:loose", "holds plain values and frozen dataclasses, not Loose"),
     ],
 )
 def test_what_is_no_strategy_is_refused(
@@ -90,3 +104,15 @@ def test_a_rule_alone_is_taken_at_a_constant_rate(rings: str, capsys: pytest.Cap
     assert call(capsys, *words, "--quiet")[0] == 0
     lines = map(json.loads, Path("own/metrics.jsonl").read_text().splitlines())
     assert {line["rate"] for line in lines if line["event"] == "step"} == {0.01}
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_strategy_of_ours_that_was_changed_bears_the_functions_name(
+    rings: str, capsys: pytest.CaptureFixture[str]
+):
+    words = ("train", rings, "--strategy", "heavyball:calmer", "--steps", "2", "--out", "own")
+    _, _, err = call(capsys, *words)
+    assert " calmer, seed 0" in err
+    assert "later commands on it need" not in err  # all of it is ours
+    words = ("train", rings, "--strategy", "heavyball:heavy", "--steps", "2", "--out", "other")
+    assert "later commands on it need --allow heavyball" in call(capsys, *words)[2]

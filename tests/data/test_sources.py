@@ -278,6 +278,16 @@ def test_numbers_of_any_size_are_learned_alike(tmp_path: Path):
     assert many["rmse"] == pytest.approx(float(error), rel=1e-4)
 
 
+def test_inputs_and_targets_of_one_shape_in_two_units_are_said(tmp_path: Path):
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    for name, y in (("apart", (x / 255).astype(np.float32)), ("alike", 0.5 * x)):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+        notes = Arrays(path=f"{tmp_path}/{name}.npz").load().notes
+        told = [note for note in notes if note.endswith("bring them to one scale")]
+        assert bool(told) is (name == "apart")
+        assert not told or f"they spread by {x.std():.3g} and {y.std():.3g}; bring" in told[0]
+
+
 class Rows(list):
     """A list of pairs, or of anything else."""
 
