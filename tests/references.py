@@ -1,6 +1,7 @@
 """What the tests share: one tolerance, random parameters, small data whose answers are known."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,3 +82,13 @@ def paint(
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(path)
     return path
+
+
+def tensors(state: Any) -> list[Tensor]:
+    """Copy all tensors in a tree of dictionaries and lists."""
+    if isinstance(state, Tensor):
+        return [state.clone()]
+    if not isinstance(state, dict | list | tuple):
+        return []
+    inside = state.values() if isinstance(state, dict) else state
+    return [tensor for value in inside for tensor in tensors(value)]

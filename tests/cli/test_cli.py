@@ -1,6 +1,5 @@
 """The commands as a user types them: what they do and what they print."""
 
-import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import skipwise
 from skipwise.data import Views
@@ -75,63 +73,6 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(capsys, rings: str):
     assert "step 6 validation: accuracy" in err
     assert "\r" not in err
     assert out.splitlines()[-1] == "run: d"
-
-
-def test_predict_prints_a_table_writes_csv_and_needs_no_training_data(
-    capsys, pictures: str, tmp_path: Path
-):
-    call(capsys, "train", pictures, "--epochs", "15", "--out", "pets-run", *SMALL)
-    weights = tmp_path / "moved.safetensors"
-    Path("pets-run/best.safetensors").rename(weights)
-    code, out, _ = call(
-        capsys, "predict", str(weights), f"{pictures}/dog/3.png", f"{pictures}/cat", "--json"
-    )
-    assert code == 0
-    found = json.loads(out)["predictions"]
-    assert len(found) == 21
-    assert [p["class"] for p in found] == ["dog"] + ["cat"] * 20
-    assert all(sum(p["probabilities"].values()) == pytest.approx(1) for p in found)
-    call(capsys, "predict", str(weights), f"{pictures}/dog", "--csv", "table.csv")
-    rows = list(csv.DictReader(Path("table.csv").read_text().splitlines()))
-    assert len(rows) == 20
-    assert list(rows[0]) == ["file", "class", "probability", "cat", "dog"]
-    assert all(float(r["probability"]) == max(float(r["cat"]), float(r["dog"])) for r in rows)
-    _, out, _ = call(capsys, "predict", str(weights), f"{pictures}/dog/3.png")
-    assert out.split()[1] == "dog"
-
-
-def test_predict_names_a_bad_file_or_skips_it(capsys, pictures: str, rings: str):
-    call(capsys, "train", pictures, "--steps", "2", "--out", "r", *SMALL)
-    Path(pictures, "cat", "bad.png").write_bytes(b"nothing")
-    assert "bad.png cannot be read as a picture" in fails(capsys, "predict", "r", pictures)
-    code, out, err = call(capsys, "predict", "r", pictures, "--skip-bad", "--json")
-    assert code == 0
-    assert (len(json.loads(out)["predictions"]), json.loads(out)["skipped"]) == (40, 1)
-    assert "skipped:" in err
-
-
-def test_evaluate_names_a_bad_file_or_skips_it(capsys, pictures: str):
-    call(capsys, "train", pictures, "--steps", "2", "--out", "r", *SMALL)
-    assert "--skip-bad is for data named" in fails(capsys, "evaluate", "r", "--skip-bad")
-    Path(pictures, "cat", "bad.png").write_bytes(b"nothing")
-    assert "bad.png cannot be read as a picture" in fails(capsys, "evaluate", "r", pictures)
-    code, out, err = call(capsys, "evaluate", "r", pictures, "--skip-bad", "--json")
-    assert (code, json.loads(out)["examples"]) == (0, 40)
-    assert err.startswith("1 file that cannot be read was skipped\n")
-    Path(pictures, "cat", "bad.png").unlink()
-    _, _, err = call(capsys, "evaluate", "r", pictures)
-    assert "these are the data of the training, so most examples were learned from" in err
-
-
-def test_evaluate_takes_fields_of_the_data(capsys, pictures: str):
-    call(capsys, "train", pictures, "--steps", "2", "--out", "r", *SMALL)
-    rows = "".join(f"{p},{p.parent.name}\n" for p in sorted(Path(pictures).rglob("*.png"))[:30])
-    Path("list.csv").write_text("path,kind\n" + rows)
-    words = ("evaluate", "r", "list.csv", "--json", "--set")
-    code, out, _ = call(capsys, *words, "data.label_column=kind")
-    assert (code, json.loads(out)["examples"]) == (0, 30)
-    assert "--set is of the data here" in fails(capsys, *words, "strategy.peak_lr=1")
-    assert "--set is for data named" in fails(capsys, "evaluate", "r", "--set", "data.size=8")
 
 
 def test_list_describe_and_doctor(capsys):
@@ -215,15 +156,6 @@ def test_regression_from_arrays_reports_the_objective(capsys, tmp_path: Path):
     )
 
 
-def test_a_folder_of_other_sizes_is_evaluated_whole_at_the_networks_size(capsys, pictures: str):
-    call(capsys, "train", pictures, "--epochs", "15", "--out", "pets-run", *SMALL)
-    for path in Path(pictures).rglob("*.png"):
-        Image.open(path).resize((30, 40)).save(path)
-    code, out, err = call(capsys, "evaluate", "pets-run", pictures, "--json")
-    assert code == 0, err
-    assert json.loads(out).items() >= {"examples": 40, "part": "all", "accuracy": 1.0}.items()
-
-
 def test_runs_that_begin_at_once_get_folders_of_their_own(tmp_path: Path):
     experiment = compose("digits", epochs=1)[0]
     with ThreadPoolExecutor(8) as pool:
@@ -254,52 +186,6 @@ def test_augmentations_views_and_class_weights_by_name(capsys, rings: str):
         scores[views] = json.loads(out)
     assert scores[()]["loss"] != scores["--views", "none"]["loss"]
     assert sum(row["examples"] for row in scores[()]["per_class"].values()) == 50
-
-
-def test_a_changed_folder_is_not_scored_as_if_its_test_part_were_the_same(capsys, pictures: str):
-    call(capsys, "train", pictures, "--steps", "2", "--out", "pets-run", *SMALL)
-    assert call(capsys, "evaluate", "pets-run")[0] == 0
-    next(Path(pictures).rglob("*.png")).unlink()
-    err = fails(capsys, "evaluate", "pets-run")
-    assert "what is held out now may have been trained on" in err
-    assert call(capsys, "evaluate", "pets-run", pictures)[0] == 0
-
-
-def test_a_run_is_used_from_another_folder(capsys, pictures: str, monkeypatch, tmp_path: Path):
-    name = Path(pictures).name
-    call(capsys, "train", name, "--steps", "2", "--out", "pets-run", *SMALL)
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert call(capsys, "evaluate", str(tmp_path / "pets-run"))[0] == 0
-
-
-def test_numbers_are_predicted_for_picture_files(capsys, pictures: str, tmp_path: Path):
-    noise = np.random.default_rng(0)
-    x = noise.integers(0, 256, (60, 12, 12, 3), dtype=np.uint8)
-    np.savez("bright.npz", x=x, y=x.mean((1, 2, 3)) / 255)
-    code, _, err = call(
-        capsys, "train", "bright.npz", "--network", "resnet20", "--out", "run", *SMALL
-    )
-    assert code == 0, err
-    assert "adam" in Path("run/experiment.yaml").read_text()
-    code, out, err = call(capsys, "predict", "run", pictures, "--json")
-    assert code == 0, err
-    rows = json.loads(out)["predictions"]
-    assert len(rows) == 40
-    file = str(next(Path(pictures).rglob("*.png")))
-    wanted = load("run").outputs(
-        torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None]
-    )
-    assert {row["file"]: row["output_0"] for row in rows}[file] == pytest.approx(
-        float(wanted), abs=1e-5
-    )
-
-
-def test_pictures_in_0_to_1_are_refused_where_255_was_the_white(capsys, pictures: str):
-    call(capsys, "train", pictures, "--steps", "2", "--out", "run", *SMALL)
-    with pytest.raises(ValueError, match="lie in 0 … 1, and the network was trained on 0 … 255"):
-        load("run").predict(torch.rand(2, 3, 12, 12))
-    assert load("run").predict(torch.zeros(1, 3, 12, 12))  # black is black in either
 
 
 def test_a_run_longer_than_a_time_holds_at_first_goes_on_by_time(capsys, rings: str, monkeypatch):
@@ -394,23 +280,6 @@ def test_a_run_that_has_begun_takes_other_fractions(capsys, rings: str):
     words = "resume begun --steps 4 --set strategy.optimiser.beta2=0.9 --quiet".split()
     code, _, err = call(capsys, *words)
     assert code == 0, err
-
-
-def test_a_network_of_floating_point_pictures_reads_no_files_and_no_bytes(
-    capsys, pictures: str, tmp_path: Path
-):
-    noise = np.random.default_rng(0)
-    x, y = noise.random((40, 3, 8, 8), np.float32), np.arange(40) % 2
-    np.savez("floats.npz", x=x, y=y)
-    np.savez("bytes.npz", x=(255 * x).astype(np.uint8), y=y)
-    call(capsys, "train", "floats.npz", "--steps", "2", "--out", "floats", *SMALL)
-    told = fails(capsys, "predict", "floats", f"{pictures}/cat/0.png")
-    assert "reads examples of floating point of shape (3, 8, 8), not picture files" in told
-    assert "trained on floating point numbers" in fails(capsys, "evaluate", "floats", "bytes.npz")
-    assert "trained on floating point numbers" in fails(capsys, "predict", "floats", "bytes.npz")
-    call(capsys, "train", "bytes.npz", "--steps", "2", "--out", "bytes", *SMALL)
-    assert "lie in 0 … 1" in fails(capsys, "evaluate", "bytes", "floats.npz")
-    assert "lie in 0 … 1" in fails(capsys, "predict", "bytes", "floats.npz")
 
 
 def test_a_rate_of_numpys_is_a_number_like_any(rings: str):

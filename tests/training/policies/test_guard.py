@@ -1,21 +1,16 @@
-"""The guard on planted explosions, on their healthy twins, and through a resume."""
+"""The guard on planted explosions and on their healthy twins."""
 
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from skipwise.data import Batch, Batches, InMemory
-from skipwise.experiment import Experiment, compose
 from skipwise.networks import fixup20, resnet20
-from skipwise.records import NoteRecord, StepRecord, read_journal
-from skipwise.runs import begin, go_on, record_of
 from skipwise.strategies import (
     EMA,
     SAM,
@@ -38,12 +33,11 @@ from skipwise.training import (
     Step,
     evaluate,
     guarded,
-    load_checkpoint,
     train,
 )
 from skipwise.training.policies.guard import History
 from skipwise.training.policies.origin import origin
-from tests.references import SMALL, rings, rings_file
+from tests.references import SMALL, rings, tensors
 
 DATA = rings()
 TASK = Classification(classes=5)
@@ -182,16 +176,6 @@ def test_healthy_twins_are_left_alone_bit_for_bit(name: str):
     for tensor, other in zip(run.chosen.state_dict().values(), twin.chosen.state_dict().values(),
                              strict=True):  # fmt: skip
         assert torch.equal(tensor, other)
-
-
-def tensors(state: Any) -> list[torch.Tensor]:
-    """Copy all tensors in a tree of dictionaries and lists."""
-    if isinstance(state, torch.Tensor):
-        return [state.clone()]
-    if not isinstance(state, dict | list | tuple):
-        return []
-    inside = state.values() if isinstance(state, dict) else state
-    return [tensor for value in inside for tensor in tensors(value)]
 
 
 def test_a_skipped_step_leaves_weights_statistics_optimiser_average_and_clip_as_they_were():
@@ -353,61 +337,3 @@ def test_what_a_guard_cannot_do_is_refused():
     run.is_sharded, run.strategy = True, replace(PLAIN, guard=Guard())
     with pytest.raises(ValueError, match=r"shard and strategy\.guard do not go together"):
         guarded(run)
-
-
-def wild(tmp_path: Path) -> Experiment:
-    """A run without norms, at a rate at which it returns to earlier states."""
-    guard = Guard(patience=2, every=5, age=3, settling=5, window=20)
-    strategy = replace(nesterov(), peak_lr=30.0, guard=guard, averaging=EMA())
-    network = replace(fixup20(), width=4, blocks=(1, 1))
-    path = str(rings_file(tmp_path / "rings.npz"))
-    return compose(path, network, strategy, steps=40, batch_size=32)[0]
-
-
-def events(folder: Path) -> list[tuple[int, str]]:
-    found = read_journal(folder / "metrics.jsonl")
-    return [(e.step, e.text) for e in found if isinstance(e, NoteRecord)]
-
-
-def whole(experiment: Experiment, folder: Path) -> dict:
-    for _ in begin(experiment, experiment.data.load(), folder).events():
-        pass
-    return load_checkpoint(folder / "last.ckpt")
-
-
-def test_a_run_resumes_exactly_before_amid_and_after_a_return(tmp_path: Path):
-    experiment = wild(tmp_path)
-    wanted = whole(experiment, tmp_path / "whole")
-    returned = [step for step, text in events(tmp_path / "whole") if "the run returned" in text]
-    assert returned
-    for cut in (returned[0] - 1, returned[0], returned[-1] - 1):
-        folder = tmp_path / f"cut-{cut}"
-        for event in begin(experiment, experiment.data.load(), folder).events():
-            if isinstance(event, Step) and event.step == cut + 1:
-                break
-        session, _ = go_on(folder)
-        for _ in session.events():
-            pass
-        found = load_checkpoint(folder / "last.ckpt")
-        for a, b in zip(tensors(wanted["run"]), tensors(found["run"]), strict=True):
-            assert torch.equal(a, b)
-        assert found["run"]["rate_scale"] == wanted["run"]["rate_scale"]
-        assert events(folder) == events(tmp_path / "whole")
-
-
-def test_the_journal_has_every_step_once_and_says_which_were_skipped(tmp_path: Path):
-    experiment = wild(tmp_path)
-    session = begin(experiment, experiment.data.load(), tmp_path / "run")
-    for _ in session.events():
-        pass
-    steps = [
-        e for e in read_journal(tmp_path / "run" / "metrics.jsonl") if isinstance(e, StepRecord)
-    ]
-    assert [e.step for e in steps] == list(range(1, 41))
-    assert any(e.skipped for e in steps)
-    record = record_of(session)
-    said = [text for _, text in events(tmp_path / "run")]
-    assert record.skipped == sum(e.skipped for e in steps)
-    assert record.rolled_back == sum("the run returned" in text for text in said) > 0
-    assert record.clipped == 0
-    assert (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].count("skipped") == 1
