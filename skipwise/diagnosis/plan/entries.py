@@ -47,6 +47,16 @@ def _along_depth(
     return measured
 
 
+def _of_jacobians(name: str, measure: Callable[..., Any], *, steps: int) -> Entry:
+    return Entry(
+        name=name,
+        measure=_along_depth(measure, passes=JACOBIAN, training=False, probes=2, steps=steps),
+        blocks=True,
+        deep=True,
+        passes=at_least(JACOBIAN),
+    )
+
+
 def _signal_at_the_start(subject: Subject) -> Measurement:
     """Measure the signal with the weights that the model began with."""
     assert subject.start is not None
@@ -253,24 +263,8 @@ PLAN = (
         deep=True,
         passes=at_least(DENSITY),
     ),
-    Entry(
-        name="jacobian",
-        measure=_along_depth(
-            analysis.jacobian, passes=JACOBIAN, training=False, probes=2, steps=10
-        ),
-        blocks=True,
-        deep=True,
-        passes=at_least(JACOBIAN),
-    ),
-    Entry(
-        name="jacobian density",
-        measure=_along_depth(
-            analysis.jacobian_density, passes=JACOBIAN, training=False, probes=2, steps=20
-        ),
-        blocks=True,
-        deep=True,
-        passes=at_least(JACOBIAN),
-    ),
+    _of_jacobians("jacobian", analysis.jacobian, steps=10),
+    _of_jacobians("jacobian density", analysis.jacobian_density, steps=20),
     Entry(name="loss along a line", measure=_line, deep=True),
     Entry(name="weight ranks", measure=_weight_ranks, deep=True),
 )
