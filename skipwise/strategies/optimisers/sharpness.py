@@ -106,11 +106,13 @@ class GSAM(SharpnessAware):
         share: α.
 
     Source: Zhuang et al. (2022), "Surrogate gap minimization improves sharpness-aware training",
-    algorithm 1. Differs: ρ stays, where the paper lowers it with the rate. Clipping shortens g and
-    gₚ each, before they are turned, so the step may be a little longer than its limit.
+    algorithm 1; ρ and α are its own for ResNets. Differs: ρ stays, where the paper lowers it with
+    the rate, to 0.02 there. Clipping shortens g and gₚ each, before they are turned, so the step
+    may be a little longer than its limit.
     """
 
-    share: float = 0.4
+    radius: float = 0.04
+    share: float = 0.01
 
     def __post_init__(self):
         super().__post_init__()
