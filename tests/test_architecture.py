@@ -175,6 +175,7 @@ MAY_IMPORT = {
         "files",
     },
     "cli": {
+        "watch",
         "diagnosing",
         "diagnosis",
         "lessons",
