@@ -164,6 +164,11 @@ class Walk:
         """Give the weights as they are now."""
         return {name: p.detach().numpy().copy() for name, p in self.named.items()}
 
+    def evaluated(self) -> dict[str, Array]:
+        """Give the weights that are evaluated as they are now."""
+        others = self.strategy.optimiser.evaluated(self.optimiser)
+        return {n: others.get(p, p).detach().numpy().copy() for n, p in self.named.items()}
+
     def _closure(self) -> Tensor:
         self.asked += 1
         weights = self.weights()
@@ -195,7 +200,7 @@ def difference(found: Arrays, wanted: Arrays, start: Arrays) -> float:
 
     Not a number where one of them is none; 0 where neither moved.
     """
-    apart = max(float(np.abs(found[n] - wanted[n]).max()) for n in wanted)
+    apart = float(np.max([np.abs(found[n] - wanted[n]).max() for n in wanted]))
     moved = max(float(np.abs(w[n] - start[n]).max()) for w in (found, wanted) for n in wanted)
     return apart if moved == 0 else apart / moved
 

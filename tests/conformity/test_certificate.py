@@ -11,14 +11,19 @@ from docs.strategies import FILE
 from skipwise.conformity import CHECKS, FORMULAS, certify, versions
 from skipwise.conformity.changing import paths
 from skipwise.strategies import (
+    EMA,
+    LAWA,
     LBFGS,
     SAM,
     SOAP,
+    SWA,
     AdaptiveClipping,
     AutoClip,
+    Averaging,
     Centralisation,
     ClipNorm,
     GradientNoise,
+    GradientTransform,
     Lookahead,
     Muon,
     NAdam,
@@ -160,6 +165,31 @@ def test_every_field_of_every_transform_is_alive():
     for some in (parts, (AutoClip(),)):
         outcome = alive(replace(sgd(), gradient=some))
         assert outcome.passed, outcome.sentence
+
+
+CLIPS = (AutoClip(percentile=50.0, remembered=5), ClipNorm(limit=0.1), GradientNoise())
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [(Centralisation(), AdaptiveClipping(ratio=0.1), ZClip(settling=5)), CLIPS, (ZClip(),)],
+    ids=["units", "whole", "settling"],
+)
+def test_every_transform_equals_its_formula(parts: tuple[GradientTransform, ...]):
+    gradient = next(check for check in CHECKS if check.name == "gradient")
+    outcome = gradient(replace(sgd(), gradient=parts))
+    assert outcome.passed, outcome.sentence
+
+
+@pytest.mark.parametrize(
+    "averaging",
+    [EMA(decay=0.5), SWA(last=0.9, every=3), SWA(every=9), LAWA(latest=3, distance=0.15)],
+    ids=repr,
+)
+def test_every_average_equals_its_formula(averaging: Averaging):
+    average = next(check for check in CHECKS if check.name == "average")
+    outcome = average(replace(momentum(), averaging=averaging))
+    assert outcome.passed, outcome.sentence
 
 
 def test_a_strategy_with_a_history_of_norms_resumes(capsys: pytest.CaptureFixture[str]):
