@@ -1,7 +1,7 @@
 """What happens to a gradient before the update, written slowly.
 
-A formula is a function (description, state, gradients, weights, roles) → gradients; ``state`` starts
-empty. Noise is drawn from torch's generator, as that of the strategy is.
+A formula is a function (description, state, gradients, weights, roles) → gradients; ``state``
+starts empty. Noise is drawn from torch's generator, as that of the strategy is.
 """
 
 import math
