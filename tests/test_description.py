@@ -97,9 +97,11 @@ def test_what_does_not_fit_within_one_is_refused_where_it_stands(path: str, valu
     stepped = replace(EXPERIMENT, strategy=replace(momentum(), schedule=Steps()))
     with pytest.raises(ValueError, match=told):
         replace_at(stepped, path, value)
-    pair = Study(
-        experiment=EXPERIMENT, networks=(resnet20(),), strategies=(momentum(),), family=(("a", "b"),)
-    )
+
+
+def test_a_pair_is_no_triple():
+    both = {"networks": (resnet20(),), "strategies": (momentum(),)}
+    pair = Study(experiment=EXPERIMENT, family=(("a", "b"),), **both)
     with pytest.raises(ValueError, match=r"family\[0\] must have 2 members, got 3"):
         from_plain({**to_plain(pair), "family": [["a", "b", "c"]]})
 
