@@ -28,7 +28,7 @@ class Prodigy(MomentEstimating):
     r ← √β₂ r + (1 − √β₂)·γd²⟨g, w₀ − w⟩ and s ← √β₂ s + (1 − √β₂)·γd²g over all parameters, up to
     one common factor; d ← max(d, c r/‖s‖₁); m and v are those of dg and d²g², and
     w ← w − γdλw − γd m/(√v + dε), where d is that of before but for dε. γ is the schedule times the
-    rate, which should stay one. A step waits for the device once.
+    rate, which should stay one. A step waits for the device twice.
 
     Args:
         start: d at first.
