@@ -1,6 +1,7 @@
 """Progressive freezing: parts stop learning one after the other, from the stem on."""
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,8 @@ class Freezing:
                 f"last must lie in [first, 1], got {self.last} with first {self.first}: the parts"
                 " stop from the stem on"
             )
-        if not self.power > 0:
-            raise ValueError(f"power must be positive, got {self.power}")
+        if not 0 < self.power < inf:
+            raise ValueError(f"power must be positive and finite, got {self.power}")
 
     def stopped(self, step: int, steps: int, parts: int) -> int:
         """Count the parts, from the stem on, that the update after ``step`` leaves as they are."""

@@ -252,6 +252,9 @@ def test_the_rate_is_the_peak_times_the_factor():
         (lambda: Cosine(warmup=1.0), "warmup is a share of the run"),
         (lambda: strategies.Adam(beta2=2.0), "beta2 must lie"),
         (lambda: strategies.AdamW(epsilon=0.0), "epsilon must be positive"),
+        (lambda: strategies.AdamW(epsilon=math.inf), "epsilon must be finite, got inf"),
+        (lambda: strategies.Adagrad(start=math.inf), "start must be finite, got inf"),
+        (lambda: strategies.Adafactor(clip=math.inf), "clip must be at least 1 and finite"),
         (lambda: parameter_groups(nn.ReLU(), 0.1), "no trainable parameter"),
     ],
 )

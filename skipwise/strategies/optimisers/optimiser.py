@@ -8,6 +8,7 @@ matter, and so is every other number.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -113,25 +114,27 @@ def check_memories(**memories: float) -> None:
 
 
 def check_positive(**numbers: float) -> None:
-    """Refuse a number that is zero or negative.
+    """Refuse a number that is zero, negative or infinite.
 
     Raises:
         ValueError: If one is.
     """
     for name, value in numbers.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
+        if not 0 < value < inf:
+            kind = "finite" if value == inf else "positive"
+            raise ValueError(f"{name} must be {kind}, got {value}")
 
 
 def check_not_negative(**numbers: float) -> None:
-    """Refuse a negative number.
+    """Refuse a negative or infinite number.
 
     Raises:
         ValueError: If there is one.
     """
     for name, value in numbers.items():
-        if not value >= 0:
-            raise ValueError(f"{name} must not be negative, got {value}")
+        if not 0 <= value < inf:
+            kind = "be finite" if value == inf else "not be negative"
+            raise ValueError(f"{name} must {kind}, got {value}")
 
 
 def check_nesterov(momentum: float, *, nesterov: bool) -> None:
