@@ -10,7 +10,8 @@ class Freezing:
 
     Parts are the stem and the blocks, in their order; the head always learns. A part that has
     stopped is in evaluation mode, its norms keep their statistics, and no backward pass goes
-    through it, so the later steps are cheaper.
+    through it, so the later steps are cheaper. Where averaged weights are evaluated, it is
+    evaluated as it is.
 
     Args:
         first: In (0, 1); its power is the share of the run after which the stem stops.

@@ -64,7 +64,8 @@ def _from_formula(strategy: Strategy) -> float:
 def statistics_are_of_its_weights(strategy: Strategy) -> Outcome:
     """Means and variances are those of the activations that the evaluated weights themselves give.
 
-    They are computed again here from a hook before each norm, not by the norms.
+    They are computed again here from a hook before each norm, not by the norms; what has stopped
+    keeps its own.
     """
     run = finish(rehearsal(strategy))
     if run.chosen is run.model and _is_same_in_evaluation(run):
@@ -72,13 +73,13 @@ def statistics_are_of_its_weights(strategy: Strategy) -> Outcome:
     model = run.evaluated()
     wanted = _seen(run, copy.deepcopy(model))
     error = 0.0
-    for name, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            mean, variance = wanted[name]
-            error = max(error, _apart(module.running_mean, mean))
-            error = max(error, _apart(module.running_var, variance))
+    for name, (mean, variance) in wanted.items():
+        module = model.get_submodule(name)
+        assert isinstance(module, nn.BatchNorm2d)
+        assert module.running_mean is not None
+        assert module.running_var is not None
+        error = max(error, _apart(module.running_mean, mean))
+        error = max(error, _apart(module.running_var, variance))
     return judged(
         error <= CLOSE,
         f"statistics of {len(wanted)} norms differ by {error:.1e} from those of the weights' own"
@@ -106,10 +107,12 @@ class _Moments:
 def _seen(run: Run, model: nn.Module) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Give the mean over the batches of each batch's mean and (unbiased) variance, by norm."""
     found: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-    for name, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.register_forward_pre_hook(_Moments(found.setdefault(name, [])))
     model.train()
+    for name in run.still:
+        model.get_submodule(name).eval()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and module.training:
+            module.register_forward_pre_hook(_Moments(found.setdefault(name, [])))
     with torch.no_grad():
         for step in range(math.ceil(EXAMPLES / BATCH)):
             model(run.batches.at(step, mixed=False).inputs)
