@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from skipwise.connections import Connection
 from skipwise.strategies import Strategy
 
 Array = NDArray[np.float64]
@@ -51,6 +52,20 @@ PARTS = {
 
 
 @final
+class Mixing(Connection):
+    """What a connection holds itself: a matrix and a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixing = nn.Parameter(torch.zeros(2, 2))
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, stream: Tensor, branch: nn.Module) -> Tensor:
+        """Give the stream as it is; nothing is computed here."""
+        return stream
+
+
+@final
 class Small(nn.Module):
     """Parameters of every kind; there is nothing to compute."""
 
@@ -59,7 +74,7 @@ class Small(nn.Module):
         self.stem = nn.Conv2d(2, 4, 3, bias=False)
         self.norm = nn.BatchNorm2d(4)
         self.branch = nn.Conv2d(4, 4, 3)
-        self.connection = nn.ParameterDict({"mixing": torch.zeros(2, 2), "scale": torch.zeros(1)})
+        self.connection = Mixing()
         self.head = nn.Linear(4, 3)
 
 

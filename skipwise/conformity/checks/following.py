@@ -153,7 +153,7 @@ def _settings(strategy: Strategy, model: Any, rate: float) -> Mapping[str, Setti
             * (strategy.scalar_rate if p.numel() == 1 else 1.0)
             * strategy.rates.get(of_roles[name], 1.0),
             decay=strategy.weight_decay
-            * strategy.decay_factors.get(of_roles[name], float(decays(name, p))),
+            * strategy.decay_factors.get(of_roles[name], float(decays(of_roles[name]))),
             role=of_roles[name],
         )
         for name, p in model.named_parameters()
