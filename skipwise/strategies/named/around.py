@@ -21,7 +21,7 @@ def sam() -> Strategy:
 def asam() -> Strategy:
     """ASAM with radius 0.5 and η = 0.01 around sgd-cosine: twice the time a step.
 
-    Evidence: Kwon et al. (2021), CIFAR-10 and -100, whose radius this is.
+    Evidence: Kwon et al. (2021), CIFAR-10, whose radius this is, and CIFAR-100, where it is 1.
     """
     return replace(sgd_cosine(), name="asam", optimiser=ASAM())
 

@@ -24,12 +24,14 @@ class Optimiser(ABC):
     history alone, so that shares of a parameter may be updated apart. ``can_skip`` says whether a
     step that the closure breaks off leaves parameters and state as they were: the rule asks for the
     gradient before it changes anything, or puts it back. ``epsilon_power`` says to which power of
-    the gradient ε is added, where there is an ε.
+    the gradient ε is added, where there is an ε. ``state_in_groups`` names entries of a parameter
+    group that are state, such as counters, and no options.
     """
 
     is_elementwise: ClassVar[bool] = False
     can_skip: ClassVar[bool] = True
     epsilon_power: ClassVar[int] = 1
+    state_in_groups: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
@@ -67,8 +69,8 @@ class Optimiser(ABC):
 
     @property
     def kept_in_groups(self) -> tuple[str, ...]:
-        """Entries of a parameter group that are state, such as counters, and no options."""
-        return ()
+        """Entries of a parameter group that are state, of this rule and of those within it."""
+        return tuple(name for rule in self.rules for name in rule.state_in_groups)
 
     @property
     def asks_again(self) -> bool:

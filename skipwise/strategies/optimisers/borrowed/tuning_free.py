@@ -46,15 +46,13 @@ class Prodigy(MomentEstimating):
     corrected: bool = False
 
     is_elementwise: ClassVar[bool] = False
+    state_in_groups: ClassVar[tuple[str, ...]] = (
+        "step", "d", "d_max", "d_hat", "d_numerator", "d_de_nom",
+    )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
         check_positive(start=self.start, coefficient=self.coefficient)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step, d, and what it is estimated from."""
-        return ("step", "d", "d_max", "d_hat", "d_numerator", "d_de_nom")
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it.
@@ -90,11 +88,7 @@ class ScheduleFree(Optimiser):
     """
 
     is_elementwise: ClassVar[bool] = False
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step, and the weights of the average."""
-        return ("step", "weight_sum", "lr_max", "train_mode")
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step", "weight_sum", "lr_max", "train_mode")
 
     @property
     def evaluates_others(self) -> bool:
