@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,7 +106,8 @@ def nearest(word: str, words: Iterable[str], unlisted: Iterable[str] = ()) -> st
 
     def likeness(other: str) -> tuple[float, int]:
         ratio = difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
-        return ratio, len(commonprefix((word, other)))
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(word, other, strict=False))
+        return ratio, len(list(same))
 
     best = max([*known, *sorted(unlisted)], key=likeness, default="")
     if best and likeness(best)[0] >= 0.6:
@@ -257,7 +258,6 @@ def _fitted(value: Any, hint: Any, where: str) -> Any:
 
 
 def _with_parts(value: Any, kinds: Iterable[Any], where: str) -> Any:
-    """Fit what a tuple or a mapping holds, each to its own hint."""
     for origin, *hints in ((typing.get_origin(k), *typing.get_args(k)) for k in kinds):
         if origin is Mapping and isinstance(value, Mapping):
             return {k: _fitted(v, hints[1], f"{where}.{k}") for k, v in value.items()}

@@ -85,8 +85,7 @@ def parameter_groups(
         decay_factors: Multiply ``weight_decay``, by role; 1 for stem, branch and head, else 0.
 
     Raises:
-        ValueError: If there is nothing to train, no parameter of a role that is named, or none of
-            one number for another ``scalar_rate``.
+        ValueError: If there is nothing to train, or nothing of a role or size that is named.
     """
     far, parts = distances or {}, roles(module)
     rates, decay_factors = rates or {}, decay_factors or {}

@@ -296,9 +296,7 @@ class Run:
             if self.strategy.averaging is None:
                 resting = {p for n in still for p in self.model.get_submodule(n).parameters()}
                 others = self.strategy.optimiser.evaluated(self.optimiser)
-                self.average.take(
-                    self.model, {p: w for p, w in others.items() if p not in resting}
-                )
+                self.average.take(self.model, {p: w for p, w in others.items() if p not in resting})
             with_own_statistics(
                 self.average.model,
                 self.batches,

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from skipwise.conformity.formulas.formula import Arrays
 from skipwise.strategies import EMA, LAWA, SWA, Averaging
 
@@ -44,7 +46,7 @@ def lawa(rule: LAWA, start: Arrays, weights: Sequence[Arrays], steps: int) -> Ar
 def _mean(weights: Sequence[Arrays], times: Sequence[int]) -> Arrays:
     """Give the mean of the weights of those times that were, of the newest where none was."""
     found = [weights[t - 1] for t in times if t <= len(weights)] or [weights[-1]]
-    return {name: sum(w[name] for w in found) / len(found) for name in weights[-1]}
+    return {name: np.mean([w[name] for w in found], axis=0) for name in weights[-1]}
 
 
 AVERAGES: Mapping[type[Averaging], Average] = {EMA: ema, SWA: swa, LAWA: lawa}
