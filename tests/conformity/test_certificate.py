@@ -1,15 +1,18 @@
 """The certificate and its command: all strategies, words, JSON, exit codes."""
 
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from docs.strategies import FILE
 from skipwise.conformity import CHECKS, FORMULAS, certify, versions
 from skipwise.conformity.changing import paths
+from skipwise.conformity.problem import difference
 from skipwise.strategies import (
     EMA,
     LAWA,
@@ -190,6 +193,18 @@ def test_every_average_equals_its_formula(averaging: Averaging):
     average = next(check for check in CHECKS if check.name == "average")
     outcome = average(replace(momentum(), averaging=averaging))
     assert outcome.passed, outcome.sentence
+
+
+def test_the_kernels_of_a_rule_within_another_are_tried():
+    kernels = next(check for check in CHECKS if check.name == "kernels")
+    outcome = kernels(muon())
+    assert outcome.passed, outcome.sentence
+    assert {"fused", "foreach"} <= outcome.numbers.keys()
+
+
+def test_a_weight_that_is_no_number_differs_from_every_number():
+    start = {name: np.zeros(2) for name in "ab"}
+    assert math.isnan(difference({**start, "b": np.array([0.0, np.nan])}, start, start))
 
 
 def test_a_strategy_with_a_history_of_norms_resumes(capsys: pytest.CaptureFixture[str]):
