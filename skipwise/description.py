@@ -17,6 +17,7 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import takewhile
@@ -26,7 +27,6 @@ from typing import Any, TypeVar
 import yaml
 
 Described = TypeVar("Described")
-
 HOME = "skipwise"
 
 
@@ -106,9 +106,8 @@ def nearest(word: str, words: Iterable[str], unlisted: Iterable[str] = ()) -> st
 
     def likeness(other: str) -> tuple[float, int]:
         ratio = difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
-        return ratio, sum(
-            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(word, other, strict=False))
-        )
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(word, other, strict=False))
+        return ratio, len(list(same))
 
     best = max([*known, *sorted(unlisted)], key=likeness, default="")
     if best and likeness(best)[0] >= 0.6:
@@ -228,7 +227,8 @@ def _instance(
                 f"{where}: {here} is not a field of {kind.__name__}{nearest(name, known)}"
             )
         values[name] = _fitted(_read(plain, allow, where, here), hints[name], f"{where}: {here}")
-    missing = [n for n, f in known.items() if n not in values and _is_required(f)]
+    parameters = inspect.signature(kind).parameters.items()
+    missing = [n for n, p in parameters if n not in values and p.default is p.empty]
     if missing:
         raise ValueError(
             f"{where}: {path or 'the top'} lacks {', '.join(missing)} of {kind.__name__}"
@@ -239,27 +239,33 @@ def _instance(
         raise ValueError(f"{where}: at {path or 'the top'}: {error}") from None
 
 
-def _is_required(entry: dataclasses.Field) -> bool:
-    return entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
-
-
 def _fitted(value: Any, hint: Any, where: str) -> Any:
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = _alternatives(hint)
     if Any in kinds:
         return value
     if float in kinds and not isinstance(value, bool):
         if isinstance(value, int) and int not in kinds:
             return float(value)
         if isinstance(value, str) and str not in kinds:  # YAML reads 1e-3 as a string
-            try:
+            with suppress(ValueError):
                 return float(value)
-            except ValueError:
-                pass
     classes = tuple(typing.get_origin(k) or k for k in kinds)
     stray = isinstance(value, bool) and bool not in classes  # an int to Python, not to a reader
     if stray or not isinstance(value, classes):
         wanted = " or ".join("nothing" if c is type(None) else c.__name__ for c in classes)
         raise ValueError(f"{where} must be {wanted}, got {value!r}")
+    return _with_parts(value, kinds, where)
+
+
+def _with_parts(value: Any, kinds: Iterable[Any], where: str) -> Any:
+    for origin, *hints in ((typing.get_origin(k), *typing.get_args(k)) for k in kinds):
+        if origin is Mapping and isinstance(value, Mapping):
+            return {k: _fitted(v, hints[1], f"{where}.{k}") for k, v in value.items()}
+        if origin is tuple and isinstance(value, tuple):
+            many = hints[:1] * len(value) if hints[-1] is ... else hints
+            if len(many) != len(value):
+                raise ValueError(f"{where} must have {len(many)} members, got {len(value)}")
+            return tuple(_fitted(v, many[n], f"{where}[{n}]") for n, v in enumerate(value))
     return value
 
 
@@ -288,10 +294,8 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     if name not in known:
         raise ValueError(f"{kind.__name__} has no field {name!r}{nearest(name, known)}")
     old = getattr(description, name)
-    if rest:
-        return dataclasses.replace(description, **{name: replace_at(old, rest, value)})
     hint = typing.get_type_hints(kind)[name]
-    new = _named(value, hint)
+    new = replace_at(old, rest, value) if rest else _named(value, hint)
     new = from_plain(new, where=f"the value of {path}") if isinstance(new, list | dict) else new
     return dataclasses.replace(description, **{name: _fitted(new, hint, name)})
 
@@ -339,17 +343,13 @@ def _member(kinds: tuple[type, ...], word: str) -> Any:
     members = {
         n.lower(): v
         for n, v in vars(importlib.import_module(folder)).items()
-        if _is_description(v) and issubclass(v, kinds)
+        if isinstance(v, type) and dataclasses.is_dataclass(v) and issubclass(v, kinds)
     }
     if word.lower() not in members:
         raise ValueError(
             f"{folder} has no {word!r}{nearest(word, (v.__name__ for v in members.values()))}"
         )
     return members[word.lower()]()
-
-
-def _is_description(value: Any) -> bool:
-    return isinstance(value, type) and dataclasses.is_dataclass(value)
 
 
 def exported(folder: str) -> dict[str, Callable[..., Any]]:

@@ -54,6 +54,16 @@ def begin(
         raise
 
 
+def check_free(folder: Path | None) -> None:
+    """Refuse a folder that :func:`begin` would refuse.
+
+    Raises:
+        ValueError: If it holds something, and no run that these processes began before.
+    """
+    if folder is not None and _begun_by_this_job(folder) is None:
+        _empty(folder)
+
+
 def _empty(folder: Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder with --out, a new or an empty one")

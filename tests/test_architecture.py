@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "networks": {"connections", "branches", "layers", "shapes", "description"},
     "data": {"randomness", "shapes", "description", "files"},
     "tasks": {"data", "shapes"},
-    "strategies": {"shapes", "description"},
+    "strategies": {"connections", "shapes", "description"},
     "training": {"data", "strategies", "randomness", "records", "files"},
     "weights": {
         "connections",
@@ -175,6 +175,7 @@ MAY_IMPORT = {
         "files",
     },
     "cli": {
+        "watch",
         "diagnosing",
         "diagnosis",
         "lessons",

@@ -17,7 +17,8 @@ from skipwise.description import (
 )
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription, resnet20
-from skipwise.strategies import Strategy, momentum
+from skipwise.strategies import Steps, Strategy, momentum
+from skipwise.studies import Study
 
 EVERY = [
     f() for f in {**named("networks", NetworkDescription), **named("strategies", Strategy)}.values()
@@ -72,6 +73,37 @@ def test_values_at_a_path_are_replaced_and_the_rest_stays():
         replace_at(EXPERIMENT, "seed", True)
     with pytest.raises(ValueError, match="there is nothing to set at 'x'"):
         replace_at(EXPERIMENT, "seed.x", 1)
+
+
+def test_what_stands_within_a_list_or_a_mapping_is_fitted_too():
+    stepped = replace(momentum(), schedule=Steps(), rates={"stem": 0.5})
+    found = replace_at(stepped, "schedule.milestones", ["3e-1", 0.5])
+    assert found.schedule == Steps(milestones=(0.3, 0.5))
+    assert replace_at(stepped, "rates.stem", "5e-2").rates == {"stem": 0.05}
+    text = write_yaml(stepped).replace("stem: 0.5", "stem: 5e-1")
+    assert from_plain(read_yaml(text, "f")) == stepped
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("strategy.schedule.milestones", ["half"], r"milestones\[0\] must be float, got 'half'"),
+        ("strategy.rates", {"stem": "half"}, r"rates\.stem must be float, got 'half'"),
+        ("strategy.rates.stem", True, r"rates\.stem must be float, got True"),
+        ("network.blocks", [3, 1.5], r"blocks\[1\] must be int, got 1\.5"),
+    ],
+)
+def test_what_does_not_fit_within_one_is_refused_where_it_stands(path: str, value, told: str):
+    stepped = replace(EXPERIMENT, strategy=replace(momentum(), schedule=Steps()))
+    with pytest.raises(ValueError, match=told):
+        replace_at(stepped, path, value)
+
+
+def test_a_pair_is_no_triple():
+    both = {"networks": (resnet20(),), "strategies": (momentum(),)}
+    pair = Study(experiment=EXPERIMENT, family=(("a", "b"),), **both)
+    with pytest.raises(ValueError, match=r"family\[0\] must have 2 members, got 3"):
+        from_plain({**to_plain(pair), "family": [["a", "b", "c"]]})
 
 
 def test_the_nearest_name_is_offered_or_all_are_listed():

@@ -154,7 +154,7 @@ def train(
         network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow, guard=guard
     )
     experiment, dataset = composed(data, chosen, length=length, others=others, of_data=of_data)
-    experiment = transferred(experiment, dataset, transfer_from, chosen, quiet=quiet)
+    experiment = transferred(experiment, dataset, transfer_from, chosen, out, watch, quiet=quiet)
     session = begin(experiment, dataset, out, started=STARTED, watch=watch)
     _introduce(session, quiet=quiet)
     _finish(session, quiet=quiet, as_json=json, allow=allow, reports=not no_report)

@@ -19,8 +19,8 @@ from skipwise.cli.words import (
 )
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment
-from skipwise.runs import experiment_of
-from skipwise.training import join
+from skipwise.runs import check_free, experiment_of
+from skipwise.training import check_judged, join
 from skipwise.tuning import (
     Check,
     FoundRate,
@@ -31,6 +31,7 @@ from skipwise.tuning import (
     check_transfer,
     rate_of,
 )
+from skipwise.watch import choices
 
 OF_LENGTH = ("epochs", "steps", "seconds", "target", "doublings", "patience", "seed")
 LOWEST = 1e-9  # rate of a range test; a float32 weight has a relative precision of 6e-8
@@ -172,14 +173,23 @@ def transfer(
 
 
 def transferred(
-    experiment: Experiment, dataset: Dataset, run: Path | None, chosen: Chosen, *, quiet: bool
+    experiment: Experiment,
+    dataset: Dataset,
+    run: Path | None,
+    chosen: Chosen,
+    out: Path | None,
+    watch: str | None,
+    *,
+    quiet: bool,
 ) -> Experiment:
     """Give the experiment the strategy of a run of a shallower network, if that holds; else leave.
 
-    Without a run it stays as it is. A guard that was asked for is kept.
+    Without a run it stays as it is. A guard that was asked for is kept. What the run that is
+    to follow would be refused for is refused before anything is measured.
 
     Raises:
-        ValueError: If a strategy is named too, or the check does not suit the run.
+        ValueError: If a strategy is named too, the check does not suit the run, or the new run
+            could not begin.
     """
     if run is None:
         return experiment
@@ -195,6 +205,9 @@ def transferred(
         raise ValueError(
             "--transfer-from measures in one process; check with skipwise transfer, then train"
         )
+    check_free(out)
+    check_judged(experiment.patience, experiment.target, there=dataset.validation is not None)
+    choices(watch or "")
     shallow = experiment_of(run, allow=chosen.allow)
     tell = _quietly if quiet else _aloud
     for what, ours, theirs in (

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from skipwise.connections import Connection
 from skipwise.strategies import Strategy
 
 Array = NDArray[np.float64]
@@ -51,6 +52,20 @@ PARTS = {
 
 
 @final
+class Mixing(Connection):
+    """What a connection holds itself: a matrix and a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixing = nn.Parameter(torch.zeros(2, 2))
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, stream: Tensor, branch: nn.Module) -> Tensor:
+        """Give the stream as it is; nothing is computed here."""
+        return stream
+
+
+@final
 class Small(nn.Module):
     """Parameters of every kind; there is nothing to compute."""
 
@@ -59,7 +74,7 @@ class Small(nn.Module):
         self.stem = nn.Conv2d(2, 4, 3, bias=False)
         self.norm = nn.BatchNorm2d(4)
         self.branch = nn.Conv2d(4, 4, 3)
-        self.connection = nn.ParameterDict({"mixing": torch.zeros(2, 2), "scale": torch.zeros(1)})
+        self.connection = Mixing()
         self.head = nn.Linear(4, 3)
 
 
@@ -164,6 +179,11 @@ class Walk:
         """Give the weights as they are now."""
         return {name: p.detach().numpy().copy() for name, p in self.named.items()}
 
+    def evaluated(self) -> dict[str, Array]:
+        """Give the weights that are evaluated as they are now."""
+        others = self.strategy.optimiser.evaluated(self.optimiser)
+        return {n: others.get(p, p).detach().numpy().copy() for n, p in self.named.items()}
+
     def _closure(self) -> Tensor:
         self.asked += 1
         weights = self.weights()
@@ -195,7 +215,7 @@ def difference(found: Arrays, wanted: Arrays, start: Arrays) -> float:
 
     Not a number where one of them is none; 0 where neither moved.
     """
-    apart = max(float(np.abs(found[n] - wanted[n]).max()) for n in wanted)
+    apart = float(np.max([np.abs(found[n] - wanted[n]).max() for n in wanted]))
     moved = max(float(np.abs(w[n] - start[n]).max()) for w in (found, wanted) for n in wanted)
     return apart if moved == 0 else apart / moved
 

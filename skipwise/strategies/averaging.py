@@ -52,13 +52,14 @@ class EMA(Averaging):
 class SWA(Averaging):
     """Stochastic weight averaging: the plain mean of the weights of the last part of the run.
 
-    a ← a + (w − a)/n for the n-th of these weights; before them a is w. The rate should not be
+    a ← a + (w − a)/n for the n-th of these weights; before the first a is w. The rate should not be
     near zero there, or all weights are the same: ``StableDecay``, ``Constant`` or ``ToConstant``
     suit it better than ``Cosine``.
 
     Args:
         last: The share of the run whose weights are averaged, in (0, 1].
-        every: Steps from one that counts to the next; the last step counts if it is due.
+        every: Steps from one that counts to the next, counted from the end, so that the last step
+            counts.
 
     Source: Izmailov et al. (2018), "Averaging weights leads to wider optima", algorithm 1. Differs:
     every step counts unless ``every`` says otherwise, where the paper takes one an epoch.
@@ -78,20 +79,19 @@ class SWA(Averaging):
 
     def share(self, step: int, steps: int) -> float:
         """Give 1/n, 1 before the average begins, and 0 between the steps that count."""
-        since = self._since(step, steps)
-        if since < 0:
+        count = self._counted(step, steps)
+        if count < 1:
             return 1.0
-        count, rest = divmod(since, self.every)
-        return 0.0 if rest else 1 / (count + 1)
+        return 1 / count if (steps - step) % self.every == 0 else 0.0
 
     def is_one_of_many(self, step: int, steps: int) -> bool:
         """Whether they are among those that count."""
-        since = self._since(step, steps)
-        return since >= 0 and since % self.every == 0
+        return self._counted(step, steps) >= 1 and (steps - step) % self.every == 0
 
-    def _since(self, step: int, steps: int) -> int:
-        """Give how many steps ago the first was that counts; negative before it."""
-        return step - 1 - (steps - max(round(self.last * steps), 1))
+    def _counted(self, step: int, steps: int) -> int:
+        """Give how many have counted after so many steps; none or less before the first."""
+        averaged = max(round(self.last * steps), 1)
+        return math.ceil(averaged / self.every) - math.ceil((steps - step) / self.every)
 
 
 @dataclass(frozen=True, kw_only=True)

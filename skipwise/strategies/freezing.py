@@ -1,6 +1,7 @@
 """Progressive freezing: parts stop learning one after the other, from the stem on."""
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -9,7 +10,8 @@ class Freezing:
 
     Parts are the stem and the blocks, in their order; the head always learns. A part that has
     stopped is in evaluation mode, its norms keep their statistics, and no backward pass goes
-    through it, so the later steps are cheaper.
+    through it, so the later steps are cheaper. Where averaged weights are evaluated, it is
+    evaluated as it is.
 
     Args:
         first: In (0, 1); its power is the share of the run after which the stem stops.
@@ -35,8 +37,8 @@ class Freezing:
                 f"last must lie in [first, 1], got {self.last} with first {self.first}: the parts"
                 " stop from the stem on"
             )
-        if not self.power > 0:
-            raise ValueError(f"power must be positive, got {self.power}")
+        if not 0 < self.power < inf:
+            raise ValueError(f"power must be positive and finite, got {self.power}")
 
     def stopped(self, step: int, steps: int, parts: int) -> int:
         """Count the parts, from the stem on, that the update after ``step`` leaves as they are."""

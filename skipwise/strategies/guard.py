@@ -28,7 +28,8 @@ class Guard:
     from there on, and the batches go on, so those that did harm lie behind.
 
     The kept states are copies of weights, optimiser and average, in memory and in every checkpoint.
-    A step waits for the device once, to know the norm.
+    A step waits for the device twice: for the loss and the norm, and for whether the weights are
+    finite. A rule that asks for the gradient twice, as SAM does, makes it wait three times.
 
     Args:
         patience: Skipped steps in a row that lead to a return.
@@ -37,10 +38,11 @@ class Guard:
         sigmas: Robust standard deviations.
         ratio: At least so many times the usual norm, or loss, is an explosion.
         settling: Steps at the start in which only what is not finite counts.
-        window: Steps whose norms and losses are remembered.
+        window: Steps whose norms and losses are remembered, at least twice ``patience``.
         every: Steps between two kept states.
         kept: How many states are kept.
-        age: Least number of steps between a state and the trouble that it is returned to from.
+        age: Least number of steps between a state and the trouble that it is returned to from, at
+            most ``(kept - 1) * every``, which is how far the states reach back.
 
     Source: skipping steps that are not finite: torch's ``GradScaler``; returning to a state some
     hundred steps before a spike and leaving batches out: Chowdhery et al. (2022), "PaLM", section
@@ -87,4 +89,15 @@ class Guard:
             raise ValueError(
                 f"window of the guard must be at least settling, got {self.window} and"
                 f" {self.settling}"
+            )
+        if self.window < 2 * self.patience:
+            raise ValueError(
+                "window of the guard must be at least twice its patience, or losses that explode"
+                f" are not seen; got {self.window} and {self.patience}"
+            )
+        reach = (self.kept - 1) * self.every
+        if reach < self.age:
+            raise ValueError(
+                f"the guard keeps states of at most {reach} steps ago, (kept - 1) * every, so age"
+                f" must not be above that, got {self.age}; set age first, or more kept"
             )

@@ -8,6 +8,8 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+LONGEST = 1e9  # cycle of Restarts, in units of the shortest
+
 
 class Schedule(ABC):
     """The frozen choice of a schedule."""
@@ -196,8 +198,8 @@ class Polynomial(Schedule):
 
     def __post_init__(self):
         _check_share(self.warmup)
-        if not self.power > 0:
-            raise ValueError(f"power must be positive, got {self.power}")
+        if not 0 < self.power < math.inf:
+            raise ValueError(f"power must be positive and finite, got {self.power}")
         _check_end(self.end)
 
     def factor(self, step: int, steps: int) -> float:
@@ -229,8 +231,15 @@ class Restarts(Schedule):
         _check_share(self.warmup)
         if self.cycles < 1:
             raise ValueError(f"cycles must be positive, got {self.cycles}; 1 never restarts")
-        if not self.growth > 0:
-            raise ValueError(f"growth must be positive, got {self.growth}; 1 keeps the length")
+        if not 0 < self.growth < math.inf:
+            raise ValueError(
+                f"growth must be positive and finite, got {self.growth}; 1 keeps the length"
+            )
+        if (self.cycles - 1) * abs(math.log(self.growth)) > math.log(LONGEST):
+            raise ValueError(
+                f"growth of {self.growth} over {self.cycles} cycles makes the longest more than"
+                f" {LONGEST:g} times the shortest; take one nearer to 1, or fewer cycles"
+            )
 
     def factor(self, step: int, steps: int) -> float:
         """Give the factor."""

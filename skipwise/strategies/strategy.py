@@ -41,7 +41,7 @@ class Strategy:
             kept, are then those of the average. None keeps the newest.
         layer_decay: d: a block that is the k-th before the head learns at d^k times the rate.
         scalar_rate: Factor on the rate of parameters of one number, the biases and factors of Fixup
-            for example.
+            for example; not of the head.
         rates: Factors on the rate by role, ``{"stem": 0.5}``; one of ``ROLES``.
         decay_factors: Factors on ``weight_decay`` by role; without them it is 1 for stem, branch
             and head, and 0 for norm, bias and scale.
@@ -203,7 +203,12 @@ class Strategy:
 
 
 def rate_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
-    """Say by how much the size of the batches changed the rate, if it did."""
+    """Say by how much the size of the batches changed the rate, and which size changes nothing."""
+    if stated.rate_rule == "none" and stated.rate_batch != Strategy.rate_batch:
+        return (
+            f"strategy.rate_batch of {stated.rate_batch} has no effect, since strategy.rate_rule is"
+            " none; linear or sqrt let the rate follow the batches",
+        )
     if stated.peak_lr == taken.peak_lr:
         return ()
     rule = {"linear": "in proportion", "sqrt": "by the root"}[stated.rate_rule]

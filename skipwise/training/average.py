@@ -17,7 +17,7 @@ EXAMPLES = 4096  # from which the statistics are estimated anew
 
 
 class Average:
-    """a ← (1 − s)·a + s·w, parameter by parameter; other tensors are those of the newest model.
+    """a ← (1 − s)·a + s·w, parameter by parameter; all else is that of the newest model.
 
     Args:
         model: The model whose weights are averaged; it is copied.
@@ -60,8 +60,10 @@ class Average:
             self.taken = 0
         if remembered:
             self._remember(newest, share, remembered)
-        else:
-            for mine, theirs in zip(self.model.parameters(), newest.parameters(), strict=True):
+        for mine, theirs in zip(self.model.parameters(), newest.parameters(), strict=True):
+            if not theirs.requires_grad:
+                mine.copy_(theirs)
+            elif not remembered:
                 mine.lerp_(theirs, share)
         for mine, theirs in zip(self.model.buffers(), newest.buffers(), strict=True):
             mine.copy_(theirs)

@@ -170,6 +170,15 @@ class Run:
             self._stopped = stopped
         return parts[:stopped]
 
+    @property
+    def still(self) -> list[str]:
+        """Names of the modules that the last update left as they were: frozen, or stopped."""
+        freezing, parts = self.strategy.freezing, list(self.frozen)
+        if freezing is not None:
+            count = freezing.stopped(self.step - 1, self.steps, len(self.freezable))
+            parts += self.freezable[:count]
+        return [name for name, m in self.model.named_modules() if any(m is p for p in parts)]
+
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold, in whole tensors; all processes call it together."""
         own = self.training_state()
@@ -279,18 +288,20 @@ class Run:
     def evaluated(self) -> nn.Module:
         """Give that model, with BatchNorm statistics of its own if it is not the one in training.
 
-        Of several processes all get the same: rank 0's statistics.
+        What is still is evaluated as it is, since the others learn beside it so. Of several
+        processes all get the same: rank 0's statistics.
         """
         if self.average is not None:
+            still = self.still
             if self.strategy.averaging is None:
+                resting = {p for n in still for p in self.model.get_submodule(n).parameters()}
                 others = self.strategy.optimiser.evaluated(self.optimiser)
-                self.average.take(self.model, others)
-            frozen = [n for n, m in self.model.named_modules() if any(m is f for f in self.frozen)]
+                self.average.take(self.model, {p: w for p, w in others.items() if p not in resting})
             with_own_statistics(
                 self.average.model,
                 self.batches,
                 autocast=self.autocast,
-                frozen=frozen,
+                frozen=still,
                 world=self.world,
             )
         self.world.share_buffers(self.chosen)

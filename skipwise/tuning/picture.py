@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from skipwise.files import write_atomic
@@ -11,7 +12,7 @@ from skipwise.reports.chart import DASHES, SERIES, SYMBOLS, Chart, Table, axis_o
 from skipwise.reports.page import Page, Section, rendered
 from skipwise.reports.words import number
 from skipwise.tuning.range_test import Sweep
-from skipwise.tuning.trials import Trial, mean
+from skipwise.tuning.trials import Trial
 
 WIDTH, HEIGHT = 320, 96
 ROWS = 25  # of the table of a range test
@@ -95,7 +96,7 @@ def _of_trials(trials: Sequence[Trial], marks: Marks, scored_by: str) -> Chart:
         )
     for rate in rates:
         scores = [trial.score for trial in trials if trial.rate == rate]
-        rows.append([f"{rate:g}", *map(_score, scores), _score(mean(scores))])
+        rows.append([f"{rate:g}", *map(_score, scores), _score(fmean(scores))])
     return Chart(
         name="trials",
         title="Short runs",

@@ -14,13 +14,14 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment, compose
+from skipwise.strategies import rate_notes
 from skipwise.tuning.confirm import (
     NothingFound,
     alike,
@@ -134,7 +135,7 @@ def rate_of(
         trials=tuple(trial for rate in sorted(tried) for trial in tried[rate]),
         scored_by=_scored_by(dataset),
         seconds=time.perf_counter() - began,
-        notes=tuple(_notes(sweeps, scores, dataset)),
+        notes=tuple(_notes(sweeps, scores, rate, experiment, dataset)),
     )
 
 
@@ -190,7 +191,11 @@ def beginning(sweeps: Sequence[Sweep]) -> float:
 
 
 def _notes(
-    sweeps: list[Sweep], scores: dict[float, list[float]], dataset: Dataset
+    sweeps: list[Sweep],
+    scores: dict[float, list[float]],
+    rate: float,
+    experiment: Experiment,
+    dataset: Dataset,
 ) -> Iterator[str]:
     best = best_of(scores)
     if best in (min(scores), max(scores)):
@@ -200,3 +205,7 @@ def _notes(
         yield "The loss did not explode within the range: what normalises hides too high rates."
     if dataset.validation is None:
         yield "There is no validation part, so the runs were compared by their training loss."
+    stated = replace(experiment.strategy, peak_lr=rate)
+    size = min(experiment.batch_size, len(dataset.train))
+    for note in rate_notes(stated, stated.for_batches(size)):
+        yield f"In the updates {note}."

@@ -6,11 +6,10 @@ number.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import nn
 
 from skipwise.data import Dataset
@@ -154,8 +153,3 @@ def check_rate_is_theirs(strategy: Strategy) -> None:
                 f"{name} finds the size of its steps itself, so there is no rate to look for;"
                 " choose another strategy, or train with it as it is"
             )
-
-
-def mean(values: Iterable[float]) -> float:
-    """Give the mean of numbers; infinite if one of them is."""
-    return float(torch.tensor(list(values), dtype=torch.float64).mean())

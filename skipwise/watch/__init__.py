@@ -7,7 +7,7 @@ shapes, description and files.
 
 from skipwise.watch.gradients import layer_norms, layers_of
 from skipwise.watch.hits import Hits
-from skipwise.watch.monitors import Monitors, Seen
+from skipwise.watch.monitors import Monitors, Seen, choices
 from skipwise.watch.pictures import picture_of
 from skipwise.watch.shares import branch_shares
 from skipwise.watch.watch import EVIDENCE, Watch
@@ -21,6 +21,7 @@ __all__ = [
     "Watch",
     "Witness",
     "branch_shares",
+    "choices",
     "layer_norms",
     "layers_of",
     "picture_of",

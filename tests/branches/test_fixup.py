@@ -24,7 +24,7 @@ from skipwise.networks import (
     resnet20,
 )
 from skipwise.shapes import Ends
-from skipwise.strategies import decays
+from skipwise.strategies import decays, roles
 from tests.references import SMALL, close, randomised
 
 CIFAR = Ends(inputs=(3, 32, 32), outputs=(10,))
@@ -149,7 +149,7 @@ def test_the_classifier_learns_at_once_the_last_layers_one_step_later_then_all()
 
 def test_weight_decay_spares_the_scalars():
     model = TINY.build(SMALL)
-    spared = {n for n, p in model.named_parameters() if not decays(n, p)}
+    spared = {n for n, role in roles(model).items() if not decays(role)}
     scalars = {n for n, p in model.named_parameters() if p.dim() == 0}
     assert spared == scalars | {"head.linear.bias"}
     assert len(scalars) == 2 + 5 * 4

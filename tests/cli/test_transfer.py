@@ -114,3 +114,22 @@ def test_what_cannot_be_transferred_is_one_sentence(capsys, rings: str, words, t
     run = begun(capsys, rings)
     deep = ("train", rings, "--network", "resnet20", *DEEP, "--transfer-from", run)
     assert told in fails(capsys, *deep, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--out", "shallow"), "shallow is not empty; resume the run in it"),
+        (("--watch", "gradient"), "there is no monitor 'gradient'; did you mean 'gradients'?"),
+        (("--patience", "2"), "target and patience are judged by validation data"),
+        (("--target", "0.9"), "target and patience are judged by validation data"),
+    ],
+)
+def test_what_would_be_refused_after_the_measurement_is_refused_before_it(
+    capsys, rings: str, words, told: str, monkeypatch: pytest.MonkeyPatch
+):
+    begun(capsys, rings)
+    monkeypatch.setattr("skipwise.cli.tuning.check_transfer", lambda *_, **__: 1 / 0)
+    none = ("--set", "data.shares.validation=0")
+    deep = ("train", rings, "--network", "resnet20", *DEEP, "--transfer-from", "shallow", *none)
+    assert told in fails(capsys, *deep, *words)

@@ -1,14 +1,17 @@
-"""Bugs that optimisers have had, each planted into a strategy that is otherwise healthy."""
+"""Bugs that optimisers and loops have had, each planted where all else is healthy."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+import skipwise.training.run
 from skipwise.strategies import (
     ADOPT,
     EMA,
@@ -16,19 +19,27 @@ from skipwise.strategies import (
     SGD,
     Adam,
     AdamW,
+    AdaptiveClipping,
+    Lookahead,
     Muon,
+    ScheduleFreeSGD,
     Strategy,
     adam,
     adamw,
     adopt,
+    agc_nf,
+    lookahead,
     mars,
     momentum,
     muon,
     nesterov,
     parameter_groups,
+    schedulefree_sgd,
 )
 from skipwise.strategies.optimisers import Groups
 from skipwise.strategies.optimisers.borrowed.loading import load
+from skipwise.strategies.transforms import Applied, Learning, State
+from skipwise.training.policies.guard import History
 
 
 def spared(groups: Groups) -> Groups:
@@ -251,6 +262,35 @@ class VectorsDecay(MARS):
         return load("mars", groups, lr=rate, lr_1d=rate, weight_decay=0.0, **self.options())
 
 
+@dataclass(frozen=True, kw_only=True)
+class WrongPoint(ScheduleFreeSGD):
+    """Goes from y towards z where x lies on the other side."""
+
+    def evaluated(self, optimiser: Optimizer) -> dict[nn.Parameter, Tensor]:
+        share = 1 / self.beta - 1
+        state = optimiser.state
+        return {y: y.detach().lerp(state[y]["z"], share) for y in super().evaluated(optimiser)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastWeights(Lookahead):
+    def evaluated(self, optimiser: Optimizer) -> dict[nn.Parameter, Tensor]:
+        return {fast: fast for fast in super().evaluated(optimiser)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareInverted(EMA):
+    def share(self, step: int, steps: int) -> float:
+        return 1 - super().share(step, steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsTheHead(AdaptiveClipping):
+    def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
+        every = [replace(entry, of_head=False) for entry in learning]
+        return super().apply(every, norm, state, step)
+
+
 def swapped(base: Callable[[], Strategy], kind: type) -> Callable[[], Strategy]:
     """Give a strategy whose rule is one with a bug and the same fields."""
     return lambda: replace(base(), optimiser=kind(**vars(base().optimiser)))
@@ -281,5 +321,45 @@ PLANTED: dict[str, tuple[Callable[[], Strategy], tuple[str, ...]]] = {
     "absent gradient taken for zero": (swapped(momentum, DecaysWithoutGradient), ("absent",)),
     "ADOPT's clip a step ahead": (swapped(adopt, ClipsAStepAhead), ("formula",)),
     "MARS's own decay on vectors": (swapped(mars, VectorsDecay), ("formula", "decay", "once")),
+    "Schedule-Free's average on the wrong side": (
+        swapped(schedulefree_sgd, WrongPoint),
+        ("formula",),
+    ),
+    "Lookahead's fast weights evaluated": (swapped(lookahead, FastWeights), ("formula",)),
+    "share of the average inverted": (
+        lambda: replace(nesterov(), averaging=ShareInverted(decay=0.9)),
+        ("average",),
+    ),
+    "the head clipped unit by unit": (
+        lambda: replace(agc_nf(), gradient=(ClipsTheHead(),)),
+        ("gradient",),
+    ),
+    "statistics of older weights": (lambda: AVERAGED, ("statistics",)),
+    "NaN through the clipping": (lambda: replace(momentum(), clip_norm=1.0), ("NaN",)),
 }
 AVERAGED = replace(nesterov(), averaging=EMA(decay=0.9))
+
+
+def of_older_weights(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(skipwise.training.run, "with_own_statistics", lambda model, *_, **__: model)
+
+
+def sees_only_the_loss(patch: pytest.MonkeyPatch) -> None:
+    blind = staticmethod(lambda loss, norm: "" if math.isfinite(loss) else "not finite")
+    patch.setattr(History, "problem", blind)
+
+
+# What is broken beside the strategy, for bugs of the loop.
+BESIDE: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "statistics of older weights": of_older_weights,
+    "NaN through the clipping": sees_only_the_loss,
+}
+
+
+@contextmanager
+def planted(bug: str) -> Iterator[Strategy]:
+    """Lend the strategy that a bug is in, with what is broken beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if bug in BESIDE:
+            BESIDE[bug](patch)
+        yield PLANTED[bug][0]()

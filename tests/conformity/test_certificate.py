@@ -1,24 +1,32 @@
 """The certificate and its command: all strategies, words, JSON, exit codes."""
 
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from docs.strategies import FILE
 from skipwise.conformity import CHECKS, FORMULAS, certify, versions
 from skipwise.conformity.changing import paths
+from skipwise.conformity.problem import difference
 from skipwise.strategies import (
+    EMA,
+    LAWA,
     LBFGS,
     SAM,
     SOAP,
+    SWA,
     AdaptiveClipping,
     AutoClip,
+    Averaging,
     Centralisation,
     ClipNorm,
     GradientNoise,
+    GradientTransform,
     Lookahead,
     Muon,
     NAdam,
@@ -160,6 +168,43 @@ def test_every_field_of_every_transform_is_alive():
     for some in (parts, (AutoClip(),)):
         outcome = alive(replace(sgd(), gradient=some))
         assert outcome.passed, outcome.sentence
+
+
+CLIPS = (AutoClip(percentile=50.0, remembered=5), ClipNorm(limit=0.1), GradientNoise())
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [(Centralisation(), AdaptiveClipping(ratio=0.1), ZClip(settling=5)), CLIPS, (ZClip(),)],
+    ids=["units", "whole", "settling"],
+)
+def test_every_transform_equals_its_formula(parts: tuple[GradientTransform, ...]):
+    gradient = next(check for check in CHECKS if check.name == "gradient")
+    outcome = gradient(replace(sgd(), gradient=parts))
+    assert outcome.passed, outcome.sentence
+
+
+@pytest.mark.parametrize(
+    "averaging",
+    [EMA(decay=0.5), SWA(last=0.9, every=3), SWA(every=9), LAWA(latest=3, distance=0.15)],
+    ids=repr,
+)
+def test_every_average_equals_its_formula(averaging: Averaging):
+    average = next(check for check in CHECKS if check.name == "average")
+    outcome = average(replace(momentum(), averaging=averaging))
+    assert outcome.passed, outcome.sentence
+
+
+def test_the_kernels_of_a_rule_within_another_are_tried():
+    kernels = next(check for check in CHECKS if check.name == "kernels")
+    outcome = kernels(muon())
+    assert outcome.passed, outcome.sentence
+    assert {"fused", "foreach"} <= outcome.numbers.keys()
+
+
+def test_a_weight_that_is_no_number_differs_from_every_number():
+    start = {name: np.zeros(2) for name in "ab"}
+    assert math.isnan(difference({**start, "b": np.array([0.0, np.nan])}, start, start))
 
 
 def test_a_strategy_with_a_history_of_norms_resumes(capsys: pytest.CaptureFixture[str]):

@@ -8,7 +8,7 @@ from torch import nn
 
 from skipwise.conformity.rehearsal import WITHOUT_NORMS, rehearsal
 from skipwise.description import from_plain, to_plain
-from skipwise.strategies import agc_nf, named_strategies, parameter_groups
+from skipwise.strategies import GSAM, agc_nf, named_strategies, parameter_groups
 from skipwise.strategies.transforms import unit_norms
 from skipwise.training import train
 from tests.cli.commands import call, fails
@@ -46,6 +46,10 @@ def test_every_strategy_has_its_name_a_plain_form_and_its_own_groups(name: str):
             for p in group["params"]
         }
         assert found == wanted
+
+
+def test_gsam_has_the_radius_and_share_that_its_authors_take_for_residual_networks():
+    assert MAKERS["gsam"]().optimiser == GSAM(radius=0.04, share=0.01)
 
 
 def test_agc_nf_bounds_every_unit_of_a_network_without_norms_but_the_heads():

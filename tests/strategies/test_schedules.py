@@ -124,10 +124,14 @@ def test_the_last_cycle_ends_at_zero():
         (lambda: StableDecay(warmup=5.0), r"warmup is a share of the run .* got 5.0; a twentieth"),
         (lambda: StableDecay(warmup=0.6, decay=0.5), "0.6 and decay 0.5 .* more than 1; lower one"),
         (lambda: StableDecay(decay=0.0), r"decay is a share .* \(0, 1\], got 0.0"),
-        (lambda: Polynomial(power=0.0), "power must be positive, got 0.0"),
+        (lambda: Polynomial(power=0.0), "power must be positive and finite, got 0.0"),
         (lambda: Polynomial(end=1.0), r"end is a factor and must lie in \[0, 1\)"),
         (lambda: Restarts(cycles=0), "cycles must be positive, got 0; 1 never restarts"),
         (lambda: Restarts(growth=0.0), "growth must be positive"),
+        (lambda: Restarts(growth=math.inf), "growth must be positive and finite, got inf"),
+        (lambda: Restarts(growth=1e300), r"over 3 cycles makes the longest more than 1e\+09"),
+        (lambda: Restarts(cycles=32), "growth of 2.0 over 32 cycles makes the longest more than"),
+        (lambda: Polynomial(power=math.inf), "power must be positive and finite, got inf"),
         (lambda: ToConstant(until=1.0), r"until is a share of the run and must lie in \(0, 1\)"),
         (lambda: ToConstant(warmup=0.8), "warmup 0.8 leaves nothing of the fall"),
         (lambda: ToConstant(end=0.0), r"end is a factor and must lie in \(0, 1\]"),
@@ -138,6 +142,7 @@ def test_the_last_cycle_ends_at_zero():
         (lambda: Freezing(first=1.0), r"first is a share of the run and must lie in \(0, 1\)"),
         (lambda: Freezing(first=0.5, last=0.4), "the parts stop from the stem on"),
         (lambda: Freezing(power=0.0), "power must be positive"),
+        (lambda: Freezing(power=math.inf), "power must be positive and finite, got inf"),
     ],
 )
 def test_settings_without_a_meaning_are_refused_in_a_sentence(make, told: str):
@@ -145,9 +150,11 @@ def test_settings_without_a_meaning_are_refused_in_a_sentence(make, told: str):
         make()
 
 
-@pytest.mark.parametrize(("every", "counted"), [(1, range(76, 101)), (5, range(76, 101, 5))])
+@pytest.mark.parametrize(
+    ("every", "counted"), [(1, range(76, 101)), (5, range(80, 101, 5)), (30, range(100, 101))]
+)
 def test_the_average_is_the_mean_of_the_last_quarter(every: int, counted: range):
-    """The counted steps are those after 75 of 100, each of them or each fifth."""
+    """The counted steps are those after 75 of 100, each of them or each so many to the last."""
     weights = np.random.default_rng(0).normal(size=101)
     rule, average = SWA(last=0.25, every=every), 0.0
     for step in range(1, 101):

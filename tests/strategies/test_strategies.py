@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from skipwise import strategies
-from skipwise.connections import Highway, Hyper, Projected
+from skipwise.connections import Additive, Highway, Hyper, Projected
 from skipwise.networks import resnet20
 from skipwise.strategies import (
     EMA,
@@ -142,7 +142,7 @@ def test_updates_equal_the_papers_formula(name: str, decay: float):
 
 def test_only_weights_of_maps_decay():
     network = replace(resnet20(), connection=Highway(), shortcut=Projected()).build(SMALL)
-    named = {name for name, p in network.named_parameters() if decays(name, p)}
+    named = {name for name, role in roles(network).items() if decays(role)}
     owners = {
         name: network.get_submodule(name.rpartition(".")[0])
         for name, _ in network.named_parameters()
@@ -184,7 +184,8 @@ def test_the_mixing_of_streams_never_decays():
     network = replace(resnet20(), connection=Hyper()).build(SMALL)
     mixing = [name for name, p in network.named_parameters() if name.endswith("connection.mix")]
     assert len(mixing) == 9
-    assert not any(decays(name, network.get_parameter(name)) for name in mixing)
+    found = roles(network)
+    assert not any(decays(found[name]) for name in mixing)
 
 
 def test_every_parameter_stands_in_one_group():
@@ -252,6 +253,9 @@ def test_the_rate_is_the_peak_times_the_factor():
         (lambda: Cosine(warmup=1.0), "warmup is a share of the run"),
         (lambda: strategies.Adam(beta2=2.0), "beta2 must lie"),
         (lambda: strategies.AdamW(epsilon=0.0), "epsilon must be positive"),
+        (lambda: strategies.AdamW(epsilon=math.inf), "epsilon must be finite, got inf"),
+        (lambda: strategies.Adagrad(start=math.inf), "start must be finite, got inf"),
+        (lambda: strategies.Adafactor(clip=math.inf), "clip must be at least 1 and finite"),
         (lambda: parameter_groups(nn.ReLU(), 0.1), "no trainable parameter"),
     ],
 )
@@ -268,3 +272,33 @@ def test_scalars_learn_at_their_share_of_the_rate():
     assert factors == {1: 0.1, 4: 1.0}
     with pytest.raises(ValueError, match="scalar_rate must be positive"):
         replace(strategy, scalar_rate=0.0)
+
+
+def test_where_no_parameter_has_one_number_a_rate_for_them_is_refused():
+    strategy = replace(strategies.sgd(), weight_decay=0.0, scalar_rate=0.1)
+    with pytest.raises(ValueError, match="no parameter of one number, so scalar_rate has no"):
+        strategy.build(resnet20().build(SMALL))
+    one_output = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+    with pytest.raises(ValueError, match="no parameter of one number"):
+        strategy.build(one_output)  # its bias is the head's
+    network = replace(resnet20(), connection=Additive(learned=True))
+    scaled = network.build(replace(SMALL, outputs=(1,)))
+    factors = {p: g["factor"] for g in strategy.build(scaled).param_groups for p in g["params"]}
+    slow = {name for name, p in scaled.named_parameters() if factors[p] == 0.1}
+    assert slow == {name for name, role in roles(scaled).items() if role == "scale"}
+
+
+class Inner(nn.Module):
+    """A module of a user's own whose layers have the names of ours."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+        self.inner, self.connection = nn.Linear(4, 4), nn.MultiheadAttention(4, 2)
+
+
+def test_layers_of_the_users_own_that_are_called_as_ours_are_branches():
+    found = roles(Inner())
+    matrices = ["inner.weight", "connection.in_proj_weight", "connection.out_proj.weight"]
+    assert [found[name] for name in matrices] == ["branch"] * 3
+    assert (found["inner.bias"], found["connection.in_proj_bias"]) == ("bias", "bias")

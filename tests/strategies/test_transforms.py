@@ -305,6 +305,10 @@ def test_the_order_is_the_one_that_makes_sense():
         (lambda: ZClip(settling=0), "settling of ZClip must be positive"),
         (lambda: GradientNoise(variance=0.0), "variance of GradientNoise must be positive"),
         (lambda: GradientNoise(fading=-1.0), "fading of GradientNoise must not be negative"),
+        (lambda: AdaptiveClipping(least=math.inf), "least of .* positive and finite, got inf"),
+        (lambda: ZClip(threshold=math.inf), "ZClip must be positive and finite, got inf"),
+        (lambda: GradientNoise(variance=math.inf), "positive and finite, got inf; leave it out"),
+        (lambda: GradientNoise(fading=math.inf), "must not be negative or infinite, got inf"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(make, told: str):

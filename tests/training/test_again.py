@@ -108,6 +108,15 @@ def test_rates_follow_the_batch_by_their_rule(rule: str, size: int, rate: float,
     assert strategy.for_batches(128) is strategy
 
 
+def test_a_size_of_batches_that_no_rule_looks_at_is_said(tmp_path: Path):
+    run = run_of(tmp_path, replace(PLAIN, rate_batch=256), batch_size=32)
+    (told,) = (note for note in run.notes if "rate_batch" in note)
+    assert told.startswith("strategy.rate_batch of 256 has no effect, since strategy.rate_rule is")
+    assert run.strategy.peak_lr == PLAIN.peak_lr
+    run = run_of(tmp_path, replace(PLAIN, rate_batch=64, rate_rule="linear"), batch_size=64)
+    assert not any("rate_batch" in note for note in run.notes)
+
+
 def test_a_rule_for_the_rate_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="rate_rule must be one of linear, sqrt, none, got 'cube'"):
         replace(PLAIN, rate_rule="cube")

@@ -10,7 +10,16 @@ from torch import nn
 
 from skipwise.experiment import build, compose
 from skipwise.networks import resnet20
-from skipwise.strategies import EMA, SWA, Guard, nesterov
+from skipwise.strategies import (
+    EMA,
+    LAWA,
+    SWA,
+    Freezing,
+    Guard,
+    Strategy,
+    nesterov,
+    schedulefree_sgd,
+)
 from skipwise.training import train, with_own_statistics
 from skipwise.weights import read_tensors
 from tests.contracts.test_resume import assert_equal, cut_and_resumed, finished
@@ -94,6 +103,29 @@ def test_frozen_parts_of_an_average_keep_their_statistics():
     moved = {n for n, v in after.items() if n.endswith("running_mean") and not v.equal(before[n])}
     assert not any(name.startswith(("stem", "trunk.blocks.0.")) for name in moved)
     assert any(name.startswith("trunk.blocks.1.") for name in moved)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        replace(nesterov(), averaging=EMA(decay=0.9)),
+        replace(nesterov(), averaging=LAWA(latest=3, distance=0.5)),
+        replace(nesterov(), averaging=SWA(last=1.0, every=4)),
+        schedulefree_sgd(),
+    ],
+    ids=["ema", "lawa", "swa", "schedule-free"],
+)
+def test_parts_that_stopped_are_evaluated_as_they_are_trained_beside(strategy: Strategy):
+    stopping = replace(strategy, freezing=Freezing(first=0.5, last=1.0))
+    run = build(compose("digits", SMALL, stopping, steps=7)[0], rings())[0]
+    for _ in train(run):
+        pass
+    trained, found = run.model.state_dict(), run.evaluated().state_dict()
+    alike = {name for name, value in found.items() if value.equal(trained[name])}
+    stopped = {name for name in found if name.startswith(("stem", "trunk.blocks.0."))}
+    assert stopped <= alike
+    others = {name for name in found if name.endswith(("weight", "running_mean"))} - stopped
+    assert not others & alike
 
 
 def test_swa_is_the_plain_mean_of_the_steps_that_were_taken():

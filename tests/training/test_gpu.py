@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from skipwise.data.augmentations import (
 from skipwise.data.preprocess import fit_preprocessing
 from skipwise.experiment import Experiment, build
 from skipwise.networks import resnet20
-from skipwise.strategies import momentum
+from skipwise.strategies import momentum, named_strategies
 from skipwise.tasks import Classification
 from skipwise.training import Compiling, Run, Step, evaluate, train
 from skipwise.watch.monitors.judging import Recent
@@ -38,8 +39,9 @@ pytestmark = [
 def made(folder: Path, device: str, monkeypatch: pytest.MonkeyPatch, **changes) -> Run:
     data = find_data(str(rings_file(folder / "rings.npz")))
     monkeypatch.setattr("skipwise.experiment.choose_device", lambda: torch.device(device))
-    told = {"steps": 8, "batch_size": 32, "precision": "float32", "compile": "off", **changes}
-    experiment = Experiment(data=data, network=resnet20(), strategy=momentum(), **told)
+    told: dict[str, Any] = {"steps": 8, "batch_size": 32, "strategy": momentum()}
+    told |= {"precision": "float32", "compile": "off", **changes}
+    experiment = Experiment(data=data, network=resnet20(), **told)
     return build(experiment, data.load())[0]
 
 
@@ -70,8 +72,12 @@ def test_losses_of_before_a_resume_stand_beside_those_of_the_device():
     assert again.history().losses == (3.0, 2.0)
 
 
-def test_no_step_waits_for_the_device(tmp_path: Path, monkeypatch):
-    run = made(tmp_path, "cuda", monkeypatch, precision="auto", class_weights=True)
+@pytest.mark.parametrize(
+    "name", ["momentum", "adamw-cosine", "muon", "sam", "lookahead", "ema", "agc-nf"]
+)
+def test_no_step_waits_for_the_device(name: str, tmp_path: Path, monkeypatch):
+    changes = {"strategy": named_strategies()[name](), "precision": "auto", "class_weights": True}
+    run = made(tmp_path, "cuda", monkeypatch, **changes)
     steps = train(run)
     next(steps)  # the first may set things up
     torch.cuda.set_sync_debug_mode("error")

@@ -14,7 +14,7 @@ import skipwise
 from skipwise.data import Arrays, Dataset
 from skipwise.experiment import Experiment, compose
 from skipwise.networks import ResNet, residual_linear
-from skipwise.strategies import SGD, Strategy
+from skipwise.strategies import SGD, Strategy, nesterov
 from skipwise.tuning import FoundRate, NothingFound, Search, Sweep, find_rate, rate_of, sweep
 from skipwise.tuning.confirm import alike, best_of, climb, interval, middle, scores_of, tidy
 from skipwise.tuning.range_test import explodes
@@ -125,6 +125,16 @@ def test_a_search_says_what_it_found(tmp_path: Path):
     assert all(sentence in page for sentence in found.words)
     ours = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert "//" not in ours.replace("http://www.w3.org", "")
+
+
+def test_the_rate_of_the_updates_is_said_where_it_follows_the_batches():
+    strategy = dataclasses.replace(nesterov(), rate_rule="linear", rate_batch=64)
+    search = dataclasses.replace(FEW, low=1e-4)
+    found = find_rate("digits", TINY, strategy, search=search, batch_size=32)
+    rate = f"{found.rate / 2:.4g}: {found.rate:g} for batches of 64"
+    told = f"In the updates the rate is {rate}, scaled in proportion to batches of 32."
+    assert found.notes[-1] == told
+    assert found.words[-1] == told
 
 
 def test_a_loss_explodes_at_four_times_its_least_mean():

@@ -6,22 +6,40 @@ Imports strategies, training and experiment.
 
 from skipwise.conformity.checks.accumulation import accumulates_exactly
 from skipwise.conformity.checks.decay import decays_where_due, rests_at_rate_zero
-from skipwise.conformity.checks.following import equals_its_formula, steps_once
+from skipwise.conformity.checks.following import (
+    equals_its_formula,
+    gradient_equals_its_formula,
+    steps_once,
+)
 from skipwise.conformity.checks.grouping import absent_gradients_are_harmless, order_does_not_matter
 from skipwise.conformity.checks.kernels import kernels_agree
 from skipwise.conformity.checks.living import hyperparameters_are_alive
 from skipwise.conformity.checks.poison import poison_is_said
 from skipwise.conformity.checks.quadratic import obeys_its_theory
 from skipwise.conformity.checks.resuming import resumes_exactly
-from skipwise.conformity.checks.statistics import statistics_are_of_its_weights
+from skipwise.conformity.checks.statistics import (
+    average_equals_its_formula,
+    statistics_are_of_its_weights,
+)
 from skipwise.conformity.checks.symmetry import keeps_its_symmetry
 from skipwise.conformity.outcome import Check
 
 CHECKS = (
     Check(
         name="formula",
-        claim="one update, and ten with changing gradients, equal the formula in float64",
+        claim="one update, and ten with changing gradients, equal the formula in float64, in the"
+        " weights that are trained and in those that are evaluated",
         find=equals_its_formula,
+    ),
+    Check(
+        name="gradient",
+        claim="what happens to a gradient before the update equals its formula in float64",
+        find=gradient_equals_its_formula,
+    ),
+    Check(
+        name="average",
+        claim="the average of the weights equals its formula in float64, after every step",
+        find=average_equals_its_formula,
     ),
     Check(
         name="alive",

@@ -1,35 +1,39 @@
 """The rule equals its formula, and a step of the training loop is one update of it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from skipwise.conformity.changing import allowed_variants, paths
-from skipwise.conformity.formulas import Setting, formula_of
-from skipwise.conformity.outcome import Outcome, judged, not_due, precision_of, tolerance
+from skipwise.conformity.formulas import Setting, change_of, formula_of, norm_of
+from skipwise.conformity.outcome import EXACT, Outcome, judged, not_due, precision_of, tolerance
 from skipwise.conformity.problem import (
     PARTS,
     Arrays,
     Problem,
+    Walk,
     difference,
     drawn,
-    walked,
 )
 from skipwise.conformity.rehearsal import rehearsal, weights_of
 from skipwise.description import replace_at
-from skipwise.strategies import Strategy, decays, roles
+from skipwise.randomness import seeded
+from skipwise.strategies import Chain, Learning, Strategy, decays, roles
 from skipwise.training import train
 
 NO_FORMULA = "there is no formula of this rule in the package to compare with"
+GRADIENTS = 40  # more than ZClip settles in
 
 
 def equals_its_formula(strategy: Strategy) -> Outcome:
     """One update, and ten with gradients that change, equal the formula written in float64.
 
-    So do those of the rule with each of its numbers changed, one at a time, and all with gradients
-    so small that a number added to them somewhere is seen.
+    So do the weights that are evaluated, those of the rule with each of its numbers changed, one at
+    a time, and all with gradients so small that a number added to them somewhere is seen.
     """
     if formula_of(strategy.optimiser) is None:
         return not_due(NO_FORMULA)
@@ -41,7 +45,7 @@ def equals_its_formula(strategy: Strategy) -> Outcome:
     varied = others.get(worst, 0.0)
     which = f"another {worst}" if varied > allowed else f"{len(others)} changes of numbers"
     return judged(
-        max(one, ten, varied) <= allowed,
+        all(apart <= allowed for apart in (one, ten, *others.values())),
         f"differs from its formula by {one:.1e} of the way after one update, by {ten:.1e} in ten,"
         f" by {varied:.1e} with {which}{precision_of(strategy.optimiser)}",
         one=one,
@@ -61,14 +65,30 @@ def _others(strategy: Strategy) -> Iterator[tuple[str, Strategy]]:
 
 def _apart(strategy: Strategy, problem: Problem) -> tuple[float, float]:
     """Give the difference after one update, and the largest of all."""
-    wanted, found = slowly(strategy, problem), walked(strategy, problem)
+    wanted, walk, apart = slowly(strategy, problem), Walk(strategy, problem), []
     assert wanted is not None
-    pairs = zip(found, wanted, strict=True)
-    apart = [difference(now, then, problem.start) for now, then in pairs]
-    return apart[0], max(apart)
+    for after in wanted:
+        walk.step()
+        trained = difference(walk.weights(), after.trained, problem.start)
+        evaluated = difference(walk.evaluated(), after.evaluated, problem.start)
+        apart.append(float(np.max([trained, evaluated])))
+    return apart[0], float(np.max(apart))
 
 
-def slowly(strategy: Strategy, problem: Problem) -> list[Arrays] | None:
+@dataclass(frozen=True, kw_only=True)
+class After:
+    """Weights after a step.
+
+    Args:
+        trained: Those that the rule moves.
+        evaluated: Those that it evaluates.
+    """
+
+    trained: Arrays
+    evaluated: Arrays
+
+
+def slowly(strategy: Strategy, problem: Problem) -> list[After] | None:
     """Give the weights after each step by the formula, or None where there is none."""
     formula = formula_of(strategy.optimiser)
     if formula is None:
@@ -78,7 +98,7 @@ def slowly(strategy: Strategy, problem: Problem) -> list[Arrays] | None:
         rate = strategy.rate(step, problem.steps)
         settings = {name: setting_of(strategy, name, rate) for name in weights}
         weights = formula.step(weights, partial(problem.gradient, step), settings)
-        found.append(weights)
+        found.append(After(trained=weights, evaluated=formula.evaluated(weights)))
     return found
 
 
@@ -133,7 +153,7 @@ def _settings(strategy: Strategy, model: Any, rate: float) -> Mapping[str, Setti
             * (strategy.scalar_rate if p.numel() == 1 else 1.0)
             * strategy.rates.get(of_roles[name], 1.0),
             decay=strategy.weight_decay
-            * strategy.decay_factors.get(of_roles[name], float(decays(name, p))),
+            * strategy.decay_factors.get(of_roles[name], float(decays(of_roles[name]))),
             role=of_roles[name],
         )
         for name, p in model.named_parameters()
@@ -148,3 +168,55 @@ def _distances(model: Any) -> dict[str, int]:
         inner = blocks - int(words[2]) if words[:2] == ["trunk", "blocks"] else 0
         found[name] = blocks + 1 if words[0] == "stem" else inner
     return found
+
+
+def gradient_equals_its_formula(strategy: Strategy) -> Outcome:
+    """What happens to gradients of all sizes equals the formula, with other numbers too."""
+    if not strategy.transforms:
+        return not_due("the gradient is taken as it is")
+    if any(change_of(part) is None for part in strategy.transforms):
+        return not_due("there is no formula of its own transform in the package to compare with")
+    others = [
+        other
+        for path, values in paths(strategy)
+        if path.partition(".")[0] in ("gradient", "clip_norm")
+        for other in list(allowed_variants(strategy, path, values))[:1]
+    ]
+    one = _changed_otherwise(strategy)
+    varied = float(np.max([_changed_otherwise(other) for other in others], initial=0.0))
+    return judged(
+        one <= EXACT and varied <= EXACT,
+        f"gradients differ from their formula by {one:.1e} in {GRADIENTS} steps, by {varied:.1e}"
+        f" with {len(others)} changes of numbers",
+        one=one,
+        varied=varied,
+    )
+
+
+def _changed_otherwise(strategy: Strategy) -> float:
+    """Give the largest difference of gradients that are transformed, in units of the largest."""
+    problem, sizes = drawn(GRADIENTS), np.random.default_rng(1).uniform(-3, 1, GRADIENTS)
+    chain, walk = Chain(strategy.transforms), Walk(strategy, problem)
+    parts = [(part, change_of(part), dict[str, Any]()) for part in strategy.transforms]
+    its_roles = {name: part.role for name, part in PARTS.items()}
+    learning = [
+        Learning(name=n, parameter=p, role=its_roles[n], of_head=n.startswith("head."))
+        for n, p in walk.named.items()
+    ]
+    apart = []
+    for step, size in enumerate(sizes):
+        given = problem.gradient(step, problem.start)
+        wanted: Arrays = {name: 10**size * g for name, g in given.items()}
+        for entry in learning:
+            entry.parameter.grad = torch.from_numpy(wanted[entry.name].copy())
+        with seeded("conformity", step):
+            chain.apply(learning, torch.tensor(norm_of(wanted), dtype=torch.float64), step)
+        chain.keep()
+        with seeded("conformity", step):
+            for part, change, state in parts:
+                assert change is not None
+                wanted = change(part, state, wanted, problem.start, its_roles)
+        found = {n: p.grad.numpy() for n, p in walk.named.items() if p.grad is not None}
+        nothing = {name: np.zeros_like(g) for name, g in wanted.items()}
+        apart.append(difference(found, wanted, nothing))
+    return float(np.max(apart))

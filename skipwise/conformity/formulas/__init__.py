@@ -1,4 +1,4 @@
-"""The update rules written slowly, one function or class a rule.
+"""Update rules, averages and gradient transforms written slowly, one function or class for each.
 
 Takes a description, gives its formula; :data:`FORMULAS` has an entry a rule.
 Imports strategies.
@@ -10,6 +10,7 @@ from typing import Any
 
 from skipwise.conformity.formulas.adaptive import adafactor, adagrad, rmsprop
 from skipwise.conformity.formulas.around import Lagging, Sharp
+from skipwise.conformity.formulas.averages import AVERAGES, Average
 from skipwise.conformity.formulas.descent import decayed_descent, descent
 from skipwise.conformity.formulas.formula import (
     Arrays,
@@ -19,6 +20,7 @@ from skipwise.conformity.formulas.formula import (
     Settings,
     Update,
 )
+from skipwise.conformity.formulas.gradients import CHANGES, Change, norm_of
 from skipwise.conformity.formulas.matrices import Orthogonal, shampoo, soap
 from skipwise.conformity.formulas.momenta import adan, lamb, lars, lion
 from skipwise.conformity.formulas.moments import (
@@ -52,7 +54,9 @@ from skipwise.strategies import (
     Adam,
     AdamW,
     Adan,
+    Averaging,
     CautiousAdamW,
+    GradientTransform,
     Lion,
     Lookahead,
     Muon,
@@ -117,4 +121,26 @@ def formula_of(rule: Optimiser) -> Formula | None:
     return makers[0](rule) if makers else None
 
 
-__all__ = ["FORMULAS", "Arrays", "Formula", "Setting", "Settings", "formula_of"]
+def average_of(averaging: Averaging) -> Average | None:
+    """Give the formula of an average, that of the nearest class it is made from, or None."""
+    return next((AVERAGES[k] for k in type(averaging).__mro__ if k in AVERAGES), None)
+
+
+def change_of(transform: GradientTransform) -> Change | None:
+    """Give the formula of a gradient transform, likewise, or None."""
+    return next((CHANGES[k] for k in type(transform).__mro__ if k in CHANGES), None)
+
+
+__all__ = [
+    "AVERAGES",
+    "CHANGES",
+    "FORMULAS",
+    "Arrays",
+    "Formula",
+    "Setting",
+    "Settings",
+    "average_of",
+    "change_of",
+    "formula_of",
+    "norm_of",
+]

@@ -45,6 +45,10 @@ class Sharp(Formula):
             worst = {n: w - self.rule.share * across[n] for n, w in worst.items()}
         return self.base.step(weights, lambda _: worst, settings)
 
+    def evaluated(self, weights: Arrays) -> Arrays:
+        """Give what the base evaluates."""
+        return self.base.evaluated(weights)
+
     def _scale(self, w: Array) -> Array:
         if isinstance(self.rule, ASAM) and w.ndim > 1:
             return np.abs(w) + self.rule.least
@@ -75,3 +79,7 @@ class Lagging(Formula):
             return fast
         self.slow = {n: s + self.rule.share * (fast[n] - s) for n, s in self.slow.items()}
         return dict(self.slow)
+
+    def evaluated(self, weights: Arrays) -> Arrays:
+        """Give the slow weights."""
+        return self.slow

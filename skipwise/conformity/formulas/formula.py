@@ -35,6 +35,7 @@ class Setting:
 
 Settings = Mapping[str, Setting]
 Update = Callable[[Any, State, Array, Array, Setting], Array]
+EVALUATED = "evaluated"  # what is evaluated in the place of w, in a state
 
 
 class Formula(ABC):
@@ -49,6 +50,10 @@ class Formula(ABC):
             ask: Gives the gradients of this step at any weights.
             settings: By name.
         """
+
+    def evaluated(self, weights: Arrays) -> Arrays:
+        """Give what is evaluated once the steps have come to such weights: these, unless said."""
+        return weights
 
 
 @final
@@ -73,6 +78,10 @@ class EachTensor(Formula):
             )
             for name, w in weights.items()
         }
+
+    def evaluated(self, weights: Arrays) -> Arrays:
+        """Give what the states hold."""
+        return {name: self.states[name].get(EVALUATED, w) for name, w in weights.items()}
 
 
 def mean(state: State, name: str, beta: float, value: Array) -> Array:

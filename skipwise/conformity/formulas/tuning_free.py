@@ -6,6 +6,7 @@ from typing import final
 import numpy as np
 
 from skipwise.conformity.formulas.formula import (
+    EVALUATED,
     Array,
     Arrays,
     Ask,
@@ -88,11 +89,11 @@ def schedule_free_adamw(
 
 
 def _free(beta: float, state: State, w: Array, direction: Array, setting: Setting) -> Array:
-    z, x = state.get("z", w), state.get("x", w)
+    z, x = state.get("z", w), state.get(EVALUATED, w)
     state["highest"] = max(state.get("highest", 0.0), setting.rate)
     weight = state["highest"] ** 2
     state["weights"] = state.get("weights", 0.0) + weight
     share = weight / state["weights"] if weight else 0.0
     state["z"] = z - setting.rate * (direction + setting.decay * w)
-    state["x"] = (1 - share) * x + share * state["z"]
-    return (1 - beta) * state["z"] + beta * state["x"]
+    state[EVALUATED] = (1 - share) * x + share * state["z"]
+    return (1 - beta) * state["z"] + beta * state[EVALUATED]

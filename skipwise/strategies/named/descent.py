@@ -91,7 +91,7 @@ def sgd_wsd() -> Strategy:
 def lars() -> Strategy:
     """LARS 0.9 with trust 1e-3, rate 0.1 per 256, decay 1e-4, cosine: for batches of thousands.
 
-    In batches of 128 a layer moves by 0.05 % of its size over ten steps: too little for a short
+    In batches of 128 a layer moves by at most 0.05 % of its size a step: too little for a short
     run. Evidence: You et al. (2017) for ResNet-50 with batches of 8,192 and more; with as much
     tuning Nesterov's momentum does as well there (Nado et al., 2021).
     """

@@ -17,6 +17,7 @@ from skipwise.strategies.optimisers.optimiser import (
     check_not_negative,
     check_positive,
 )
+from skipwise.strategies.optimisers.wrapping import asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,10 +158,7 @@ class MomentKeeping(Optimizer, ABC):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = asked(closure)
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:

@@ -1,6 +1,7 @@
 """Rates of their own for every number or row, without a mean gradient: RMSprop and its elders."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 import torch
@@ -115,8 +116,8 @@ class Adafactor(Optimiser):
         if not -1 <= self.decay_power < 0:
             raise ValueError(f"decay_power must lie in [-1, 0), got {self.decay_power}")
         check_positive(least_scale=self.least_scale)
-        if not self.clip >= 1:
-            raise ValueError(f"clip must be at least 1, got {self.clip}")
+        if not 1 <= self.clip < inf:
+            raise ValueError(f"clip must be at least 1 and finite, got {self.clip}")
         if self.least is not None:
             check_positive(least=self.least)
 

@@ -45,11 +45,6 @@ class Lookahead(Optimiser):
             )
 
     @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """Those of the base."""
-        return self.base.kept_in_groups
-
-    @property
     def asks_again(self) -> bool:
         """As the base does."""
         return self.base.asks_again

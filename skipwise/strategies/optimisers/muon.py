@@ -66,11 +66,6 @@ class Muon(Optimiser):
                 " set share to 1, or take AdamW as others"
             )
 
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """Those of the rule for the rest."""
-        return self.others.kept_in_groups
-
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make the two optimisers, side by side.
 

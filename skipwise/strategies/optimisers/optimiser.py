@@ -8,6 +8,7 @@ matter, and so is every other number.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -23,12 +24,14 @@ class Optimiser(ABC):
     history alone, so that shares of a parameter may be updated apart. ``can_skip`` says whether a
     step that the closure breaks off leaves parameters and state as they were: the rule asks for the
     gradient before it changes anything, or puts it back. ``epsilon_power`` says to which power of
-    the gradient ε is added, where there is an ε.
+    the gradient ε is added, where there is an ε. ``state_in_groups`` names entries of a parameter
+    group that are state, such as counters, and no options.
     """
 
     is_elementwise: ClassVar[bool] = False
     can_skip: ClassVar[bool] = True
     epsilon_power: ClassVar[int] = 1
+    state_in_groups: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
@@ -66,8 +69,8 @@ class Optimiser(ABC):
 
     @property
     def kept_in_groups(self) -> tuple[str, ...]:
-        """Entries of a parameter group that are state, such as counters, and no options."""
-        return ()
+        """Entries of a parameter group that are state, of this rule and of those within it."""
+        return tuple(name for rule in self.rules for name in rule.state_in_groups)
 
     @property
     def asks_again(self) -> bool:
@@ -113,25 +116,27 @@ def check_memories(**memories: float) -> None:
 
 
 def check_positive(**numbers: float) -> None:
-    """Refuse a number that is zero or negative.
+    """Refuse a number that is zero, negative or infinite.
 
     Raises:
         ValueError: If one is.
     """
     for name, value in numbers.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
+        if not 0 < value < inf:
+            kind = "finite" if value == inf else "positive"
+            raise ValueError(f"{name} must be {kind}, got {value}")
 
 
 def check_not_negative(**numbers: float) -> None:
-    """Refuse a negative number.
+    """Refuse a negative or infinite number.
 
     Raises:
         ValueError: If there is one.
     """
     for name, value in numbers.items():
-        if not value >= 0:
-            raise ValueError(f"{name} must not be negative, got {value}")
+        if not 0 <= value < inf:
+            kind = "be finite" if value == inf else "not be negative"
+            raise ValueError(f"{name} must {kind}, got {value}")
 
 
 def check_nesterov(momentum: float, *, nesterov: bool) -> None:

@@ -1,6 +1,5 @@
 """Sharpness-aware minimisation: the gradient at the worst weights near by, for any rule."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -17,13 +16,6 @@ from skipwise.strategies.optimisers.wrapping import Closure, Wrapping, asked
 TINY = 1e-12
 Ascent = Callable[[Sequence[nn.Parameter]], list[Tensor]]
 Turn = Callable[[Sequence[Tensor], Sequence[Tensor]], None]
-
-
-def uphill(parameters: Sequence[nn.Parameter], radius: float) -> list[Tensor]:
-    """Give ρ g/‖g‖, the norm over all parameters together."""
-    found = [p.grad for p in parameters if p.grad is not None]
-    scale = radius / (get_total_norm(found) + TINY)
-    return [g * scale for g in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +47,6 @@ class SharpnessAware(Optimiser):
         return True
 
     @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """Those of the base."""
-        return self.base.kept_in_groups
-
-    @property
     def evaluates_others(self) -> bool:
         """As the base does."""
         return self.base.evaluates_others
@@ -78,9 +65,11 @@ class SharpnessAware(Optimiser):
         """What turns the gradients at w + e, in place, by those at w; None leaves them."""
         return None
 
-    @abstractmethod
     def ascent(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-        """Give e for parameters that have a gradient."""
+        """Give e for parameters that have a gradient: ρ g/‖g‖, the norm over all together."""
+        found = [p.grad for p in parameters if p.grad is not None]
+        scale = self.radius / (get_total_norm(found) + TINY)
+        return [g * scale for g in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +78,6 @@ class SAM(SharpnessAware):
 
     Source: Foret et al. (2021), "Sharpness-aware minimization", algorithm 1 with p = 2.
     """
-
-    def ascent(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-        """Give ρ g/‖g‖."""
-        return uphill(parameters, self.radius)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,19 +91,17 @@ class GSAM(SharpnessAware):
         share: α.
 
     Source: Zhuang et al. (2022), "Surrogate gap minimization improves sharpness-aware training",
-    algorithm 1. Differs: ρ stays, where the paper lowers it with the rate. Clipping shortens g and
-    gₚ each, before they are turned, so the step may be a little longer than its limit.
+    algorithm 1; ρ and α are its own for ResNets. Differs: ρ stays, where the paper lowers it with
+    the rate, to 0.02 there. Clipping shortens g and gₚ each, before they are turned, so the step
+    may be a little longer than its limit.
     """
 
-    share: float = 0.4
+    radius: float = 0.04
+    share: float = 0.01
 
     def __post_init__(self):
         super().__post_init__()
         check_positive(share=self.share)
-
-    def ascent(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-        """Give ρ g/‖g‖."""
-        return uphill(parameters, self.radius)
 
     @property
     def turn(self) -> Turn:

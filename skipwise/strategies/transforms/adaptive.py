@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -38,8 +39,10 @@ class AdaptiveClipping(GradientTransform):
 
     def __post_init__(self):
         for name, value in (("ratio", self.ratio), ("least", self.least)):
-            if not value > 0:
-                raise ValueError(f"{name} of AdaptiveClipping must be positive, got {value}")
+            if not 0 < value < inf:
+                raise ValueError(
+                    f"{name} of AdaptiveClipping must be positive and finite, got {value}"
+                )
 
     def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Shorten the units that are too long."""

@@ -108,8 +108,10 @@ class ZClip(GradientTransform):
     def __post_init__(self):
         if not 0 < self.memory < 1:
             raise ValueError(f"memory of ZClip must lie in (0, 1), got {self.memory}")
-        if not self.threshold > 0:
-            raise ValueError(f"threshold of ZClip must be positive, got {self.threshold}")
+        if not 0 < self.threshold < inf:
+            raise ValueError(
+                f"threshold of ZClip must be positive and finite, got {self.threshold}"
+            )
         if self.settling < 1:
             raise ValueError(f"settling of ZClip must be positive, got {self.settling}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -38,13 +39,15 @@ class GradientNoise(GradientTransform):
     fading: float = 0.55
 
     def __post_init__(self):
-        if not self.variance > 0:
+        if not 0 < self.variance < inf:
             raise ValueError(
-                f"variance of GradientNoise must be positive, got {self.variance}; leave it out to"
-                " add none"
+                f"variance of GradientNoise must be positive and finite, got {self.variance}; leave"
+                " it out to add none"
             )
-        if not self.fading >= 0:
-            raise ValueError(f"fading of GradientNoise must not be negative, got {self.fading}")
+        if not 0 <= self.fading < inf:
+            raise ValueError(
+                f"fading of GradientNoise must not be negative or infinite, got {self.fading}"
+            )
 
     def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Add the noise."""

@@ -1,5 +1,7 @@
 """Rules around rules: SAM by hand, slow weights, and what a broken step leaves behind."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -175,6 +177,7 @@ def test_lbfgs_solves_a_quadratic_in_one_step_and_reports_the_loss_before_it():
         (lambda: ASAM(base=LBFGS()), "ASAM asks for the gradient twice, and LBFGS does so itself"),
         (lambda: SAM(radius=0.0), "radius must be positive, got 0.0"),
         (lambda: ASAM(least=-1), "least must be positive, got -1"),
+        (lambda: SAM(radius=math.inf), "radius must be finite, got inf"),
         (lambda: Lookahead(steps=0), "steps must be positive, got 0"),
         (lambda: Lookahead(share=0), r"share must lie in \(0, 1\], got 0"),
         (lambda: Lookahead(base=ScheduleFreeSGD()), "ScheduleFreeSGD averages its weights"),

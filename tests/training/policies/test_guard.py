@@ -169,7 +169,7 @@ def test_healthy_twins_are_left_alone_bit_for_bit(name: str):
     torch.manual_seed(0)
     twin = a_run(strategy, make())
     torch.manual_seed(0)
-    run = a_run(replace(strategy, guard=Guard(settling=5, every=7)), make())
+    run = a_run(replace(strategy, guard=Guard(settling=5, every=7, age=7)), make())
     pairs = list(zip(train(run), train(twin), strict=True))
     assert not any(mine.skipped or mine.notes for mine, _ in pairs)
     assert all(torch.equal(mine.loss, theirs.loss) for mine, theirs in pairs)
@@ -330,6 +330,9 @@ def test_what_a_guard_cannot_do_is_refused():
         (lambda: Guard(ratio=1.0), "ratio of the guard must be more than 1"),
         (lambda: Guard(age=-1), "age of the guard must not be negative"),
         (lambda: Guard(window=5), "window of the guard must be at least settling"),
+        (lambda: Guard(patience=51), "window of the guard must be at least twice its patience"),
+        (lambda: Guard(kept=1), "of at most 0 steps ago, .* got 50; set age first"),
+        (lambda: Guard(every=49), "of at most 49 steps ago"),
     ):
         with pytest.raises(ValueError, match=told):
             make()

@@ -32,6 +32,8 @@ class ADOPT(MomentEstimating):
     (t + 1)ᵃ; it gets its own here.
     """
 
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
+
     beta2: float = 0.9999
     epsilon: float = 1e-6
     growth: float = 0.25
@@ -39,11 +41,6 @@ class ADOPT(MomentEstimating):
     def __post_init__(self):
         super().__post_init__()
         check_not_negative(growth=self.growth)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step."""
-        return ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""
@@ -87,17 +84,13 @@ class MARS(MomentEstimating):
     share: float = 1.0
 
     is_elementwise: ClassVar[bool] = False
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
 
     def __post_init__(self):
         super().__post_init__()
         check_memories(vector_beta1=self.vector_beta1, vector_beta2=self.vector_beta2)
         check_not_negative(correction=self.correction)
         check_positive(share=self.share)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step."""
-        return ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""

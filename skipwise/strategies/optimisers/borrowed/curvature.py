@@ -37,14 +37,10 @@ class Shampoo(Optimiser):
     every: int = 1
 
     epsilon_power: ClassVar[int] = 2  # it stands beside GGᵀ
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
 
     def __post_init__(self):
         check_positive(epsilon=self.epsilon, every=self.every)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step."""
-        return ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""
@@ -111,15 +107,11 @@ class SOAP(MomentEstimating):
     every: int = 10
 
     is_elementwise: ClassVar[bool] = False
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
 
     def __post_init__(self):
         super().__post_init__()
         check_positive(every=self.every)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step."""
-        return ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""

@@ -33,6 +33,8 @@ class LARS(Optimiser):
     overwrites the gradients, so it gets copies.
     """
 
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
+
     momentum: float = 0.9
     nesterov: bool = False
     trust: float = 1e-3
@@ -41,11 +43,6 @@ class LARS(Optimiser):
         check_memories(momentum=self.momentum)
         check_nesterov(self.momentum, nesterov=self.nesterov)
         check_positive(trust=self.trust)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step."""
-        return ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it.
@@ -87,11 +84,7 @@ class LAMB(MomentEstimating):
     epsilon: float = 1e-6
 
     is_elementwise: ClassVar[bool] = False
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step."""
-        return ("step",)
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""

@@ -26,17 +26,13 @@ class Lion(Optimiser):
     """
 
     is_elementwise: ClassVar[bool] = True
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
 
     beta1: float = 0.9
     beta2: float = 0.99
 
     def __post_init__(self):
         check_memories(beta1=self.beta1, beta2=self.beta2)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step."""
-        return ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""
@@ -63,6 +59,7 @@ class Adan(Optimiser):
     """
 
     is_elementwise: ClassVar[bool] = True
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
 
     beta1: float = 0.98
     beta2: float = 0.92
@@ -72,11 +69,6 @@ class Adan(Optimiser):
     def __post_init__(self):
         check_memories(beta1=self.beta1, beta2=self.beta2, beta3=self.beta3)
         check_positive(epsilon=self.epsilon)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step."""
-        return ("step",)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""

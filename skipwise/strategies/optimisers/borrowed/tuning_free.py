@@ -28,7 +28,7 @@ class Prodigy(MomentEstimating):
     r ← √β₂ r + (1 − √β₂)·γd²⟨g, w₀ − w⟩ and s ← √β₂ s + (1 − √β₂)·γd²g over all parameters, up to
     one common factor; d ← max(d, c r/‖s‖₁); m and v are those of dg and d²g², and
     w ← w − γdλw − γd m/(√v + dε), where d is that of before but for dε. γ is the schedule times the
-    rate, which should stay one. A step waits for the device once.
+    rate, which should stay one. A step waits for the device twice.
 
     Args:
         start: d at first.
@@ -46,15 +46,13 @@ class Prodigy(MomentEstimating):
     corrected: bool = False
 
     is_elementwise: ClassVar[bool] = False
+    state_in_groups: ClassVar[tuple[str, ...]] = (
+        "step", "d", "d_max", "d_hat", "d_numerator", "d_de_nom",
+    )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
         check_positive(start=self.start, coefficient=self.coefficient)
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step, d, and what it is estimated from."""
-        return ("step", "d", "d_max", "d_hat", "d_numerator", "d_de_nom")
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it.
@@ -90,11 +88,7 @@ class ScheduleFree(Optimiser):
     """
 
     is_elementwise: ClassVar[bool] = False
-
-    @property
-    def kept_in_groups(self) -> tuple[str, ...]:
-        """The step, and the weights of the average."""
-        return ("step", "weight_sum", "lr_max", "train_mode")
+    state_in_groups: ClassVar[tuple[str, ...]] = ("step", "weight_sum", "lr_max", "train_mode")
 
     @property
     def evaluates_others(self) -> bool:
