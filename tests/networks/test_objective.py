@@ -19,7 +19,8 @@ def mapped(x: Tensor, p: dict[str, Tensor], at: str) -> Tensor:
 
 def normed(x: Tensor, p: dict[str, Tensor], at: str) -> Tensor:
     names = ("running_mean", "running_var", "weight", "bias")
-    return batch_norm(x, *(p[f"{at}.{name}"] for name in names))
+    mean, variance, weight, bias = (p[f"{at}.{name}"] for name in names)
+    return batch_norm(x, mean, variance, weight, bias)
 
 
 @pytest.mark.parametrize(("outputs", "head"), [((5,), "head"), ((2, 3), "head.0")], ids=str)
