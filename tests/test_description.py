@@ -133,9 +133,23 @@ def test_times_are_read(text: str, seconds: float):
     assert parse_time(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "10 m", "m10", "-5s", "0s", "5x"])
-def test_what_is_no_time_is_refused(text: str):
-    with pytest.raises(ValueError, match="time"):
+NO_TIME = "{!r} is no time; write 90s, 10m or 1h30m"
+NOT_POSITIVE = "a time must be positive, got {!r}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", NO_TIME),
+        ("10 m", NO_TIME),
+        ("m10", NO_TIME),
+        ("5x", NO_TIME),
+        ("-5s", NOT_POSITIVE),
+        ("0s", NOT_POSITIVE),
+    ],
+)
+def test_what_is_no_time_is_refused(text: str, told: str):
+    with pytest.raises(ValueError, match=told.format(text)):
         parse_time(text)
 
 

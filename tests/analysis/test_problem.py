@@ -9,7 +9,7 @@ from torch import nn
 from skipwise.analysis import Sites, find_sites, gradient_split, pose
 from tests.analysis.models import along, residual_stack
 
-X = torch.randn(4, 5)
+X = torch.randn(4, 5, generator=torch.Generator().manual_seed(1))
 
 
 def normed() -> nn.Module:

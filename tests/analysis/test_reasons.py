@@ -25,7 +25,7 @@ from skipwise.analysis import (
 )
 from tests.analysis.models import Stack, along, residual_stack
 
-X = torch.randn(4, 5)
+X = torch.randn(4, 5, generator=torch.Generator().manual_seed(1))
 CLASSES = torch.tensor([0, 1, 2, 4])
 
 

@@ -13,7 +13,8 @@ from torchvision.models import resnet18
 from skipwise.analysis import gradient_split, untouched
 from skipwise.analysis.untouched import HOOKS
 
-X, LABELS = torch.randn(4, 3, 32, 32), torch.arange(4)
+X = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+LABELS = torch.arange(4)
 
 
 def model_in_use() -> nn.Module:

@@ -85,6 +85,8 @@ def test_list_describe_and_doctor(capsys):
         assert name in json.loads(call(capsys, "list", what, "--json")[1])
     code, out, _ = call(capsys, "describe", "resnet20", "--json")
     assert json.loads(out).items() >= {"parameters": 269_722, "macs": 40_551_040}.items()
+    code, out, _ = call(capsys, "describe", "resnet20", "--classes", "100", "--json")
+    assert json.loads(out)["parameters"] == 269_722 + 90 * (64 + 1) == 275_572
     code, out, _ = call(
         capsys, "describe", "resnet20", "--input", "1x28x28", "--set", "connection=Plain"
     )
@@ -166,7 +168,8 @@ def test_runs_that_begin_at_once_get_folders_of_their_own(tmp_path: Path):
 def test_augmentations_views_and_class_weights_by_name(capsys, rings: str):
     words = ("--augment", "pad-crop,flip,cutout,cut-mix", "--views", "crops", "--class-weights")
     more = ("--set", "augmentation.cutout.side=2", "strategy.averaging=EMA")
-    code, _, err = call(capsys, "train", rings, *SMALL, "--steps", "6", *words, *more)
+    exact = ("--set", "precision=float32")
+    code, _, err = call(capsys, "train", rings, *SMALL, "--steps", "6", *words, *more, *exact)
     assert code == 0, err
     run = next(Path("runs").iterdir())
     written = (run / "experiment.yaml").read_text()
@@ -184,7 +187,20 @@ def test_augmentations_views_and_class_weights_by_name(capsys, rings: str):
         code, out, err = call(capsys, "evaluate", str(run), "--json", *views)
         assert code == 0, err
         scores[views] = json.loads(out)
-    assert scores[()]["loss"] != scores["--views", "none"]["loss"]
+    predictor, test = load(run), skipwise.Arrays(path=rings).load().test
+    assert test is not None
+    raw, labels = test.gather(torch.arange(len(test)))
+    x = predictor.preprocessing(raw)
+    around = torch.nn.functional.pad(x, (2, 2, 2, 2), mode="reflect")
+    with torch.no_grad():
+        one, left, right = (
+            (predictor.model(view) + predictor.model(view.flip(3))).double() / 2
+            for view in (x, around[:, :, :-4, :-4], around[:, :, 4:, 4:])
+        )
+        plain = predictor.model(x).double()
+    for views, outputs in (((), one / 2 + left / 4 + right / 4), (("--views", "none"), plain)):
+        loss = torch.nn.functional.cross_entropy(outputs, labels).item()
+        assert scores[views]["loss"] == pytest.approx(loss, rel=1e-5)
     assert sum(row["examples"] for row in scores[()]["per_class"].values()) == 50
 
 

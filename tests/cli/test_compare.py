@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skipwise.records import EvaluationRecord, read_journal
 from tests.cli.commands import call, fails
 from tests.studies.small import SETTINGS
 
@@ -184,3 +185,37 @@ def test_an_arm_that_does_not_fit_in_memory_is_one_sentence(capsys, rings: str):
 def test_a_study_file_that_lacks_something_is_refused(capsys):
     Path("wrong.yaml").write_text("is: skipwise.studies.Study\nnetworks: []\n")
     assert "lacks experiment, strategies of Study" in fails(capsys, "compare", "wrong.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_values_trials_target_and_margin_stand_in_the_answer(capsys, rings: str):
+    words = "--network resnet20 --strategy sgd,momentum --baseline momentum --seeds 1 --steps 12"
+    more = "--vary network.width=2,4 --tune 2 --target 0.3 --margin 5 --out s --json --quiet"
+    code, out, err = call(capsys, "compare", rings, *words.split(), *more.split(), *SETTINGS)
+    assert code == 0, err
+    shown = json.loads(out)
+    assert (shown["design"]["target"], shown["design"]["margin"]) == (0.3, 0.05)
+    arms = [f"{strategy} width={width}" for strategy in ("sgd", "momentum") for width in (2, 4)]
+    assert [arm["name"] for arm in shown["design"]["arms"]] == arms
+    runs = {run["arm"]: run for run in json.loads(Path("s/record.json").read_text())["runs"]}
+    pairs = {(pair["first"], pair["second"]): pair["advantage"] for pair in shown["pairs"]}
+    assert pairs == {
+        (first, second): pytest.approx(runs[first]["score"] - runs[second]["score"])
+        for first, second in (
+            ("sgd width=2", "momentum width=2"),
+            ("sgd width=4", "momentum width=4"),
+            ("sgd width=4", "sgd width=2"),
+            ("momentum width=4", "momentum width=2"),
+        )
+    }
+    took = {time["arm"]: time["median"] for time in shown["times"] if time["kind"] == "steps"}
+    for name, run in runs.items():
+        journal = read_journal(Path("s") / run["path"] / "metrics.jsonl")
+        seen = [e for e in journal if isinstance(e, EvaluationRecord) and e.part == "validation"]
+        reached = (e.step for e in seen if e.metrics["accuracy"] >= 0.3)
+        assert took[name] == next(reached, None)
+    tried = json.loads(Path("s/tuning.json").read_text())
+    for cost in shown["tuned"]:
+        best = max(tried[cost["arm"]]["trials"], key=lambda trial: trial["score"])
+        assert (cost["trials"], cost["settings"]) == (2, best["settings"])

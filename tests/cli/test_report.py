@@ -1,6 +1,7 @@
 """``skipwise report``: files where it says, one sentence where it cannot."""
 
 import json
+import webbrowser
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,13 @@ def test_a_page_is_written_where_the_command_says(tmp_path: Path, capsys):
     code, out, _ = call(capsys, "report", *runs, "--out", "x.html", "--json")
     assert (code, json.loads(out)) == (0, {"report": "x.html", "runs": runs})
     assert Path("x.html").stat().st_size > 1e6
+
+
+def test_a_report_is_opened_in_the_browser(tmp_path: Path, capsys, monkeypatch):
+    run, opened = told(tmp_path / "run", LEVEL, FALLS, FALLS), []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    assert call(capsys, "report", str(run), "--open")[0] == 0
+    assert opened == [(run / "report.html").as_uri()]
 
 
 def test_what_is_no_run_is_one_sentence(tmp_path: Path, capsys):

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from skipwise.prediction import load
+from skipwise.records import EvaluationRecord, read_journal
 from tests.cli.commands import SMALL, call, fails
 
 
@@ -140,3 +141,30 @@ def test_a_network_of_floating_point_pictures_reads_no_files_and_no_bytes(
     call(capsys, "train", "bytes.npz", "--steps", "2", "--out", "bytes", *SMALL)
     assert "lie in 0 … 1" in fails(capsys, "evaluate", "bytes", "floats.npz")
     assert "lie in 0 … 1" in fails(capsys, "predict", "bytes", "floats.npz")
+
+
+def test_the_validation_part_scores_as_the_best_evaluation_of_the_training(capsys, rings: str):
+    call(capsys, "train", rings, "--epochs", "5", "--out", "run", *SMALL)
+    code, out, err = call(capsys, "evaluate", "run", "--part", "validation", "--json")
+    assert code == 0, err
+    journal = read_journal(Path("run/metrics.jsonl"))
+    seen = [e for e in journal if isinstance(e, EvaluationRecord) and e.part == "validation"]
+    best = max(seen, key=lambda e: (e.metrics["accuracy"], -e.metrics["loss"]))
+    named = {"part": "validation", "examples": best.examples}
+    assert len(seen) == 5
+    assert json.loads(out).items() >= {**best.metrics, **named}.items()
+
+
+def test_predictions_are_averaged_over_views(capsys, pictures: str):
+    call(capsys, "train", pictures, "--steps", "8", "--out", "run", *SMALL)
+    file = f"{pictures}/dog/3.png"
+    predictor = load("run")
+    x = predictor.preprocessing(torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None])
+    with torch.no_grad():
+        one, mirrored = predictor.model(x), predictor.model(x.flip(3))
+    for views, outputs in (("none", one), ("flip", (one + mirrored) / 2)):
+        code, out, err = call(capsys, "predict", "run", file, "--views", views, "--json")
+        assert code == 0, err
+        (found,) = json.loads(out)["predictions"]
+        cat, dog = outputs.softmax(1)[0].tolist()
+        assert found["probabilities"] == pytest.approx({"cat": cat, "dog": dog}, abs=1e-6)

@@ -69,7 +69,7 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (("digits", "--steps", "0"), "steps must be positive, got 0"),
         (("digits", "--steps", "5", "--epochs", "2"), "give one length"),
         (("digits", "--time", "soon"), "'soon' is no time; write 90s, 10m or 1h30m"),
-        (("digits", "--epochs", "many"), "epochs"),
+        (("digits", "--epochs", "many"), 'Invalid value for --epochs: unable to convert "many"'),
         (("digits", "--steps", "1.5"), "'1.5' is no whole number"),
         (("digits", "--time", "-5m"), "a time must be positive, got '-5m'"),
         (
@@ -95,7 +95,7 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (("digits", "--set", "network.connection=Highwy"), "did you mean 'Highway'?"),
         (("digits", "--set", "peak"), "--set takes path=value"),
         (("digits", "--set", "precision=half"), "precision must be one of auto, float32, bfloat16"),
-        (("digits", "--epoch", "3"), "--epoch"),
+        (("digits", "--epoch", "3"), "Unknown option: --epoch. Did you mean --epochs?"),
         (("digits", "--skip-bad"), "--skip-bad is for folders of pictures and tables"),
         (("digits", "--memory", "1g"), "--memory is for folders of pictures and tables of them"),
         (("digits", "--memory", "much"), "'much' is no amount of memory; write 4g or 500m"),

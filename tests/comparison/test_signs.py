@@ -18,7 +18,10 @@ from skipwise.comparison.signs import (
 )
 from studies.simulated import limits, simulate
 
-RANDOM = np.random.default_rng(7)
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(7)
 
 
 def by_flips(values: np.ndarray) -> float:
@@ -30,8 +33,8 @@ def by_flips(values: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 5, 6, 9])
-def test_p_is_the_share_of_all_flips(pairs: int):
-    values = RANDOM.normal(0.3, 1, pairs)
+def test_p_is_the_share_of_all_flips(random: np.random.Generator, pairs: int):
+    values = random.normal(0.3, 1, pairs)
     assert sign_flip_p(values) == pytest.approx(by_flips(values), abs=1e-12)
 
 
@@ -45,8 +48,8 @@ def test_ties_and_zeros_count_as_they_should(values: list[int]):
     assert sign_flip_p(whole * 0.1) == by_flips(whole)  # 0.1 is not exact in binary
 
 
-def test_p_is_that_of_scipys_permutation_test():
-    first, second = RANDOM.normal(0.5, 1, (2, 8))
+def test_p_is_that_of_scipys_permutation_test(random: np.random.Generator):
+    first, second = random.normal(0.5, 1, (2, 8))
     truth = permutation_test(
         (first, second),
         lambda x, y, axis: (x - y).mean(axis),
@@ -57,16 +60,18 @@ def test_p_is_that_of_scipys_permutation_test():
     assert sign_flip_p(first - second) == pytest.approx(truth.pvalue, abs=1e-12)
 
 
-def test_studies_are_judged_row_by_row():
-    values = RANDOM.normal(0, 1, (4, 3, 7))
+def test_studies_are_judged_row_by_row(random: np.random.Generator):
+    values = random.normal(0, 1, (4, 3, 7))
     rows = [sign_flip_p(row) for row in values.reshape(12, 7)]
     assert np.array_equal(sign_flip_p(values), np.reshape(rows, (4, 3)))
 
 
 @pytest.mark.parametrize("level", [0.05, 0.05 / 3, 0.2])
 @pytest.mark.parametrize("pairs", [8, 10])
-def test_the_interval_holds_what_the_test_does_not_reject(pairs: int, level: float):
-    values = RANDOM.standard_t(3, pairs)
+def test_the_interval_holds_what_the_test_does_not_reject(
+    random: np.random.Generator, pairs: int, level: float
+):
+    values = random.standard_t(3, pairs)
     low, high = sign_flip_interval(values, level)
     for inside in np.linspace(float(low), float(high), 12)[1:-1]:
         assert by_flips_moved(values, inside) > level
@@ -80,8 +85,10 @@ def by_flips_moved(values: np.ndarray, centre: float) -> float:
     return float((np.abs(signs @ moved) >= abs(moved.sum()) - 1e-12).mean())
 
 
-def test_six_pairs_reach_from_the_least_to_the_greatest_and_five_nowhere():
-    values = RANDOM.normal(0, 1, 6)
+def test_six_pairs_reach_from_the_least_to_the_greatest_and_five_nowhere(
+    random: np.random.Generator,
+):
+    values = random.normal(0, 1, 6)
     assert sign_flip_interval(values, 0.05) == (values.min(), values.max())
     assert sign_flip_interval(values[:5], 0.05) == (-math.inf, math.inf)
     assert sign_flip_interval(values, 2 / 2**6) == (values.min(), values.max())  # just enough
@@ -92,8 +99,8 @@ def test_the_least_p_is_two_of_all_flips():
     assert sign_flip_p(np.arange(1.0, 9.0)) == least_p(8)
 
 
-def test_many_pairs_are_judged_by_drawn_signs():
-    values = RANDOM.normal(0.35, 1, 18)
+def test_many_pairs_are_judged_by_drawn_signs(random: np.random.Generator):
+    values = random.normal(0.35, 1, 18)
     sums = np.zeros(1)
     for value in values:
         sums = np.concatenate([sums + value, sums - value])
@@ -106,27 +113,29 @@ def test_many_pairs_are_judged_by_drawn_signs():
     assert (float(low), float(high)) == pytest.approx(tuple(student), abs=0.05)
 
 
-def test_the_estimate_is_the_median_of_walsh_averages():
-    values = RANDOM.standard_t(2, 9)
+def test_the_estimate_is_the_median_of_walsh_averages(random: np.random.Generator):
+    values = random.standard_t(2, 9)
     walsh = [(a + b) / 2 for a, b in combinations_with_replacement(values, 2)]
     assert hodges_lehmann(values) == pytest.approx(np.median(walsh), rel=1e-12)
 
 
-def test_no_difference_can_be_seen_where_no_verdict_is_possible():
-    assert smallest_difference(RANDOM.normal(0, 1, 5), 0.05) == math.inf
-    assert smallest_difference(RANDOM.normal(0, 1, 6), 0.05 / 2) == math.inf
-    assert math.isfinite(smallest_difference(RANDOM.normal(0, 1, 6), 0.05))
+def test_no_difference_can_be_seen_where_no_verdict_is_possible(random: np.random.Generator):
+    assert smallest_difference(random.normal(0, 1, 5), 0.05) == math.inf
+    assert smallest_difference(random.normal(0, 1, 6), 0.05 / 2) == math.inf
+    assert math.isfinite(smallest_difference(random.normal(0, 1, 6), 0.05))
 
 
-def test_what_can_be_seen_moves_with_the_scale_and_not_with_the_centre():
-    values = RANDOM.normal(0, 1, 8)
+def test_what_can_be_seen_moves_with_the_scale_and_not_with_the_centre(random: np.random.Generator):
+    values = random.normal(0, 1, 8)
     seen = smallest_difference(values, 0.05)
     assert smallest_difference(10 * values + 3, 0.05) == pytest.approx(10 * seen)
 
 
 @pytest.mark.parametrize(("pairs", "level"), [(6, 0.05), (9, 0.01), (14, 0.05), (40, 0.01)])
-def test_another_study_sees_what_one_claims_to_see(pairs: int, level: float):
-    first, second = RANDOM.standard_normal((2, 400, pairs))
+def test_another_study_sees_what_one_claims_to_see(
+    random: np.random.Generator, pairs: int, level: float
+):
+    first, second = random.standard_normal((2, 400, pairs))
     moved = second + smallest_difference(first, level)[:, None]
     low = sign_flip_interval(moved, level)[0] if pairs < 17 else _low(moved, level)
     assert (low > 0).mean() > 0.8 - 3 * math.sqrt(0.16 / 400)

@@ -272,7 +272,7 @@ def test_a_killed_run_resumes_exactly_and_a_signalled_one_says_how(tmp_path: Pat
     assert (whole.communicate()[0], whole.returncode) == (None, 0)
     killed = started(tmp_path, "killed")
     wait_for(tmp_path / "killed" / "last.ckpt", killed)
-    time.sleep(0.4)
+    wait_for(tmp_path / "killed" / "metrics.jsonl", killed, size=2000)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL

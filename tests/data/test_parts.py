@@ -18,6 +18,7 @@ from skipwise.data import (
     held_out,
     in_order,
 )
+from skipwise.experiment import build, compose
 from tests.conftest import DEBIAN_FASHION
 from tests.references import rings
 
@@ -68,14 +69,15 @@ def test_a_batch_larger_than_the_data_is_all_of_them():
 
 
 def test_the_test_part_never_moves_with_the_runs_seed():
-    data = rings()
-    first, second = (
-        Batches(data.train, data.preprocessing, size=8, seed=s, device=CPU)[0] for s in (0, 1)
-    )
+    runs = [
+        (dataset, build(experiment, dataset)[0])
+        for experiment, dataset in (compose("digits", steps=1, seed=seed) for seed in (0, 1))
+    ]
+    first, second = (run.batches.at(0) for _, run in runs)
     assert not torch.equal(first.index, second.index)
-    assert rings().digest == data.digest
-    held = [rings().test, data.test]
-    assert torch.equal(*[h.gather(torch.arange(len(h)))[0] for h in held if h is not None])
+    held = [dataset.test for dataset, _ in runs if dataset.test is not None]
+    assert torch.equal(*[h.gather(torch.arange(len(h)))[0] for h in held])
+    assert runs[0][0].digest == runs[1][0].digest
 
 
 def test_normalised_training_pictures_have_mean_zero_and_variance_one():
@@ -123,9 +125,6 @@ def test_a_share_of_a_part_that_is_there_is_said_to_have_no_effect(tmp_path: Pat
     assert told not in replace(given, shares=Shares()).load().notes
 
 
-@pytest.mark.skipif(
-    not DEBIAN_FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed"
-)
 def test_a_share_for_test_that_was_asked_for_is_held_out_beside_a_validation_part(tmp_path: Path):
     x, y = np.random.default_rng(0).normal(size=(100, 3)), np.arange(100) % 2
     np.savez(tmp_path / "a.npz", x=x, y=y, x_val=x[:10], y_val=y[:10])
@@ -138,6 +137,9 @@ def test_a_share_for_test_that_was_asked_for_is_held_out_beside_a_validation_par
     assert (len(asked.train), len(asked.test)) == (70, 30)
 
 
+@pytest.mark.skipif(
+    not DEBIAN_FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed"
+)
 def test_fashion_mnist_is_the_published_set():
     data = find_data("fashion-mnist").load()
     assert data.validation is not None

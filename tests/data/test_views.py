@@ -5,10 +5,12 @@ import torch
 from torch import nn
 
 from skipwise.data import CutMix, Cutout, Flip, Mixup, Views, check_pictures, mean_over_views
+from skipwise.randomness import seeded
 from skipwise.shapes import Ends
 
 PICTURES = torch.rand(4, 3, 8, 6, generator=torch.Generator().manual_seed(0))
-LINEAR = nn.Sequential(nn.Flatten(), nn.Linear(144, 5)).requires_grad_(False)
+with seeded("linear"):
+    LINEAR = nn.Sequential(nn.Flatten(), nn.Linear(144, 5)).requires_grad_(False)
 
 
 def test_the_mirror_image_counts_as_much_as_the_picture():

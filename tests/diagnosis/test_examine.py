@@ -322,8 +322,8 @@ def test_any_network_is_examined(name: str):
 
 def test_a_compiled_model_is_the_model():
     compiled: Any = torch.compile(small(), backend="eager")
-    found = examine(compiled, pictures())
-    assert found.verdicts == examine(small(), pictures()).verdicts
+    found = examine(compiled, pictures(), seconds=math.inf)
+    assert found.verdicts == examine(small(), pictures(), seconds=math.inf).verdicts
 
 
 def test_a_norm_that_is_not_called_has_no_statistics_to_judge():
@@ -354,9 +354,9 @@ def test_a_shuffling_loader_leaves_the_callers_random_numbers():
     x, y = torch.randn(48, 3, 8, 8), torch.arange(48) % 3
     loader = DataLoader(TensorDataset(x, y), batch_size=12, shuffle=True)
     before = torch.random.get_rng_state()
-    first = examine(small(), loader)
+    first = examine(small(), loader, seconds=math.inf)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert examine(small(), loader).verdicts == first.verdicts
+    assert examine(small(), loader, seconds=math.inf).verdicts == first.verdicts
 
 
 def test_validation_of_one_class_says_nothing_of_guessing():

@@ -137,16 +137,8 @@ def test_plain_relu_scatters_as_theory_says(digits):
     assert 0.67 * expected < found.scatter < 1.25 * expected
 
 
-def test_a_lesson_without_time_ends_and_says_what_is_missing(tmp_path: Path):
-    data = str(rings_file(tmp_path / "rings.npz"))
-    found = depth_lesson(data, seconds=0.05, scope=Scope(depths=(4, 110), width=16, steps=2))
-    assert found.depths == (4,)
-    assert found.trainings == ()
-    assert any("110 layers" in sentence for sentence in found.left_out)
-    assert found.seconds < 2
-
-
-def test_a_depth_that_would_take_too_long_is_not_begun(tmp_path: Path, monkeypatch):
+def with_a_clock_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a second pass whenever the lesson looks at the clock."""
     from skipwise.lessons import depth
 
     times = iter(map(float, range(10_000)))
@@ -155,6 +147,19 @@ def test_a_depth_that_would_take_too_long_is_not_begun(tmp_path: Path, monkeypat
         "Clock",
         lambda s, kept: skipwise.lessons.Clock(s, kept=kept, now=lambda: next(times)),
     )
+
+
+def test_a_lesson_without_time_ends_and_says_what_is_missing(tmp_path: Path, monkeypatch):
+    with_a_clock_of_its_own(monkeypatch)
+    data = str(rings_file(tmp_path / "rings.npz"))
+    found = depth_lesson(data, seconds=0.05, scope=Scope(depths=(4, 110), width=16, steps=2))
+    assert found.depths == (4,)
+    assert found.trainings == ()
+    assert any("110 layers" in sentence for sentence in found.left_out)
+
+
+def test_a_depth_that_would_take_too_long_is_not_begun(tmp_path: Path, monkeypatch):
+    with_a_clock_of_its_own(monkeypatch)
     data = str(rings_file(tmp_path / "rings.npz"))
     small = Scope(depths=(4, 400), width=8, steps=1, trainings=1, starts=1)
     found = depth_lesson(data, seconds=200, scope=small)

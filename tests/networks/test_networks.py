@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import conv2d, linear
+from torch.nn.functional import conv1d, conv2d, conv3d, linear
 
 from skipwise import Residual, networks
 from skipwise.connections import Hyper, Plain, StochasticDepth
@@ -36,22 +36,27 @@ def norm(x, module, suffix=""):
     """Write BatchNorm in evaluation as its formula."""
     w, b = module[f"{suffix}weight"], module[f"{suffix}bias"]
     mean, var = module[f"{suffix}running_mean"], module[f"{suffix}running_var"]
-    shape = (1, -1, 1, 1)
+    shape = (1, -1, *[1] * (x.dim() - 2))
     return (x - mean.view(shape)) / (var + 1e-5).sqrt().view(shape) * w.view(shape) + b.view(shape)
 
 
 def halved(x):
-    """Write the padded shortcut: every second pixel, and zeros in the new channels."""
-    return torch.cat([x[:, :, ::2, ::2], 0 * x[:, :, ::2, ::2]], 1)
+    """Write the padded shortcut: every second position, and zeros in the new channels."""
+    kept = x[(slice(None), slice(None), *[slice(None, None, 2)] * (x.dim() - 2))]
+    return torch.cat([kept, 0 * kept], 1)
 
 
+@pytest.mark.parametrize(
+    "inputs", [(3, 8, 8), (2, 40), (1, 8, 8, 8)], ids=["pictures", "signals", "volumes"]
+)
 @pytest.mark.parametrize("kind", ["residual", "plain", "preactivated"])
-def test_a_whole_network_equals_a_pass_written_by_hand(kind: str):
+def test_a_whole_network_equals_a_pass_written_by_hand(kind: str, inputs: tuple[int, ...]):
+    ends, conv = Ends(inputs=inputs, outputs=(5,)), (conv1d, conv2d, conv3d)[len(inputs) - 2]
     description = {"residual": resnet20(), "plain": plain20(), "preactivated": preresnet20()}[kind]
-    model = randomised(replace(description, blocks=(1, 1), width=4).build(SMALL)).eval()
-    p, x = model.state_dict(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    model = randomised(replace(description, blocks=(1, 1), width=4).build(ends)).eval()
+    p, x = model.state_dict(), torch.randn(2, *inputs, dtype=torch.float64)
     pre = kind == "preactivated"
-    h = conv2d(x, p["stem.conv.weight"], padding=1)
+    h = conv(x, p["stem.conv.weight"], padding=1)
     h = h if pre else norm(h, p, "stem.norm.norm.").relu()
     for n, stride in ((0, 1), (1, 2)):
         at = f"trunk.blocks.{n}."
@@ -60,15 +65,15 @@ def test_a_whole_network_equals_a_pass_written_by_hand(kind: str):
         if pre:
             read = norm(h, p, f"{at}connection.skip.norm.norm.").relu()
             skip = read if n == 0 else halved(read)
-            f = conv2d(read, w1, stride=stride, padding=1)
-            f = conv2d(norm(f, p, f"{at}branch.norm2.norm.").relu(), w2, padding=1)
+            f = conv(read, w1, stride=stride, padding=1)
+            f = conv(norm(f, p, f"{at}branch.norm2.norm.").relu(), w2, padding=1)
             h = skip + f
         else:
-            f = norm(conv2d(h, w1, stride=stride, padding=1), p, f"{at}branch.norm1.")
-            f = norm(conv2d(f.relu(), w2, padding=1), p, f"{at}branch.norm2.")
+            f = norm(conv(h, w1, stride=stride, padding=1), p, f"{at}branch.norm1.")
+            f = norm(conv(f.relu(), w2, padding=1), p, f"{at}branch.norm2.")
             h = (f if kind == "plain" else skip + f).relu()
     h = norm(h, p, "trunk.norm.norm.").relu() if pre else h
-    close(model(x), linear(h.mean((2, 3)), p["head.linear.weight"], p["head.linear.bias"]))
+    close(model(x), linear(h.flatten(2).mean(2), p["head.linear.weight"], p["head.linear.bias"]))
 
 
 def test_convolutions_start_with_hes_variance():
@@ -77,12 +82,6 @@ def test_convolutions_start_with_hes_variance():
     variance, count = 2 / (9 * 64), weight.numel()
     assert abs(weight.var().item() / variance - 1) < 5 * (2 / count) ** 0.5
     assert abs(weight.mean().item()) < 5 * (variance / count) ** 0.5
-
-
-def test_the_same_network_reads_signals_and_volumes():
-    for inputs in ((2, 40), (1, 8, 8, 8)):
-        model = replace(resnet20(), width=4).build(Ends(inputs=inputs, outputs=(3,)))
-        assert model(torch.randn(2, *inputs)).shape == (2, 3)
 
 
 def states(network: nn.Module, x: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -151,8 +150,11 @@ def test_connections_with_maps_of_their_own_ask_for_the_width():
 
     with pytest.raises(ValueError, match="must know the width of the stream"):
         Residual(nn.Linear(4, 4), Highway())
-    gated = Residual(nn.Linear(4, 4), Highway(), place=Place(width_in=4, width_out=4, dimensions=0))
-    assert gated(torch.randn(2, 4)).shape == (2, 4)
+    f, x = nn.Linear(4, 4), torch.randn(2, 4)
+    gated = Residual(f, Highway(), place=Place(width_in=4, width_out=4, dimensions=0))
+    weight, bias = (gated.get_parameter(f"connection.gate.{name}") for name in ("weight", "bias"))
+    t = 1 / (1 + torch.exp(-(x @ weight.T + bias)))
+    close(gated(x), t * f(x) + (1 - t) * x)
 
 
 def test_residual_around_any_module_takes_any_connection():

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from docs.networks import residual_networks
 from skipwise import networks
@@ -50,7 +51,8 @@ def parameters(order, blocks, inner, outer, groups, stem, ends) -> int:
 
 
 def built(network: ResNet, ends: tuple[int, int] = CIFAR, side: int = 32) -> int:
-    model = network.build(Ends(inputs=(ends[0], side, side), outputs=(ends[1],)))
+    with torch.device("meta"):
+        model = network.build(Ends(inputs=(ends[0], side, side), outputs=(ends[1],)))
     return sum(p.numel() for p in model.parameters())
 
 

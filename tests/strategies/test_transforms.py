@@ -70,10 +70,11 @@ def test_centralisation_takes_each_units_mean_off_and_no_others():
 
 
 def test_centralisation_is_pytorch_optimizers_and_spares_units_that_read_one_number():
-    theirs = pytest.importorskip("pytorch_optimizer.optimizer.gradient_centralization")
+    from pytorch_optimizer.optimizer.gradient_centralization import centralize_gradient
+
     entries = learning()
     wanted = gradients(entries)["stem"]
-    theirs.centralize_gradient(wanted)
+    centralize_gradient(wanted)
     applied(Centralisation(), entries)
     close(gradients(entries)["stem"], wanted)
     narrow = nn.Parameter(torch.zeros(4, 1))
@@ -108,16 +109,17 @@ def test_adaptive_clipping_equals_a_loop_over_units(ratio: float):
 
 
 def test_adaptive_clipping_equals_two_other_libraries():
-    timm = pytest.importorskip("timm.utils.agc")
-    theirs = pytest.importorskip("pytorch_optimizer.optimizer.agc")
+    from pytorch_optimizer.optimizer.agc import agc
+    from timm.utils.agc import adaptive_clip_grad
+
     for entry in learning():
         parameter, gradient = entry.parameter, entry.parameter.grad
         assert gradient is not None
-        wanted = theirs.agc(parameter.detach(), gradient.clone())
+        wanted = agc(parameter.detach(), gradient.clone())
         mine = replace(entry, parameter=nn.Parameter(parameter.detach().clone()), of_head=False)
         mine.parameter.grad = gradient.clone()
         applied(AdaptiveClipping(), [mine])
-        timm.adaptive_clip_grad([parameter])
+        adaptive_clip_grad([parameter])
         assert mine.parameter.grad is not None
         close(mine.parameter.grad, gradient)
         if parameter.dim() > 1:

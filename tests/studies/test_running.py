@@ -34,7 +34,6 @@ from tests.studies.small import (
     with_steps,
 )
 
-processes = [pytest.mark.processes, pytest.mark.xdist_group("processes")]
 QUIET: dict[str, Any] = {"quiet": True, "report": False}
 
 

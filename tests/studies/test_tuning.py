@@ -52,7 +52,6 @@ def test_the_first_trial_is_what_is_named_and_the_others_are_log_uniform():
 
 
 def test_optuna_is_a_function_of_what_was_tried_and_finds_the_better_end():
-    pytest.importorskip("optuna")
     named = {"rate": 0.1, "decay": 1e-4}
     history = [tried(named, -1.0)]
     for _ in range(12):

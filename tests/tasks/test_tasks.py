@@ -1,5 +1,6 @@
 """Losses and metrics against their formulas; sums that add up over batches."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 
 from skipwise.data import Batch
+from skipwise.experiment import build, compose
 from skipwise.tasks import Classification, Regression, Task, balanced
+from skipwise.training import train
 from tests.references import close
 
 OUTPUT = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -139,3 +142,22 @@ def test_balanced_weights_give_each_class_the_same_share():
     assert balanced((7, 2, 11)) == pytest.approx(list(wanted), rel=1e-12)
     with pytest.raises(ValueError, match="class 1 has no training example"):
         balanced((3, 0, 1))
+
+
+def test_a_run_with_class_weights_descends_the_weighted_mean_over_its_batch(tmp_path: Path):
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = np.repeat([0, 1, 2], (60, 30, 10))
+    np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).normal(size=(100, 3)), y=labels)
+    experiment, dataset = compose(
+        str(tmp_path / "a.npz"), steps=1, batch_size=16, class_weights=True, precision="float32"
+    )
+    run, _ = build(experiment, dataset)
+    learned_from = dataset.train.gather(torch.arange(len(dataset.train)))[1].numpy()
+    each = compute_class_weight("balanced", classes=np.arange(3), y=learned_from)
+    seen = run.batches.at(0)
+    weights = torch.from_numpy(each)[seen.targets]
+    with torch.no_grad():
+        nats = -run.model(seen.inputs).double().log_softmax(1)
+    wanted = (weights * nats[torch.arange(16), seen.targets]).sum() / weights.sum()
+    assert next(train(run)).loss.item() == pytest.approx(wanted.item(), rel=1e-5)

@@ -10,6 +10,8 @@ from torch import nn
 
 from skipwise.experiment import build, compose
 from skipwise.networks import resnet20
+from skipwise.prediction import load
+from skipwise.runs import begin
 from skipwise.strategies import (
     EMA,
     LAWA,
@@ -20,10 +22,10 @@ from skipwise.strategies import (
     nesterov,
     schedulefree_sgd,
 )
-from skipwise.training import train, with_own_statistics
+from skipwise.training import Step, load_checkpoint, train, with_own_statistics
 from skipwise.weights import read_tensors
 from tests.contracts.test_resume import assert_equal, cut_and_resumed, finished
-from tests.references import close, rings, rings_file
+from tests.references import close, rings, rings_file, tensors
 from tests.training.policies.test_guard import PLAIN, a_run, normed
 
 AVERAGING = replace(nesterov(), averaging=EMA(decay=0.9))
@@ -67,14 +69,22 @@ def test_statistics_are_those_of_the_averaged_network_on_the_training_examples()
 
 
 def test_what_is_kept_and_scored_is_the_average(tmp_path: Path):
-    made, _ = experiment(tmp_path)
-    state = finished(made, tmp_path / "a")
-    kept = read_tensors(tmp_path / "a" / "best.safetensors")[0]
-    average, newest = state["run"]["average"], state["run"]["model"]
-    if state["best"]["step"] == 14:
-        assert torch.equal(kept["head.linear.weight"], average["head.linear.weight"])
-    assert not torch.equal(average["head.linear.weight"], newest["head.linear.weight"])
-    assert not torch.equal(kept["head.linear.weight"], newest["head.linear.weight"])
+    made, dataset = experiment(tmp_path, precision="float32")
+    session, averages, newest = begin(made, dataset, tmp_path / "a"), {}, {}
+    assert session.run.average is not None
+    for event in session.events():
+        if isinstance(event, Step):
+            averages[event.step] = tensors(dict(session.run.average.model.named_parameters()))
+            newest[event.step] = tensors(dict(session.run.model.named_parameters()))
+    weights = read_tensors(tmp_path / "a" / "best.safetensors")[0]
+    best = load_checkpoint(tmp_path / "a" / "last.ckpt")["best"]
+    kept = [weights[name] for name, _ in session.run.model.named_parameters()]
+    assert all(map(torch.equal, kept, averages[best["step"]]))
+    assert not any(map(torch.equal, kept, newest[best["step"]]))
+    assert dataset.validation is not None
+    raw, labels = dataset.validation.gather(torch.arange(len(dataset.validation)))
+    loss = nn.functional.cross_entropy(load(tmp_path / "a").outputs(raw).double(), labels)
+    assert best["loss"] == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_an_averaged_run_resumes_exactly(tmp_path: Path):

@@ -14,6 +14,7 @@ import skipwise
 from skipwise.data import Arrays, Dataset
 from skipwise.experiment import Experiment, compose
 from skipwise.networks import ResNet, residual_linear
+from skipwise.randomness import seeded
 from skipwise.strategies import SGD, Strategy, nesterov
 from skipwise.tuning import FoundRate, NothingFound, Search, Sweep, find_rate, rate_of, sweep
 from skipwise.tuning.confirm import alike, best_of, climb, interval, middle, scores_of, tidy
@@ -23,7 +24,8 @@ from skipwise.tuning.trials import Trial, begun, check_rate_is_theirs, losses_of
 
 TINY = ResNet(name="tiny", blocks=(1, 1), width=4)
 PLAIN = Strategy(name="plain", optimiser=SGD(), peak_lr=0.1)
-SHARED = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Linear(16, 10))
+with seeded("shared"):
+    SHARED = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Linear(16, 10))
 FEW = Search(seeds=2, steps=20)
 
 

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -22,8 +23,7 @@ def logits(network: torch.nn.Module, pictures: Tensor) -> Tensor:
 
 
 def jpeg_test_part(folder: Path) -> tuple[Tensor, Tensor]:
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
-    table = parquet.read_table(folder / "cifar10_jpeg" / "test.parquet")
+    table = pq.read_table(folder / "cifar10_jpeg" / "test.parquet")
     pictures = [np.asarray(Image.open(io.BytesIO(b))) for b in table["image"].to_pylist()]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), torch.tensor(
         table["label"].to_pylist()

@@ -34,9 +34,9 @@ def test_scalar_branches_have_binomial_paths():
 
 
 def test_paths_of_54_blocks_lie_where_the_paper_says():
-    length = stats.binom(54, 0.5)
-    assert length.cdf(35) - length.cdf(18) == pytest.approx(0.980166, abs=5e-7)
-    assert length.cdf(17) - length.cdf(4) == pytest.approx(0.00453667, abs=5e-9)
+    share = path_spectrum(scaled_stack(1.0, 54), (X, X), along)["additive share"]
+    assert sum(share[19:36]) == pytest.approx(0.980166, abs=5e-7)
+    assert sum(share[5:18]) == pytest.approx(0.00453667, abs=5e-9)
 
 
 def test_each_part_is_the_sum_over_its_paths_by_dense_jacobians():

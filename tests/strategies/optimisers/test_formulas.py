@@ -1,6 +1,5 @@
 """One update and twenty, of every rule, against its formula in numpy."""
 
-import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
@@ -135,7 +134,6 @@ def test_zero_rate_changes_nothing(rule: Optimiser):
     assert all(torch.equal(found[name], value) for name, value in start.items())
 
 
-@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
 @pytest.mark.parametrize(
     ("rule", "name", "options"),
     [

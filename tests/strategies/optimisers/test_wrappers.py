@@ -13,7 +13,6 @@ from skipwise.strategies import (
     LBFGS,
     SAM,
     SGD,
-    AdamW,
     Lookahead,
     Optimiser,
     ScheduleFreeSGD,
@@ -200,7 +199,17 @@ def test_lbfgs_refuses_what_it_cannot_do():
         LBFGS().build([{"params": [few], "factor": 0.1}], rate=1.0)
 
 
-def test_wrappers_nest():
-    found, losses = steps(Lookahead(base=SAM(base=AdamW())), 20)
-    assert losses[-1] < losses[0]
-    assert not torch.equal(found["w"], torch.from_numpy(START["w"]))
+def test_sam_in_lookahead_is_its_formula():
+    found, _ = steps(Lookahead(base=SAM(base=SGD(momentum=0.5), radius=0.1), steps=3, share=0.3), 7)
+    w, slow, v = dict(START), dict(START), {n: np.zeros_like(p) for n, p in START.items()}
+    for t in range(1, 8):
+        g = {n: CURVES[n] * w[n] ** 3 for n in w}
+        length = np.sqrt(sum((g[n] ** 2).sum() for n in w))
+        far = {n: w[n] + 0.1 * g[n] / length for n in w}
+        v = {n: 0.5 * v[n] + CURVES[n] * far[n] ** 3 for n in w}
+        w = {n: w[n] - 0.01 * v[n] for n in w}
+        if t % 3 == 0:
+            slow = {n: slow[n] + 0.3 * (w[n] - slow[n]) for n in w}
+            w = dict(slow)
+    for name, parameter in found.items():
+        close(parameter.detach(), torch.from_numpy(w[name]))
