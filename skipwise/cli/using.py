@@ -110,11 +110,8 @@ def evaluate(
     part = part or ("train" if whole else "test")
     precision = "auto" if experiment is None else experiment.precision
     examples, called = _part(dataset, part), "all" if whole else part
-    task = _task_of(predictor)
-    answers = None if csv is None else Answers(task)
-    record = _score(predictor, examples, called, answers or task, precision=precision)
-    if csv is not None and answers is not None:
-        said.append(f"{_write(csv, answers.rows(predictor, examples))} examples in {csv}")
+    record, written = _score(predictor, examples, called, precision=precision, table=csv)
+    said.append(written)
     for sentence in filter(None, said):
         print(sentence, file=sys.stderr)
     if json:
@@ -351,29 +348,26 @@ def _answer(predictor: Predictor, target: Tensor, found: Prediction) -> dict[str
     }
 
 
-def _task_of(predictor: Predictor) -> Task:
-    card, unit = predictor.card, predictor.preprocessing.target_scale
-    return plain_task(card.task, len(card.classes), unit=unit)
-
-
 def _score(
-    predictor: Predictor,
-    examples: Examples,
-    part: str,
-    measured: Answers | Task,
-    *,
-    precision: str,
-) -> EvaluationRecord:
+    predictor: Predictor, examples: Examples, part: str, *, precision: str, table: Path | None
+) -> tuple[EvaluationRecord, str]:
+    """Measure a part, and write what was said of each example if a table is wanted, in words."""
     card, device = predictor.card, choose_device()
+    unit = predictor.preprocessing.target_scale
+    task = plain_task(card.task, len(card.classes), unit=unit)
+    answers = Answers(task)
     model = place_model(predictor.model, device)
     autocast = autocast_type(precision, device, exact=card.task == NUMBERS)
     settle_kernels(device, autocast)
-    return measure(
+    record = measure(
         model,
         examples,
         predictor.preprocessing,
-        measured,
+        task if table is None else answers,
         part=part,
         autocast=autocast,
         views=predictor.views,
     )
+    if table is None:
+        return record, ""
+    return record, f"{_write(table, answers.rows(predictor, examples))} examples in {table}"

@@ -64,7 +64,6 @@ def _known(task: Task, metric: str) -> str:
         near = nearest(str(metric), task.judges)
         raise ValueError(
             f"there is no metric {metric!r} for {kinds.get(type(task), NUMBERS)}, only"
-            f" {', '.join(task.judges)}"
-            + (near if "did you mean" in near else "")
+            f" {', '.join(task.judges)}" + (near if "did you mean" in near else "")
         )
     return metric

@@ -133,5 +133,5 @@ def test_a_study_scores_by_its_metric(capsys, rings: str):
         assert run["curve"][0]["score"] == scores[0].metrics["loss"]
         assert run["steps_to_target"] == scores[0].step
     assert "another study: experiment.metric is loss there and f1 here" in fails(
-        capsys, "compare", "s", "--metric", "f1", "--quiet"
+        capsys, "compare", "s", "--metric", "f1", "--target", "0.9", "--quiet"
     )

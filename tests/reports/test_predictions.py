@@ -76,9 +76,11 @@ def test_a_picture_says_in_words_what_it_was_taken_for(tmp_path: Path):
 
 
 def test_a_mistake_is_called_by_its_file_else_by_its_number(tmp_path: Path):
-    seen = {"truth": 0, "said": 1, "probability": 0.9, "probability_of_truth": 0.1}
     names = ("c0/a cat.png", "812", "")
-    wrong = [Mistake(index=n, name=name, **seen) for n, name in enumerate(names)]
+    wrong = [
+        Mistake(index=n, truth=0, said=1, probability=0.9, probability_of_truth=0.1, name=name)
+        for n, name in enumerate(names)
+    ]
     run = read_run(with_classes(tmp_path / "run", 2, [[0, 1, 3]], mistakes=wrong))
     behind = run.behind("test")
     assert behind is not None
@@ -90,9 +92,9 @@ def test_a_mistake_is_called_by_its_file_else_by_its_number(tmp_path: Path):
 
 
 def test_a_picture_is_declared_as_what_it_is(tmp_path: Path):
-    seen = {"probability": 0.9, "probability_of_truth": 0.1}
     wrong = [
-        Mistake(index=n, truth=0, said=1, picture=p, **seen) for n, p in ((1, "iVBO"), (2, "/9j/"))
+        Mistake(index=n, truth=0, said=1, probability=0.9, probability_of_truth=0.1, picture=p)
+        for n, p in ((1, "iVBO"), (2, "/9j/"))
     ]
     page = skipwise.report(
         with_classes(tmp_path / "run", 2, [[0, 1, 2]], mistakes=wrong)

@@ -256,5 +256,5 @@ def test_a_study_of_before_there_was_a_metric_goes_on_with_its_runs(tmp_path: Pa
     assert task.folder.endswith(hashlib.sha256(marks.encode()).hexdigest()[:10])
     judged = dataclasses.replace(study.experiment, metric="f1")
     other = dataclasses.replace(study, experiment=judged)
-    with pytest.raises(ValueError, match="experiment.metric is nothing there and f1 here"):
+    with pytest.raises(ValueError, match=r"experiment\.metric is nothing there and f1 here"):
         opened(planned(other, dataset, folder, threads=1))

@@ -1,4 +1,4 @@
-"""What decides which weights are best: the metrics that each task knows, and which way is better."""
+"""What decides which weights are best: the metrics that a task knows, and which way is better."""
 
 import pytest
 import torch
@@ -48,5 +48,5 @@ def test_a_metric_that_the_task_does_not_know_is_refused_with_those_it_does():
         asked(TASKS[0], metric="acuracy")
     with pytest.raises(ValueError, match="'auc' for several labels, only f1, precision, recall"):
         asked(TASKS[1], metric="auc")
-    with pytest.raises(ValueError, match="'accuracy' for regression, only loss, rmse, r2$"):
+    with pytest.raises(ValueError, match=r"'accuracy' for regression, only loss, rmse, r2$"):
         asked(TASKS[2], metric="accuracy")

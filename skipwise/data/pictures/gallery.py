@@ -38,7 +38,7 @@ class Listing:
     """
 
     files: Mapping[str, Sequence[File]]
-    names: Mapping[str, Sequence[str]]
+    names: Mapping[str, tuple[str, ...]]
     labels: Mapping[str, Sequence[Names]]
     classes: Names
     notes: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ class Gallery(Data):
 
 def _streamed(
     files: Sequence[File],
-    names: Sequence[str],
+    names: tuple[str, ...],
     targets: Tensor,
     rows: Tensor,
     shape: tuple[int, ...],
@@ -149,7 +149,7 @@ def _streamed(
 
 def _decoded(
     files: Sequence[File],
-    names: Sequence[str],
+    names: tuple[str, ...],
     targets: Tensor,
     rows: Tensor,
     shape: tuple[int, ...],

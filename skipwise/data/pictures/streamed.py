@@ -45,7 +45,7 @@ class Streamed(Stored):
         *,
         shape: tuple[int, ...],
         read: Read,
-        names: Sequence[str] = (),
+        names: tuple[str, ...] = (),
     ):
         super().__init__(shape, targets)
         self.files, self.rows, self.read, self.names = files, rows, read, names

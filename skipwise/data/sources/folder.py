@@ -56,7 +56,8 @@ class Folder(Gallery):
                 )
         files = {part: list(labelled) for part, labelled in found.items()}
         names = {
-            part: [str(path.relative_to(root)) for path in some] for part, some in files.items()
+            part: tuple(str(path.relative_to(root)) for path in some)
+            for part, some in files.items()
         }
         labels = {part: list(labelled.values()) for part, labelled in found.items()}
         notes = tuple(note for folder in folders.values() for note in _loose(folder))

@@ -79,7 +79,7 @@ class Parquet(Gallery):
                 for part, rows in labels.items()
             }
         files = {part: Rows(some) for part, some in shards.items()}
-        names = {part: [n for s in some for n in s.called()] for part, some in shards.items()}
+        names = {p: tuple(n for s in some for n in s.called()) for p, some in shards.items()}
         return Listing(files=files, names=names, labels=labels, classes=classes)
 
 

@@ -92,7 +92,8 @@ class Table(Gallery):
         if "train" not in files:
             raise ValueError(f"{table} has no row of the train split")
         classes = class_names(every, lambda row: rows[row].place)
-        return Listing(files=files, names=names, labels=labels, classes=classes)
+        called = {part: tuple(words) for part, words in names.items()}
+        return Listing(files=files, names=called, labels=labels, classes=classes)
 
 
 def _rows(table: Path) -> Iterator[_Row]:
