@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from skipwise.data import (
-    LABELS,
     NUMBERS,
     Augmentation,
     Batches,
@@ -42,7 +41,7 @@ from skipwise.finetuning import (
 from skipwise.networks import Network, NetworkDescription, build_network, check_reads
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, rate_notes
-from skipwise.tasks import Classification, Task, balanced, plain_task
+from skipwise.tasks import Task, asked, plain_task
 from skipwise.training import (
     ALONE,
     CHOICES,
@@ -79,6 +78,8 @@ class Experiment:
         seed: Of initial weights, order, augmentation and all other noise.
         batch_size: Examples an update.
         parts: A batch is computed in so many parts whose gradients add up, to save memory.
+        metric: What best weights, patience and target go by, ``"balanced_accuracy"`` for example;
+            None is the metric of the task.
         patience: Stop after so many evaluations without a better one; 0 never stops.
         target: Stop where the metric on validation data reaches it; None never stops.
         doublings: With a target, so many times the run may double to reach it.
@@ -108,6 +109,7 @@ class Experiment:
     seed: int = 0
     batch_size: int = BATCH_SIZE
     parts: int = 1
+    metric: str | None = None
     patience: int = 0
     target: float | None = None
     doublings: int = 0
@@ -180,23 +182,19 @@ class Experiment:
 
 
 def task_of(dataset: Dataset, experiment: Experiment) -> Task:
-    """Read the task off the data.
+    """Read the task off the data, and give it what the experiment asks of it.
 
     Raises:
-        ValueError: If labels are to be smoothed or weighed where there are none.
+        ValueError: If that does not go together.
     """
-    smoothing = experiment.strategy.label_smoothing
     used = experiment.preprocessing or dataset.preprocessing
-    task = plain_task(dataset.task, len(dataset.classes), unit=used.target_scale)
-    if isinstance(task, Classification):
-        weights = balanced(dataset.counts) if experiment.class_weights else ()
-        return dataclasses.replace(task, label_smoothing=smoothing, weights=weights)
-    what = "several labels" if dataset.task == LABELS else "numbers"
-    if smoothing:
-        raise ValueError(f"label_smoothing has no effect on {what}; set strategy.label_smoothing=0")
-    if experiment.class_weights:
-        raise ValueError(f"class weights have no effect on {what}; leave --class-weights out")
-    return task
+    return asked(
+        plain_task(dataset.task, len(dataset.classes), unit=used.target_scale),
+        smoothing=experiment.strategy.label_smoothing,
+        weighed=experiment.class_weights,
+        counts=dataset.counts,
+        metric=experiment.metric,
+    )
 
 
 def build(

@@ -17,6 +17,7 @@ from skipwise.data import (
     Arrays,
     Data,
     Dataset,
+    Examples,
     Gallery,
     Own,
     Preprocessing,
@@ -26,7 +27,6 @@ from skipwise.data import (
     check_pictures,
     imagenet_preprocessing,
     mean_over_views,
-    pictures_below,
     read_picture,
 )
 from skipwise.description import from_plain, to_plain
@@ -48,8 +48,6 @@ BY_HAND = (
     " arrays are taken as they are, only picture files are resized: bring the arrays to that shape,"
     " or save the pictures as files"
 )
-
-
 AT_ONCE = 256  # examples, so that many do not fill the memory
 
 
@@ -165,18 +163,22 @@ class Predictor:
             )
 
     def predict(
-        self, inputs: Tensor | np.ndarray | str | Path | Sequence[str | Path]
+        self, inputs: Tensor | np.ndarray | Examples | str | Path | Sequence[str | Path]
     ) -> list[Prediction]:
-        """Predict the classes of arrays, or of picture files.
+        """Predict the classes of arrays, of a part of a data set, or of picture files.
 
         Raises:
             ValueError: If the network does not give classes, or an input does not fit.
         """
+        if isinstance(inputs, Examples):
+            some = torch.arange(len(inputs)).split(AT_ONCE)
+            found = (self.named(self.outputs(inputs.gather(n)[0]), inputs.called(n)) for n in some)
+            return [prediction for predictions in found for prediction in predictions]
         if isinstance(inputs, str | Path):
             inputs = [inputs]
         if not isinstance(inputs, Tensor | np.ndarray):
             return list(self.predict_files([Path(p) for p in inputs]))
-        return self._named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
+        return self.named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
 
     def predict_files(
         self,
@@ -187,7 +189,7 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Predict the classes of picture files, in their order; see :meth:`outputs_of_files`."""
         for files, outputs in self.outputs_of_files(paths, batch_size=batch_size, skipped=skipped):
-            yield from self._named(outputs, files)
+            yield from self.named(outputs, files)
 
     def outputs_of_files(
         self,
@@ -234,7 +236,16 @@ class Predictor:
         except UnreadablePicture as error:
             return error
 
-    def _named(self, outputs: Tensor, sources: list[str]) -> list[Prediction]:
+    def named(self, outputs: Tensor, sources: Sequence[str]) -> list[Prediction]:
+        """Read raw outputs as classes.
+
+        Args:
+            outputs: Logits, shape ``(batch, classes)``.
+            sources: What the examples are called.
+
+        Raises:
+            ValueError: If they are numbers.
+        """
         if self.card.task == NUMBERS:
             raise ValueError("this network gives numbers, not classes; use outputs()")
         several = self.card.task == LABELS
@@ -373,24 +384,3 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
 def _first(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def picture_files(words: Iterable[str]) -> list[Path]:
-    """Turn files and folders into picture files; folders are searched to the bottom.
-
-    Raises:
-        ValueError: If a path does not exist or a folder holds no picture.
-    """
-    found: list[Path] = []
-    for word in words:
-        path = Path(word)
-        if path.is_dir():
-            inside = list(pictures_below(path))
-            if not inside:
-                raise ValueError(f"{path} holds no picture")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise ValueError(f"{path} does not exist")
-    return found

@@ -107,7 +107,7 @@ class Mistake:
     """An example that was taken for another class.
 
     ``index`` counts within its part; ``picture`` is a PNG or JPEG in base64, empty where the
-    example is no picture.
+    example is no picture; ``name`` is its file, else its number in the data.
     """
 
     index: int
@@ -116,6 +116,7 @@ class Mistake:
     probability: float
     probability_of_truth: float
     picture: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

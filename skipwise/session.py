@@ -82,10 +82,8 @@ class Session:
             experiment, dataset, resumed=state is not None, world=self.world
         )
         self.dataset = prepared(dataset, experiment.preprocessing)
-        self.best = Best(
-            metric=self.task.best_metric, higher=self.task.higher, patience=experiment.patience
-        )
         wanted, higher, doublings = experiment.target, self.task.higher, experiment.doublings
+        self.best = Best(metric=self.task.best_metric, higher=higher, patience=experiment.patience)
         self.target = (
             None if wanted is None else Target(value=wanted, higher=higher, doublings=doublings)
         )
@@ -243,7 +241,8 @@ class Session:
             self._news = (no_longer_exact(before, self.world.size),)
         planned = self.run.steps
         self.run.restore(state["run"])
-        self.best.restore(state["best"])
+        # An old save does not name its metric, which was that of the task.
+        self.best.restore({"metric": type(self.task).best_metric, **state["best"]})
         self._spent = state["seconds"]
         self.threads.restore(state.get("threads", {"decided": None}))
         self.compiling.restore(state.get("compiling", {"decided": False}))

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "branches": {"shapes", "layers"},
     "networks": {"connections", "branches", "layers", "shapes", "description"},
     "data": {"randomness", "shapes", "description", "files"},
-    "tasks": {"data", "shapes"},
+    "tasks": {"data", "shapes", "description"},
     "strategies": {"connections", "shapes", "description"},
     "training": {"data", "strategies", "randomness", "records", "files"},
     "weights": {

@@ -42,6 +42,7 @@ def compare(
     epochs: float | None = None,
     steps: Whole | None = None,
     time: str | None = None,
+    metric: str | None = None,
     target: float | None = None,
     margin: float | None = None,
     tune: Whole | None = None,
@@ -74,6 +75,7 @@ def compare(
         epochs: Length of every run in passes over the training part.
         steps: Length of every run in updates.
         time: Length of every run in time: 90s, 10m or 1h30m.
+        metric: What scores, best weights and --target go by, as in skipwise train.
         target: Count steps, seconds and multiplications until validation reaches it; no run stops
             there.
         margin: Differences below it matter to nobody, in points where the score is a share (0.2 is
@@ -118,6 +120,7 @@ def compare(
         "epochs": epochs,
         "steps": steps,
         "seconds": None if time is None else parse_time(time),
+        "metric": metric,
         "batch_size": batch_size,
         "augmentation": None if augment is None else find_augmentation(augment),
     }

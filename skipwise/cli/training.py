@@ -52,6 +52,7 @@ def train(
     seed: Whole | None = None,
     batch_size: Whole | None = None,
     parts: Whole | None = None,
+    metric: str | None = None,
     patience: Whole | None = None,
     target: float | None = None,
     augment: str | None = None,
@@ -95,6 +96,8 @@ def train(
         seed: Of initial weights, order, augmentation and all other noise.
         batch_size: Examples an update.
         parts: Compute each batch in so many parts whose gradients add up, to save memory.
+        metric: What best weights, --patience and --target go by: of classes accuracy (if left out),
+            balanced_accuracy, f1 or loss; of others any that their task reports.
         patience: Stop after so many evaluations without a better one.
         target: Stop where validation reaches it, 0.92 for example. The defaults are then quick,
             and the run doubles while that helps; exit code 1 if the target is not reached.
@@ -133,6 +136,7 @@ def train(
         "seed": seed,
         "batch_size": batch_size,
         "parts": parts,
+        "metric": metric,
         "patience": patience,
         "target": target,
         "compile": compile,
@@ -144,12 +148,7 @@ def train(
         "weights": weights,
         "freeze": None if freeze is None else parse_freeze(freeze),
     }
-    of_data = {
-        "skip_bad": skip_bad or None,
-        "multi_label": multi_label or None,
-        "size": None if size is None else parse_size(size),
-        "memory_bytes": None if memory is None else parse_memory(memory),
-    }
+    of_data = _of_data(size, memory, skip_bad=skip_bad, multi_label=multi_label)
     chosen = Chosen(
         network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow, guard=guard
     )
@@ -158,6 +157,17 @@ def train(
     session = begin(experiment, dataset, out, started=STARTED, watch=watch)
     _introduce(session, quiet=quiet)
     _finish(session, quiet=quiet, as_json=json, allow=allow, reports=not no_report)
+
+
+def _of_data(
+    size: str | None, memory: str | None, *, skip_bad: bool, multi_label: bool
+) -> dict[str, Any]:
+    return {
+        "skip_bad": skip_bad or None,
+        "multi_label": multi_label or None,
+        "size": None if size is None else parse_size(size),
+        "memory_bytes": None if memory is None else parse_memory(memory),
+    }
 
 
 def resume(
@@ -293,6 +303,7 @@ def _introduce(session: Session, *, quiet: bool) -> None:
         f" seed {experiment.seed}, batches of {session.run.batches.size},"
         f" {numbers} on {session.run.batches.device.type}{_processes(session)}",
         *_changes(session),
+        *([f"best weights by {experiment.metric}"] if experiment.metric else []),
         f"run in {session.folder}",
     ]
     print("\n".join(lines), file=sys.stderr)

@@ -1,23 +1,29 @@
 """``evaluate`` and ``predict``."""
 
 import csv
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, final
 
 import numpy as np
+import torch
 from cyclopts import Parameter
 from torch import Tensor
 
 from skipwise.cli.composing import with_settings
 from skipwise.cli.words import Flag, Words, find_views, print_json
 from skipwise.data import (
+    LABELS,
     NUMBERS,
+    Batch,
     Dataset,
     Examples,
+    Stored,
     UnreadablePicture,
     find_data,
+    picture_files,
     read_inputs,
 )
 from skipwise.prediction import (
@@ -27,14 +33,15 @@ from skipwise.prediction import (
     check_fits,
     fit_to,
     load,
-    picture_files,
 )
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
 from skipwise.runs import experiment_of
-from skipwise.tasks import plain_task
+from skipwise.tasks import Task, plain_task
 from skipwise.training import autocast_type, choose_device, place_model, settle_kernels
 from skipwise.training import evaluate as measure
+
+CsvFile = Annotated[Path | None, Parameter(name="--csv")]
 
 
 def evaluate(
@@ -43,6 +50,7 @@ def evaluate(
     /,
     *,
     part: str | None = None,
+    csv: CsvFile = None,
     skip_bad: Flag = False,
     views: str | None = None,
     set: Words = (),
@@ -56,6 +64,9 @@ def evaluate(
         data: Other data: a name, a folder or a file, as for train; pictures are brought to
             the network's size. All of its examples count if it has no parts of its own.
         part: train, validation or test; test if left out.
+        csv: Write a table with a row for each example: its name (the file, else the number in the
+            data), truth, prediction, probability and the probability of every class; of a
+            regression, truth and output.
         skip_bad: Leave out pictures of DATA that cannot be read, and say how many.
         views: Average the outputs over views of a picture: flip, crops or none; as in the
             training if left out.
@@ -66,6 +77,7 @@ def evaluate(
     Raises:
         ValueError: If the run cannot be read, or there are no data that fit it.
     """
+    _check_table(csv)
     predictor = _seeing(load(run, allow=allow), views)
     experiment = experiment_of(run, allow=allow) if run.is_dir() else None
     if data is not None:
@@ -98,7 +110,8 @@ def evaluate(
     part = part or ("train" if whole else "test")
     precision = "auto" if experiment is None else experiment.precision
     examples, called = _part(dataset, part), "all" if whole else part
-    record = _score(predictor, examples, called, precision=precision)
+    record, written = _score(predictor, examples, called, precision=precision, table=csv)
+    said.append(written)
     for sentence in filter(None, said):
         print(sentence, file=sys.stderr)
     if json:
@@ -112,7 +125,7 @@ def predict(
     run: Path,
     /,
     *files: str,
-    csv: Annotated[Path | None, Parameter(name="--csv")] = None,
+    csv: CsvFile = None,
     skip_bad: Flag = False,
     views: str | None = None,
     allow: Words = (),
@@ -136,6 +149,7 @@ def predict(
     """
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
+    _check_table(csv)
     predictor = _seeing(load(run, allow=allow), views)
     skipped: list[UnreadablePicture] = []
     device = choose_device()
@@ -204,10 +218,12 @@ def _row(prediction: Prediction) -> dict[str, Any]:
     return {"file": prediction.source, **likeliest, "probabilities": prediction.probabilities}
 
 
-def _numbers(what: str, sources: Iterable[Any], outputs: Tensor) -> list[dict[str, Any]]:
+def _numbers(
+    what: str, sources: Iterable[Any], outputs: Tensor, *, of: str = "output"
+) -> list[dict[str, Any]]:
     places = ["_".join(map(str, place)) for place in np.ndindex(*outputs.shape[1:])]
     return [
-        {what: source, **{f"output_{k}": v for k, v in zip(places, row, strict=True)}}
+        {what: source, **{f"{of}_{k}": v for k, v in zip(places, row, strict=True)}}
         for source, row in zip(sources, outputs.flatten(1).tolist(), strict=True)
     ]
 
@@ -217,14 +233,7 @@ def _tell(
 ) -> None:
     """Write the table if one is wanted, and print the rows or where they are."""
     if table is not None:
-        with table.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)  # by column, not by name: a class may be called "file"
-            for n, row in enumerate(rows):
-                own = {k: v for k, v in row.items() if k != "probabilities"}
-                each = row.get("probabilities", {})
-                if n == 0:
-                    writer.writerow([*own, *each])
-                writer.writerow([*own.values(), *each.values()])
+        _write(table, rows)
     if as_json:
         print_json({"run": str(run), "predictions": rows, "skipped": skipped})
     elif table is not None:
@@ -237,6 +246,36 @@ def _tell(
             print(f"{first!s:<{width}}  {'  '.join(words)}")
 
 
+def _check_table(table: Path | None) -> None:
+    """Refuse a place that cannot be written, before anything is computed.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if table is None:
+        return
+    if not table.parent.is_dir():
+        raise ValueError(f"the folder {table.parent} does not exist; make it, or name another")
+    if table.is_dir():
+        raise ValueError(f"{table} is a folder; name a file")
+    if not os.access(table if table.exists() else table.parent, os.W_OK):
+        raise ValueError(f"{table} cannot be written; name another file")
+
+
+def _write(table: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write a table, and count its rows."""
+    count = 0
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)  # by column, not by name: a class may be called "file"
+        for count, row in enumerate(rows, start=1):
+            own = {k: v for k, v in row.items() if k != "probabilities"}
+            each = row.get("probabilities", {})
+            if count == 1:
+                writer.writerow([*own, *each])
+            writer.writerow([*own.values(), *each.values()])
+    return count
+
+
 def _part(dataset: Dataset, part: str) -> Examples:
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     if part not in parts:
@@ -247,21 +286,88 @@ def _part(dataset: Dataset, part: str) -> Examples:
     return found
 
 
+@final
+class Answers:
+    """A task that is measured, and what the network said of each example.
+
+    Args:
+        task: The task.
+    """
+
+    def __init__(self, task: Task):
+        self.task = task
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    def tally(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Keep outputs and targets, and give the task's sums."""
+        self._seen.append((output.float().cpu(), batch.targets.cpu()))
+        return self.task.tally(output, batch)
+
+    def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
+        """Give the task's metrics."""
+        return self.task.metrics(tally)
+
+    def per_class(self, tally: Mapping[str, Tensor]) -> Mapping[str, Sequence[float]]:
+        """Give the task's metrics by class."""
+        return self.task.per_class(tally)
+
+    def rows(self, predictor: Predictor, examples: Examples) -> Iterator[dict[str, Any]]:
+        """Give a row of the table for each example of the part that was measured, in their order.
+
+        Args:
+            predictor: Of the network.
+            examples: The part.
+        """
+        start = 0
+        for outputs, targets in self._seen:
+            index = torch.arange(start, start + len(outputs))
+            start += len(outputs)
+            names = examples.called(index)
+            if predictor.card.task == NUMBERS:
+                back = predictor.preprocessing.unscaled
+                is_exact = isinstance(examples, Stored)
+                true = examples.targets[index] if is_exact else back(targets)
+                truths = _numbers("name", names, true, of="truth")
+                said = _numbers("name", names, back(outputs))
+                yield from ({**truth, **row} for truth, row in zip(truths, said, strict=True))
+                continue
+            for target, found in zip(targets, predictor.named(outputs, names), strict=True):
+                yield _answer(predictor, target, found)
+
+
+def _answer(predictor: Predictor, target: Tensor, found: Prediction) -> dict[str, Any]:
+    classes, several = predictor.classes, predictor.card.task == LABELS
+    true = target.nonzero()[:, 0].tolist() if several else [int(target)]
+    said = {"prediction": found.label} | ({} if several else {"probability": found.probability})
+    truth = "+".join(classes[n] for n in true)
+    return {
+        "name": found.source,
+        "truth": truth,
+        **said,
+        "probabilities": found.probabilities,
+    }
+
+
 def _score(
-    predictor: Predictor, examples: Examples, part: str, *, precision: str
-) -> EvaluationRecord:
+    predictor: Predictor, examples: Examples, part: str, *, precision: str, table: Path | None
+) -> tuple[EvaluationRecord, str]:
+    """Measure a part, and write what was said of each example if a table is wanted, in words."""
     card, device = predictor.card, choose_device()
     unit = predictor.preprocessing.target_scale
     task = plain_task(card.task, len(card.classes), unit=unit)
+    answers = Answers(task)
     model = place_model(predictor.model, device)
     autocast = autocast_type(precision, device, exact=card.task == NUMBERS)
     settle_kernels(device, autocast)
-    return measure(
+    record = measure(
         model,
         examples,
         predictor.preprocessing,
-        task,
+        task if table is None else answers,
         part=part,
         autocast=autocast,
         views=predictor.views,
     )
+    if table is None:
+        return record, ""
+    return record, f"{_write(table, answers.rows(predictor, examples))} examples in {table}"

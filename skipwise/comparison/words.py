@@ -11,6 +11,7 @@ from skipwise.comparison.signs import EXACT_PAIRS, MOST_SEEDS, least_p
 from skipwise.comparison.study import NO_TEST, Design
 
 SKEWED = 0.2  # of the interval's width between estimate and mean: then both are said
+USUAL = "accuracy"  # the score that needs no naming
 
 
 def counted(count: int, noun: str) -> str:
@@ -230,6 +231,9 @@ def _limits(comparison: Comparison) -> Iterator[str]:
     design, pairs = comparison.design, comparison.pairs
     if said := design.facts.get(NO_TEST):
         yield f"There is {NO_TEST}: {said}."
+    if design.metric != USUAL:
+        better = "lower" if design.lower_is_better else "higher"
+        yield f"The score is the {design.metric} of the examples held out, {better} is better."
     for pair in filter(_is_skewed, pairs):
         yield (
             f"The differences between {pair.first} and {pair.second} are skewed: their mean is"

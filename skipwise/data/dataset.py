@@ -39,6 +39,10 @@ class Examples(ABC):
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Give raw inputs and targets of some examples, stacked."""
 
+    def called(self, index: Index) -> list[str]:
+        """Name some examples: by their files, where there are any, else by their numbers."""
+        return [str(row) for row in index.tolist()]
+
     def stream(self, batches: Iterable[Index]) -> Iterator[tuple[Tensor, Tensor]]:
         """Gather one batch after another, each at the moment it is asked for."""
         for index in batches:
@@ -81,17 +85,29 @@ class InMemory(Stored):
         inputs: Shape ``(examples, width, *space)``; uint8 for pictures.
         targets: As in the contract.
         rows: Which inputs belong to the targets, in their order; all of them if None.
+        names: Of the inputs; numbered if empty.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, rows: Index | None = None):
+    def __init__(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        rows: Index | None = None,
+        names: tuple[str, ...] = (),
+    ):
         super().__init__(tuple(inputs.shape[1:]), targets)
-        self._inputs, self._rows = inputs, rows
+        self._inputs, self._rows, self._names = inputs, rows, names
 
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
         """Index both tensors."""
         rows = index if self._rows is None else self._rows[index]
         inputs, targets = self._inputs, self.targets
         return inputs[moved(rows, inputs.device)], targets[moved(index, targets.device)]
+
+    def called(self, index: Index) -> list[str]:
+        """Name some examples, those without files by their numbers among all inputs."""
+        rows = (index if self._rows is None else self._rows[index]).tolist()
+        return [self._names[row] if self._names else str(row) for row in rows]
 
     @property
     def device(self) -> torch.device:
@@ -104,13 +120,13 @@ class InMemory(Stored):
         return len(self) * self._inputs[0].numel() * self._inputs.element_size()
 
     def on(self, device: torch.device) -> "InMemory":
-        """Copy inputs and targets to a device."""
+        """Copy inputs and targets to a device, without their names."""
         return InMemory(self.sample(0).to(device), self.targets.to(device))
 
     def subset(self, rows: Index) -> "InMemory":
         """Give some of the examples, without copying their inputs."""
         whole = rows if self._rows is None else self._rows[rows]
-        return InMemory(self._inputs, self.targets[rows], whole)
+        return InMemory(self._inputs, self.targets[rows], whole, self._names)
 
     def sample(self, seed: int) -> Tensor:
         """Give all inputs."""
@@ -143,6 +159,10 @@ class MapStyle(Examples):
             (torch.as_tensor(x), torch.as_tensor(y)) for x, y in pairs
         ])
         return inputs, as_column(targets)
+
+    def called(self, index: Index) -> list[str]:
+        """Give the numbers in the user's data set."""
+        return [str(row) for row in self.rows[index].tolist()]
 
 
 def as_column(targets: Tensor) -> Tensor:

@@ -22,13 +22,17 @@ from skipwise.reports.curves import thinned
 from skipwise.reports.reading import REPORT, Reading
 from skipwise.reports.statistics import of_difference
 from skipwise.reports.verdict import headline, interval
-from skipwise.reports.words import PLAIN_NAMES, counted, duration, number, percent, value_of
+from skipwise.reports.words import PLAIN_NAMES, SHARES, counted, duration, number, percent, value_of
 
 COMPARISON = "comparison.html"
 MISSING = "–"
 APART = (
     "They learned different tasks, whose losses and scores are different quantities, so they share"
     " no chart; each run's own report has its curves."
+)
+JUDGED = (
+    "They were judged by different metrics, so they share no chart of those; each run's own report"
+    " has its own."
 )
 
 
@@ -53,8 +57,11 @@ def compare_to(runs: Sequence[Reading], place: Path = Path()) -> Comparison:
         place: The folder of the page, from which it leads to their reports.
     """
     names = _names(runs)
-    alike = len({run.metric for run in runs}) == 1  # each task has a metric and a loss of its own
-    kinds = ("metric", "loss", "training") if alike else ()
+    alike = len({run.metric for run in runs}) == 1
+    # Each task has a loss of its own; what the task of an old run was nobody wrote down.
+    one_task = alike or len({run.facts.get("task", id(run)) for run in runs}) == 1
+    kinds = ("loss", "training") if one_task else ()
+    kinds = ("metric", *kinds) if alike else kinds
     charts = [_curve(runs, names, kind) for kind in kinds]
     return Comparison(
         title=f"{counted(len(runs), 'run')} side by side",
@@ -62,7 +69,7 @@ def compare_to(runs: Sequence[Reading], place: Path = Path()) -> Comparison:
         verdict=[*_verdict(runs, names)],
         results=_results(runs, names, place),
         charts=[chart for chart in charts if chart is not None],
-        absent=() if alike else (APART,),
+        absent=() if alike else (JUDGED if one_task else APART,),
         settings=_settings(runs, names),
     )
 
@@ -101,7 +108,8 @@ def _verdict(runs: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
     for record, name in ranked[1:]:
         other = record.metrics[metric]
         if metric != "accuracy":
-            apart = number(abs(value - other))
+            gap = abs(value - other)
+            apart = f"{100 * gap:.1f} points" if metric in SHARES else number(gap)
             yield f"{name}: {value_of(metric, other)}, a difference of {apart}."
             continue
         half = of_difference(value, best.examples, other, record.examples)
@@ -184,7 +192,7 @@ def _curve(runs: Sequence[Reading], names: Sequence[str], kind: str) -> Chart | 
         )
         for n, (name, points) in enumerate(zip(names, series, strict=True))
     ]  # fmt: skip
-    shares = kind == "metric" and metric == "accuracy"
+    shares = kind == "metric" and metric in SHARES
     axis = {"tickformat": ".0%"} if shares else axis_of(*(values for _, values in series))
     write = percent if shares else number
     rows = [

@@ -11,7 +11,7 @@ import numpy as np
 from skipwise.records import StepRecord
 from skipwise.reports.chart import HELD, TRAIN, Chart, Table, axis_of, evenly, figure, line
 from skipwise.reports.reading import Reading
-from skipwise.reports.words import PLAIN_NAMES, number, percent, value_of
+from skipwise.reports.words import PLAIN_NAMES, SHARES, number, percent, value_of
 
 POINTS = 250  # of a curve; more cannot be told apart
 STEP = "step"
@@ -122,8 +122,9 @@ def _has(run: Reading, name: str) -> bool:
 
 
 def _metric(run: Reading) -> Chart | None:
-    name = run.metric if run.metric != "loss" else "r2"
-    if not run.validations or not _has(run, name):
+    others = ("r2", "accuracy", "f1")  # beside the loss, which has a chart of its own
+    name = next((n for n in (run.metric, *others) if n != "loss" and _has(run, n)), None)
+    if not run.validations or name is None:
         return None
     at = [e.step for e in run.validations]
     values = [e.metrics[name] for e in run.validations]
@@ -141,19 +142,20 @@ def _metric(run: Reading) -> Chart | None:
         words += (
             " Training accuracy was not recorded: examples were mixed, or the run is an old one."
         )
-    shown = [name] if run.metric != "loss" else [n for n in ("rmse", "r2") if _has(run, n)]
+    shown = [n for n in ("rmse", "r2") if _has(run, n)] if name == "r2" else [name]
     columns |= {f"validation {PLAIN_NAMES[n]}": _validated(n) for n in shown}
     best = run.best
     if best is not None and name == run.metric:
         words += (
             f" The weights of step {best.step:,} were kept: {value_of(name, best.metrics[name])}."
         )
-    axis = {"tickformat": ".0%"} if name == "accuracy" else {}
+    axis = {"tickformat": ".0%"} if name in SHARES else {}
+    called = PLAIN_NAMES[name]
     return Chart(
         name="metric",
-        title=PLAIN_NAMES[name].capitalize() if name == "accuracy" else PLAIN_NAMES[name],
+        title=called[0].upper() + called[1:],
         words=words,
-        figure=figure(traces, STEP, PLAIN_NAMES[name], yaxis=axis),
+        figure=figure(traces, STEP, called, yaxis=axis),
         table=_by_evaluation(run, caption, columns),
         is_summary=True,
     )

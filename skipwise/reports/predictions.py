@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skipwise.records import EvaluationRecord, PartEvidence
+from skipwise.records import EvaluationRecord, Mistake, PartEvidence
 from skipwise.reports.chart import HEAT, HELD, Chart, Table, figure, plain
 from skipwise.reports.reading import Reading
 from skipwise.reports.statistics import wilson
@@ -218,7 +218,15 @@ def mistakes(run: Reading, behind: PartEvidence, part: str) -> list[Picture]:
                 f"said {names[m.said]} ({percent(m.probability)}),"
                 f" is {names[m.truth]} ({percent(m.probability_of_truth)})"
             ),
-            where=f"{part} example {m.index}",
+            where=_where(m, part),
         )
         for m in behind.mistakes
     ]
+
+
+def _where(mistake: Mistake, part: str) -> str:
+    """Name an example: by its file, else by its numbers in its part and in the data."""
+    if mistake.name and not mistake.name.isdigit():
+        return f"{mistake.name} ({part})"
+    number = f", number {mistake.name} of the data" if mistake.name else ""
+    return f"{part} example {mistake.index}{number}"

@@ -164,13 +164,15 @@ class Reading:
         """Name what decides which weights are best."""
         if "metric" in self.facts:
             return self.facts["metric"]
+        if chosen := self.experiment.get("metric"):
+            return str(chosen)
         known = self.validations[-1].metrics if self.validations else self._test_metrics()
         return next((name for name in ("accuracy", "f1") if name in known), "loss")
 
     @property
     def higher(self) -> bool:
         """Whether more of it is better."""
-        return self.metric != "loss"
+        return self.facts.get("higher", self.metric not in ("loss", "rmse"))
 
     @property
     def best(self) -> EvaluationRecord | None:

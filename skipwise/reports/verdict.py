@@ -123,10 +123,16 @@ def _score(run: Reading) -> Iterator[str]:
 
 def _against_guessing(run: Reading) -> Iterator[str]:
     record = run.scored
-    if record is None or run.metric != "accuracy":
+    if record is None or run.metric not in ("accuracy", "balanced_accuracy"):
         return
     counts = class_counts(run, record)
     if not counts:
+        return
+    if run.metric == "balanced_accuracy":
+        base = 1 / sum(count > 0 for count in counts)
+        always = f"Always saying one class would reach {percent(base)}."
+        is_better = record.metrics[run.metric] > base
+        yield always if is_better else f"{always} The network is not better than that."
         return
     most = max(counts)
     base, names = most / sum(counts), run.classes(len(counts))
@@ -153,6 +159,7 @@ def _trend(run: Reading) -> Iterator[str]:
             )
         return
     metric, sign = run.metric, 1 if run.higher else -1
+    called = metric.replace("_", " ")
     late = max(len(evaluations) // 4, 1)
     before, after = evaluations[:-late], evaluations[-late:]
     best_before, best_after = (
@@ -163,17 +170,17 @@ def _trend(run: Reading) -> Iterator[str]:
     change = f"from {value_of(metric, old)} to {value_of(metric, new)}"
     noise = _noise(metric, old, new, evaluations[-1].examples)
     if sign * (new - old) > noise:
-        yield f"Validation was still improving: {span} the best {metric} went {change}."
+        yield f"Validation was still improving: {span} the best {called} went {change}."
     elif overfitted := _overfitted(evaluations, run.steps):
         yield overfitted
     elif sign * (new - old) > 0:
         by = f", ±{percent(noise)} by the number of examples" if metric == "accuracy" else ""
         yield (
-            f"Whether validation was still improving is not sure: {span} the best {metric} went"
+            f"Whether validation was still improving is not sure: {span} the best {called} went"
             f" {change}{by}."
         )
     else:
-        yield f"Validation had levelled off: {span} the best {metric} went {change}."
+        yield f"Validation had levelled off: {span} the best {called} went {change}."
 
 
 def _noise(metric: str, old: float, new: float, examples: int) -> float:
@@ -209,7 +216,7 @@ def _overfitted(evaluations: Sequence[EvaluationRecord], steps: Sequence[StepRec
 
 def _gap(run: Reading) -> Iterator[str]:
     """Compare training and validation accuracy over the last stretch between two evaluations."""
-    if run.metric != "accuracy" or len(run.validations) < 2:
+    if len(run.validations) < 2 or "accuracy" not in run.validations[-1].metrics:
         return
     before, last = run.validations[-2:]
     seen = [s for s in run.steps if before.step < s.step <= last.step and s.accuracy == s.accuracy]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 PLAIN_NAMES = {
     "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
     "f1": "F1, mean over classes",
     "loss": "loss",
     "rmse": "RMSE",
@@ -17,7 +18,7 @@ PLAIN_NAMES = {
     "precision": "precision",
     "recall": "recall",
 }
-SHARES = {"accuracy", "top5", "exact"}
+SHARES = {"accuracy", "balanced_accuracy", "top5", "exact"}
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ class Plan:
     def task(self, arm: Arm, experiment: Experiment, *, above: str, reports: bool = True) -> Task:
         """Give the task of one run of an arm, in a folder of its own."""
         text = text_of(experiment)
-        marks = "\n".join((text, self.digest, str(self.facts["version"])))
+        # A field that came later leaves the folders of older studies as they are called.
+        known = text.replace("\nmetric: null\n", "\n")
+        marks = "\n".join((known, self.digest, str(self.facts["version"])))
         digest = hashlib.sha256(marks.encode()).hexdigest()[:10]
         stem = re.sub(r"[^A-Za-z0-9_.=-]+", "-", arm.name).strip("-.")[:80]
         return Task(
@@ -196,8 +198,12 @@ def _described_in(folder: Path) -> Any:
 
 def _with_later_fields(plain: Any) -> Any:
     """Give a plain description in which fields that came later have their defaults."""
-    later = {entry.name: entry.default for entry in fields(Study) if entry.name == "halving"}
-    return {**later, **plain} if isinstance(plain, dict) else plain
+    if not isinstance(plain, dict):
+        return plain
+    experiment = plain.get("experiment")
+    if isinstance(experiment, dict):
+        plain = {**plain, "experiment": {"metric": None, **experiment}}
+    return {"halving": False, **plain}
 
 
 def _first_difference(before: Any, now: Any, path: str = "") -> tuple[str, str, str]:

@@ -23,7 +23,8 @@ from skipwise.studies.plan import Plan
 from skipwise.studies.study import STUDY, Study
 from skipwise.studies.tuning import Tried, Tuned, rungs_in_words
 
-SHARES = ("accuracy", "f1", "exact")  # metrics that are shares, which people give in points
+# Metrics that are shares, which people give in points.
+SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "exact")
 PASSES = 3  # a gradient costs a forward pass, and backward twice as much again
 METRICS = "metrics.jsonl"
 GRADIENTS = "gradient norm"
@@ -41,7 +42,7 @@ def design_of(plan: Plan, *, jobs: str, tuned: Mapping[str, Tuned] | None = None
     margin = study.margin
     return Design(
         data=study.data.name,
-        metric=plan.metric,
+        metric=plan.metric.replace("_", " "),
         arms=tuple(_arm(arm) for arm in plan.arms),
         seeds=plan.seeds,
         family=plan.family,

@@ -20,7 +20,8 @@ from skipwise.studies.halving import LEAST
 STUDY = "study.yaml"
 TUNERS = ("random", "optuna")
 
-COMMON = ("data", "seed", "epochs", "steps", "seconds", "target", "doublings", "patience")
+LENGTHS = ("epochs", "steps", "seconds", "target", "doublings", "patience")
+COMMON = ("data", "seed", "metric", *LENGTHS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,9 @@ class Study:
             raise ValueError("an ablation is of one strategy on one network, with nothing varied")
         for path, values in self.vary.items():
             if path.rpartition(":")[2].partition(".")[0] in COMMON:
-                raise ValueError(f"all arms share data, seeds and length, so {path} cannot vary")
+                raise ValueError(
+                    f"all arms share data, seeds and length, and one metric, so {path} cannot vary"
+                )
             if not isinstance(values, tuple | list) or not values:
                 raise ValueError(f"{path} varies over a list of values, got {values!r}")
             twice = [value for n, value in enumerate(values) if value in values[:n]]

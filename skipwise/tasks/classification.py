@@ -25,6 +25,7 @@ class Classification(Task):
         label_smoothing: ε: the target is 1 − ε on the class and ε spread over all classes; in
             training only.
         weights: Weight of each class in the training loss; all one if empty.
+        best_metric: What decides which weights are best.
 
     Source: Szegedy et al. (2016), "Rethinking the Inception architecture", section 7 (label
     smoothing); Guo et al. (2017), "On calibration of modern neural networks", eq. 3.
@@ -33,8 +34,8 @@ class Classification(Task):
     classes: int
     label_smoothing: float = 0.0
     weights: tuple[float, ...] = ()
-    best_metric = "accuracy"
-    higher = True
+    best_metric: str = "accuracy"
+    judges = ("accuracy", "balanced_accuracy", "f1", "loss")
 
     def __post_init__(self):
         if not 0 <= self.label_smoothing < 1:
@@ -90,7 +91,10 @@ class Classification(Task):
         }
 
     def metrics(self, tally: Mapping[str, Tensor]) -> dict[str, float]:
-        """Give accuracy, mean cross-entropy, top-5 accuracy, macro F1 and calibration error."""
+        """Give the accuracies, mean cross-entropy, macro F1 and calibration error.
+
+        Balanced accuracy is the mean recall of the classes that occur.
+        """
         count = float(tally["count"])
         found = {
             "accuracy": float(tally["right"].sum()) / count,
@@ -98,6 +102,9 @@ class Classification(Task):
         }
         if self.classes > 5:
             found["top5"] = float(tally["top5"]) / count
+        there = tally["are"] > 0
+        recalls = tally["right"][there] / tally["are"][there]
+        found["balanced_accuracy"] = float(recalls.mean())
         gaps = (tally["bin_probability"] - tally["bin_right"]).abs()
         found["f1"] = fmean(self.per_class(tally)["f1"])
         found["calibration_error"] = float(gaps.sum()) / count

@@ -21,11 +21,12 @@ class MultiLabel(Task):
 
     Args:
         classes: Their number.
+        best_metric: What decides which weights are best.
     """
 
     classes: int
-    best_metric = "f1"
-    higher = True
+    best_metric: str = "f1"
+    judges = ("f1", "precision", "recall", "exact", "loss")
 
     def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
         """Sum over examples the mean over classes, in nats."""

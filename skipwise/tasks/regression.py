@@ -20,12 +20,12 @@ class Regression(Task):
 
     Args:
         unit: What targets were divided by before; the RMS error is given in their own units.
+        best_metric: What decides which weights are best.
     """
 
-    best_metric = "loss"
-    higher = False
-
     unit: float = 1.0
+    best_metric: str = "loss"
+    judges = ("loss", "rmse", "r2")
 
     def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
         """Sum the squared distances."""

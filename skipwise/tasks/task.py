@@ -5,21 +5,31 @@ Sums, because batches may differ in size and lie on different processes: a mean 
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from skipwise.data import Batch
 from skipwise.shapes import Outputs, Scalar
 
+LOWER = ("loss", "rmse")  # of which less is better
 
+
+@dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """The frozen choice of what is learned.
 
-    ``best_metric`` decides which weights are best, higher if ``higher``.
+    ``best_metric`` decides which weights are best, and is one of ``judges``.
     """
 
+    judges: ClassVar[tuple[str, ...]]
     best_metric: str
-    higher: bool
+
+    @property
+    def higher(self) -> bool:
+        """Whether more of the metric that decides is better."""
+        return self.best_metric not in LOWER
 
     @abstractmethod
     def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:

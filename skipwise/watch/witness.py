@@ -92,18 +92,20 @@ class Witness:
         rows = rows[rows[:, 0] >= 0]
         if not len(rows):
             return []
-        raw, _ = examples.gather(rows[:, 2].long())
+        index = rows[:, 2].long()
+        raw, _ = examples.gather(index)
         return [
             Mistake(
-                index=int(index),
+                index=int(place),
                 truth=int(truth),
                 said=int(said),
                 probability=round(probability, 6),
                 probability_of_truth=round(of_truth, 6),
                 picture=picture_of(picture),
+                name=name,
             )
-            for (probability, of_truth, index, truth, said), picture in zip(
-                rows.tolist(), raw, strict=True
+            for (probability, of_truth, place, truth, said), picture, name in zip(
+                rows.tolist(), raw, examples.called(index), strict=True
             )
         ]
 

@@ -89,3 +89,17 @@ def figures_in(page: str) -> list[dict]:
     """Read the figures out of a page, as its program does."""
     pieces = page.split('<script type="application/json"')[1:]
     return [json.loads(piece.split(">", 1)[1].split("</script>")[0]) for piece in pieces]
+
+
+def judged(folder: Path, metric: str, values: Sequence[float], test: float) -> Path:
+    """Let a run that was told be judged by another metric, with these values."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    held = [line for line in lines if line["event"] == "evaluation"]
+    for line, value in zip(held, [*values, test], strict=True):
+        line["metrics"][metric] = value
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "metrics.jsonl").write_text(text)
+    evidence = json.loads((folder / "evidence.json").read_text())
+    evidence["facts"] |= {"metric": metric, "higher": metric not in ("loss", "rmse")}
+    (folder / "evidence.json").write_text(json.dumps(evidence))
+    return folder

@@ -13,7 +13,7 @@ from skipwise.records import (
     to_line,
 )
 from skipwise.reports import read_run
-from skipwise.reports.predictions import classes, confusion
+from skipwise.reports.predictions import classes, confusion, mistakes
 from tests.reports.runs import FACTS, told
 from tests.reports.test_verdict import FALLS, LEVEL
 
@@ -75,10 +75,26 @@ def test_a_picture_says_in_words_what_it_was_taken_for(tmp_path: Path):
     assert 'alt="test example 7: said c1 (90\u00a0%), is c0 (10\u00a0%)"' in page
 
 
-def test_a_picture_is_declared_as_what_it_is(tmp_path: Path):
-    seen = {"probability": 0.9, "probability_of_truth": 0.1}
+def test_a_mistake_is_called_by_its_file_else_by_its_number(tmp_path: Path):
+    names = ("c0/a cat.png", "812", "")
     wrong = [
-        Mistake(index=n, truth=0, said=1, picture=p, **seen) for n, p in ((1, "iVBO"), (2, "/9j/"))
+        Mistake(index=n, truth=0, said=1, probability=0.9, probability_of_truth=0.1, name=name)
+        for n, name in enumerate(names)
+    ]
+    run = read_run(with_classes(tmp_path / "run", 2, [[0, 1, 3]], mistakes=wrong))
+    behind = run.behind("test")
+    assert behind is not None
+    assert [picture.where for picture in mistakes(run, behind, "test")] == [
+        "c0/a cat.png (test)",
+        "test example 1, number 812 of the data",
+        "test example 2",
+    ]
+
+
+def test_a_picture_is_declared_as_what_it_is(tmp_path: Path):
+    wrong = [
+        Mistake(index=n, truth=0, said=1, probability=0.9, probability_of_truth=0.1, picture=p)
+        for n, p in ((1, "iVBO"), (2, "/9j/"))
     ]
     page = skipwise.report(
         with_classes(tmp_path / "run", 2, [[0, 1, 2]], mistakes=wrong)

@@ -1,6 +1,7 @@
 """A study's folder: what is settled stays so, and a run's folder follows from what the run is."""
 
 import dataclasses
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -236,3 +237,24 @@ def test_a_folder_from_before_there_was_halving_is_still_the_same_study(tmp_path
     halved = dataclasses.replace(study, halving=True)
     with pytest.raises(ValueError, match="another study: halving is False there and True here"):
         opened(planned(halved, dataset, folder, threads=1))
+
+
+def test_a_study_of_before_there_was_a_metric_goes_on_with_its_runs(tmp_path: Path):
+    study, dataset = small_study(tmp_path)
+    folder = tmp_path / "s"
+    plan = opened(planned(study, dataset, folder, threads=1))
+    for name in (STUDY, PLAN):
+        text = (folder / name).read_text()
+        old = text.replace("  metric: null\n", "").replace('   "metric": null,\n', "")
+        assert old != text
+        (folder / name).write_text(old)
+    assert same_study(folder, study)
+    assert opened(planned(study, dataset, folder, threads=1)).folder == folder
+    task = plan.tasks()[0]
+    text = task.experiment.replace("metric: null\n", "")
+    marks = "\n".join((text, dataset.digest, str(plan.facts["version"])))
+    assert task.folder.endswith(hashlib.sha256(marks.encode()).hexdigest()[:10])
+    judged = dataclasses.replace(study.experiment, metric="f1")
+    other = dataclasses.replace(study, experiment=judged)
+    with pytest.raises(ValueError, match=r"experiment\.metric is nothing there and f1 here"):
+        opened(planned(other, dataset, folder, threads=1))

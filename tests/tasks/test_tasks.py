@@ -96,6 +96,21 @@ def test_top5_f1_and_the_table_are_those_of_scikit_learn():
     assert metrics["top5"] == pytest.approx(top5, rel=1e-12)
 
 
+def test_balanced_accuracy_is_that_of_scikit_learn():
+    from sklearn.metrics import balanced_accuracy_score
+
+    task = Classification(classes=8)
+    found = task.metrics(task.tally(MANY, batch(TRUE)))["balanced_accuracy"]
+    with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+        wanted = balanced_accuracy_score(TRUE, MANY.argmax(1))
+    assert found == pytest.approx(wanted, rel=1e-12)
+    rare = torch.tensor([0] * 19 + [1])
+    always = torch.tensor([[1.0, 0.0]] * 20)
+    one = Classification(classes=2)
+    scored = one.metrics(one.tally(always, batch(rare)))
+    assert (scored["accuracy"], scored["balanced_accuracy"]) == (0.95, 0.5)
+
+
 def test_the_calibration_error_is_its_formula_bin_by_bin():
     task = Classification(classes=8)
     found = task.metrics(task.tally(MANY, batch(TRUE)))["calibration_error"]

@@ -127,6 +127,7 @@ def test_confusion_and_mistakes_are_those_of_numpy():
     wrong = np.flatnonzero(said != truth.numpy())
     order = wrong[np.argsort(-shares[wrong, said[wrong]], kind="stable")]
     assert [m.index for m in found.mistakes] == order.tolist()
+    assert [m.name for m in found.mistakes] == data.validation.called(torch.from_numpy(order))
     assert record.metrics["accuracy"] == pytest.approx(matrix.trace() / matrix.sum())
 
 

@@ -31,12 +31,14 @@ class Listing:
 
     Args:
         files: By part.
+        names: What each is called, likewise: relative paths, where it has one.
         labels: The names of each file's classes, by part.
         classes: All names, in the order of the class indices.
         notes: What a reader should know.
     """
 
     files: Mapping[str, Sequence[File]]
+    names: Mapping[str, tuple[str, ...]]
     labels: Mapping[str, Sequence[Names]]
     classes: Names
     notes: tuple[str, ...] = ()
@@ -111,7 +113,8 @@ class Gallery(Data):
             targets = targets_of(
                 listing.labels[part], listing.classes, multi_label=self.multi_label
             )
-            parts[part] = bring(files, targets, rows, shape, read, self.skip_bad)
+            names = listing.names[part]
+            parts[part] = bring(files, names, targets, rows, shape, read, self.skip_bad)
         return assemble(
             self.name,
             parts,
@@ -131,6 +134,7 @@ class Gallery(Data):
 
 def _streamed(
     files: Sequence[File],
+    names: tuple[str, ...],
     targets: Tensor,
     rows: Tensor,
     shape: tuple[int, ...],
@@ -140,11 +144,12 @@ def _streamed(
     if skip_bad:  # a header does not tell that a file is cut short
         whole = _each(lambda row: read(files[row]).numel(), rows.tolist(), skip_bad)
         rows = rows[torch.tensor([size is not None for size in whole], dtype=torch.bool)]
-    return Streamed(files, targets[rows], rows, shape=shape, read=read)
+    return Streamed(files, targets[rows], rows, shape=shape, read=read, names=names)
 
 
 def _decoded(
     files: Sequence[File],
+    names: tuple[str, ...],
     targets: Tensor,
     rows: Tensor,
     shape: tuple[int, ...],
@@ -158,10 +163,11 @@ def _decoded(
         return True
 
     done = _each(fill, range(len(rows)), skip_bad)
+    named = tuple(names[row] for row, whole in zip(rows.tolist(), done, strict=True) if whole)
     if all(done):
-        return InMemory(pictures, targets[rows])
+        return InMemory(pictures, targets[rows], names=named)
     good = torch.tensor([result is not None for result in done])
-    return InMemory(pictures[good], targets[rows[good]])
+    return InMemory(pictures[good], targets[rows[good]], names=named)
 
 
 def _skipped(listing: Listing, parts: dict[str, Stored]) -> tuple[str, ...]:

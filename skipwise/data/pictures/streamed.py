@@ -34,6 +34,7 @@ class Streamed(Stored):
         rows: Which files are the examples, in their order.
         shape: Of a picture, ``(channels, height, width)``.
         read: (file) → uint8 of that shape.
+        names: Of all files; numbered if empty.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class Streamed(Stored):
         *,
         shape: tuple[int, ...],
         read: Read,
+        names: tuple[str, ...] = (),
     ):
         super().__init__(shape, targets)
-        self.files, self.rows, self.read = files, rows, read
+        self.files, self.rows, self.read, self.names = files, rows, read, names
         self.workers = _spare_cores()
 
     def gather(self, index: Index) -> tuple[Tensor, Tensor]:
@@ -57,6 +59,11 @@ class Streamed(Stored):
         """
         pictures = [self.read(self.files[row]) for row in self.rows[index].tolist()]
         return torch.stack(pictures), self.targets[index]
+
+    def called(self, index: Index) -> list[str]:
+        """Name some pictures."""
+        rows = self.rows[index].tolist()
+        return [self.names[row] if self.names else str(row) for row in rows]
 
     def stream(self, batches: Iterable[Index]) -> Iterator[tuple[Tensor, Tensor]]:
         """Decode ahead of the use, in processes that end with the iterator.
@@ -83,9 +90,8 @@ class Streamed(Stored):
 
     def subset(self, rows: Index) -> "Streamed":
         """Give some of the examples."""
-        return Streamed(
-            self.files, self.targets[rows], self.rows[rows], shape=self.shape, read=self.read
-        )
+        own = self.targets[rows], self.rows[rows]
+        return Streamed(self.files, *own, shape=self.shape, read=self.read, names=self.names)
 
     def sample(self, seed: int) -> Tensor:
         """Decode up to 10,000 pictures, chosen by the seed; all of them, in order, if no more.

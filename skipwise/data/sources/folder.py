@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -55,9 +55,13 @@ class Folder(Gallery):
                     " fill the class or remove its folder"
                 )
         files = {part: list(labelled) for part, labelled in found.items()}
+        names = {
+            part: tuple(str(path.relative_to(root)) for path in some)
+            for part, some in files.items()
+        }
         labels = {part: list(labelled.values()) for part, labelled in found.items()}
         notes = tuple(note for folder in folders.values() for note in _loose(folder))
-        return Listing(files=files, labels=labels, classes=classes, notes=notes)
+        return Listing(files=files, names=names, labels=labels, classes=classes, notes=notes)
 
     def _labels(self, folder: str) -> tuple[str, ...]:
         return tuple(word for word in folder.split("+") if word) if self.multi_label else (folder,)
@@ -126,3 +130,24 @@ def _identity(path: Path) -> tuple[int, int]:
     except OSError:  # a link to nothing, which reading it will say
         found = os.lstat(path)
     return found.st_dev, found.st_ino
+
+
+def picture_files(words: Iterable[str]) -> list[Path]:
+    """Turn files and folders into picture files; folders are searched to the bottom.
+
+    Raises:
+        ValueError: If a path does not exist or a folder holds no picture.
+    """
+    found: list[Path] = []
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            inside = list(pictures_below(path))
+            if not inside:
+                raise ValueError(f"{path} holds no picture")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise ValueError(f"{path} does not exist")
+    return found

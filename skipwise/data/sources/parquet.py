@@ -79,7 +79,8 @@ class Parquet(Gallery):
                 for part, rows in labels.items()
             }
         files = {part: Rows(some) for part, some in shards.items()}
-        return Listing(files=files, labels=labels, classes=classes)
+        names = {p: tuple(n for s in some for n in s.called()) for p, some in shards.items()}
+        return Listing(files=files, names=names, labels=labels, classes=classes)
 
 
 class _Shard:
@@ -140,6 +141,16 @@ class _Shard:
                 return self.path.parent / str(value["path"])
             value = value.get("bytes")
         return Encoded(name=self.place(row), content=value or b"")
+
+    def called(self) -> list[str]:
+        """Name the rows: by the column of paths, else by the path beside the bytes or the place."""
+        column, paths = self.table[self.image], []
+        if self.has_paths:
+            paths = self.table["path"].to_pylist()
+        elif "path: " in str(column.type):
+            paths = [p for chunk in column.chunks for p in chunk.field("path").to_pylist()]
+        known = [paths[row] if paths else None for row in self.rows]
+        return [str(path or self.place(row)) for row, path in enumerate(known)]
 
     def labels(self, *, multi_label: bool) -> list[tuple[str, ...]]:
         """Give the names in each row.

@@ -61,6 +61,7 @@ class Table(Gallery):
         every: list[tuple[str, ...]] = []
         seen: dict[Path, str] = {}
         files: dict[str, list[Path]] = {}
+        names: dict[str, list[str]] = {}
         labels: dict[str, list[tuple[str, ...]]] = {}
         for row in rows:
             if len(row.cells) > width:
@@ -86,11 +87,13 @@ class Table(Gallery):
             found = labels_of(cell, row.place, multi_label=self.multi_label)
             every.append(found)
             files.setdefault(part, []).append(file)
+            names.setdefault(part, []).append(word)
             labels.setdefault(part, []).append(found)
         if "train" not in files:
             raise ValueError(f"{table} has no row of the train split")
         classes = class_names(every, lambda row: rows[row].place)
-        return Listing(files=files, labels=labels, classes=classes)
+        called = {part: tuple(words) for part, words in names.items()}
+        return Listing(files=files, names=called, labels=labels, classes=classes)
 
 
 def _rows(table: Path) -> Iterator[_Row]:

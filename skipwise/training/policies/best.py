@@ -31,13 +31,16 @@ class Best:
     def improves(self, record: EvaluationRecord) -> bool:
         """Take an evaluation in, and say whether it is the best."""
         value, loss = record.metrics[self.metric], record.metrics["loss"]
-        sign = 1 if self.higher else -1
-        better = math.isnan(self.value) or (sign * value, -loss) > (sign * self.value, -self.loss)
+        better = self.step == 0 or self._rank(value, loss) > self._rank(self.value, self.loss)
         if better:
             self.value, self.loss, self.step, self.since = value, loss, record.step, 0
         else:
             self.since += 1
         return better
+
+    def _rank(self, value: float, loss: float) -> tuple[float, float]:
+        known = -math.inf if math.isnan(value) else value if self.higher else -value
+        return known, -loss
 
     @property
     def gives_up(self) -> bool:
@@ -46,9 +49,25 @@ class Best:
 
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold."""
-        return {"value": self.value, "loss": self.loss, "step": self.step, "since": self.since}
+        return {
+            "metric": self.metric,
+            "value": self.value,
+            "loss": self.loss,
+            "step": self.step,
+            "since": self.since,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Take up a state.
+
+        Raises:
+            ValueError: If it was judged by another metric.
+        """
+        before = state.get("metric", self.metric)
+        if before != self.metric:
+            raise ValueError(
+                f"the best weights of the run were chosen by {before}, so it cannot go on by"
+                f" {self.metric}; give metric back in experiment.yaml, or train anew"
+            )
         self.value, self.loss = state["value"], state["loss"]
         self.step, self.since = state["step"], state["since"]

@@ -30,7 +30,8 @@ class Target:
     again, under the schedule of its new length, unless the last doubling brought nothing.
 
     Args:
-        value: What the metric is to reach: a share where more is better, else a loss.
+        value: What the metric is to reach: a share where more is better, else a loss or an
+            error.
         higher: Whether more is better.
         doublings: How many there may be.
         doubled: How many there were.
@@ -50,7 +51,7 @@ class Target:
                 " network reaches or every network does"
             )
         if not self.higher and self.value <= 0:
-            raise ValueError(f"a target of the loss must be positive, got {self.value:g}")
+            raise ValueError(f"a target of a loss or an error must be positive, got {self.value:g}")
 
     def is_reached(self, value: float) -> bool:
         """Whether a value of the metric is as good as the target."""
