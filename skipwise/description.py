@@ -228,7 +228,8 @@ def _instance(
                 f"{where}: {here} is not a field of {kind.__name__}{nearest(name, known)}"
             )
         values[name] = _fitted(_read(plain, allow, where, here), hints[name], f"{where}: {here}")
-    missing = [n for n, f in known.items() if n not in values and _is_required(f)]
+    # A field that is required has neither: both are MISSING.
+    missing = [n for n, f in known.items() if n not in values and f.default is f.default_factory]
     if missing:
         raise ValueError(
             f"{where}: {path or 'the top'} lacks {', '.join(missing)} of {kind.__name__}"
@@ -237,10 +238,6 @@ def _instance(
         return kind(**values)
     except ValueError as error:
         raise ValueError(f"{where}: at {path or 'the top'}: {error}") from None
-
-
-def _is_required(entry: dataclasses.Field) -> bool:
-    return entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
 
 
 def _fitted(value: Any, hint: Any, where: str) -> Any:
@@ -290,10 +287,15 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     old = getattr(description, name)
     if rest:
         return dataclasses.replace(description, **{name: replace_at(old, rest, value)})
+    return dataclasses.replace(description, **{name: fitted(kind, name, value)})
+
+
+def fitted(kind: type, name: str, value: Any) -> Any:
+    """Read the value of a field from what a file, a word or Python gives; refuse another type."""
     hint = typing.get_type_hints(kind)[name]
     new = _named(value, hint)
-    new = from_plain(new, where=f"the value of {path}") if isinstance(new, list | dict) else new
-    return dataclasses.replace(description, **{name: _fitted(new, hint, name)})
+    new = from_plain(new, where=f"the value of {name}") if isinstance(new, list | dict) else new
+    return _fitted(new, hint, name)
 
 
 def _replace_in(members: tuple[Any, ...], name: str, rest: str, value: Any) -> tuple[Any, ...]:
@@ -339,17 +341,13 @@ def _member(kinds: tuple[type, ...], word: str) -> Any:
     members = {
         n.lower(): v
         for n, v in vars(importlib.import_module(folder)).items()
-        if _is_description(v) and issubclass(v, kinds)
+        if isinstance(v, type) and dataclasses.is_dataclass(v) and issubclass(v, kinds)
     }
     if word.lower() not in members:
         raise ValueError(
             f"{folder} has no {word!r}{nearest(word, (v.__name__ for v in members.values()))}"
         )
     return members[word.lower()]()
-
-
-def _is_description(value: Any) -> bool:
-    return isinstance(value, type) and dataclasses.is_dataclass(value)
 
 
 def exported(folder: str) -> dict[str, Callable[..., Any]]:

@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from skipwise.data import (
@@ -24,9 +25,9 @@ from skipwise.data import (
     UnreadablePicture,
     Views,
     check_pictures,
+    find_views,
     imagenet_preprocessing,
     mean_over_views,
-    pictures_below,
     read_picture,
 )
 from skipwise.description import from_plain, to_plain
@@ -51,6 +52,7 @@ BY_HAND = (
 
 
 AT_ONCE = 256  # examples, so that many do not fill the memory
+Shown = str | Path | Image  # a file, or a picture that is open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +92,13 @@ class Predictor:
         if card.views is not None:
             self.views = from_plain(card.views, where=where)
 
-    def show(self, views: Views | None) -> None:
-        """Average outputs over other views from here on, or over none.
+    def show(self, views: Views | str | None) -> None:
+        """Average outputs over other views from here on, ``"flip"`` for example, or over none.
 
         Raises:
             ValueError: If it reads no pictures, or its outputs have places that would move.
         """
+        views = find_views(views)
         check_pictures((), views, Ends(inputs=self.card.inputs, outputs=self.card.outputs))
         self.views = views
 
@@ -164,23 +167,32 @@ class Predictor:
                 "the network was trained on floating point numbers; give pictures as these were"
             )
 
-    def predict(
-        self, inputs: Tensor | np.ndarray | str | Path | Sequence[str | Path]
-    ) -> list[Prediction]:
-        """Predict the classes of arrays, or of picture files.
+    def predict(self, inputs: Tensor | np.ndarray | Shown | Sequence[Shown]) -> list[Prediction]:
+        """Predict the classes of arrays, of picture files, or of pictures that Pillow has opened.
 
         Raises:
+            TypeError: If an input is something else.
             ValueError: If the network does not give classes, or an input does not fit.
         """
-        if isinstance(inputs, str | Path):
+        if isinstance(inputs, Tensor | np.ndarray):
+            return self._named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
+        if isinstance(inputs, Shown) or not isinstance(inputs, Iterable):
             inputs = [inputs]
-        if not isinstance(inputs, Tensor | np.ndarray):
-            return list(self.predict_files([Path(p) for p in inputs]))
-        return self._named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
+        given = list(inputs)
+        if stray := [type(each).__name__ for each in given if not isinstance(each, Shown)]:
+            raise TypeError(
+                "predict takes picture files, pictures of Pillow, several of these, or one array of"
+                f" shape (batch, *example); got {stray[0]}; stack arrays into one"
+            )
+        found = self.predict_files([Path(p) if isinstance(p, str) else p for p in given])
+        return [
+            replace(said, source=str(n)) if isinstance(given[n], Image) else said
+            for n, said in enumerate(found)
+        ]
 
     def predict_files(
         self,
-        paths: Iterable[Path],
+        paths: Iterable[Path | Image],
         *,
         batch_size: int = 64,
         skipped: list[UnreadablePicture] | None = None,
@@ -191,7 +203,7 @@ class Predictor:
 
     def outputs_of_files(
         self,
-        paths: Iterable[Path],
+        paths: Iterable[Path | Image],
         *,
         batch_size: int = 64,
         skipped: list[UnreadablePicture] | None = None,
@@ -227,7 +239,7 @@ class Predictor:
                     names, pictures = zip(*good, strict=True)
                     yield list(names), self.outputs(torch.stack(pictures))
 
-    def _read(self, path: Path) -> Tensor | UnreadablePicture:
+    def _read(self, path: Path | Image) -> Tensor | UnreadablePicture:
         wanted = self.preprocessing
         try:
             return read_picture(path, channels=wanted.channels, size=wanted.size)
@@ -373,24 +385,3 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
 def _first(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def picture_files(words: Iterable[str]) -> list[Path]:
-    """Turn files and folders into picture files; folders are searched to the bottom.
-
-    Raises:
-        ValueError: If a path does not exist or a folder holds no picture.
-    """
-    found: list[Path] = []
-    for word in words:
-        path = Path(word)
-        if path.is_dir():
-            inside = list(pictures_below(path))
-            if not inside:
-                raise ValueError(f"{path} holds no picture")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise ValueError(f"{path} does not exist")
-    return found

@@ -11,13 +11,14 @@ from cyclopts import Parameter
 from torch import Tensor
 
 from skipwise.cli.composing import with_settings
-from skipwise.cli.words import Flag, Words, find_views, print_json
+from skipwise.cli.words import Flag, Words, check_place, print_json
 from skipwise.data import (
     NUMBERS,
     Dataset,
     Examples,
     UnreadablePicture,
     find_data,
+    picture_files,
     read_inputs,
 )
 from skipwise.prediction import (
@@ -27,7 +28,6 @@ from skipwise.prediction import (
     check_fits,
     fit_to,
     load,
-    picture_files,
 )
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
@@ -136,6 +136,7 @@ def predict(
     """
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
+    check_place(csv, "table")
     predictor = _seeing(load(run, allow=allow), views)
     skipped: list[UnreadablePicture] = []
     device = choose_device()
@@ -177,7 +178,7 @@ def _predicted(
 
 def _seeing(predictor: Predictor, views: str | None) -> Predictor:
     if views is not None:
-        predictor.show(find_views(views))
+        predictor.show(views)
     return predictor
 
 

@@ -21,6 +21,8 @@ from skipwise.data.augmentations import (
     RandomErasing,
     RandomResizedCrop,
     TrivialAugment,
+    find_augmentation,
+    known_augmentations,
 )
 from skipwise.data.batch import Batch
 from skipwise.data.batches import Batches, in_order
@@ -48,12 +50,13 @@ from skipwise.data.sources import (
     Own,
     Parquet,
     Table,
+    picture_files,
     pictures_below,
     read_inputs,
     without_objects,
 )
 from skipwise.data.split import held_out
-from skipwise.data.views import Views, check_pictures, mean_over_views
+from skipwise.data.views import Views, check_pictures, find_views, mean_over_views
 
 __all__ = [
     "CIFAR",
@@ -104,12 +107,16 @@ __all__ = [
     "cifar100",
     "digits",
     "fashion_mnist",
+    "find_augmentation",
     "find_data",
+    "find_views",
     "fit_preprocessing",
     "held_out",
     "imagenet_preprocessing",
     "in_order",
+    "known_augmentations",
     "mean_over_views",
+    "picture_files",
     "pictures_below",
     "read_inputs",
     "read_picture",

@@ -8,7 +8,7 @@ from skipwise.data.sources.arrays import Arrays, read_inputs
 from skipwise.data.sources.cifar import CIFAR
 from skipwise.data.sources.digits import Digits
 from skipwise.data.sources.fashion_mnist import FashionMNIST
-from skipwise.data.sources.folder import Folder, pictures_below
+from skipwise.data.sources.folder import Folder, picture_files, pictures_below
 from skipwise.data.sources.own import Own, without_objects
 from skipwise.data.sources.parquet import Parquet, parquet_files
 from skipwise.data.sources.table import Table
@@ -23,6 +23,7 @@ __all__ = [
     "Parquet",
     "Table",
     "parquet_files",
+    "picture_files",
     "pictures_below",
     "read_inputs",
     "without_objects",

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -118,6 +118,27 @@ def pictures_below(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Ite
             yield from pictures_below(path, (*above, here))
         elif path.suffix.lower() in SUFFIXES:
             yield path
+
+
+def picture_files(words: Iterable[str]) -> list[Path]:
+    """Turn files and folders into picture files; folders are searched to the bottom.
+
+    Raises:
+        ValueError: If a path does not exist or a folder holds no picture.
+    """
+    found: list[Path] = []
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            inside = list(pictures_below(path))
+            if not inside:
+                raise ValueError(f"{path} holds no picture")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise ValueError(f"{path} does not exist")
+    return found
 
 
 def _identity(path: Path) -> tuple[int, int]:
