@@ -16,6 +16,7 @@ from skipwise.comparison.tables import CHANGED
 from skipwise.data import Arrays, Dataset
 from skipwise.description import Call
 from skipwise.experiment import compose
+from skipwise.networks import AutoStem, ResNet, SmallStem
 from skipwise.studies import Study, read_study, study_folder, study_of
 from skipwise.studies.plan import PLAN, opened, planned, same_study
 from skipwise.studies.results import design_of
@@ -266,8 +267,8 @@ def preprocessings(study: Study, dataset: Dataset, folder: Path) -> list[Any]:
 
 def test_every_arm_reads_what_the_weights_were_trained_to_read(base: str, tmp_path: Path):
     data, wanted = dark(tmp_path), skipwise.load(base).preprocessing
-    stemless = dataclasses.replace(NETWORK, name="other")
-    for networks in (None, [NETWORK, stemless]):
+    other = dataclasses.replace(NETWORK, name="other", stem=AutoStem())
+    for networks in (None, [NETWORK, other]):
         strategies = [sgd(), momentum()]
         study, dataset = study_of(data, networks, strategies, weights=base, steps=2)
         found = preprocessings(study, dataset, tmp_path / "s")
@@ -276,6 +277,8 @@ def test_every_arm_reads_what_the_weights_were_trained_to_read(base: str, tmp_pa
         named = None if networks is None else networks[0]
         alone, _ = compose(data, named, sgd(), weights=base, steps=2)
         assert study.networks[0] == alone.network
+    assert isinstance(study.networks[1], ResNet)
+    assert study.networks[1].stem == SmallStem()
     by_hand = dataclasses.replace(study.experiment, preprocessing=None)
     study = dataclasses.replace(study, experiment=by_hand)
     assert preprocessings(study, dataset, tmp_path / "s") == found
