@@ -259,7 +259,9 @@ def table(curves: dict[str, Curve]) -> str:
             ours = [reached(c, target, "seconds") for c in of.get("skipwise", [])]
             epochs = statistics.median(epochs_to(curve, target) for curve in own)
             at_best = epochs * shortest_epoch(own)
-            ratio = at_best / statistics.median(ours) if ours and arm != "skipwise" else 1.0
+            beside = statistics.median(ours) if ours else float("inf")
+            times = 1.0 if arm == "skipwise" else at_best / beside
+            ratio = f"{times:.1f}" if beside < float("inf") else ""
             shown = f"{target:.2%}" + (", its best" if target == best else "")
             if epochs == float("inf"):
                 lines.append(f"| {arm} | {len(own)} | {shown} | not reached | | | |")
@@ -267,7 +269,7 @@ def table(curves: dict[str, Curve]) -> str:
             lines.append(
                 f"| {arm} | {len(own)} | {shown} | {statistics.median(seconds):.0f}"
                 f" ({seconds[0]:.0f} to {seconds[-1]:.0f}) | {epochs:.0f} | {at_best:.0f}"
-                f" | {ratio:.1f} |".replace("inf", "never")
+                f" | {ratio} |".replace("inf", "never")
             )
     return "\n".join(lines)
 

@@ -70,8 +70,11 @@ HOMES = {
 PARTS = (
     *HOMES,
     "analysis",
+    "comparison",
+    "conformity",
     "diagnosis",
     "recipes",
+    "selftest",
     "tasks",
     "training",
     "watch",

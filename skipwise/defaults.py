@@ -1,4 +1,4 @@
-"""What stands in for choices that a user does not make, read off the data.
+"""What kinds of choices there are, and what stands in for those not made, read off the data.
 
 Without a target: ResNet-20, Nesterov's momentum, 10 epochs. With a target, ``--target 0.92``, the
 aim is to be there soon: a small residual network, a high rate that rises and falls in lines, 4
@@ -6,10 +6,14 @@ epochs that begin with smaller pictures, and as many doublings as it takes. All 
 validation part of Fashion-MNIST. Pictures that the ImageNet stem suits get ResNet-18 either way.
 """
 
+import inspect
 import math
 from typing import Any
 
+from torch import nn
+
 from skipwise.data import LABELS, NUMBERS, AlternatingFlip, Dataset, Flip, ProgressiveResize, Views
+from skipwise.description import Call
 from skipwise.networks import (
     LARGE,
     NetworkDescription,
@@ -26,6 +30,28 @@ EPOCHS, STEPS = 10, 400  # so many epochs, and at least so many updates
 TARGET_EPOCHS, TARGET_STEPS, DOUBLINGS = 4, 100, 5  # with a target
 BATCH_SIZE = 128
 SMALL_FIRST = ProgressiveResize(start=0.7, until=0.6)
+BUILT = ", which is built already: name the function that makes it, module:function"
+
+
+def check_kinds(network: Any, strategy: Any) -> None:
+    """Refuse what a run cannot build anew, words among it; None is left to the data.
+
+    Raises:
+        TypeError: If one is of another kind.
+    """
+    makes = inspect.isroutine(network) or isinstance(network, type)
+    if not (network is None or makes or isinstance(network, NetworkDescription | Call)):
+        built = isinstance(network, nn.Module)
+        raise TypeError(
+            "network must be a description, skipwise.resnet20() for example, or a function that"
+            " makes the module, so that it can be built anew for each seed; got"
+            f" {type(network).__name__}{BUILT if built else ''}"
+        )
+    if strategy is not None and not isinstance(strategy, Strategy):
+        raise TypeError(
+            "strategy must be a description, skipwise.momentum() for example; got"
+            f" {type(strategy).__name__}"
+        )
 
 
 def complete(dataset: Dataset, given: dict[str, Any]) -> dict[str, Any]:

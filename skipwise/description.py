@@ -227,8 +227,8 @@ def _instance(
                 f"{where}: {here} is not a field of {kind.__name__}{nearest(name, known)}"
             )
         values[name] = _fitted(_read(plain, allow, where, here), hints[name], f"{where}: {here}")
-    parameters = inspect.signature(kind).parameters.items()
-    missing = [n for n, p in parameters if n not in values and p.default is p.empty]
+    # A field that is required has neither: both are MISSING.
+    missing = [n for n, f in known.items() if n not in values and f.default is f.default_factory]
     if missing:
         raise ValueError(
             f"{where}: {path or 'the top'} lacks {', '.join(missing)} of {kind.__name__}"
@@ -293,11 +293,16 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     kind = type(description)
     if name not in known:
         raise ValueError(f"{kind.__name__} has no field {name!r}{nearest(name, known)}")
-    old = getattr(description, name)
+    new = replace_at(getattr(description, name), rest, value) if rest else value
+    return dataclasses.replace(description, **{name: fitted(kind, name, new)})
+
+
+def fitted(kind: type, name: str, value: Any) -> Any:
+    """Read the value of a field from what a file, a word or Python gives; refuse another type."""
     hint = typing.get_type_hints(kind)[name]
-    new = replace_at(old, rest, value) if rest else _named(value, hint)
-    new = from_plain(new, where=f"the value of {path}") if isinstance(new, list | dict) else new
-    return dataclasses.replace(description, **{name: _fitted(new, hint, name)})
+    new = _named(value, hint)
+    new = from_plain(new, where=f"the value of {name}") if isinstance(new, list | dict) else new
+    return _fitted(new, hint, name)
 
 
 def _replace_in(members: tuple[Any, ...], name: str, rest: str, value: Any) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ from skipwise.data import (
     Preprocessing,
     Views,
     check_pictures,
+    find_augmentation,
     find_data,
+    find_views,
 )
-from skipwise.defaults import BATCH_SIZE, complete
-from skipwise.description import Call, nearest, read_described
+from skipwise.defaults import BATCH_SIZE, check_kinds, complete
+from skipwise.description import Call, fitted, nearest
 from skipwise.finetuning import (
     TRUNK,
     begin_from,
@@ -132,24 +134,19 @@ class Experiment:
             raise ValueError(
                 f"give one length, epochs, steps or a time; got {', '.join(given) or 'none'}"
             )
-        positive = {
-            **given,
-            "batch_size": self.batch_size,
-            "parts": self.parts,
-            "save_seconds": self.save_seconds,
-        }
-        for name, value in positive.items():
+        positive = {**given, "batch_size": self.batch_size, "parts": self.parts}
+        for name, value in {**positive, "save_seconds": self.save_seconds}.items():
             if not value > 0 or not math.isfinite(value):
                 raise ValueError(f"{name} must be positive, got {value}")
         self._check_ends()
         if self.parts > self.batch_size:
             raise ValueError(f"a batch of {self.batch_size} cannot be cut into {self.parts} parts")
-        if self.freeze is not None and self.freeze != TRUNK:
-            if not isinstance(self.freeze, int) or self.freeze < 0:
-                raise ValueError(
-                    "freeze must be a number of blocks, counted from the stem, or"
-                    f" {TRUNK!r} for all but the head; got {self.freeze!r}"
-                )
+        is_count = isinstance(self.freeze, int) and self.freeze >= 0
+        if self.freeze not in (None, TRUNK) and not is_count:
+            raise ValueError(
+                f"freeze must be a number of blocks, counted from the stem, or {TRUNK!r} for all"
+                f" but the head; got {self.freeze!r}"
+            )
         kinds = [type(augmentation).__name__ for augmentation in self.augmentation or ()]
         twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
         if twice is not None:
@@ -314,19 +311,6 @@ def _model(
     return model, frozen, notes
 
 
-def read_experiment(path: Path, *, allow: Iterable[str] = ()) -> Experiment:
-    """Read ``experiment.yaml``.
-
-    Args:
-        path: The file.
-        allow: Packages outside ``skipwise`` that may be imported.
-
-    Raises:
-        ValueError: If it is no experiment; the message names file, key and the nearest valid one.
-    """
-    return read_described(path, Experiment, allow=allow)
-
-
 def compose(
     data: Data | str | Any,
     network: NetworkDescription | Call | Callable[..., nn.Module] | None = None,
@@ -343,41 +327,57 @@ def compose(
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: Chosen by the task if None: see :mod:`skipwise.defaults`.
         allow: Packages outside ``skipwise`` that the card of a file of weights may name.
-        **settings: Other fields of :class:`Experiment`; see :mod:`skipwise.defaults` for what
-            stands in for those that are not given. With ``weights`` the file decides the network,
-            if none is given, and the preprocessing.
+        **settings: Other fields of :class:`Experiment`, augmentation and views also in the
+            command line's words; see :mod:`skipwise.defaults` for what stands in for those that are
+            not given. With ``weights`` the file decides the network, if none is given, and the
+            preprocessing.
 
     Raises:
         TypeError: If ``network`` or ``strategy`` is of another kind, or a setting is unknown.
     """
     described = _described(data)
+    check_kinds(network, strategy)
+    given = checked(settings)
     dataset = described.load()
-    _check_kinds(network, strategy, settings)
     if network is not None and not isinstance(network, NetworkDescription | Call):
         network = Call(target=f"{network.__module__}:{network.__qualname__}")
-    if (path := settings.get("weights")) is not None:
-        network, settings["preprocessing"] = settle(path, dataset, network, allow=allow)
-        settings["weights"] = str(Path(path).absolute())
-    given = {name: value for name, value in settings.items() if value is not None}
+    if (path := given.get("weights")) is not None:
+        network, given["preprocessing"] = settle(path, dataset, network, allow=allow)
+        given["weights"] = str(Path(path).absolute())
     chosen = {"network": network, "strategy": strategy, **given}
     return Experiment(data=described, **complete(dataset, chosen)), dataset
 
 
-def _check_kinds(network: Any, strategy: Any, settings: Iterable[str]) -> None:
+def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Read fields of an experiment, words as on the command line among them; None is not given.
+
+    Raises:
+        TypeError: If there is no such field.
+        ValueError: If a value is of another type, or a word means nothing.
+    """
     known = [entry.name for entry in dataclasses.fields(Experiment)]
     for name in settings:
         if name not in known:
             raise TypeError(f"an experiment has no setting {name!r}{nearest(name, known)}")
-    if isinstance(network, nn.Module | str):
-        raise TypeError(
-            "network must be a description, skipwise.resnet20() for example, or a function that"
-            f" makes the module, so that it can be rebuilt; got {type(network).__name__}"
-        )
-    if strategy is not None and not isinstance(strategy, Strategy):
-        raise TypeError(
-            "strategy must be a description, skipwise.momentum() for example; got"
-            f" {type(strategy).__name__}"
-        )
+    words = {"augmentation": find_augmentation, "views": find_views, "weights": str}
+    given = {name: value for name, value in settings.items() if value is not None}
+    read = {name: words[name](v) if name in words else v for name, v in given.items()}
+    return {name: fitted(Experiment, name, value) for name, value in read.items()}
+
+
+def settled(
+    experiment: Experiment,
+    dataset: Dataset,
+    network: NetworkDescription | Call | None,
+    *,
+    allow: Iterable[str] = (),
+) -> Experiment:
+    """Settle what follows from its file of weights, if any: see :func:`finetuning.settle`."""
+    if experiment.weights is None:
+        return experiment
+    network, used = settle(experiment.weights, dataset, network, allow=allow)
+    whole = str(Path(experiment.weights).absolute())
+    return dataclasses.replace(experiment, network=network, preprocessing=used, weights=whole)
 
 
 def _described(data: Data | str | Any) -> Data:

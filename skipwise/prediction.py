@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from skipwise.data import (
@@ -25,6 +26,7 @@ from skipwise.data import (
     UnreadablePicture,
     Views,
     check_pictures,
+    find_views,
     imagenet_preprocessing,
     mean_over_views,
     read_picture,
@@ -49,6 +51,7 @@ BY_HAND = (
     " or save the pictures as files"
 )
 AT_ONCE = 256  # examples, so that many do not fill the memory
+Shown = str | Path | Image  # a file, or a picture that is open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +91,13 @@ class Predictor:
         if card.views is not None:
             self.views = from_plain(card.views, where=where)
 
-    def show(self, views: Views | None) -> None:
-        """Average outputs over other views from here on, or over none.
+    def show(self, views: Views | str | None) -> None:
+        """Average outputs over other views from here on, ``"flip"`` for example, or over none.
 
         Raises:
             ValueError: If it reads no pictures, or its outputs have places that would move.
         """
+        views = find_views(views)
         check_pictures((), views, Ends(inputs=self.card.inputs, outputs=self.card.outputs))
         self.views = views
 
@@ -163,26 +167,40 @@ class Predictor:
             )
 
     def predict(
-        self, inputs: Tensor | np.ndarray | Examples | str | Path | Sequence[str | Path]
+        self, inputs: Tensor | np.ndarray | Examples | Shown | Sequence[Shown]
     ) -> list[Prediction]:
-        """Predict the classes of arrays, of a part of a data set, or of picture files.
+        """Predict the classes of arrays, of a part of a data set, of picture files or of pictures.
+
+        Pictures are those that Pillow has opened.
 
         Raises:
+            TypeError: If an input is something else.
             ValueError: If the network does not give classes, or an input does not fit.
         """
         if isinstance(inputs, Examples):
             some = torch.arange(len(inputs)).split(AT_ONCE)
-            found = (self.named(self.outputs(inputs.gather(n)[0]), inputs.called(n)) for n in some)
-            return [prediction for predictions in found for prediction in predictions]
-        if isinstance(inputs, str | Path):
+            named = (self.named(self.outputs(inputs.gather(n)[0]), inputs.called(n)) for n in some)
+            return [prediction for predictions in named for prediction in predictions]
+        if isinstance(inputs, Tensor | np.ndarray):
+            return self.named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
+        if isinstance(inputs, Shown) or not isinstance(inputs, Iterable):
             inputs = [inputs]
-        if not isinstance(inputs, Tensor | np.ndarray):
-            return list(self.predict_files([Path(p) for p in inputs]))
-        return self.named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
+        given = list(inputs)
+        if stray := [type(each).__name__ for each in given if not isinstance(each, Shown)]:
+            raise TypeError(
+                "predict takes picture files, pictures of Pillow, several of these, one array of"
+                " shape (batch, *example), or a part of a data set; got"
+                f" {stray[0]}; stack arrays into one"
+            )
+        found = self.predict_files([Path(p) if isinstance(p, str) else p for p in given])
+        return [
+            replace(said, source=str(n)) if isinstance(given[n], Image) else said
+            for n, said in enumerate(found)
+        ]
 
     def predict_files(
         self,
-        paths: Iterable[Path],
+        paths: Iterable[Path | Image],
         *,
         batch_size: int = 64,
         skipped: list[UnreadablePicture] | None = None,
@@ -193,7 +211,7 @@ class Predictor:
 
     def outputs_of_files(
         self,
-        paths: Iterable[Path],
+        paths: Iterable[Path | Image],
         *,
         batch_size: int = 64,
         skipped: list[UnreadablePicture] | None = None,
@@ -229,7 +247,7 @@ class Predictor:
                     names, pictures = zip(*good, strict=True)
                     yield list(names), self.outputs(torch.stack(pictures))
 
-    def _read(self, path: Path) -> Tensor | UnreadablePicture:
+    def _read(self, path: Path | Image) -> Tensor | UnreadablePicture:
         wanted = self.preprocessing
         try:
             return read_picture(path, channels=wanted.channels, size=wanted.size)

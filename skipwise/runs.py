@@ -2,18 +2,20 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from skipwise.data import Data, Dataset, Own
-from skipwise.experiment import Experiment, compose, extended, read_experiment
+from skipwise.description import nearest, read_described, replace_at
+from skipwise.experiment import Experiment, checked, compose, extended
 from skipwise.files import Hold
 from skipwise.progress import watch as follow
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
 from skipwise.reports import report, summary
 from skipwise.session import EXPERIMENT, METRICS, Session
+from skipwise.strategies import check_change
 from skipwise.training import attempt, job, join, newest_checkpoint
 from skipwise.weights import BEST
 
@@ -94,7 +96,7 @@ def go_on(
     *,
     allow: Iterable[str] = (),
     data: Data | None = None,
-    change: Callable[[Experiment], Experiment] | None = None,
+    settings: Mapping[str, Any] | None = None,
     started: float | None = None,
     watch: str | None = None,
     **length: Any,
@@ -105,7 +107,8 @@ def go_on(
         folder: The run's folder.
         allow: Packages outside ``skipwise`` that its description may name.
         data: Its data, if they were made in Python.
-        change: What else becomes of its experiment.
+        settings: Values by path, ``{"strategy.peak_lr": 0.01}``, of what a run that has begun may
+            change.
         started: See :class:`Session`.
         watch: Likewise.
         **length: ``epochs``, ``steps`` or ``seconds``.
@@ -125,8 +128,7 @@ def go_on(
             newest_checkpoint(folder) if world.is_first else (None, ())
         )
         _check_saved(folder, state)
-        planned = extended(experiment, **length)
-        planned = planned if change is None else change(planned)
+        planned = _with_settings(extended(experiment, **length), settings or {})
         given = planned if data is None else dataclasses.replace(planned, data=data)
         dataset = given.data.load()
         saved = state["run"] if state else {"step": 0}  # killed before its first save: begin again
@@ -142,6 +144,26 @@ def go_on(
 
 
 LENGTH, END = ("epochs", "steps", "seconds"), ("patience", "target", "doublings")
+CHANGEABLE = ("strategy", *END, "precision", "compile", "save_seconds")
+RESUMED = (*LENGTH, "set", "data", "allow", "watch", "report", "quiet")
+
+
+def _with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    """Give a run that has begun other settings.
+
+    Raises:
+        ValueError: If it would be another run with them.
+    """
+    changed = experiment
+    for path, value in settings.items():
+        if path.partition(".")[0] not in CHANGEABLE:
+            raise ValueError(
+                f"a run that has begun can change {', '.join(CHANGEABLE)}; {path!r} would make it"
+                " another run, so train anew with it"
+            )
+        changed = replace_at(changed, path, value)
+    check_change(experiment.strategy, changed.strategy)
+    return changed
 
 
 def _check_more(folder: Path, taken: int, steps: int) -> None:
@@ -263,7 +285,7 @@ def experiment_of(folder: Path, *, allow: Iterable[str] = ()) -> Experiment:
             f"{folder} is not a run: it has no {EXPERIMENT};"
             " runs lie below runs/ unless --out says otherwise"
         )
-    return read_experiment(folder / EXPERIMENT, allow=allow)
+    return read_described(folder / EXPERIMENT, Experiment, allow=allow)
 
 
 def train(
@@ -301,10 +323,14 @@ def resume(
     *,
     data: Any = None,
     allow: Iterable[str] = (),
+    epochs: float | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    set: Mapping[str, Any] | None = None,
     watch: str | None = None,
     report: bool = True,
     quiet: bool = False,
-    **length: Any,
+    **unknown: Any,
 ) -> Trained:
     """Take up a run and bring it to its end; the Python form of ``skipwise resume``.
 
@@ -312,14 +338,29 @@ def resume(
         run: The folder, or the record that :func:`train` gave.
         data: The data set, if it was made in Python.
         allow: Packages outside ``skipwise`` that its description may name.
+        epochs: Its new length in passes over the training part, all in all.
+        steps: Likewise in updates.
+        seconds: Likewise in time.
+        set: Values by path, as ``--set``: ``{"strategy.peak_lr": 0.01}`` after one that diverged.
         watch: Monitors from here on; None keeps those that it has, ``""`` ends them.
         report: Write ``report.html`` at the end.
         quiet: Show no progress.
-        **length: ``epochs``, ``steps`` or ``seconds``, to extend it.
+        **unknown: Refused.
+
+    Raises:
+        TypeError: If there is no such setting; the nearest is named.
     """
+    if unknown:
+        name, value = next(iter(unknown.items()))
+        if name in CHANGEABLE:
+            raise TypeError(f"resume takes {name} as a setting: set={{{name!r}: {value!r}}}")
+        raise TypeError(f"resume has no setting {name!r}{nearest(name, RESUMED)}")
+    length = checked({"epochs": epochs, "steps": steps, "seconds": seconds})
     folder = Path(run.path if isinstance(run, RunRecord) else run)
     described = data if data is None or isinstance(data, Data) else Own(dataset=data)
-    session, refused = go_on(folder, allow=allow, data=described, watch=watch, **length)
+    session, refused = go_on(
+        folder, allow=allow, data=described, settings=set, watch=watch, **length
+    )
     tell_refused(session, refused)
     with reported(session.folder, wanted=report and session.world.is_first):
         follow(session, quiet=quiet)

@@ -35,7 +35,7 @@ MAY_IMPORT = {
         "files",
     },
     "finetuning": {"weights", "networks", "data", "shapes", "description"},
-    "defaults": {"networks", "data", "strategies"},
+    "defaults": {"networks", "data", "strategies", "description"},
     "experiment": {
         "defaults",
         "finetuning",
@@ -118,6 +118,8 @@ MAY_IMPORT = {
     },
     "progress": {"session", "training", "records"},
     "runs": {
+        "description",
+        "strategies",
         "progress",
         "session",
         "experiment",
@@ -143,6 +145,8 @@ MAY_IMPORT = {
         "shapes",
     },
     "studies": {
+        "defaults",
+        "weights",
         "experiment",
         "comparison",
         "records",

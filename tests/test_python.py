@@ -1,12 +1,20 @@
 """The Python side says what is wrong in a sentence, as the command line does."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 import skipwise
-from skipwise.data import Arrays
+from skipwise.data import Arrays, Flip, PadCrop, Views
+from skipwise.experiment import compose
+from skipwise.runs import experiment_of
+from tests.references import rings_file
+from tests.studies.small import NETWORK
+
+QUICK: dict[str, Any] = {"batch_size": 32, "quiet": True, "report": False}
 
 
 def test_a_word_for_a_network_and_an_unknown_setting_are_refused():
@@ -15,6 +23,82 @@ def test_a_word_for_a_network_and_an_unknown_setting_are_refused():
     with pytest.raises(TypeError, match="no setting 'epoch'; did you mean 'epochs'"):
         skipwise.train("digits", epoch=1)
     assert not Path("runs").exists()
+
+
+def test_words_of_the_command_line_stand_for_augmentations_and_views(tmp_path: Path):
+    found, _ = compose("digits", augmentation="pad-crop,flip", views="crops")
+    assert found.augmentation == (PadCrop(), Flip())
+    assert found.views == Views(flip=True, shift=2)
+    found, _ = compose("digits", augmentation=["flip", PadCrop(padding=1)], views=Views())
+    assert found.augmentation == (Flip(), PadCrop(padding=1))
+    assert compose("digits", augmentation=Flip())[0].augmentation == (Flip(),)
+    assert compose("digits", augmentation="none")[0].augmentation == ()
+    rings = str(rings_file(tmp_path / "rings.npz"))
+    assert compose(rings, target=0.9)[0].views == Views()
+    assert compose(rings, target=0.9, views="none")[0].views is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"views": "flipp"}, "there are no views 'flipp'; did you mean 'flip'"),
+        ({"views": True}, "there are no views True"),
+        ({"augmentation": "flipp"}, "there is no augmentation 'flipp'; did you mean 'flip'"),
+        ({"augmentation": [Flip]}, "an augmentation is a word, 'flip', or a description, got <cl"),
+        ({"epochs": "many"}, "epochs must be float or nothing, got 'many'"),
+        ({"batch_size": 1.5}, "batch_size must be int, got 1.5"),
+        ({"class_weights": "yes"}, "class_weights must be bool, got 'yes'"),
+        ({"compile": True}, "compile must be str, got True"),
+    ],
+)
+def test_a_setting_of_another_type_is_one_sentence_before_the_data_are_read(settings, told: str):
+    with pytest.raises(ValueError, match=told):
+        skipwise.train("digits", **settings)
+    with pytest.raises(ValueError, match=told):
+        skipwise.compare("digits", [skipwise.plain20(), skipwise.resnet20()], **settings)
+    assert not Path("runs").exists()
+
+
+def test_a_study_names_what_it_cannot_build_anew_wherever_it_stands():
+    strategy = skipwise.momentum()
+    with pytest.raises(TypeError, match=r"got Linear, which is built already: name the function"):
+        skipwise.compare("digits", [skipwise.resnet20(), nn.Linear(2, 2)], strategy)
+    with pytest.raises(TypeError, match=r"network must be a description.*got str"):
+        skipwise.compare("digits", [skipwise.resnet20(), "plain20"], strategy)
+    with pytest.raises(TypeError, match=r"strategy must be a description.*got str"):
+        skipwise.compare("digits", None, [strategy, "adam"])
+    with pytest.raises(ValueError, match="seeds must be int, got 'ten'"):
+        skipwise.compare("digits", None, [strategy, skipwise.adam()], seeds="ten")
+    with pytest.raises(TypeError, match="no setting 'networks'; did you mean 'network'"):
+        skipwise.compare("digits", networks=[skipwise.resnet20()])
+
+
+def test_a_run_is_resumed_with_other_settings_and_refuses_what_it_does_not_know(tmp_path: Path):
+    rings = Arrays(path=str(rings_file(tmp_path / "rings.npz")))
+    run = skipwise.train(rings, NETWORK, skipwise.sgd(), steps=2, **QUICK)
+    wrong: tuple[tuple[dict[str, Any], type[Exception], str], ...] = (
+        ({"patience": 3}, TypeError, r"takes patience as a setting: set=\{'patience': 3\}"),
+        ({"step": 3}, TypeError, "resume has no setting 'step'; did you mean 'steps'"),
+        ({"steps": "ten"}, ValueError, "steps must be int or nothing, got 'ten'"),
+        ({"set": {"network.width": 8}}, ValueError, "'network.width' would make it another run"),
+        ({"set": {"strategy.optimiser": "Adam"}}, ValueError, "cannot become another kind"),
+    )
+    for words, kind, told in wrong:
+        with pytest.raises(kind, match=told):
+            skipwise.resume(run, quiet=True, **words)
+    assert experiment_of(Path(run.path)).steps == 2
+    changes = {"strategy.peak_lr": 0.0625, "strategy.schedule": "Constant", "patience": 3}
+    longer = skipwise.resume(run, steps=4, set=changes, quiet=True, report=False)
+    assert longer.step == 4
+    found = experiment_of(Path(run.path))
+    assert (found.strategy.peak_lr, found.patience) == (0.0625, 3)
+    lines = Path(run.path, "metrics.csv").read_text().splitlines()
+    rate = lines[0].split(",").index("rate")
+    assert [float(line.split(",")[rate]) for line in lines[3:]] == [0.0625, 0.0625]
+
+
+def test_every_part_is_there_by_its_name():
+    assert {"comparison", "conformity", "selftest"} <= set(dir(skipwise))
 
 
 def test_objects_in_a_file_are_refused_without_advice_to_unpickle_them(tmp_path: Path):

@@ -20,7 +20,7 @@ ASSIGNMENT = re.compile(r"[A-Za-z][\w.-]*=")
 app = App(
     name="skipwise",
     help="Train residual networks, compare strategies, explain why one works.",
-    help_epilogue="key=value works like --key value. More: skipwise COMMAND --help",
+    help_epilogue="key=value works like --key=value. More: skipwise COMMAND --help",
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
@@ -113,18 +113,18 @@ def sentence_of(error: Exception) -> str:
 
 
 def normalised(words: list[str]) -> list[str]:
-    """Rewrite ``key=value`` to ``--key value``, and ``a.b=value`` to ``--set a.b=value``.
+    """Rewrite ``key=value`` to ``--key=value``, and ``a.b=value`` to ``--set a.b=value``.
 
     ``--ray`` without an address means a cluster on this machine.
 
     >>> normalised(["train", "digits", "epochs=3", "strategy.peak_lr=0.1", "--set", "seed=1"])
-    ['train', 'digits', '--epochs', '3', '--set', 'strategy.peak_lr=0.1', '--set', 'seed=1']
+    ['train', 'digits', '--epochs=3', '--set', 'strategy.peak_lr=0.1', '--set', 'seed=1']
     >>> normalised(["compare", "digits", "--ray", "--seeds", "8"])
     ['compare', 'digits', '--ray', 'local', '--seeds', '8']
     """
     found: list[str] = []
     for word, following in zip(words, [*words[1:], "--"], strict=True):
-        if re.match(r"-\d", word) and found and found[-1].startswith("--"):
+        if re.match(r"-\d", word) and found and re.fullmatch(r"--[^=]+", found[-1]):
             found[-1] += f"={word}"  # a negative value is no option
         elif word == "--ray" and (following.startswith("-") or ASSIGNMENT.match(following)):
             found += [word, "local"]
@@ -133,8 +133,7 @@ def normalised(words: list[str]) -> list[str]:
         elif "." in word.partition("=")[0]:
             found += ["--set", word]
         else:
-            key, _, value = word.partition("=")
-            found += [f"--{key}", value]
+            found.append(f"--{word}")  # one word, as a flag takes true or false only so
     return found
 
 

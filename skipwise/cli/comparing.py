@@ -14,21 +14,29 @@ from skipwise.cli.words import (
     Whole,
     Words,
     apply_settings,
-    find_augmentation,
     find_network,
     find_strategy,
+    parse_freeze,
     parse_time,
     print_json,
     read_value,
+    weights_among,
 )
-from skipwise.comparison import as_csv, as_json, conclusion, headline, sheets
+from skipwise.comparison import as_csv, as_json
 from skipwise.data import Dataset, find_data
 from skipwise.description import read_yaml
-from skipwise.experiment import extended
-from skipwise.studies import STUDY, Conducted, Study, carry_on, read_study, study_folder, study_of
+from skipwise.experiment import checked, extended
+from skipwise.studies import (
+    STUDY,
+    Conducted,
+    Study,
+    begun_from,
+    carry_on,
+    read_study,
+    study_folder,
+    study_of,
+)
 from skipwise.training import Interrupted
-
-GAP = "  "
 
 
 def compare(
@@ -52,6 +60,8 @@ def compare(
     ablate: Flag = False,
     batch_size: Whole | None = None,
     augment: str | None = None,
+    weights: str | None = None,
+    freeze: str | None = None,
     set: Words = (),
     jobs: Whole | None = None,
     ray: str | None = None,
@@ -89,6 +99,8 @@ def compare(
         ablate: Leave out each part of the strategy, and add each to none of them.
         batch_size: Examples an update.
         augment: Changes of training pictures, as in skipwise train.
+        weights: Let all runs begin from a file of weights, as in skipwise train.
+        freeze: Keep the stem and so many blocks of it as they are, or trunk: all but the head.
         set: path=value, a field of all runs: network.width=8, strategy.weight_decay=0.
         jobs: Runs at the same time, in processes that share the cores.
         ray: Run on a Ray cluster: its address; without one on a cluster that is started here.
@@ -104,7 +116,7 @@ def compare(
     """
     if json and csv:
         raise ValueError("--json and --csv both print the result; take one of them")
-    place = Path(data)
+    place, (file, set) = Path(data), weights_among(set)
     of_study = {
         "seeds": seeds,
         "baseline": baseline,
@@ -122,33 +134,41 @@ def compare(
         "seconds": None if time is None else parse_time(time),
         "metric": metric,
         "batch_size": batch_size,
-        "augmentation": None if augment is None else find_augmentation(augment),
+        "augmentation": augment,
+        "weights": file or weights,
+        "freeze": None if freeze is None else parse_freeze(freeze),
     }
     if place.suffix in (".yaml", ".yml") or (place / STUDY).is_file():
         if network is not None or strategy is not None:
             raise ValueError(f"{data} has networks and strategies of its own; leave yours out")
         is_folder = place.is_dir()
         study = read_study(place / STUDY if is_folder else place, allow=allow)
-        study, dataset = _changed(study, of_study, of_runs, set)
+        study, dataset = _changed(study, of_study, of_runs, set, allow)
         out = place if is_folder and out is None else out
     else:
         study, dataset = _composed(data, network, strategy, {**of_study, **of_runs}, set, allow)
+    if freeze is not None and study.experiment.weights is None:
+        raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
     folder = study_folder(study) if out is None else out
     shown = _carried_on(
         study, dataset, folder, jobs=jobs, ray=ray, report=not no_report, quiet=quiet
     )
+    _tell(shown, json=json, csv=csv)
+    if shown.failed:
+        leave(
+            f"{len(shown.failed)} runs failed, {shown.failed[0]}; the same command tries again",
+            code=1,
+        )
+
+
+def _tell(shown: Conducted, *, json: bool, csv: bool) -> None:
     if json:
         plain = json_text.loads(as_json(shown.comparison))
         print_json({"study": str(shown.folder), "failed": shown.failed, **plain})
     elif csv:
         print(as_csv(shown.comparison), end="")
     else:
-        print(in_words(shown))
-    if shown.failed:
-        leave(
-            f"{len(shown.failed)} runs failed, {shown.failed[0]}; the same command tries again",
-            code=1,
-        )
+        print(shown)
 
 
 def _carried_on(study: Study, dataset: Dataset, folder: Path, **how: Any) -> Conducted:
@@ -200,7 +220,11 @@ def _composed(
 
 
 def _changed(
-    study: Study, of_study: dict[str, Any], of_runs: dict[str, Any], settings: Words
+    study: Study,
+    of_study: dict[str, Any],
+    of_runs: dict[str, Any],
+    settings: Words,
+    allow: Words,
 ) -> tuple[Study, Dataset]:
     """Change what a study file says by what else was given.
 
@@ -213,13 +237,12 @@ def _changed(
                 f"--set {name}.… changes no arm of a study file; change its {name} in the file"
             )
     lengths = {name: of_runs.pop(name) for name in ("epochs", "steps", "seconds")}
-    experiment = dataclasses.replace(
-        extended(study.experiment, **lengths), **{k: v for k, v in of_runs.items() if v is not None}
-    )
+    given = checked(of_runs)
+    experiment = dataclasses.replace(extended(study.experiment, **lengths), **given)
     changes = {name: value for name, value in of_study.items() if value is not None}
     changes["experiment"] = apply_settings(experiment, settings)
-    study = dataclasses.replace(study, **changes)
-    return study, study.data.load()
+    study, dataset = dataclasses.replace(study, **changes), study.data.load()
+    return (begun_from(study, dataset, allow=allow) if "weights" in given else study), dataset
 
 
 def _words(text: str | None) -> list[str]:
@@ -251,29 +274,3 @@ def varied(words: Iterable[str]) -> dict[str, tuple[Any, ...]]:
             raise ValueError(f"--vary {path} stands twice; give all its values at once")
         found[path] = tuple(read_value(value) for value in values)
     return found
-
-
-def in_words(shown: Conducted) -> str:
-    """Write a study's answer for a person: the conclusion, and the tables behind it."""
-    comparison = shown.comparison
-    lines = [headline(comparison), *conclusion(comparison), ""]
-    for sheet in sheets(comparison, others=not comparison.ablation):
-        lines += [f"{sheet.caption}:", *aligned([sheet.columns, *sheet.rows]), ""]
-    return "\n".join([*lines, f"study: {shown.folder}"])
-
-
-def aligned(rows: Iterable[Iterable[str]]) -> list[str]:
-    """Write rows with their columns below each other, the first to the left.
-
-    >>> aligned([["arm", "mean"], ["sgd", "0.9"]])
-    ['arm  mean', 'sgd   0.9']
-    """
-    table = [list(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        GAP.join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skipwise.cli.words import apply_settings, find_network, find_recipe, find_strategy
+from skipwise.cli.words import (
+    apply_settings,
+    find_network,
+    find_recipe,
+    find_strategy,
+    weights_among,
+)
 from skipwise.data import Data, Dataset, Gallery, find_data
-from skipwise.experiment import Experiment, compose, extended, read_experiment
-from skipwise.finetuning import settle
+from skipwise.description import read_described
+from skipwise.experiment import Experiment, checked, compose, extended, settled
 from skipwise.strategies import Guard
 
 Given = Mapping[str, Any]  # None is not given
@@ -51,38 +57,38 @@ def composed(
     Raises:
         ValueError: If two of them contradict each other, or one has no effect.
     """
-    given = {name: value for name, value in others.items() if value is not None}
+    file, settings = weights_among(chosen.settings)
+    others = {**others, "weights": file or others.get("weights")}
+    given = checked(others)
     network = None if chosen.network is None else find_network(chosen.network)
     strategy = None if chosen.strategy is None else find_strategy(chosen.strategy)
     is_file = data.endswith((".yaml", ".yml"))
     if is_file and chosen.recipe is not None:
         raise ValueError(f"{data} is an experiment of its own; leave --recipe out")
-    begun = read_experiment(Path(data), allow=chosen.allow) if is_file else None
+    begun = read_described(Path(data), Experiment, allow=chosen.allow) if is_file else None
     described = find_data(data) if begun is None else begun.data
-    described = with_settings(described, of_data, chosen.settings)
+    described = with_settings(described, of_data, settings)
     if chosen.recipe is not None:
         begun = find_recipe(chosen.recipe)(described)
     if begun is None:
         experiment, dataset = compose(
-            described, network, strategy, allow=chosen.allow, **length, **given
+            described, network, strategy, allow=chosen.allow, **length, **others
         )
     else:
         named = {"network": network, "strategy": strategy}
         given |= {name: value for name, value in named.items() if value is not None}
         experiment = dataclasses.replace(extended(begun, **length), data=described, **given)
         dataset = described.load()
-        if experiment.weights is not None and ("weights" in given or network is not None):
-            taken, used = settle(experiment.weights, dataset, network, allow=chosen.allow)
-            whole = str(Path(experiment.weights).absolute())
-            experiment = dataclasses.replace(
-                experiment, network=taken, preprocessing=used, weights=whole
-            )
+        is_new = "weights" in given or network is not None
+        if is_new or experiment.preprocessing is None:
+            asked = network if is_new else experiment.network
+            experiment = settled(experiment, dataset, asked, allow=chosen.allow)
     if given.get("freeze") is not None and experiment.weights is None:
         raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
     if chosen.guard and experiment.strategy.guard is None:
         guarded = dataclasses.replace(experiment.strategy, guard=Guard())
         experiment = dataclasses.replace(experiment, strategy=guarded)
-    rest = [word for word in chosen.settings if not word.startswith("data.")]
+    rest = [word for word in settings if not word.startswith("data.")]
     return apply_settings(experiment, rest), dataset
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from skipwise.cli.words import Flag, Words, find_views, print_json
+from skipwise.cli.words import Flag, Words, print_json
 from skipwise.exports import export
 
 
@@ -41,7 +41,7 @@ def export_run(
     Raises:
         ValueError: If there are no weights, or the file cannot be written or differs from predict.
     """
-    options = {} if views is None else {"views": find_views(views)}
+    options = {} if views is None else {"views": views}
     done = export(
         run, path, data=data, resize=resize, int8=int8, calibrate=calibrate, allow=allow, **options
     )

@@ -11,7 +11,6 @@ from skipwise.cli.words import (
     Words,
     apply_settings,
     find_network,
-    known_augmentations,
     known_recipes,
     named,
     print_json,
@@ -61,7 +60,7 @@ def list_names(what: str | None = None, /, *, json: Flag = False) -> None:
 
 def _names(what: str | None) -> dict[str, str]:
     from skipwise import connections
-    from skipwise.data import NAMED
+    from skipwise.data import NAMED, known_augmentations
     from skipwise.description import nearest
     from skipwise.networks import NetworkDescription
     from skipwise.strategies import named_strategies

@@ -12,9 +12,7 @@ from skipwise.cli.words import (
     Flag,
     Whole,
     Words,
-    apply_settings,
-    find_augmentation,
-    find_views,
+    assigned,
     parse_freeze,
     parse_memory,
     parse_size,
@@ -23,7 +21,6 @@ from skipwise.cli.words import (
 )
 from skipwise.data import without_objects
 from skipwise.description import Call, packages_of
-from skipwise.experiment import Experiment
 from skipwise.files import is_of_the_disk
 from skipwise.progress import watch as follow
 from skipwise.records import RunRecord
@@ -31,11 +28,6 @@ from skipwise.reports import command_line
 from skipwise.runs import begin, go_on, record_of, reported, tell_refused
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted, join
-
-CHANGEABLE = ("strategy", "patience", "target", "doublings", "precision", "compile", "save_seconds")
-WITH_STATE = ("optimiser", "averaging", "gradient", "freezing", "guard")  # parts of a strategy
-SHAPING_STATE = ("optimiser", "gradient")  # those whose numbers may decide what a save holds
-GROUPING = ("layer_decay", "scalar_rate")  # where they are 1, fewer groups are in the save
 
 
 def train(
@@ -140,11 +132,11 @@ def train(
         "patience": patience,
         "target": target,
         "compile": compile,
-        "augmentation": None if augment is None else find_augmentation(augment),
+        "augmentation": augment,
         "class_weights": class_weights or None,
         "sync_norms": sync_norms or None,
         "shard": shard or None,
-        "views": None if views is None else find_views(views),
+        "views": views,
         "weights": weights,
         "freeze": None if freeze is None else parse_freeze(freeze),
     }
@@ -204,7 +196,7 @@ def resume(
     session, refused = go_on(
         run,
         allow=allow,
-        change=lambda experiment: _changed(experiment, set),
+        settings=assigned(set),
         started=STARTED,
         watch=watch,
         epochs=epochs,
@@ -221,62 +213,6 @@ def resume(
         )
         print(f"{run} {state}", file=sys.stderr)
     _finish(session, quiet=quiet, as_json=json, allow=allow, reports=not no_report)
-
-
-def _changed(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
-    """Apply settings to a run that has begun.
-
-    Raises:
-        ValueError: If one of them would change what is learned, or by which network.
-    """
-    for word in settings:
-        if word.partition("=")[0].partition(".")[0] not in CHANGEABLE:
-            raise ValueError(
-                f"a run that has begun can change {', '.join(CHANGEABLE)}; {word!r} would make it"
-                " another run, so train anew with it"
-            )
-    changed = apply_settings(experiment, settings)
-    for name in WITH_STATE:
-        before, after = getattr(experiment.strategy, name), getattr(changed.strategy, name)
-        begins = name == "guard" and before is None
-        if _kinds(before) != _kinds(after) and not begins:
-            raise ValueError(
-                f"strategy.{name} of a run that has begun cannot become another kind, since what it"
-                " has gathered is in the save; change its numbers, or train anew with it"
-            )
-    for name in SHAPING_STATE:
-        before, after = getattr(experiment.strategy, name), getattr(changed.strategy, name)
-        if found := _unlike(before, after, f"strategy.{name}"):
-            raise ValueError(
-                f"{found} of a run that has begun cannot change, since what the save holds depends"
-                " on it; train anew with it"
-            )
-    for name in GROUPING:
-        before, after = getattr(experiment.strategy, name), getattr(changed.strategy, name)
-        if (before == 1) != (after == 1):
-            raise ValueError(
-                f"strategy.{name} of a run that has begun cannot go from or to 1, since what the"
-                " save holds depends on it; train anew with it"
-            )
-    return changed
-
-
-def _unlike(before: Any, after: Any, path: str) -> str:
-    """Name the first field that changed otherwise than from one fraction to another; or nothing."""
-    if type(before) is type(after) and dataclasses.is_dataclass(before):
-        names = [field.name for field in dataclasses.fields(before)]
-        pairs = [(getattr(before, n), getattr(after, n), f"{path}.{n}") for n in names]
-    elif isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
-        pairs = [(*two, f"{path}.{n}") for n, two in enumerate(zip(before, after, strict=True))]
-    else:
-        both = isinstance(before, float) and isinstance(after, float)
-        return "" if before == after or (both and before and after) else path
-    return next((found for pair in pairs if (found := _unlike(*pair))), "")
-
-
-def _kinds(part: object) -> tuple[type, ...]:
-    """Give the class of a strategy's part, or those of several."""
-    return tuple(map(type, part)) if isinstance(part, tuple) else (type(part),)
 
 
 def _introduce(session: Session, *, quiet: bool) -> None:

@@ -13,7 +13,7 @@ from skipwise.cli.words import (
     Whole,
     Words,
     apply_settings,
-    find_augmentation,
+    check_place,
     find_network,
     print_json,
 )
@@ -85,12 +85,12 @@ def find_rate(
     others = {
         "seed": seed,
         "batch_size": batch_size,
-        "augmentation": None if augment is None else find_augmentation(augment),
+        "augmentation": augment,
     }
     chosen = Chosen(network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow)
     search = Search(seeds=seeds, steps=steps, low=low, high=high)
     experiment, dataset = composed(data, chosen, length={}, others=others, of_data={})
-    _check_place(out)
+    check_place(out, "picture")
     words = {
         "--network": network,
         "--strategy": strategy,
@@ -300,11 +300,6 @@ def as_object(found: FoundRate) -> dict[str, Any]:
     ]
     plain = asdict(found)
     return {**plain, "sweeps": tests, "trials": runs}
-
-
-def _check_place(out: Path | None) -> None:
-    if out is not None and not out.parent.is_dir():
-        leave(f"{out.parent} is no folder, so the picture could not be written to {out}")
 
 
 def _drawn(found: FoundRate, out: Path) -> str | None:

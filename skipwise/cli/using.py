@@ -1,7 +1,6 @@
 """``evaluate`` and ``predict``."""
 
 import csv
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 from torch import Tensor
 
 from skipwise.cli.composing import with_settings
-from skipwise.cli.words import Flag, Words, find_views, print_json
+from skipwise.cli.words import Flag, Words, check_place, print_json
 from skipwise.data import (
     LABELS,
     NUMBERS,
@@ -77,7 +76,7 @@ def evaluate(
     Raises:
         ValueError: If the run cannot be read, or there are no data that fit it.
     """
-    _check_table(csv)
+    check_place(csv, "table")
     predictor = _seeing(load(run, allow=allow), views)
     experiment = experiment_of(run, allow=allow) if run.is_dir() else None
     if data is not None:
@@ -149,7 +148,7 @@ def predict(
     """
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
-    _check_table(csv)
+    check_place(csv, "table")
     predictor = _seeing(load(run, allow=allow), views)
     skipped: list[UnreadablePicture] = []
     device = choose_device()
@@ -191,7 +190,7 @@ def _predicted(
 
 def _seeing(predictor: Predictor, views: str | None) -> Predictor:
     if views is not None:
-        predictor.show(find_views(views))
+        predictor.show(views)
     return predictor
 
 
@@ -244,22 +243,6 @@ def _tell(
             first, *values = (v for k, v in row.items() if k != "probabilities")
             words = (f"{v:.4f}" if isinstance(v, float) else v for v in values)
             print(f"{first!s:<{width}}  {'  '.join(words)}")
-
-
-def _check_table(table: Path | None) -> None:
-    """Refuse a place that cannot be written, before anything is computed.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    if table is None:
-        return
-    if not table.parent.is_dir():
-        raise ValueError(f"the folder {table.parent} does not exist; make it, or name another")
-    if table.is_dir():
-        raise ValueError(f"{table} is a folder; name a file")
-    if not os.access(table if table.exists() else table.parent, os.W_OK):
-        raise ValueError(f"{table} cannot be written; name another file")
 
 
 def _write(table: Path, rows: Iterable[dict[str, Any]]) -> int:

@@ -1,8 +1,10 @@
 """From the words of the command line to descriptions: bare names, ``--set path=value``, times."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import FunctionType
 from typing import Annotated, Any
 
@@ -22,6 +24,21 @@ BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 def print_json(value: Any) -> None:
     """Print one JSON object on a line; a number that JSON cannot write becomes null."""
     print(json.dumps(finite(value), ensure_ascii=False))
+
+
+def check_place(path: Path | None, what: str) -> None:
+    """Ask before the work that a file can be written to its folder.
+
+    Raises:
+        ValueError: If there is no such folder, the file is one, or it may not be written.
+    """
+    if path is None:
+        return
+    at = path if path.exists() else path.parent
+    if path.is_dir() or not path.parent.is_dir() or not os.access(at, os.W_OK):
+        why = f"{path} is a folder" if path.is_dir() else f"{path.parent} is no folder"
+        why = why if path.is_dir() or not path.parent.is_dir() else f"{at} is not writable"
+        raise ValueError(f"{why}, so the {what} could not be written to {path}; name another file")
 
 
 def whole(text: str) -> int:
@@ -116,58 +133,6 @@ def known_recipes() -> dict[str, Callable[[Any], Any]]:
     return {f.__name__.replace("_", "-"): f for f in makes}
 
 
-def find_augmentation(words: str) -> tuple[Any, ...]:
-    """Turn ``pad-crop,flip,mixup`` into augmentations with their defaults; ``none`` is none.
-
-    Raises:
-        ValueError: If there is no such augmentation; the nearest is offered.
-    """
-    if words == "none":
-        return ()
-    known = known_augmentations()
-    short = {name.replace("-", ""): name for name in known}  # cutmix is cut-mix
-    spelt = (spelled(word) for word in words.split(","))
-    return tuple(_found(short.get(w.replace("-", ""), w), "augmentation", known) for w in spelt)
-
-
-def known_augmentations() -> dict[str, Any]:
-    """Give the augmentations as the command line spells them."""
-    from skipwise.data import Augmentation, Mixing, augmentations
-
-    kinds = (v for v in vars(augmentations).values() if isinstance(v, type))
-    contracts = (Augmentation, Mixing)
-    return {
-        spelled(kind.__name__): kind
-        for kind in kinds
-        if issubclass(kind, contracts) and kind not in contracts
-    }
-
-
-def spelled(name: str) -> str:
-    """Spell a class as the command line does: ``PadCrop`` is ``pad-crop``.
-
-    >>> spelled("PadCrop"), spelled("pad-crop"), spelled("CutMix")
-    ('pad-crop', 'pad-crop', 'cut-mix')
-    """
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name.strip()).lower()
-
-
-VIEWS = {"none": {}, "flip": {"flip": True}, "crops": {"flip": True, "shift": 2}}
-
-
-def find_views(word: str) -> Any:
-    """Turn ``flip``, ``crops`` or ``none`` into the views that are shown at test time.
-
-    Raises:
-        ValueError: If it is none of these.
-    """
-    from skipwise.data import Views
-
-    if word not in VIEWS:
-        raise ValueError(f"there are no views {word!r}{nearest(word, VIEWS)}")
-    return Views(**VIEWS[word]) if word != "none" else None
-
-
 def _found(
     word: str, what: str, known: Mapping[str, Callable[[], Any]], unlisted: Iterable[str] = ()
 ) -> Any:
@@ -176,24 +141,47 @@ def _found(
     return known[word]()
 
 
-def apply_settings(description: Any, settings: Iterable[str]) -> Any:
-    """Apply ``path=value`` words to a description; values are read as YAML.
+def weights_among(settings: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Take ``weights=FILE`` out of settings, as it decides the network and the preprocessing too.
+
+    >>> weights_among(["strategy.peak_lr=0.1", "weights=a.pth"])
+    ('a.pth', ('strategy.peak_lr=0.1',))
+    """
+    none = ("weights=", "weights=null")
+    found = [w for w in settings if w.startswith("weights=") and w not in none]
+    file = found[-1].removeprefix("weights=") if found else None
+    return file, tuple(word for word in settings if word not in found)
+
+
+def assigned(settings: Iterable[str]) -> dict[str, Any]:
+    """Read ``path=value`` words; values are read as YAML.
+
+    >>> assigned(["strategy.peak_lr=1e-3", "network.blocks=[1,1]"])
+    {'strategy.peak_lr': 0.001, 'network.blocks': [1, 1]}
 
     Raises:
-        ValueError: If a word is no assignment, or the path or the value does not fit.
+        ValueError: If a word is no assignment.
     """
+    found = {}
     for word in settings:
         path, equals, value = word.partition("=")
         if not equals:
             raise ValueError(
                 f"--set takes path=value, strategy.peak_lr=0.1 for example; got {word!r}"
             )
-        description = replace_at(description, path, _value(value))
+        found[path] = read_value(read_yaml(value, f"the value {value!r}"))
+    return found
+
+
+def apply_settings(description: Any, settings: Iterable[str]) -> Any:
+    """Apply ``path=value`` words to a description.
+
+    Raises:
+        ValueError: If a word is no assignment, or the path or the value does not fit.
+    """
+    for path, value in assigned(settings).items():
+        description = replace_at(description, path, value)
     return description
-
-
-def _value(text: str) -> Any:
-    return read_value(read_yaml(text, f"the value {text!r}"))
 
 
 def read_value(read: Any) -> Any:

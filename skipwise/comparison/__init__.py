@@ -25,7 +25,18 @@ from skipwise.comparison.study import (
     study_from_text,
     study_to_text,
 )
-from skipwise.comparison.tables import as_csv, as_json, as_latex, as_markdown, sheets
+from skipwise.comparison.tables import (
+    arms_as_csv,
+    as_csv,
+    as_html,
+    as_json,
+    as_latex,
+    as_markdown,
+    as_text,
+    means_sheet,
+    runs_as_csv,
+    sheets,
+)
 from skipwise.comparison.words import conclusion, headline
 
 __all__ = [
@@ -39,10 +50,13 @@ __all__ = [
     "Point",
     "StudyRecord",
     "Trial",
+    "arms_as_csv",
     "as_csv",
+    "as_html",
     "as_json",
     "as_latex",
     "as_markdown",
+    "as_text",
     "compare",
     "conclusion",
     "extension",
@@ -50,6 +64,8 @@ __all__ = [
     "hodges_lehmann",
     "holm",
     "least_seeds",
+    "means_sheet",
+    "runs_as_csv",
     "sheets",
     "sign_flip_interval",
     "sign_flip_p",

@@ -4,12 +4,17 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
 
 from skipwise.comparison.comparison import Comparison
 from skipwise.comparison.pairs import Pair, are_related
-from skipwise.comparison.words import Unit, conclusion, headline, p_words
+from skipwise.comparison.scores import ArmSummary
+from skipwise.comparison.study import StudyRecord
+from skipwise.comparison.words import Unit, conclusion, counted, headline, p_words
 from skipwise.records import finite
 
 MISSING = "–"
@@ -24,11 +29,12 @@ LATEX = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """Columns and rows of words; the first column names its row."""
+    """Columns and rows of words; the first column names its row; LaTeX refers to it by a label."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    label: str = ""
 
 
 def arms_sheet(comparison: Comparison) -> Sheet:
@@ -218,13 +224,86 @@ def as_markdown(sheet: Sheet) -> str:
     return f"{sheet.caption}.\n\n" + "\n".join(lines) + "\n"
 
 
+def means_sheet(comparison: Comparison) -> Sheet:
+    """Give networks × strategies, mean ± standard deviation: a table for one column of a paper."""
+    design, unit = comparison.design, Unit(comparison.design)
+    found = {(arm.network, arm.method): arm for arm in comparison.arms}
+    networks = list(dict.fromkeys(arm.network for arm in design.arms))
+    methods = list(dict.fromkeys(arm.method for arm in design.arms))
+    if len(methods) > len(networks):  # the longer one downwards
+        columns = ["strategy", *networks]
+        rows = [[m, *(_mean(unit, found.get((n, m))) for n in networks)] for m in methods]
+    else:
+        columns = ["network", *methods]
+        rows = [[n, *(_mean(unit, found.get((n, m))) for m in methods)] for n in networks]
+    caption = (
+        f"{design.metric}{' in %' if design.percent else ''} on {design.data}, mean ± standard"
+        f" deviation over {counted(len(design.seeds), 'seed')}"
+    )
+    if any(arm.diverged for arm in comparison.arms):
+        caption += "; a run that diverged counts as the worst"
+    label = re.sub(r"[^a-z0-9]+", "-", f"{design.data}-means".lower()).strip("-")
+    return Sheet(caption=caption, columns=columns, rows=rows, label=f"tab:{label}")
+
+
+def _mean(unit: Unit, arm: ArmSummary | None) -> str:
+    if arm is None or math.isnan(arm.mean):
+        return MISSING
+    mean, spread = (unit.apart(value, arm.deviation) for value in (arm.mean, arm.deviation))
+    return mean if math.isnan(arm.deviation) else f"{mean} ± {spread}"
+
+
+def as_text(comparison: Comparison) -> str:
+    """Write the answer for a terminal: the conclusion, and the tables behind it."""
+    lines = [headline(comparison), *conclusion(comparison), ""]
+    for sheet in sheets(comparison, others=not comparison.ablation):
+        lines += [f"{sheet.caption}:", *aligned([sheet.columns, *sheet.rows]), ""]
+    return "\n".join(lines)
+
+
+def aligned(rows: Iterable[Iterable[str]]) -> list[str]:
+    """Write rows with their columns below each other, the first to the left.
+
+    >>> aligned([["arm", "mean"], ["sgd", "0.9"]])
+    ['arm  mean', 'sgd   0.9']
+    """
+    table = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+
+
+def as_html(comparison: Comparison) -> str:
+    """Write the answer for a notebook: the same words and tables."""
+    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in conclusion(comparison))
+    found = sheets(comparison, others=not comparison.ablation)
+    tables = "".join(map(_html, found))
+    return f"<p><strong>{escape(headline(comparison))}</strong></p>{said}{tables}"
+
+
+def _html(sheet: Sheet) -> str:
+    head, *body = (
+        "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in row)
+        for kind, row in (("th", sheet.columns), *(("td", row) for row in sheet.rows))
+    )
+    rows = "".join(f"<tr>{row}</tr>" for row in body)
+    caption = f"<caption>{escape(sheet.caption)}</caption>"
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
 def as_latex(sheet: Sheet) -> str:
     r"""Write a table in LaTeX, for ``\usepackage{booktabs}``."""
     lines = [" & ".join(map(_latex, row)) + r" \\" for row in (sheet.columns, *sheet.rows)]
     body = "\n".join(lines[1:])
+    label = f"\\label{{{sheet.label}}}\n" if sheet.label else ""
     return (
         "\\begin{table}\n\\centering\n"
-        f"\\caption{{{_latex(sheet.caption)}.}}\n"
+        f"\\caption{{{_latex(sheet.caption)}.}}\n{label}"
         f"\\begin{{tabular}}{{l{'r' * (len(sheet.columns) - 1)}}}\n"
         f"\\toprule\n{lines[0]}\n\\midrule\n{body}\n\\bottomrule\n"
         "\\end{tabular}\n\\end{table}\n"
@@ -237,11 +316,55 @@ def _latex(text: str) -> str:
 
 def as_csv(comparison: Comparison) -> str:
     """Write all pairs, the family first, with every digit; what is not finite is empty."""
+    pairs = (*comparison.pairs, *comparison.others)
+    return _csv(list(Pair.__dataclass_fields__), map(asdict, pairs))
+
+
+def runs_as_csv(record: StudyRecord) -> str:
+    """Write every run that was planned, with every digit; one that diverged has no score."""
+    columns = ["arm", "network", "strategy", "seed", "score", "steps", "seconds", "state"]
+    rows: list[dict[str, Any]] = []
+    for arm in record.design.arms:
+        runs = record.of(arm.name)
+        for seed in record.design.seeds:
+            row = {"arm": arm.name, "network": arm.network, "strategy": arm.method, "seed": seed}
+            if (run := runs.get(seed)) is None:
+                rows.append({**row, "state": "missing"})
+                continue
+            score = math.nan if run.failed else run.score
+            done = {"score": score, "steps": run.steps, "seconds": run.seconds}
+            rows.append({**row, **done, "state": "diverged" if run.failed else "finished"})
+    return _csv(columns, rows)
+
+
+def arms_as_csv(comparison: Comparison) -> str:
+    """Write the arms with every digit; the interval is that of the interquartile mean."""
+    rows = [
+        {
+            "arm": arm.arm,
+            "network": arm.network,
+            "strategy": arm.method,
+            "n": arm.runs,
+            "mean": arm.mean,
+            "sd": arm.deviation,
+            "interquartile_mean": arm.interquartile_mean,
+            "interquartile_low": arm.low,
+            "interquartile_high": arm.high,
+            "diverged": arm.diverged,
+            "missing": arm.missing,
+            "steps": arm.steps,
+            "seconds": arm.seconds,
+        }
+        for arm in comparison.arms
+    ]
+    return _csv(list(rows[0]), rows)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     table = io.StringIO()
-    rows = [finite(asdict(pair)) for pair in (*comparison.pairs, *comparison.others)]
-    writer = csv.DictWriter(table, list(Pair.__dataclass_fields__), lineterminator="\n")
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(finite(dict(row)) for row in rows)
     return table.getvalue()
 
 

@@ -21,6 +21,8 @@ from skipwise.data.augmentations import (
     RandomErasing,
     RandomResizedCrop,
     TrivialAugment,
+    find_augmentation,
+    known_augmentations,
 )
 from skipwise.data.batch import Batch
 from skipwise.data.batches import Batches, in_order
@@ -54,7 +56,7 @@ from skipwise.data.sources import (
     without_objects,
 )
 from skipwise.data.split import held_out
-from skipwise.data.views import Views, check_pictures, mean_over_views
+from skipwise.data.views import Views, check_pictures, find_views, mean_over_views
 
 __all__ = [
     "CIFAR",
@@ -105,11 +107,14 @@ __all__ = [
     "cifar100",
     "digits",
     "fashion_mnist",
+    "find_augmentation",
     "find_data",
+    "find_views",
     "fit_preprocessing",
     "held_out",
     "imagenet_preprocessing",
     "in_order",
+    "known_augmentations",
     "mean_over_views",
     "picture_files",
     "pictures_below",

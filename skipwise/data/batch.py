@@ -19,8 +19,6 @@ class Batch:
         inputs: Shape ``(batch, width, *space)``.
         targets: Class indices ``(batch,)`` or numbers ``(batch, *outputs)``.
         keys: One random key per example, from (seed, step, global position); None in evaluation.
-        lengths: Valid positions per example, or None where all are.
-        weights: Weight of each example in the loss, or None where all are one.
         index: Which examples of their part these are.
     """
 
@@ -28,8 +26,6 @@ class Batch:
     targets: Tensor
     index: Index
     keys: Index | None = None
-    lengths: Tensor | None = None
-    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from skipwise.data.augmentations import Augmentation, Mixing
+from skipwise.description import nearest
 from skipwise.shapes import Ends
 
 Network = Callable[[Tensor], Tensor]
@@ -58,6 +59,22 @@ class Views:
                 yield weight / 2, view.flip(3)
             else:
                 yield weight, view
+
+
+VIEWS = {"none": None, "flip": Views(), "crops": Views(shift=2)}
+
+
+def find_views(given: Views | str | None) -> Views | None:
+    """Turn ``flip``, ``crops`` or ``none`` into the views that are shown; a description stays.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if given is None or isinstance(given, Views):
+        return given
+    if not isinstance(given, str) or given not in VIEWS:
+        raise ValueError(f"there are no views {given!r}{nearest(str(given), VIEWS)}")
+    return VIEWS[given]
 
 
 def mean_over_views(network: Network, inputs: Tensor, views: Views | None) -> Tensor:

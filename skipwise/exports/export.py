@@ -32,6 +32,7 @@ OTHER_ORDER = (
     "pictures are resized inside, to Pillow's own pixels; where one shrinks more in height than in"
     " width, Pillow from 13 on rounds in another order, and a pixel may differ by 1 of 255"
 )
+_AS_TRAINED: Any = object()  # no views are None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def export(
     resize: bool = False,
     int8: bool = False,
     calibrate: bool = False,
-    views: Views | str | None = "as trained",
+    views: Views | str | None = _AS_TRAINED,
     allow: Iterable[str] = (),
 ) -> Export:
     """Write a run's best weights as ONNX or for ``torch.export.load``, preprocessing included.
@@ -95,7 +96,8 @@ def export(
             size, and ``infer.py`` resizes with Pillow, which is faster for large ones.
         int8: Whether to store and multiply in eight bits (ONNX).
         calibrate: Whether the ranges of eight bits are taken from training examples beforehand.
-        views: Views of a picture over which outputs are averaged inside; those of the run if left.
+        views: Views of a picture over which outputs are averaged inside, ``"flip"`` for example;
+            those of the run if left out.
         allow: Packages outside ``skipwise`` that may be imported to build the network.
 
     Returns:
@@ -107,7 +109,7 @@ def export(
     path, allow = Path(path), tuple(allow)
     check_target(path, int8=int8, calibrate=calibrate)
     predictor = load(run, allow=allow)
-    if not isinstance(views, str):
+    if views is not _AS_TRAINED:
         predictor.show(views)
     predictor, part, notes = find_part(predictor, run, data, calibrate=calibrate, allow=allow)
     if int8 and part is None:

@@ -32,7 +32,7 @@ def check_onnx_installed() -> None:
     if missing:
         raise ValueError(
             f"export to ONNX needs {', '.join(missing)}, not installed here;"
-            ' install it: pip install "skipwise[export]"'
+            ' install it: .venv/bin/pip install -e ".[export]"'
         )
 
 

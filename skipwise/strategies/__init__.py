@@ -5,6 +5,7 @@ Imports connections, shapes and description.
 """
 
 from skipwise.strategies.averaging import EMA, LAWA, SWA, Averaging
+from skipwise.strategies.changing import check_change
 from skipwise.strategies.freezing import Freezing
 from skipwise.strategies.groups import ROLES, decays, parameter_groups, roles
 from skipwise.strategies.guard import Guard
@@ -178,6 +179,7 @@ __all__ = [
     "agc_nf",
     "asam",
     "cautious_adamw",
+    "check_change",
     "decays",
     "ema",
     "finetuning",

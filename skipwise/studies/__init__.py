@@ -5,7 +5,7 @@ Imports experiment, comparison and what they stand on; ray only if it is asked f
 """
 
 from skipwise.studies.arms import Arm, arms_of, family_of
-from skipwise.studies.compare import carry_on, compare, study_of
+from skipwise.studies.compare import begun_from, carry_on, compare, study_of
 from skipwise.studies.conduct import Conducted
 from skipwise.studies.plan import Plan, planned, study_folder
 from skipwise.studies.study import STUDY, Study, read_study
@@ -17,6 +17,7 @@ __all__ = [
     "Plan",
     "Study",
     "arms_of",
+    "begun_from",
     "carry_on",
     "compare",
     "family_of",

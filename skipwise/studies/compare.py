@@ -2,18 +2,19 @@
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from skipwise.comparison import extension, warning
 from skipwise.data import Dataset, Own
-from skipwise.description import Call, nearest
-from skipwise.experiment import Experiment, compose
+from skipwise.defaults import check_kinds
+from skipwise.description import Call, fitted, nearest
+from skipwise.experiment import Experiment, compose, settled
 from skipwise.studies.conduct import Conducted, conduct, rehearsed
 from skipwise.studies.launchers import Here, Launcher, Machine
 from skipwise.studies.plan import Plan, check_free, facts_of, opened, planned, study_folder
@@ -22,7 +23,8 @@ from skipwise.studies.study import STUDY, Study
 from skipwise.studies.tuning import check_tuner
 from skipwise.studies.working import carry_out
 
-FIELDS = tuple(f.name for f in dataclasses.fields(Study))
+MADE = ("experiment", "networks", "strategies")  # of all else that is given
+FIELDS = tuple(f.name for f in dataclasses.fields(Study) if f.name not in MADE)
 
 
 def compare(
@@ -86,27 +88,38 @@ def study_of(
         **settings: Fields of the study and of the experiment that all runs share.
 
     Raises:
-        TypeError: If a setting is unknown.
-        ValueError: If one has no effect on a study.
+        TypeError: If a setting is unknown, or a network or strategy of another kind.
+        ValueError: If a setting has no effect on a study.
     """
     networks, strategies = _several(network), _several(strategy)
     known = list(dict.fromkeys([*FIELDS, *(f.name for f in dataclasses.fields(Experiment))]))
     for name in settings:
         if name not in known:
             raise TypeError(f"a study has no setting {name!r}{nearest(name, known)}")
-    of_study = {k: v for k, v in settings.items() if k in FIELDS and v is not None}
+    given = {k: v for k, v in settings.items() if k in FIELDS and v is not None}
+    given["vary"] = {path: _listed(values) for path, values in given.get("vary", {}).items()}
+    of_study = {name: fitted(Study, name, value) for name, value in given.items()}
     of_runs = {k: v for k, v in settings.items() if k not in FIELDS}
+    for pair in zip_longest(networks, strategies):
+        check_kinds(*pair)
     networks = tuple(_described(choice) for choice in networks)
     experiment, dataset = compose(data, networks[0], strategies[0], allow=allow, **of_runs)
-    vary = {path: tuple(values) for path, values in of_study.pop("vary", {}).items()}
     study = Study(
         experiment=experiment,
         networks=tuple(experiment.network if n is None else n for n in networks),
         strategies=tuple(experiment.strategy if s is None else s for s in strategies),
-        vary=vary,
         **of_study,
     )
-    return study, dataset
+    return begun_from(study, dataset, allow=allow), dataset
+
+
+def begun_from(study: Study, dataset: Dataset, *, allow: Iterable[str] = ()) -> Study:
+    """Settle for every network what follows from the file of weights, if runs begin from one."""
+    if study.experiment.weights is None:
+        return study
+    runs = [settled(study.experiment, dataset, each, allow=allow) for each in study.networks]
+    networks = tuple(run.network for run in runs)
+    return dataclasses.replace(study, experiment=runs[0], networks=networks)
 
 
 def _described(network: Any) -> Any:
@@ -115,7 +128,7 @@ def _described(network: Any) -> Any:
     Raises:
         ValueError: If none could.
     """
-    if isinstance(network, str | Call | nn.Module) or not callable(network):
+    if isinstance(network, Call) or not callable(network):
         return network
     if network.__module__ == "__main__":
         raise ValueError(
@@ -123,6 +136,11 @@ def _described(network: Any) -> Any:
             " move it into a module and import it from there"
         )
     return Call(target=f"{network.__module__}:{network.__qualname__}")
+
+
+def _listed(values: Any) -> Any:
+    is_list = isinstance(values, Iterable) and not isinstance(values, str | Mapping)
+    return list(values) if is_list else values
 
 
 def _several(given: Any) -> list[Any]:

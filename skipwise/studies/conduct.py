@@ -7,17 +7,23 @@ from what lies in the folder, so a study may be interrupted anywhere.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 
 from skipwise.comparison import (
     Comparison,
     StudyRecord,
+    arms_as_csv,
     as_csv,
+    as_html,
     as_json,
     as_latex,
     as_markdown,
+    as_text,
     conclusion,
     headline,
+    means_sheet,
+    runs_as_csv,
     sheets,
     study_to_text,
 )
@@ -53,7 +59,7 @@ RECORD = "record.json"  # all that the comparison is computed from
 
 @dataclass(frozen=True, kw_only=True)
 class Conducted:
-    """What a study came to.
+    """What a study came to; printed, it says so in words, in a notebook with tables.
 
     Args:
         folder: Where it lies.
@@ -64,6 +70,12 @@ class Conducted:
     folder: Path
     comparison: Comparison
     failed: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return f"{as_text(self.comparison)}\nstudy: {self.folder}"
+
+    def _repr_html_(self) -> str:
+        return f"{as_html(self.comparison)}<p>study: <code>{escape(str(self.folder))}</code></p>"
 
 
 def conduct(
@@ -240,10 +252,12 @@ def _write(folder: Path, record: StudyRecord, comparison: Comparison) -> None:
     words = "\n\n".join([f"**{headline(comparison)}**", *conclusion(comparison)])
     write_atomic(folder / RECORD, study_to_text(record).encode())
     texts = {
-        "json": as_json(comparison),
-        "csv": as_csv(comparison),
-        "md": "\n".join([f"{words}\n", *map(as_markdown, tables)]),
-        "tex": "\n".join(map(as_latex, tables)),
+        "comparison.json": as_json(comparison),
+        "comparison.csv": as_csv(comparison),
+        "comparison.md": "\n".join([f"{words}\n", *map(as_markdown, tables)]),
+        "comparison.tex": "\n".join(map(as_latex, (means_sheet(comparison), *tables))),
+        "arms.csv": arms_as_csv(comparison),
+        "runs.csv": runs_as_csv(record),
     }
-    for suffix, text in texts.items():
-        write_atomic(folder / f"comparison.{suffix}", text.encode())
+    for name, text in texts.items():
+        write_atomic(folder / name, text.encode())

@@ -15,7 +15,7 @@ from typing import Any
 
 from skipwise.data import Dataset
 from skipwise.description import read_yaml
-from skipwise.experiment import Experiment, task_of
+from skipwise.experiment import Experiment, settled, task_of
 from skipwise.files import drafts_of, write_atomic
 from skipwise.studies.arms import Arm, arms_of, family_of
 from skipwise.studies.launchers import Task
@@ -36,7 +36,8 @@ class Plan:
         arms: Its arms; after tuning with the values that were found.
         family: The pairs that get a verdict.
         digest: Of the data.
-        facts: What ``plan.json`` holds: hashes of data, parts and code, versions, device, threads.
+        facts: What ``plan.json`` holds: hashes of data, parts, code and files of weights, versions,
+            device, threads.
         metric: What the score is called.
         higher: Whether a high one is good.
     """
@@ -100,7 +101,7 @@ def planned(
     Raises:
         ValueError: If arms, baseline or family do not fit, or runs would have no score.
     """
-    arms = arms_of(study)
+    arms = tuple(_settled(arm, study, dataset) for arm in arms_of(study))
     if len(arms) < 2:
         only = " ".join(arm.name for arm in arms)
         raise ValueError(
@@ -118,7 +119,7 @@ def planned(
     if study.target is not None:
         Target(value=study.target, higher=task.higher)  # refuses what no network reaches
     facts = {
-        **surroundings(study, dataset, on_cluster=on_cluster),
+        **surroundings(study, dataset, _files(arms), on_cluster=on_cluster),
         "threads": threads,
         "arms": [arm.name for arm in arms],
         "family": [list(pair) for pair in family],
@@ -135,6 +136,18 @@ def planned(
         metric=task.best_metric,
         higher=task.higher,
     )
+
+
+def _settled(arm: Arm, study: Study, dataset: Dataset) -> Arm:
+    """Settle what follows from a file of weights that is varied, or of which nobody did."""
+    run = arm.experiment
+    if run.preprocessing is not None and run.weights == study.experiment.weights:
+        return arm
+    return replace(arm, experiment=settled(run, dataset, run.network, allow=study.packages))
+
+
+def _files(arms: tuple[Arm, ...]) -> set[str]:
+    return {arm.experiment.weights for arm in arms if arm.experiment.weights is not None}
 
 
 def opened(plan: Plan) -> Plan:

@@ -111,7 +111,7 @@ def check_tuner(tuner: str) -> None:
         ValueError: If Optuna is asked for and not installed.
     """
     if tuner == "optuna" and find_spec("optuna") is None:
-        raise ValueError("Optuna is not installed; pip install 'skipwise[tune]'")
+        raise ValueError('Optuna is not installed; .venv/bin/pip install -e ".[tune]"')
 
 
 def _by_optuna(space: Space, tried: Sequence[Tried], *, higher: bool) -> dict[str, float]:

@@ -58,6 +58,19 @@ def test_key_equals_value_works_like_options(capsys, rings: str):
     assert "width: 4" in Path("c/experiment.yaml").read_text()
 
 
+def test_flags_are_set_by_key_equals_value(capsys, rings: str):
+    words = "steps=1 quiet=true no_report=true set=network.width=4 set=seed=7".split()
+    for value, guard in (("true", "is: skipwise.strategies.Guard"), ("false", "guard: null")):
+        code, _, err = call(capsys, "train", rings, *words, f"guard={value}", f"out={value}")
+        assert code == 0, err
+        text = Path(value, "experiment.yaml").read_text()
+        assert guard in text
+        assert "seed: 7\n" in text
+        assert not Path(value, "report.html").exists()
+    assert "guard" in fails(capsys, "train", rings, "guard=perhaps")
+    assert "epochs must be positive, got -3" in fails(capsys, "train", rings, "epochs=-3")
+
+
 def test_runs_are_numbered(capsys, rings: str):
     for _ in range(2):
         call(capsys, "train", rings, "--steps", "1", *SMALL)

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skipwise.prediction import load
 from skipwise.records import EvaluationRecord, read_journal
+from skipwise.runs import experiment_of
 from tests.cli.commands import call, fails
 from tests.studies.small import SETTINGS
 
@@ -62,6 +64,16 @@ TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "-
         (("--strategy", "sgd,adam", "--steps", "5", "--epochs", "1"), "give one length"),
         (("--strategy", "sgd,adam", "--set", "target=0.9"), "a run of a study stops at no target"),
         (("--strategy", "sgd,adam", "--ablate"), "an ablation is of one strategy on one network"),
+        (
+            ("--strategy", "sgd,adam", "--freeze", "2"),
+            "--freeze keeps parts of what --weights",
+        ),
+        (("--strategy", "sgd,adam", "--weights", "none.pth"), "none.pth does not exist; weights"),
+        (
+            ("--strategy", "sgd,adam", "--set", "weights=none.pth"),
+            "none.pth does not exist; weights",
+        ),
+        (("--strategy", "sgd,adam", "--augment", "flipp"), "no augmentation 'flipp'; did you mean"),
         (("--strategy", "sgd,adam", "--json", "--csv"), "--json and --csv both print the result"),
         (
             ("--strategy", "sgd,adam", "--ray", "auto"),
@@ -81,8 +93,8 @@ def test_wrong_input_is_one_sentence_before_anything_trains(capsys, words, told:
 @pytest.mark.parametrize(
     ("package", "words", "told"),
     [
-        ("ray", ("--ray",), "Ray is not installed; pip install 'skipwise[ray]'"),
-        ("optuna", ("--tune", "4", "--tuner", "optuna"), "Optuna is not installed; pip install"),
+        ("ray", ("--ray",), 'Ray is not installed; .venv/bin/pip install -e ".[ray]"'),
+        ("optuna", ("--tune", "4", "--tuner", "optuna"), "Optuna is not installed; .venv/bin/pip"),
     ],
 )
 def test_a_missing_extra_is_the_line_that_installs_it(
@@ -130,6 +142,28 @@ def test_a_study_is_printed_continued_and_guarded(capsys, rings: str):
         x, y = arrays["x"], arrays["y"]
     np.savez(rings, x=x[::-1], y=y[::-1])
     assert "the data changed since s was begun" in fails(capsys, "compare", "s", "--quiet")
+
+
+@pytest.mark.processes
+def test_all_runs_of_a_study_begin_from_weights(capsys, rings: str):
+    small = ("--set", "network.width=4", "--set", "network.blocks=[1]", "--quiet")
+    call(capsys, "train", rings, "--steps", "2", "--out", "base", *small)
+    mean = load("base").preprocessing.mean
+    with np.load(rings) as arrays:
+        np.savez("dark.npz", x=arrays["x"] // 4, y=arrays["y"])
+    words = ("dark.npz", "--strategy", "sgd,momentum", "--steps", "4", "--seeds", "1", "--quiet")
+    more = ("--batch-size", "32", "--no-report", "--weights", "base", "--freeze", "trunk")
+    code, _, err = call(capsys, "compare", *words, *more, "--out", "s")
+    assert code == 0, err
+    call(capsys, "compare", *words, *more[:3], "--network", "resnet20", *small[:4], "--out", "t")
+    words = ("t/study.yaml", "--set", "weights=base", "--quiet", "--no-report", "--out", "u")
+    code, _, err = call(capsys, "compare", *words)
+    assert code == 0, err
+    runs = [experiment_of(path) for name in "su" for path in Path(name, "runs").iterdir()]
+    assert len(runs) == 4
+    assert {run.preprocessing and run.preprocessing.mean for run in runs} == {mean}
+    assert [run.freeze for run in runs] == ["trunk", "trunk", None, None]
+    assert [getattr(run.network, "blocks", None) for run in runs] == [(1,)] * 4
 
 
 @pytest.mark.processes

@@ -97,7 +97,7 @@ def test_a_missing_extra_is_the_line_that_installs_it_and_a_full_disk_leaves_not
     assert done.returncode == 2
     assert done.stderr == (
         "skipwise: export to ONNX needs onnxruntime, not installed here;"
-        ' install it: pip install "skipwise[export]"\n'
+        ' install it: .venv/bin/pip install -e ".[export]"\n'
     )
 
     def full() -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,6 +125,39 @@ def test_pictures_in_0_to_1_are_refused_where_255_was_the_white(capsys, pictures
     with pytest.raises(ValueError, match="lie in 0 … 1, and the network was trained on 0 … 255"):
         load("run").predict(torch.rand(2, 3, 12, 12))
     assert load("run").predict(torch.zeros(1, 3, 12, 12))  # black is black in either
+
+
+def test_open_pictures_are_predicted_like_their_files_and_the_rest_is_refused(
+    capsys, pictures: str
+):
+    call(capsys, "train", pictures, "--steps", "2", "--out", "run", *SMALL)
+    predictor, file = load("run"), f"{pictures}/dog/3.png"
+    with Image.open(file) as image:
+        upright = image.copy()
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    exif = turned.getexif()
+    exif[0x0112] = 6  # which a viewer turns back by 90 degrees
+    turned.save("turned.png", exif=exif)
+    wanted = predictor.predict(file)[0]
+    with Image.open("turned.png") as image:
+        before = image.tobytes()
+        found = predictor.predict([image, file, upright.convert("RGBA")])
+        assert image.tobytes() == before
+    assert [p.source for p in found] == ["0", file, "2"]
+    assert all(p.probabilities == pytest.approx(wanted.probabilities) for p in found)
+    assert predictor.predict(upright)[0].label == wanted.label
+    wrong: tuple[Any, ...] = ([np.zeros((12, 12, 3), np.uint8)], [upright, 3], 3)
+    for stray in wrong:
+        with pytest.raises(TypeError, match="predict takes picture files, pictures of Pillow"):
+            predictor.predict(stray)
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_the_work(capsys):
+    words = ("predict", "nowhere", "x.png", "--csv")
+    told = "missing is no folder, so the table could not be written to missing/x.csv; name another file"
+    assert told in fails(capsys, *words, "missing/x.csv")
+    Path("there").mkdir()
+    assert "there is a folder, so the table could not" in fails(capsys, *words, "there")
 
 
 def test_a_network_of_floating_point_pictures_reads_no_files_and_no_bytes(

@@ -98,6 +98,26 @@ def test_an_experiment_file_can_begin_from_other_weights(capsys, shared, rings: 
     assert Path("b/best.safetensors").read_bytes() == Path("c/best.safetensors").read_bytes()
 
 
+def test_weights_among_the_settings_decide_what_those_of_the_option_do(capsys, shared, pictures):
+    weights = str(shared / WEIGHTS)
+    for name, words in (("a", ("--weights", weights)), ("b", ("--set", f"weights={weights}"))):
+        code, _, err = call(capsys, "train", pictures, *words, "--steps", "1", "--out", name)
+        assert code == 0, err
+        assert "normalised with the mean and deviation of ImageNet" in err
+    option, setting = (Path(name, "experiment.yaml").read_text() for name in "ab")
+    assert option == setting
+    assert f"- {255 * 0.485}\n" in option
+    assert "name: finetuning" in option
+    start, end = option.index("preprocessing:"), option.index("sync_norms:")
+    Path("by_hand.yaml").write_text(f"{option[:start]}preprocessing: null\n{option[end:]}")
+    call(capsys, "train", "by_hand.yaml", "--out", "c", "--quiet")
+    assert Path("c/experiment.yaml").read_text() == option
+    call(capsys, "train", pictures, "--steps", "1", "--out", "own", *SMALL)
+    words = ("own/experiment.yaml", "--set", f"weights={weights}", "--out", "d", "--quiet")
+    call(capsys, "train", *words)
+    assert f"- {255 * 0.485}\n" in Path("d/experiment.yaml").read_text()
+
+
 def test_wrong_weights_and_flags_are_one_sentence(capsys, shared, rings: str):
     weights = str(shared / WEIGHTS)
     for words, told in (

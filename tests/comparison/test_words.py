@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from skipwise.comparison import (
+    arms_as_csv,
     as_csv,
     as_json,
     as_latex,
@@ -16,6 +17,8 @@ from skipwise.comparison import (
     compare,
     conclusion,
     headline,
+    means_sheet,
+    runs_as_csv,
     sheets,
 )
 from skipwise.comparison.tables import Sheet, pairs_sheet
@@ -161,6 +164,48 @@ def test_csv_holds_every_digit():
     for row, pair in zip(rows, (*found.pairs, *found.others), strict=True):
         assert float(row["advantage"]) == pair.advantage
         assert row["verdict"] == pair.verdict
+
+
+def test_tables_of_runs_and_arms_hold_every_digit_and_say_what_diverged():
+    record, found = whole(), compare(whole())
+    runs = list(csv.DictReader(io.StringIO(runs_as_csv(record))))
+    assert list(runs[0]) == "arm network strategy seed score steps seconds state".split()
+    assert len(runs) == 6 * 8
+    by_arm = {arm.name: [r for r in runs if r["arm"] == arm.name] for arm in record.design.arms}
+    lost = [r for r in runs if r["state"] == "diverged"]
+    assert [(r["arm"], r["seed"], r["score"]) for r in lost] == [("plain20/adam", "3", "")]
+    rows = list(csv.DictReader(io.StringIO(arms_as_csv(found))))
+    assert [row["arm"] for row in rows] == [arm.arm for arm in found.arms]
+    for row in rows:
+        if row["arm"] == "plain20/adam":
+            assert (row["n"], row["diverged"]) == ("8", "1")
+            continue
+        scores = np.array([float(r["score"]) for r in by_arm[row["arm"]]])
+        assert float(row["mean"]) == pytest.approx(scores.mean(), rel=1e-12)
+        assert float(row["sd"]) == pytest.approx(scores.std(ddof=1), rel=1e-12)
+        assert float(row["interquartile_mean"]) == pytest.approx(np.sort(scores)[2:6].mean())
+        assert float(row["interquartile_low"]) < float(row["interquartile_high"])
+    unfinished = runs_as_csv(two(BASE[:7], BASE))
+    assert [line for line in unfinished.splitlines() if line.endswith(",missing")] == [
+        "resnet20/momentum,resnet20,momentum,7,,,,missing"
+    ]
+
+
+def test_a_narrow_table_has_networks_and_strategies_with_mean_and_deviation():
+    sheet = means_sheet(compare(two(BASE + GAPS, BASE)))
+    assert sheet.columns == ["strategy", "resnet20"]
+    for row, scores in zip(sheet.rows, (BASE, BASE + GAPS), strict=True):
+        mean, spread = 100 * scores.mean(), 100 * scores.std(ddof=1)
+        places = max(1 - math.floor(math.log10(spread)), 0)
+        assert row[1] == f"{mean:.{places}f} ± {spread:.{places}f}"
+    assert [row[0] for row in sheet.rows] == ["sgd", "momentum"]
+    latex = as_latex(sheet)
+    assert "\\label{tab:fashion-mnist-means}\n\\begin{tabular}{lr}" in latex
+    said = r"accuracy in \% on fashion-mnist, mean $\pm$ standard deviation over 8 seeds"
+    assert said in latex
+    wide = means_sheet(compare(whole()))
+    assert (wide.columns, len(wide.rows)) == (["strategy", "plain20", "resnet20"], 3)
+    assert wide.caption.endswith("a run that diverged counts as the worst")
 
 
 def test_json_is_json_and_holds_all():

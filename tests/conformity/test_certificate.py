@@ -151,7 +151,7 @@ def test_a_rule_whose_package_is_missing_is_not_checked_and_no_failure(
     code, out, _ = call(capsys, "check", "lion")
     assert code == 2
     assert "lion was not checked: lion is a rule of pytorch-optimizer" in out
-    assert 'pip install "skipwise[optimizers]"' in out
+    assert 'pip install -e ".[optimizers]"' in out
     assert "0 of 1 strategies pass" in out
 
 

@@ -144,9 +144,7 @@ def test_a_run_goes_on_with_a_changed_strategy(tmp_path: Path):
     made = an_experiment(tmp_path, strategy=strategies.sgd())
     finished(made, tmp_path / "a")
     still = dataclasses.replace(strategies.sgd(), peak_lr=1e-9, weight_decay=0.25)
-    session, _ = go_on(
-        tmp_path / "a", change=lambda e: dataclasses.replace(e, strategy=still), steps=20
-    )
+    session, _ = go_on(tmp_path / "a", settings={"strategy": still}, steps=20)
     assert {g["weight_decay"] for g in session.run.optimiser.param_groups} == {0.0, 0.25}
     before = [p.detach().clone() for p in session.run.model.parameters()]
     for _ in session.events():

@@ -224,3 +224,21 @@ def test_pictures_of_four_channels_are_read_as_arrays():
     Image.fromarray(x[0]).save("a.png")
     with pytest.raises(ValueError, match=r"reads examples of shape .*, not picture files"):
         skipwise.load(run).predict("a.png")
+
+
+def test_views_named_by_a_word_are_inside_the_file(pets_run: str):
+    skipwise.export(pets_run, "seen.onnx", views="flip")
+    skipwise.export(pets_run, "plain.onnx", views="none")
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 12, 12, 3), dtype=np.uint8)
+    plain, seen = (
+        np.asarray(onnxruntime.InferenceSession(name).run(None, {"input": pixels})[0])
+        for name in ("plain.onnx", "seen.onnx")
+    )
+    predictor = skipwise.load(pets_run)
+    raw = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
+    outputs, mirrored = predictor.outputs(raw), predictor.outputs(raw.flip(3))
+    np.testing.assert_allclose(plain, outputs.softmax(1), atol=1e-5)
+    np.testing.assert_allclose(seen, ((outputs + mirrored) / 2).softmax(1), atol=1e-5)
+    assert np.abs(plain - seen).max() > 1e-3
+    with pytest.raises(ValueError, match="there are no views 'flipp'; did you mean 'flip'"):
+        skipwise.export(pets_run, "m.onnx", views="flipp")

@@ -94,5 +94,5 @@ def test_wrong_words_are_one_sentence(words: tuple[str, ...], told: str, capsys)
 def test_a_missing_package_is_one_sentence_and_lists_still_work(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
     told = fails(capsys, "train", "digits", "--steps", "1", "--strategy", "soap")
-    assert 'install it: pip install "skipwise[optimizers]"' in told
+    assert 'install it: .venv/bin/pip install -e ".[optimizers]"' in told
     assert call(capsys, "list", "strategies")[0] == 0

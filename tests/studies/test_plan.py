@@ -5,16 +5,23 @@ import hashlib
 import json
 import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+import skipwise
 from skipwise.comparison import ArmRun, StudyRecord, compare, conclusion, extension
 from skipwise.comparison.tables import CHANGED
+from skipwise.data import Arrays, Dataset
 from skipwise.description import Call
-from skipwise.studies import read_study, study_folder
+from skipwise.experiment import compose
+from skipwise.networks import AutoStem, ResNet, SmallStem
+from skipwise.studies import Study, read_study, study_folder, study_of
 from skipwise.studies.plan import PLAN, opened, planned, same_study
 from skipwise.studies.results import design_of
 from skipwise.studies.study import STUDY
+from tests.references import rings_file
 from tests.studies.small import NETWORK, momentum, sgd, small_study, with_steps
 
 
@@ -258,3 +265,77 @@ def test_a_study_of_before_there_was_a_metric_goes_on_with_its_runs(tmp_path: Pa
     other = dataclasses.replace(study, experiment=judged)
     with pytest.raises(ValueError, match=r"experiment\.metric is nothing there and f1 here"):
         opened(planned(other, dataset, folder, threads=1))
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> str:
+    """A run on bright rings."""
+    rings = Arrays(path=str(rings_file(tmp_path / "bright.npz", 120)))
+    settings = {"steps": 2, "batch_size": 32, "quiet": True, "report": False}
+    return skipwise.train(rings, NETWORK, sgd(), out=str(tmp_path / "base"), **settings).path
+
+
+def dark(tmp_path: Path) -> str:
+    with np.load(tmp_path / "bright.npz") as arrays:
+        np.savez(tmp_path / "dark.npz", x=arrays["x"] // 4, y=arrays["y"])
+    return str(tmp_path / "dark.npz")
+
+
+def preprocessings(study: Study, dataset: Dataset, folder: Path) -> list[Any]:
+    arms = planned(study, dataset, folder, threads=1).arms
+    return [arm.experiment.preprocessing for arm in arms]
+
+
+def test_every_arm_reads_what_the_weights_were_trained_to_read(base: str, tmp_path: Path):
+    data, wanted = dark(tmp_path), skipwise.load(base).preprocessing
+    other = dataclasses.replace(NETWORK, name="other", stem=AutoStem())
+    for networks in (None, [NETWORK, other]):
+        strategies = [sgd(), momentum()]
+        study, dataset = study_of(data, networks, strategies, weights=base, steps=2)
+        found = preprocessings(study, dataset, tmp_path / "s")
+        assert [each.mean for each in found] == [wanted.mean] * len(found)
+        assert dataset.preprocessing.mean[0] < wanted.mean[0] / 2
+        named = None if networks is None else networks[0]
+        alone, _ = compose(data, named, sgd(), weights=base, steps=2)
+        assert study.networks[0] == alone.network
+    assert isinstance(study.networks[1], ResNet)
+    assert study.networks[1].stem == SmallStem()
+    by_hand = dataclasses.replace(study.experiment, preprocessing=None)
+    study = dataclasses.replace(study, experiment=by_hand)
+    assert preprocessings(study, dataset, tmp_path / "s") == found
+
+
+def test_weights_that_are_varied_decide_for_their_own_arms(base: str, tmp_path: Path):
+    vary = {"weights": (None, base)}
+    study, dataset = study_of(dark(tmp_path), NETWORK, sgd(), vary=vary, steps=2)
+    anew, begun = preprocessings(study, dataset, tmp_path / "s")
+    assert anew is None
+    assert begun.mean == skipwise.load(base).preprocessing.mean
+
+
+def test_weights_that_changed_are_refused(base: str, tmp_path: Path):
+    data, folder, file = dark(tmp_path), tmp_path / "s", Path(base, "best.safetensors")
+    study, dataset = study_of(data, None, [sgd(), momentum()], weights=base, steps=2)
+    plan = opened(planned(study, dataset, folder, threads=1))
+    assert plan.facts["weights"] == {base: hashlib.sha256(file.read_bytes()).hexdigest()[:16]}
+    opened(planned(study, dataset, folder, threads=1))
+    other = skipwise.train(data, NETWORK, sgd(), steps=3, batch_size=32, quiet=True)
+    file.write_bytes(Path(other.path, "best.safetensors").read_bytes())
+    with pytest.raises(ValueError, match=r"the weights in .*base changed since .*; give them back"):
+        opened(planned(study, dataset, folder, threads=1))
+    file.unlink()
+    with pytest.raises(ValueError, match=r"the weights in .*base changed since .*; give them back"):
+        opened(planned(study, dataset, folder, threads=1))
+    settle(folder, weights=None)  # a study from before they were looked at
+    opened(planned(study, dataset, folder, threads=1))
+
+
+def test_a_study_that_python_made_goes_on_by_its_file_in_the_same_folders(tmp_path: Path):
+    data = str(rings_file(tmp_path / "rings.npz"))
+    vary = {"network.blocks": [[1], [1, 1]]}
+    study, dataset = study_of(data, NETWORK, [sgd(), momentum()], vary=vary, epochs=1, margin=1)
+    plan = opened(planned(study, dataset, tmp_path / "s", threads=1))
+    read = read_study(tmp_path / "s" / STUDY)
+    again = opened(planned(read, dataset, tmp_path / "s", threads=1))
+    assert [task.folder for task in again.tasks()] == [task.folder for task in plan.tasks()]
+    assert [arm.name for arm in again.arms] == [arm.name for arm in plan.arms]

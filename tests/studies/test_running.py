@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import skipwise
+from skipwise.comparison import headline, sheets
 from skipwise.comparison.words import conclusion
 from skipwise.data import Arrays, Own
 from skipwise.records import StepRecord, read_journal
@@ -74,7 +75,15 @@ def test_a_study_trains_every_run_once_and_is_compared(here, tmp_path: Path):
     assert {p.name for p in (tmp_path / "s").iterdir()} >= {
         "study.yaml", "plan.json", "runs",
         "record.json", "comparison.json", "comparison.csv", "comparison.md", "comparison.tex",
+        "arms.csv", "runs.csv",
     }  # fmt: skip
+    said = str(shown)
+    assert said.splitlines()[0] == headline(shown.comparison)
+    assert said.endswith(f"study: {tmp_path / 's'}")
+    tables = shown._repr_html_()
+    assert tables.count("<tr>") == sum(len(sheet.rows) + 1 for sheet in sheets(shown.comparison))
+    assert "<th>arm</th>" in tables
+    assert "Conducted(" not in said + tables
     before = marks(tmp_path / "s")
     carry_on(study, dataset, tmp_path / "s", **QUIET)
     assert marks(tmp_path / "s") == before

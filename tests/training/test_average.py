@@ -97,7 +97,7 @@ def test_an_averaged_run_resumes_exactly(tmp_path: Path):
 
 @pytest.mark.parametrize("words", ["mixup,cut-mix", "cutout,random-erasing,trivial-augment"])
 def test_augmented_runs_resume_exactly(words: str, tmp_path: Path):
-    from skipwise.cli.words import find_augmentation
+    from skipwise.data import find_augmentation
 
     made, _ = experiment(tmp_path, augmentation=find_augmentation(f"alternating-flip,{words}"))
     assert_equal(finished(made, tmp_path / "a"), cut_and_resumed(made, tmp_path / "b", 6))

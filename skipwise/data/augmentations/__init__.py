@@ -1,7 +1,7 @@
 """Augmentations of batches of pictures: functions of the pictures and one draw per example.
 
 Takes raw pictures and a Draw, gives changed ones; a Mixing changes the targets too.
-Imports randomness and shapes.
+Imports randomness, shapes and description.
 """
 
 from skipwise.data.augmentations.augmentation import Augmentation, Draw, Mixing
@@ -11,6 +11,7 @@ from skipwise.data.augmentations.flip import AlternatingFlip, Flip, QuarterTurn
 from skipwise.data.augmentations.mix import CutMix, Mixup
 from skipwise.data.augmentations.policy import RandAugment, TrivialAugment
 from skipwise.data.augmentations.resize import ProgressiveResize
+from skipwise.data.augmentations.words import find_augmentation, known_augmentations
 
 __all__ = [
     "AlternatingFlip",
@@ -28,4 +29,6 @@ __all__ = [
     "RandomErasing",
     "RandomResizedCrop",
     "TrivialAugment",
+    "find_augmentation",
+    "known_augmentations",
 ]

@@ -70,11 +70,11 @@ def header(path: File) -> tuple[tuple[int, int], bool]:
         return size, image.mode in GREY
 
 
-def read_picture(path: File, *, channels: int, size: tuple[int, ...]) -> Tensor:
+def read_picture(path: File | Image.Image, *, channels: int, size: tuple[int, ...]) -> Tensor:
     """Decode a picture, turn it upright, and resize and crop its middle to ``size``.
 
     Args:
-        path: The file.
+        path: The file, or a picture that Pillow has opened, which stays as it is.
         channels: 1 for grey, 3 for colour.
         size: Height and width.
 
@@ -112,8 +112,11 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 @contextmanager
-def _opened(file: File) -> Iterator[Image.Image]:
+def _opened(file: File | Image.Image) -> Iterator[Image.Image]:
     try:
+        if isinstance(file, Image.Image):
+            yield file.copy()
+            return
         with Image.open(file if isinstance(file, Path) else BytesIO(file.content)) as image:
             if isinstance(image, TiffImagePlugin.TiffImageFile):
                 _check_flat(image)

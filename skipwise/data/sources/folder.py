@@ -124,14 +124,6 @@ def pictures_below(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Ite
             yield path
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:  # a link to nothing, which reading it will say
-        found = os.lstat(path)
-    return found.st_dev, found.st_ino
-
-
 def picture_files(words: Iterable[str]) -> list[Path]:
     """Turn files and folders into picture files; folders are searched to the bottom.
 
@@ -151,3 +143,11 @@ def picture_files(words: Iterable[str]) -> list[Path]:
         else:
             raise ValueError(f"{path} does not exist")
     return found
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:  # a link to nothing, which reading it will say
+        found = os.lstat(path)
+    return found.st_dev, found.st_ino

@@ -247,7 +247,7 @@ def _reader(path: Path) -> Any:
         import pyarrow.parquet as parquet
     except ModuleNotFoundError:
         raise ValueError(
-            f"{path} needs pyarrow to be read: pip install 'skipwise[parquet]'"
+            f'{path} needs pyarrow to be read: .venv/bin/pip install -e ".[parquet]"'
         ) from None
     if not path.is_file():
         raise ValueError(f"{path} does not exist or is no file")

@@ -132,7 +132,7 @@ def _ray() -> Any:
     try:
         import ray
     except ModuleNotFoundError:
-        raise ValueError("Ray is not installed; pip install 'skipwise[ray]'") from None
+        raise ValueError('Ray is not installed; .venv/bin/pip install -e ".[ray]"') from None
     return ray
 
 

@@ -1,7 +1,7 @@
 """What decides the runs of a study beside its description, and must not change while it goes on."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,22 @@ from skipwise.description import read_yaml
 from skipwise.studies.settled.own_code import code_of, own_modules
 from skipwise.studies.study import Study, text_of
 from skipwise.training import autocast_type, choose_device, hardware
+from skipwise.weights import BEST
 
 PARTS = ("train", "validation", "test")
 ALWAYS = ("version", "torch", "data", "parts")
-IF_KNOWN = ("code", "device", "precision")  # older studies, and those on a cluster, lack them
+IF_KNOWN = ("code", "weights", "device", "precision")  # some lack them, on a cluster for example
 
 
-def surroundings(study: Study, dataset: Dataset, *, on_cluster: bool) -> dict[str, Any]:
+def surroundings(
+    study: Study, dataset: Dataset, files: Iterable[str], *, on_cluster: bool
+) -> dict[str, Any]:
     """Give the facts, as plain values.
 
     Args:
         study: The study.
         dataset: Its data, loaded.
+        files: The files of weights that its runs begin from.
         on_cluster: Whether it trains on other machines, whose devices are not known here.
     """
     found: dict[str, Any] = {
@@ -33,6 +37,7 @@ def surroundings(study: Study, dataset: Dataset, *, on_cluster: bool) -> dict[st
         "data": dataset.digest,
         "parts": dict(_parts(dataset)),
         "code": code_of(own_modules(read_yaml(text_of(study), "the study"))),
+        "weights": {name: _hashed(Path(name)) for name in sorted(files)},
     }
     if on_cluster:
         return found
@@ -53,6 +58,15 @@ def _parts(dataset: Dataset) -> Iterator[tuple[str, str]]:
             content = b"" if targets is None else targets.contiguous().numpy().tobytes()
             digest = hashlib.sha256(f"{len(part)}".encode() + content).hexdigest()[:16]
             yield name, f"{len(part)} examples, {digest}"
+
+
+def _hashed(path: Path) -> str:
+    """Hash a file of weights, or that of a run's folder."""
+    path = path / BEST if path.is_dir() else path
+    if not path.is_file():
+        return "not there"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -90,5 +104,8 @@ def _changed(folder: Path, name: str, before: Any, now: Any) -> tuple[str, str]:
     if name == "code":
         module = next(m for m in (*before, *now) if before.get(m) != now.get(m))
         return f"the code of {module} changed since {folder} was begun", "give it back"
+    if name == "weights":
+        file = next(f for f in (*before, *now) if before.get(f) != now.get(f))
+        return f"the weights in {file} changed since {folder} was begun", "give them back"
     what = "data" if name == "data" else "splits of the data"
     return f"the {what} changed since {folder} was begun", "give them back"

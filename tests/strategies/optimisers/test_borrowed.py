@@ -82,5 +82,5 @@ def test_adopt_by_hand():
 
 def test_a_missing_package_is_one_sentence_with_the_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
-    with pytest.raises(ValueError, match=r'lion .* pip install "skipwise\[optimizers\]"'):
+    with pytest.raises(ValueError, match=r'lion .*pip install -e "\.\[optimizers\]"'):
         Lion().build(parameter_groups(nn.Linear(2, 2), 0.0), rate=0.1)

@@ -28,7 +28,7 @@ def load(name: str, groups: Groups, **options: Any) -> Optimizer:
     except ImportError:
         raise NotInstalled(
             f"{name} is a rule of pytorch-optimizer, which is not installed; install it:"
-            ' pip install "skipwise[optimizers]"'
+            ' .venv/bin/pip install -e ".[optimizers]"'
         ) from None
     made: Any = load_optimizer(name)
     return made([dict(group) for group in groups], **options)

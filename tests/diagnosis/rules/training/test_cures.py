@@ -9,8 +9,8 @@ import pytest
 import skipwise.diagnosis.rules.training as rules
 from skipwise.cli.training import train
 from skipwise.cli.tuning import find_rate
-from skipwise.cli.words import apply_settings, find_augmentation
-from skipwise.data import Digits
+from skipwise.cli.words import apply_settings
+from skipwise.data import Digits, find_augmentation
 from skipwise.experiment import Experiment
 from skipwise.networks import resnet20
 from skipwise.strategies import nesterov
