@@ -4,7 +4,7 @@ Takes a description and (seed, step), gives batches; the test part takes part in
 Imports randomness, shapes and description.
 """
 
-from skipwise.data.assemble import Shares, assemble
+from skipwise.data.assemble import Shares, assemble, in_short
 from skipwise.data.augmentations import (
     AlternatingFlip,
     Augmentation,
@@ -37,7 +37,13 @@ from skipwise.data.dataset import (
 )
 from skipwise.data.find import NAMED, cifar10, cifar100, digits, fashion_mnist, find_data
 from skipwise.data.order import batch_index
-from skipwise.data.pictures import SUFFIXES, Gallery, UnreadablePicture, read_picture
+from skipwise.data.pictures import (
+    SUFFIXES,
+    Gallery,
+    UnreadablePicture,
+    check_readable,
+    read_picture,
+)
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing, imagenet_preprocessing
 from skipwise.data.sources import (
     CIFAR,
@@ -48,7 +54,7 @@ from skipwise.data.sources import (
     Own,
     Parquet,
     Table,
-    pictures_below,
+    picture_files,
     read_inputs,
     without_objects,
 )
@@ -100,6 +106,7 @@ __all__ = [
     "assemble",
     "batch_index",
     "check_pictures",
+    "check_readable",
     "cifar10",
     "cifar100",
     "digits",
@@ -109,8 +116,9 @@ __all__ = [
     "held_out",
     "imagenet_preprocessing",
     "in_order",
+    "in_short",
     "mean_over_views",
-    "pictures_below",
+    "picture_files",
     "read_inputs",
     "read_picture",
     "without_objects",

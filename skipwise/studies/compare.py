@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from skipwise.comparison import extension, warning
-from skipwise.data import Dataset, Own
+from skipwise.data import Dataset, Own, check_readable
 from skipwise.description import Call, nearest
 from skipwise.experiment import Experiment, compose
 from skipwise.studies.conduct import Conducted, conduct, rehearsed
@@ -162,6 +162,7 @@ def carry_on(
     plan = planned(study, dataset, folder, threads=threads, on_cluster=ray is not None)
     if is_new:
         check_free(folder)
+        check_readable((dataset.validation, dataset.test))
     else:
         plan = opened(plan)
     launcher = _launcher(plan, jobs=jobs, ray=ray)
