@@ -28,6 +28,7 @@ from skipwise.data import (
     check_pictures,
     find_views,
     imagenet_preprocessing,
+    in_short,
     mean_over_views,
     read_picture,
 )
@@ -371,6 +372,22 @@ def brought_to(predictor: Predictor, data: Data) -> Data:
     return data
 
 
+def loaded_for(predictor: Predictor, data: Data) -> Dataset:
+    """Load data that are only looked at: their classes go by their names, and they may lack some.
+
+    Raises:
+        ValueError: If they cannot be read, or have a class that the network does not know.
+    """
+    card, known = predictor.card, tuple(predictor.card.classes)
+    if predictor.is_foreign or card.task == NUMBERS:
+        return data.load()
+    if isinstance(data, Gallery) or (isinstance(data, Arrays) and card.task == CLASSES):
+        return data.load(known)
+    if isinstance(data, Own) and known == tuple(map(str, range(len(known)))):
+        data = replace(data, classes=data.classes or known)
+    return data.load()
+
+
 def check_fits(predictor: Predictor, dataset: Dataset) -> None:
     """Refuse data of another task, shape or classes than the network's.
 
@@ -394,11 +411,6 @@ def check_fits(predictor: Predictor, dataset: Dataset) -> None:
         pairs = zip(card.classes, dataset.classes, strict=True)
         known, found = zip(*(pair for pair in pairs if pair[0] != pair[1]), strict=True)
         raise ValueError(
-            f"the classes differ: the network knows {_first(known)},"
-            f" {dataset.name} has {_first(found)} in their places"
+            f"the classes differ: the network knows {in_short(known)},"
+            f" {dataset.name} has {in_short(found)} in their places"
         )
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

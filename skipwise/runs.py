@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from skipwise.data import Data, Dataset, Own
+from skipwise.data import Data, Dataset, Own, check_readable
 from skipwise.description import nearest, read_described, replace_at
 from skipwise.experiment import Experiment, checked, compose, extended
 from skipwise.files import Hold
@@ -30,7 +30,7 @@ def begin(
     Processes that torchrun has started anew go on with the run that they began before.
 
     Raises:
-        ValueError: If the folder holds something already.
+        ValueError: If the folder holds something already, or a held-out picture cannot be read.
     """
     world = join()
     ours = _begun_by_this_job(folder) if world.is_first else None
@@ -46,6 +46,8 @@ def begin(
     if world.is_first and job():
         (place / JOB).write_text(job())
     try:
+        if state is None:  # else a file that is cut short would show when all is trained
+            check_readable((dataset.validation, dataset.test), world.rank, world.size)
         return Session(experiment, dataset, place, state, hold=hold, **options)
     except BaseException:
         hold.close()

@@ -19,7 +19,7 @@ from skipwise.cli.words import (
     parse_time,
     print_json,
 )
-from skipwise.data import without_objects
+from skipwise.data import Dataset, without_objects
 from skipwise.description import Call, packages_of
 from skipwise.files import is_of_the_disk
 from skipwise.progress import watch as follow
@@ -28,6 +28,8 @@ from skipwise.reports import command_line
 from skipwise.runs import begin, go_on, record_of, reported, tell_refused
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted, join
+
+UNEVEN = 5  # so many times as many examples as the rarest class has the commonest
 
 
 def train(
@@ -112,12 +114,12 @@ def train(
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
         allow: A package of yours that a YAML file may name.
-        size: Bring pictures to this size, 64 or 48x64 (height, width); the commonest size, at
-            most 224, if left out.
+        size: Bring pictures to this size, 64 or 48x64 (height, width); if left out that of at least
+            half of them, else the median of their shorter sides, at most 224.
         memory: Hold decoded pictures in memory up to so much, 4g if left out; a larger set is
             decoded by worker processes as it is used.
         multi_label: A picture may have many labels: folders like beach+sea, cells like beach;sea.
-        skip_bad: Leave out pictures that cannot be read, and say how many.
+        skip_bad: Leave out pictures that cannot be read, and say which.
         no_report: Write no report.html at the end; skipwise report RUN writes it later.
         quiet: Show no progress.
         json: Print the result as one JSON object.
@@ -221,7 +223,7 @@ def _introduce(session: Session, *, quiet: bool) -> None:
     dataset, experiment = session.dataset, session.experiment
     shape = "×".join(map(str, dataset.ends.inputs))
     kinds = (
-        f"{len(dataset.classes)} classes"
+        f"{len(dataset.classes)} classes{_uneven(dataset, weighed=experiment.class_weights)}"
         if dataset.classes
         else f"targets of shape {dataset.ends.outputs}"
     )
@@ -243,6 +245,16 @@ def _introduce(session: Session, *, quiet: bool) -> None:
         f"run in {session.folder}",
     ]
     print("\n".join(lines), file=sys.stderr)
+
+
+def _uneven(dataset: Dataset, *, weighed: bool) -> str:
+    """Say between what numbers of examples classes lie, where these are far apart."""
+    named = sorted(zip(dataset.counts, dataset.classes, strict=False))
+    if not named or named[-1][0] < UNEVEN * named[0][0]:
+        return ""
+    (fewest, rarest), (most, commonest) = named[0], named[-1]
+    hint = "" if weighed else "; see --class-weights"
+    return f" (from {fewest:,} training examples of {rarest} to {most:,} of {commonest}{hint})"
 
 
 def _processes(session: Session) -> str:

@@ -22,6 +22,7 @@ from skipwise.data import (
     Stored,
     UnreadablePicture,
     find_data,
+    in_short,
     picture_files,
     read_inputs,
 )
@@ -32,6 +33,7 @@ from skipwise.prediction import (
     check_fits,
     fit_to,
     load,
+    loaded_for,
 )
 from skipwise.progress import in_words
 from skipwise.records import EvaluationRecord
@@ -61,12 +63,13 @@ def evaluate(
     Args:
         run: The run's folder, or a file of weights, ours or others' (which needs DATA).
         data: Other data: a name, a folder or a file, as for train; pictures are brought to
-            the network's size. All of its examples count if it has no parts of its own.
-        part: train, validation or test; test if left out.
+            the network's size, and classes go by their names. All of its examples count if it has
+            no parts of its own.
+        part: train, validation or test; test if left out, of DATA validation where it has none.
         csv: Write a table with a row for each example: its name (the file, else the number in the
             data), truth, prediction, probability and the probability of every class; of a
             regression, truth and output.
-        skip_bad: Leave out pictures of DATA that cannot be read, and say how many.
+        skip_bad: Leave out pictures of DATA that cannot be read, and say which.
         views: Average the outputs over views of a picture: flip, crops or none; as in the
             training if left out.
         set: path=value, a field of DATA: data.label_column=breed.
@@ -83,7 +86,7 @@ def evaluate(
         if others := [word for word in set if not word.startswith("data.")]:
             raise ValueError(f"--set is of the data here, data.label_column=…; got {others[0]!r}")
         brought = brought_to(predictor, find_data(data))
-        dataset = with_settings(brought, {"skip_bad": skip_bad or None}, set).load()
+        dataset = loaded_for(predictor, with_settings(brought, {"skip_bad": skip_bad or None}, set))
     elif skip_bad or set:
         word = "--skip-bad" if skip_bad else "--set"
         raise ValueError(f"{run} keeps what was chosen for its data; {word} is for data named")
@@ -98,26 +101,25 @@ def evaluate(
         raise ValueError(
             f"{run} is a file of weights; say what to evaluate it on: skipwise evaluate {run} DATA"
         )
-    whole = part is None and data is not None and dataset.test is None
-    said = [note for note in dataset.notes if note.endswith("skipped")]
-    if whole and dataset.digest == predictor.card.digest:
-        said.append("these are the data of the training, so most examples were learned from")
+    said = [n for n in dataset.notes if " skipped: " in n or " left out, since " in n]
     if predictor.is_foreign:
         predictor, fitted = fit_to(predictor, run, dataset)
         said.append(fitted)
     check_fits(predictor, dataset)
-    part = part or ("train" if whole else "test")
     precision = "auto" if experiment is None else experiment.precision
-    examples, called = _part(dataset, part), "all" if whole else part
+    examples, called = _part(dataset, part, named=data is not None)
     record, written = _score(predictor, examples, called, precision=precision, table=csv)
+    by_class = _by_class(record, dataset.classes)
+    is_own = dataset.digest == predictor.card.digest
+    said += _remarks(dataset.name, called, by_class, asked=part is not None, is_own=is_own)
     said.append(written)
     for sentence in filter(None, said):
         print(sentence, file=sys.stderr)
     if json:
-        named = {"examples": record.examples, "part": called, "run": str(run)}
-        print_json({**record.metrics, **named, "per_class": _by_class(record, dataset.classes)})
+        of = {"examples": record.examples, "part": called, "run": str(run)}
+        print_json({**record.metrics, **of, "per_class": by_class})
     else:
-        print("\n".join([in_words(record), *_table(_by_class(record, dataset.classes))]))
+        print("\n".join([in_words(record), *_table(by_class)]))
 
 
 def predict(
@@ -176,7 +178,7 @@ def _predicted(
 ) -> list[dict[str, Any]]:
     """Give a row of the table for each example."""
     numbers = predictor.card.task == NUMBERS
-    if files[0].endswith(".npz") and len(files) == 1:
+    if files[0].lower().endswith(".npz") and len(files) == 1:
         rows = read_inputs(Path(files[0]))
         if numbers:
             return _numbers("row", range(len(rows)), predictor.outputs(rows))
@@ -259,14 +261,38 @@ def _write(table: Path, rows: Iterable[dict[str, Any]]) -> int:
     return count
 
 
-def _part(dataset: Dataset, part: str) -> Examples:
+def _part(dataset: Dataset, part: str | None, *, named: bool) -> tuple[Examples, str]:
+    """Give the part that is scored, and what it is called.
+
+    Of data that were named it is test, else validation, else all of them, unless one is asked for.
+
+    Raises:
+        ValueError: If there is no such part.
+    """
+    if named and part is None and dataset.test is None:
+        if dataset.validation is None:
+            return dataset.train, "all"
+        return dataset.validation, "validation"
+    part = part or "test"
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     if part not in parts:
         raise ValueError(f"part must be train, validation or test, got {part!r}")
     found = parts[part]
     if found is None:
         raise ValueError(f"{dataset.name} has no {part} part; choose another with --part")
-    return found
+    return found, part
+
+
+def _remarks(
+    name: str, called: str, by_class: dict[str, dict[str, float]], *, asked: bool, is_own: bool
+) -> Iterator[str]:
+    """Say what a reader of the score should know of the part that it is of."""
+    if called == "all" and is_own:
+        yield "these are the data of the training, so most examples were learned from"
+    if called == "validation" and not asked:
+        yield f"{name} has no test part: its validation part is scored"
+    if absent := [name for name, values in by_class.items() if not values["examples"]]:
+        yield f"no example of {in_short(absent)}; f1, a mean over all classes, takes 0 there"
 
 
 @final

@@ -4,7 +4,7 @@ Takes a description and (seed, step), gives batches; the test part takes part in
 Imports randomness, shapes and description.
 """
 
-from skipwise.data.assemble import Shares, assemble
+from skipwise.data.assemble import Shares, assemble, in_short
 from skipwise.data.augmentations import (
     AlternatingFlip,
     Augmentation,
@@ -39,7 +39,13 @@ from skipwise.data.dataset import (
 )
 from skipwise.data.find import NAMED, cifar10, cifar100, digits, fashion_mnist, find_data
 from skipwise.data.order import batch_index
-from skipwise.data.pictures import SUFFIXES, Gallery, UnreadablePicture, read_picture
+from skipwise.data.pictures import (
+    SUFFIXES,
+    Gallery,
+    UnreadablePicture,
+    check_readable,
+    read_picture,
+)
 from skipwise.data.preprocess import Preprocessing, fit_preprocessing, imagenet_preprocessing
 from skipwise.data.sources import (
     CIFAR,
@@ -51,7 +57,6 @@ from skipwise.data.sources import (
     Parquet,
     Table,
     picture_files,
-    pictures_below,
     read_inputs,
     without_objects,
 )
@@ -103,6 +108,7 @@ __all__ = [
     "assemble",
     "batch_index",
     "check_pictures",
+    "check_readable",
     "cifar10",
     "cifar100",
     "digits",
@@ -114,10 +120,10 @@ __all__ = [
     "held_out",
     "imagenet_preprocessing",
     "in_order",
+    "in_short",
     "known_augmentations",
     "mean_over_views",
     "picture_files",
-    "pictures_below",
     "read_inputs",
     "read_picture",
     "without_objects",

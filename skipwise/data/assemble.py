@@ -1,6 +1,7 @@
 """From one to three parts of tensors to a data set that is ready to be trained on, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +17,7 @@ from skipwise.data.dataset import (
     Stored,
     digest_of,
 )
-from skipwise.data.preprocess import Preprocessing, fit_preprocessing
+from skipwise.data.preprocess import Preprocessing, few_at_once, fit_preprocessing
 from skipwise.data.split import are_classes, held_out
 from skipwise.shapes import Ends
 
@@ -53,6 +54,7 @@ def assemble(
     shares: Shares,
     *,
     classes: tuple[str, ...] = (),
+    known: tuple[str, ...] = (),
     multi_label: bool = False,
     flip: bool = True,
     notes: tuple[str, ...] = (),
@@ -64,21 +66,22 @@ def assemble(
         parts: ``train``, perhaps ``validation`` and ``test``: raw inputs and targets.
         shares: What to hold out of ``train`` for the parts that are missing.
         classes: Names in the order of the class indices; empty for numbers.
+        known: The names to give outputs to, in their order, if the data may lack some.
         multi_label: Whether targets are rows of 0 and 1, one column per class.
         flip: Whether the mirror image of a picture is as good an example.
         notes: What a reader should know.
 
     Raises:
-        ValueError: If there is nothing to learn: no example, one class only, pictures all alike.
+        ValueError: If there is nothing to learn, or a class is not among those that are known.
     """
     stored = {part: f if isinstance(f, Stored) else InMemory(*f) for part, f in parts.items()}
     digest = digest_of(*(array for part in sorted(stored) for array in stored[part].identity()))
     task = LABELS if multi_label else CLASSES if are_classes(stored["train"].targets) else NUMBERS
     _check_targets(name, stored, task, classes)
+    stored, classes = _by_name(name, stored, classes, known)
     stored, held = _hold_out(stored, shares, task, classes)
     train, numbers = stored["train"], task == NUMBERS
-    if not numbers:
-        _check_present(name, train.targets, classes)
+    _check_present(name, train.targets, classes, may_lack=numbers or bool(known))
     size = train.shape[1:] if len(train.shape) == 3 else ()
     outputs = tuple(train.targets.shape[1:]) if numbers else (len(classes),)
     return Dataset(
@@ -93,8 +96,31 @@ def assemble(
         augmentation=() if numbers else _augmentation(size, flip),
         notes=(*notes, *held, *_apart(train, shares.split_seed)),
         digest=digest,
-        counts=tuple(torch.bincount(train.targets).tolist()) if task == CLASSES else (),
+        counts=_counts(train.targets, classes) if task == CLASSES else (),
     )
+
+
+def numbered(labels: Tensor, where: str, *, known: int = 0) -> tuple[str, ...]:
+    """Name classes by their numbers, where nothing else names them.
+
+    Args:
+        labels: Of all examples.
+        where: What messages call them.
+        known: How many classes there are anyway, some of which the data may lack.
+
+    Raises:
+        ValueError: If a label is negative, or greater than any numbering of so few examples.
+    """
+    if not len(labels):
+        return ()
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= max(len(labels), known):
+        row = int((labels == (low if low < 0 else high)).nonzero()[0])
+        raise ValueError(
+            f"{where}: label {low if low < 0 else high} of example {row} is no class number;"
+            " classes are numbered from 0 without gaps; to regress numbers, give floating point"
+        )
+    return tuple(str(number) for number in range(high + 1))
 
 
 def _hold_out(
@@ -135,9 +161,52 @@ def _hold_out(
 
 def _absent(targets: Tensor, classes: tuple[str, ...]) -> list[str]:
     """Name the classes without example, of class indices or of rows of labels."""
+    pairs = zip(classes, _counts(targets, classes), strict=True)
+    return [name for name, count in pairs if not count]
+
+
+def _counts(targets: Tensor, classes: tuple[str, ...]) -> tuple[int, ...]:
     several = targets.dim() == 2
     counts = targets.sum(0) if several else torch.bincount(targets, minlength=len(classes))
-    return [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
+    return tuple(map(int, counts.tolist()))
+
+
+def _by_name(
+    name: str, parts: dict[str, Stored], classes: tuple[str, ...], known: tuple[str, ...]
+) -> tuple[dict[str, Stored], tuple[str, ...]]:
+    """Give targets by the places that their classes have among those that are known, if any are.
+
+    Raises:
+        ValueError: If a class that occurs is not among them.
+    """
+    if not known:
+        return parts, classes
+    absent = [set(_absent(examples.targets, classes)) for examples in parts.values()]
+    strange = [c for c in classes if c not in known and not all(c in some for some in absent)]
+    if strange:
+        raise ValueError(
+            f"the classes differ: {name} has {in_short(strange)}, known are only"
+            f" {in_short(known)}; rename or leave out the others"
+        )
+    places = torch.tensor([known.index(c) if c in known else 0 for c in classes])
+    found = {part: copy(examples) for part, examples in parts.items()}
+    for examples in found.values():
+        if are_classes(examples.targets):
+            examples.targets = places[examples.targets]
+        else:  # a class that does not occur adds nothing
+            rows = examples.targets.new_zeros(len(examples), len(known))
+            examples.targets = rows.index_add(1, places, examples.targets)
+    return found, known
+
+
+def in_short(names: Sequence[str]) -> str:
+    """Name three at most.
+
+    >>> in_short("abcde"), in_short("abc")
+    ('a, b, c and 2 more', 'a, b, c')
+    """
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def rarest(targets: Tensor) -> Tensor:
@@ -165,18 +234,20 @@ def _check_targets(
             continue
         low, high = int(examples.targets.min()), int(examples.targets.max())
         if low < 0 or high >= len(classes):
+            shifted = low == 1 and high == len(classes)
             raise ValueError(
                 f"{name}: labels of the {part} part run from {low} to {high}, but there are"
                 f" {len(classes)} classes, so they must lie in 0 … {len(classes) - 1}"
+                f"{'; they begin at 1: subtract 1' if shifted else ''}"
             )
-    if len(classes) == 1:
+
+
+def _check_present(name: str, targets: Tensor, classes: tuple[str, ...], *, may_lack: bool) -> None:
+    if len(classes) == 1 and are_classes(targets):
         raise ValueError(
             f"{name} has one class only, {classes[0]!r}; there is nothing to tell apart"
         )
-
-
-def _check_present(name: str, targets: Tensor, classes: tuple[str, ...]) -> None:
-    if empty := _absent(targets, classes):
+    if not may_lack and (empty := _absent(targets, classes)):
         raise ValueError(
             f"{name}: class {empty[0]!r} has no training example; add some, or remove the class"
         )
@@ -185,14 +256,15 @@ def _check_present(name: str, targets: Tensor, classes: tuple[str, ...]) -> None
 def _preprocessing(
     name: str, train: Stored, size: tuple[int, ...], numbers: bool, seed: int
 ) -> Preprocessing:
-    inputs, targets = train.sample(seed), train.targets
+    (inputs, rows), targets = train.sample(seed), train.targets
     if not numbers or targets.shape[1:] != inputs.shape[1:]:
-        if size and all(bool((part == inputs[:1, :, :1, :1]).all()) for part in inputs.split(256)):
+        first = next(few_at_once(inputs, rows, 1))[:, :, :1, :1] if size else inputs
+        if size and all(bool((part == first).all()) for part in few_at_once(inputs, rows, 256)):
             raise ValueError(
                 f"{name}: all training pictures are of one and the same colour;"
                 " there is nothing to learn from"
             )
-        fitted = fit_preprocessing(inputs, size=size)
+        fitted = fit_preprocessing(inputs, rows, size=size)
         if not numbers:
             return fitted
         # One mean and one scale for all numbers of a target: the objective stays what it is.
@@ -214,7 +286,9 @@ def _apart(train: Stored, seed: int) -> tuple[str, ...]:
     """Say so where inputs and targets of one shape, which share a scale, differ in theirs."""
     if are_classes(train.targets) or train.targets.shape[1:] != train.shape:
         return ()
-    spreads = [float(part.double().std()) for part in (train.sample(seed), train.targets)]
+    inputs, rows = train.sample(seed)
+    inputs = inputs if rows is None else inputs[rows]
+    spreads = [float(part.double().std()) for part in (inputs, train.targets)]
     low, high = sorted(spreads)
     if high <= APART * low:
         return ()

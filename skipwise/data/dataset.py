@@ -69,8 +69,12 @@ class Stored(Examples):
         """Give some of the examples, in this order."""
 
     @abstractmethod
-    def sample(self, seed: int) -> Tensor:
-        """Give the inputs that mean and standard deviation are taken from."""
+    def sample(self, seed: int) -> tuple[Tensor, Index | None]:
+        """Give the inputs that mean and standard deviation are taken from.
+
+        Returns:
+            Inputs, and which of them count; all if None.
+        """
 
     @abstractmethod
     def identity(self) -> tuple[Tensor | np.ndarray, ...]:
@@ -121,20 +125,23 @@ class InMemory(Stored):
 
     def on(self, device: torch.device) -> "InMemory":
         """Copy inputs and targets to a device, without their names."""
-        return InMemory(self.sample(0).to(device), self.targets.to(device))
+        return InMemory(self._own().to(device), self.targets.to(device))
 
     def subset(self, rows: Index) -> "InMemory":
         """Give some of the examples, without copying their inputs."""
         whole = rows if self._rows is None else self._rows[rows]
         return InMemory(self._inputs, self.targets[rows], whole, self._names)
 
-    def sample(self, seed: int) -> Tensor:
-        """Give all inputs."""
-        return self._inputs if self._rows is None else self._inputs[self._rows]
+    def sample(self, seed: int) -> tuple[Tensor, Index | None]:
+        """Give all inputs, none of them copied."""
+        return self._inputs, self._rows
 
     def identity(self) -> tuple[Tensor | np.ndarray, ...]:
         """Give all inputs and targets."""
-        return self.sample(0), self.targets
+        return self._own(), self.targets
+
+    def _own(self) -> Tensor:
+        return self._inputs if self._rows is None else self._inputs[self._rows]
 
 
 @final

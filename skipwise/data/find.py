@@ -12,7 +12,7 @@ from skipwise.data.sources import (
     Own,
     Parquet,
     Table,
-    parquet_files,
+    holds_tables,
 )
 from skipwise.description import Call, nearest
 
@@ -52,9 +52,9 @@ def find_data(word: str) -> Data:
     path = Path(word).expanduser()
     whole = str(path.absolute())  # a run is used from other folders too
     if path.is_dir():
-        return Parquet(path=whole) if parquet_files(path) else Folder(path=whole)
-    if path.suffix in FILES:
-        return FILES[path.suffix](path=whole)
+        return Parquet(path=whole) if holds_tables(path) else Folder(path=whole)
+    if path.suffix.lower() in FILES:
+        return FILES[path.suffix.lower()](path=whole)
     if path.is_file():
         raise ValueError(
             f"{word} is a file of a kind that cannot be trained on;"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from skipwise.data.placing import moved
+from skipwise.shapes import Index
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -72,16 +73,32 @@ def imagenet_preprocessing(size: tuple[int, ...], *, halves: bool = False) -> Pr
     )
 
 
-def fit_preprocessing(inputs: Tensor, *, size: tuple[int, ...] = ()) -> Preprocessing:
+def few_at_once(inputs: Tensor, rows: Index | None, count: int) -> Iterator[Tensor]:
+    """Yield inputs, ``count`` at a time: a copy of all of them might not fit into memory."""
+    if rows is None:
+        yield from inputs.split(count)
+    else:
+        yield from (inputs[some] for some in rows.split(count))
+
+
+def fit_preprocessing(
+    inputs: Tensor, rows: Index | None = None, *, size: tuple[int, ...] = ()
+) -> Preprocessing:
     """Take mean and standard deviation per channel from the training examples.
 
     A channel that never changes is only centred.
+
+    Args:
+        inputs: Raw, shape ``(examples, channels, *space)``.
+        rows: Which of them count; all if None.
+        size: Height and width of pictures.
     """
-    rows = max((1 << 22) // max(inputs[0].numel(), 1), 1)  # all of them would not fit as float64
-    count = inputs.shape[0] * inputs[0, 0].numel()
+    some = max((1 << 22) // max(inputs[0].numel(), 1), 1)  # all of them would not fit as float64
+    count = (len(inputs) if rows is None else len(rows)) * inputs[0, 0].numel()
 
     def columns() -> Iterator[Tensor]:
-        return (part.transpose(0, 1).flatten(1).double() for part in inputs.split(rows))
+        parts = few_at_once(inputs, rows, some)
+        return (part.transpose(0, 1).flatten(1).double() for part in parts)
 
     mean = torch.as_tensor(sum(part.sum(1) for part in columns())) / count
     square = sum(((part - mean[:, None]) ** 2).sum(1) for part in columns()) / count

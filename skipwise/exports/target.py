@@ -10,7 +10,7 @@ from skipwise.exports import infer
 from skipwise.exports.checking import Part, part_of
 from skipwise.exports.writing import check_onnx_installed
 from skipwise.files import write_atomic
-from skipwise.prediction import Predictor, brought_to, check_fits, fit_to
+from skipwise.prediction import Predictor, brought_to, check_fits, fit_to, loaded_for
 from skipwise.records import RunRecord
 from skipwise.runs import experiment_of
 
@@ -88,7 +88,7 @@ def find_part(
     part = None if own is None else part_of(own)
     if data is not None:
         described = data if isinstance(data, Data) else find_data(str(data))
-        dataset, notes = brought_to(predictor, described).load(), ()
+        dataset, notes = loaded_for(predictor, brought_to(predictor, described)), ()
         if predictor.is_foreign:
             predictor, said = fit_to(predictor, path, dataset)
             notes = (said,)

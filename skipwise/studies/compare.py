@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from skipwise.comparison import extension, warning
-from skipwise.data import Dataset, Own
+from skipwise.data import Dataset, Own, check_readable
 from skipwise.defaults import check_kinds
 from skipwise.description import Call, fitted, nearest
 from skipwise.experiment import Experiment, compose, settled
@@ -180,6 +180,7 @@ def carry_on(
     plan = planned(study, dataset, folder, threads=threads, on_cluster=ray is not None)
     if is_new:
         check_free(folder)
+        check_readable((dataset.validation, dataset.test))
     else:
         plan = opened(plan)
     launcher = _launcher(plan, jobs=jobs, ray=ray)

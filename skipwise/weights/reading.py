@@ -44,11 +44,12 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         if file.read(len(CHECKPOINT)) == CHECKPOINT:
             raise ValueError(f"{path} is the checkpoint of a run; give the run's folder")
     metadata: dict[str, str] = {}
-    if path.suffix == ".safetensors":
+    kind = path.suffix.lower()
+    if kind == ".safetensors":
         found, metadata = read_tensors(path)
-    elif path.suffix == ".npz":
+    elif kind == ".npz":
         found = _read_numpy(path)
-    elif path.suffix in TORCH:
+    elif kind in TORCH:
         found = _unwrapped(_read_torch(path))
     else:
         raise ValueError(

@@ -55,7 +55,7 @@ def test_evaluate_names_a_bad_file_or_skips_it(capsys, pictures: str):
     assert "bad.png cannot be read as a picture" in fails(capsys, "evaluate", "r", pictures)
     code, out, err = call(capsys, "evaluate", "r", pictures, "--skip-bad", "--json")
     assert (code, json.loads(out)["examples"]) == (0, 40)
-    assert err.startswith("1 file that cannot be read was skipped\n")
+    assert err.startswith(f"1 file that cannot be read was skipped: {pictures}/cat/bad.png\n")
     Path(pictures, "cat", "bad.png").unlink()
     _, _, err = call(capsys, "evaluate", "r", pictures)
     assert "these are the data of the training, so most examples were learned from" in err

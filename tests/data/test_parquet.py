@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skipwise.data import Arrays, Dataset, Parquet, Shares, find_data, in_order
+from skipwise.data import Arrays, Dataset, Folder, Parquet, Shares, find_data, in_order
 from skipwise.data.pictures import read_picture
 
 NAMES = ("cat", "dog")
@@ -160,7 +160,8 @@ def test_a_broken_row_is_named_or_skipped(tmp_path: Path):
     with pytest.raises(ValueError, match=r"t\.parquet, row [79] \(from 0\) cannot be .*--skip-bad"):
         Parquet(path=path).load()
     data = Parquet(path=path, skip_bad=True).load()
-    assert "2 files that cannot be read were skipped" in data.notes
+    (told,) = [note for note in data.notes if "skipped" in note]
+    assert told.startswith("2 files that cannot be read were skipped: t.parquet, row ")
     assert sum(len(p) for p in (data.train, data.validation, data.test) if p is not None) == 18
 
 
@@ -224,3 +225,12 @@ def test_names_that_are_numerals_are_those_in_the_places_of_the_numbers(tmp_path
     listing = Parquet(path=str(tmp_path / "t.parquet")).find()
     assert listing.classes == tuple(names)
     assert listing.labels["train"] == [(names[label],) for label in labels]
+
+
+def test_a_stray_table_beside_class_folders_is_left_alone(folder: Path):
+    write(folder / "meta.parquet", colours(2), [0, 1])
+    assert isinstance(find_data(str(folder)), Folder)
+    assert find_data(str(folder)).load().classes == ("cat", "dog")
+    write(folder / "TRAIN.PARQUET", colours(8), [0, 1] * 4)
+    assert isinstance(find_data(str(folder)), Parquet)
+    assert find_data(str(folder)).load().classes == ("0", "1")

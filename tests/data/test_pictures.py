@@ -72,7 +72,7 @@ def test_a_stack_of_pictures_is_refused_and_the_first_frame_of_a_film_is_taken(f
     with pytest.raises(ValueError, match=wanted):
         Folder(path=str(folder)).load()
     assert (
-        "1 file that cannot be read was skipped"
+        f"1 file that cannot be read was skipped: {folder / 'cat' / 'volume.tif'}"
         in Folder(path=str(folder), skip_bad=True).load().notes
     )
 
@@ -194,3 +194,79 @@ def test_flat_folders_of_parts_beside_another_are_refused(folder: Path):
         paint(folder / name / "0.png")
     with pytest.raises(ValueError, match=r"train has no class folders"):
         Folder(path=str(folder)).load()
+
+
+@pytest.mark.parametrize(
+    ("sides", "side"),
+    [
+        ([70, 80, 90, 100, 300], 96),  # the middle one of the shorter sides, by 32
+        ([9, 10, 13, 30, 31], 16),  # small ones by 8
+        ([2, 3, 4], 8),
+        ([400, 500, 600], 224),
+    ],
+)
+def test_of_many_sizes_a_square_of_the_median_shorter_side_is_taken(
+    tmp_path: Path, sides: list[int], side: int
+):
+    for n, short in enumerate(sides * 2):  # one is as wide as the other is high
+        size = (short, 2 * short) if n < len(sides) else (3 * short, short)
+        paint(tmp_path / "s" / "ab"[n % 2] / f"{n}.png", (n, 0, 0), size)
+    data = Folder(path=str(tmp_path / "s")).load()
+    assert data.ends.inputs == (3, side, side)
+    (told,) = [note for note in data.notes if "resized" in note]
+    assert told.startswith(f"pictures of {2 * len(sides)} sizes are resized and cropped")
+    assert f"to {side}×{side} pixels, " in told
+    assert "; --size chooses" in told
+
+
+def test_the_size_of_half_of_the_pictures_is_taken_and_that_of_fewer_is_not(tmp_path: Path):
+    sizes = [(10, 8)] * 3 + [(40, 40), (41, 41), (42, 42)]
+    for n, size in enumerate(sizes):
+        paint(tmp_path / "s" / "ab"[n % 2] / f"{n}.png", (n, 0, 0), size)
+    data = Folder(path=str(tmp_path / "s")).load()
+    assert data.ends.inputs == (3, 8, 10)
+    assert any("to 8×10 pixels, the commonest size; --size" in note for note in data.notes)
+    paint(tmp_path / "s" / "a" / "7.png", (7, 0, 0), (43, 43))
+    assert Folder(path=str(tmp_path / "s")).load().ends.inputs == (3, 40, 40)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_pictures_of_16_bits_that_use_12_are_said_to_keep_few_grey_levels(
+    tmp_path: Path, bits: int
+):
+    noise, deep = np.random.default_rng(0), np.uint8 if bits == 8 else np.uint16
+    for n in range(10):
+        path = tmp_path / "s" / "ab"[n % 2] / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = noise.integers(0, 2**bits, (20, 20)).astype(deep)
+        values[0, 0] = 2**bits - 1
+        Image.fromarray(values).save(path)
+    data = Folder(path=str(tmp_path / "s"), shares=Shares(validation=0.0, test=0.0)).load()
+    levels = len(data.train.gather(torch.arange(10))[0].unique())
+    told = [note for note in data.notes if "of 16 bits" in note]
+    assert bool(told) is (bits == 12)
+    assert not told or told[0].startswith(
+        f"pictures of 16 bits hold values up to 4,095 of 65,535 (10 looked at), so {levels} of 256"
+    )
+
+
+def test_files_of_other_kinds_are_counted_and_an_empty_class_says_what_it_holds(folder: Path):
+    for n in range(3):
+        (folder / "cat" / f"{n}.HEIC").write_bytes(b"")
+        (folder / "dog" / f"{n}.heic").write_bytes(b"")
+    (folder / "dog" / "deep").mkdir()
+    (folder / "dog" / "deep" / "1.npy").write_bytes(b"")
+    told = "files left out, since their endings are not of pictures: 6 .heic, 1 .npy"
+    assert told in Folder(path=str(folder)).load().notes
+    (folder / "owl").mkdir()
+    (folder / "owl" / "1.heic").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"owl holds no picture that can be read, only 1 \.heic;"):
+        Folder(path=str(folder)).load()
+
+
+def test_the_first_three_files_that_are_skipped_are_named(folder: Path):
+    for n in range(5):
+        (folder / "cat" / f"bad{n}.png").write_bytes(b"nothing")
+    (told,) = [n for n in Folder(path=str(folder), skip_bad=True).load().notes if "skipped" in n]
+    names = ", ".join(str(folder / "cat" / f"bad{n}.png") for n in range(3))
+    assert told == f"5 files that cannot be read were skipped: {names} and 2 more"

@@ -105,7 +105,7 @@ def test_a_bad_picture_is_named_or_skipped(folder: Path, content: bytes | None):
     with pytest.raises(ValueError, match=r"dog/bad\.jpg cannot be read as a picture: .*--skip-bad"):
         Folder(path=str(folder)).load()
     data = Folder(path=str(folder), skip_bad=True).load()
-    assert "1 file that cannot be read was skipped" in data.notes
+    assert f"1 file that cannot be read was skipped: {bad}" in data.notes
     assert len(data.train) + 2 + 4 == 20
 
 

@@ -17,6 +17,7 @@ from skipwise.data import Batches, Flip, Folder, InMemory, PadCrop, in_order
 from skipwise.data.pictures import Streamed
 from skipwise.experiment import compose
 from skipwise.training import newest_checkpoint
+from tests.cli.commands import fails
 from tests.contracts.test_resume import NAMED, NOISY, assert_equal, cut_and_resumed, finished
 
 CPU = torch.device("cpu")
@@ -176,5 +177,26 @@ def test_a_file_cut_short_is_skipped_before_the_training(folder: Folder):
     with pytest.raises(ValueError, match=r"0\.png.*; mend or remove it and train.*--skip-bad"):
         streamed.load()
     data = dataclasses.replace(streamed, skip_bad=True).load()
-    assert "1 file that cannot be read was skipped" in data.notes
+    assert f"1 file that cannot be read was skipped: {file}" in data.notes
     assert isinstance(data.train, Streamed)
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_a_held_out_file_cut_short_is_named_before_anything_trains(
+    capsys, folder: Folder, command: str
+):
+    for n in range(4):
+        path = Path(folder.path, "test", "ab"[n % 2], f"{n}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((12, 12), 90).save(path)
+    Path(folder.path, "train").mkdir()
+    for name in "abc":
+        Path(folder.path, name).rename(Path(folder.path, "train", name))
+    bad = Path(folder.path, "test", "b", "3.png")
+    bad.write_bytes(bad.read_bytes()[:-40])  # its header is whole
+    words = {"train": ("--steps", "2"), "compare": ("--strategy", "sgd,adam", "--steps", "2")}
+    told = fails(capsys, command, folder.path, "--set", "data.memory_bytes=0", *words[command])
+    assert f"{bad} cannot be read as a picture" in told
+    assert "mend or remove it" in told
+    assert not Path("runs").exists()
+    assert not Path("studies").exists()

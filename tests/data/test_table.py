@@ -123,3 +123,34 @@ def test_a_picture_twice_cells_too_many_and_one_number_in_two_forms(
 ):
     with pytest.raises(ValueError, match=words):
         table(tmp_path, text).load()
+
+
+def test_a_table_of_semicolons_and_one_with_its_ending_in_capitals_are_read(tmp_path: Path):
+    wanted = table(tmp_path, "path,label\n" + ROWS).load()
+    for name, text in (
+        ("semicolons.csv", "path;label\n" + ROWS.replace(",", ";")),
+        ("bare.csv", ROWS.replace(",", ";")),
+        ("LOUD.CSV", "path,label\n" + ROWS),
+        ("LOUD.TSV", "path\tlabel\n" + ROWS.replace(",", "\t")),
+    ):
+        (tmp_path / name).write_text(text)
+        found = find_data(str(tmp_path / name))
+        assert isinstance(found, Table)
+        data = dataclasses.replace(found, shares=WHOLE).load()
+        assert (data.digest, data.classes) == (wanted.digest, wanted.classes), name
+    for n in range(8):
+        (tmp_path / "p" / f"{n}.png").rename(tmp_path / "p" / f"{n}.PNG")
+    assert table(tmp_path, ROWS.replace(".png", ".PNG")).load().classes == wanted.classes
+
+
+def test_several_labels_stand_between_bars_in_a_table_of_semicolons(tmp_path: Path):
+    rows = "".join(f"p/{n}.png;{'cat|dog' if n % 2 else 'dog'}\n" for n in range(8))
+    found = table(tmp_path, "path;labels\n" + rows)
+    data = dataclasses.replace(found, multi_label=True).load()
+    assert data.train.gather(torch.arange(8))[1].tolist() == [[0, 1], [1, 1]] * 4
+
+
+def test_a_table_of_numbers_is_told_where_these_go(tmp_path: Path):
+    told = r"it lacks 'path' .*; a table lists pictures, numbers are read from a file \.npz"
+    with pytest.raises(ValueError, match=told):
+        table(tmp_path, "height,weight,label\n1.8,80,a\n1.6,60,b\n").load()

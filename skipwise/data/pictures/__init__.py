@@ -15,7 +15,7 @@ from skipwise.data.pictures.picture import (
     header,
     read_picture,
 )
-from skipwise.data.pictures.streamed import SAMPLE, Streamed
+from skipwise.data.pictures.streamed import SAMPLE, Streamed, check_readable
 
 __all__ = [
     "MEMORY_BYTES",
@@ -28,6 +28,7 @@ __all__ = [
     "Listing",
     "Streamed",
     "UnreadablePicture",
+    "check_readable",
     "class_names",
     "header",
     "labels_of",

@@ -32,7 +32,16 @@ BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 class UnreadablePicture(ValueError):
-    """A file that is no picture, or a broken one."""
+    """A file that is no picture, or a broken one.
+
+    Args:
+        sentence: What is wrong with it.
+        file: Its name.
+    """
+
+    def __init__(self, sentence: str, file: str = ""):
+        super().__init__(sentence)
+        self.file = file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +61,10 @@ class Encoded:
 
 
 File: TypeAlias = Path | Encoded
+Head: TypeAlias = tuple[tuple[int, int], bool]  # (height, width), is grey
 
 
-def header(path: File) -> tuple[tuple[int, int], bool]:
+def header(path: File) -> Head:
     """Read (height, width) as a viewer would show it, and whether it is grey, without decoding.
 
     Raises:
@@ -68,6 +78,16 @@ def header(path: File) -> tuple[tuple[int, int], bool]:
         width, height = image.size
         size = (width, height) if turned else (height, width)
         return size, image.mode in GREY
+
+
+def deepest(file: File) -> int:
+    """Read the largest value of a picture of 16 bits; 0 of any other, which is not decoded.
+
+    Raises:
+        UnreadablePicture: If the file is broken or cut short.
+    """
+    with _opened(file) as image:
+        return int(np.asarray(image).max()) if _is_deep(image) else 0
 
 
 def read_picture(path: File | Image.Image, *, channels: int, size: tuple[int, ...]) -> Tensor:
@@ -94,8 +114,12 @@ def read_picture(path: File | Image.Image, *, channels: int, size: tuple[int, ..
     return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
 
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or image.mode == "I"
+
+
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode == "I":
+    if _is_deep(image):
         deep = np.asarray(image).astype(np.float64)  # Pillow's own conversion clips 16 bits at 255
         if deep.min() < 0 or deep.max() > 65535:
             raise ValueError("its values do not fit into 16 bits; save it with 8 or 16 bits")
@@ -123,7 +147,9 @@ def _opened(file: File | Image.Image) -> Iterator[Image.Image]:
             yield image
     except BROKEN as error:
         reason = "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise UnreadablePicture(f"{file} cannot be read as a picture: {reason}") from None
+        raise UnreadablePicture(
+            f"{file} cannot be read as a picture: {reason}", str(file)
+        ) from None
 
 
 def _check_flat(image: TiffImagePlugin.TiffImageFile) -> None:

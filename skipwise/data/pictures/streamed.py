@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from skipwise.data.dataset import Stored
+from skipwise.data.dataset import Examples, Stored
+from skipwise.data.order import share_of
 from skipwise.data.pictures.picture import File, UnreadablePicture
 from skipwise.randomness import generator
 from skipwise.shapes import Index
@@ -93,7 +94,7 @@ class Streamed(Stored):
         own = self.targets[rows], self.rows[rows]
         return Streamed(self.files, *own, shape=self.shape, read=self.read, names=self.names)
 
-    def sample(self, seed: int) -> Tensor:
+    def sample(self, seed: int) -> tuple[Tensor, Index | None]:
         """Decode up to 10,000 pictures, chosen by the seed; all of them, in order, if no more.
 
         Raises:
@@ -101,7 +102,7 @@ class Streamed(Stored):
         """
         order = torch.randperm(len(self), generator=generator(seed, "sample"))
         chosen = order[:SAMPLE].sort().values
-        return torch.cat([pictures for pictures, _ in self.stream(chosen.split(64))])
+        return torch.cat([pictures for pictures, _ in self.stream(chosen.split(64))]), None
 
     def identity(self) -> tuple[Tensor | np.ndarray, ...]:
         """Give names, sizes and targets: reading every pixel would cost an epoch."""
@@ -112,6 +113,24 @@ class Streamed(Stored):
             sizes.append(file.stat().st_size if isinstance(file, Path) else len(file.content))
         joined = np.frombuffer("\n".join(names).encode(), np.uint8)
         return joined, np.asarray(sizes, np.int64), self.targets
+
+
+def check_readable(parts: Iterable[Examples | None], rank: int = 0, ranks: int = 1) -> None:
+    """Decode pictures that wait on the disk once, so that none of them ends the work later.
+
+    Args:
+        parts: Of a data set; those in memory are read already.
+        rank: Which of the processes this is.
+        ranks: How many share the pictures out.
+
+    Raises:
+        UnreadablePicture: If a file is broken.
+    """
+    for part in parts:
+        if isinstance(part, Streamed):
+            rows = torch.arange(len(part))[share_of(len(part), rank, ranks)]
+            for _ in part.stream(rows.split(64) if len(rows) else ()):
+                pass
 
 
 class _Batches(Dataset[Any]):

@@ -8,9 +8,9 @@ from skipwise.data.sources.arrays import Arrays, read_inputs
 from skipwise.data.sources.cifar import CIFAR
 from skipwise.data.sources.digits import Digits
 from skipwise.data.sources.fashion_mnist import FashionMNIST
-from skipwise.data.sources.folder import Folder, picture_files, pictures_below
+from skipwise.data.sources.folder import Folder, picture_files
 from skipwise.data.sources.own import Own, without_objects
-from skipwise.data.sources.parquet import Parquet, parquet_files
+from skipwise.data.sources.parquet import Parquet, holds_tables
 from skipwise.data.sources.table import Table
 
 __all__ = [
@@ -22,9 +22,8 @@ __all__ = [
     "Own",
     "Parquet",
     "Table",
-    "parquet_files",
+    "holds_tables",
     "picture_files",
-    "pictures_below",
     "read_inputs",
     "without_objects",
 ]

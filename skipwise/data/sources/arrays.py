@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skipwise.data.assemble import Part, Shares, assemble
+from skipwise.data.assemble import Part, Shares, assemble, numbered
 from skipwise.data.dataset import Data, Dataset, as_column
 from skipwise.files import read_arrays
 
@@ -43,8 +43,11 @@ class Arrays(Data):
         """The file's stem."""
         return Path(self.path).stem
 
-    def load(self) -> Dataset:
+    def load(self, known: tuple[str, ...] = ()) -> Dataset:
         """Read the file; nothing in it is unpickled.
+
+        Args:
+            known: The names of the classes in the order that is wanted, if the data may lack some.
 
         Raises:
             ValueError: If it cannot be read, or has no examples that can be trained on.
@@ -67,8 +70,18 @@ class Arrays(Data):
                 " classes out to regress numbers"
             )
         if not names and not whole.is_floating_point() and whole.dim() == 1:
-            names = _numbered(whole, self.path)
-        return assemble(self.name, parts, self.shares, classes=names, flip=self.flip, notes=notes)
+            names = numbered(whole, self.path, known=len(known))
+            if names and not known and int(whole.min()) == 1:
+                raise ValueError(f"{self.path}: labels begin at 1, classes at 0; subtract 1 from y")
+        return assemble(
+            self.name,
+            parts,
+            self.shares,
+            classes=names,
+            known=known if names else (),
+            flip=self.flip,
+            notes=notes,
+        )
 
 
 def _unread(arrays: dict[str, np.ndarray], path: str) -> tuple[str, ...]:
@@ -88,24 +101,6 @@ def _unread(arrays: dict[str, np.ndarray], path: str) -> tuple[str, ...]:
                 " it under that name, or leave it out"
             )
     return (f"arrays that are not read: {', '.join(others)}",) if others else ()
-
-
-def _numbered(labels: Tensor, path: str) -> tuple[str, ...]:
-    """Name the classes by their numbers, where the file names none.
-
-    Raises:
-        ValueError: If a label is negative, or greater than any numbering of so few examples.
-    """
-    if not len(labels):
-        return ()
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= len(labels):
-        row = int((labels == (low if low < 0 else high)).nonzero()[0])
-        raise ValueError(
-            f"{path}: label {low if low < 0 else high} of example {row} is no class number; classes"
-            " are numbered from 0 without gaps; to regress numbers, give y as floating point"
-        )
-    return tuple(str(number) for number in range(high + 1))
 
 
 def read_inputs(path: Path) -> Tensor:

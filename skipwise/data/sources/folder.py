@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from skipwise.data.assemble import in_short
 from skipwise.data.pictures import PARTS, SUFFIXES, Gallery, Listing
 
 Labelled = dict[Path, tuple[str, ...]]
+Others = dict[Path, Counter[str]]  # how many files of each ending are no pictures, by class folder
 
 
 @final
@@ -33,7 +35,7 @@ class Folder(Gallery):
         """List the pictures, class by class.
 
         Raises:
-            ValueError: If there is no such folder, a class is empty, or links lead in a circle.
+            ValueError: If there is no such folder, or links lead in a circle.
         """
         root = Path(self.path)
         if not root.is_dir():
@@ -46,14 +48,11 @@ class Folder(Gallery):
                 " pictures belong into one folder per class"
             )
         classes = tuple(sorted({label for name in names for label in self._labels(name)}))
-        found = {part: self._labelled(folder, classes) for part, folder in folders.items()}
+        others: Others = {}
+        found = {part: self._labelled(f, classes, others) for part, f in folders.items()}
         counts = Counter(label for labels in found["train"].values() for label in labels)
-        for name in names:
-            if not all(counts[label] for label in self._labels(name)):
-                raise ValueError(
-                    f"{folders['train'] / name} holds no picture;"
-                    " fill the class or remove its folder"
-                )
+        lack = [name for name in names if not all(counts[label] for label in self._labels(name))]
+        empty = _empty(folders["train"] / lack[0], others) if lack else ""
         files = {part: list(labelled) for part, labelled in found.items()}
         names = {
             part: tuple(str(path.relative_to(root)) for path in some)
@@ -61,18 +60,24 @@ class Folder(Gallery):
         }
         labels = {part: list(labelled.values()) for part, labelled in found.items()}
         notes = tuple(note for folder in folders.values() for note in _loose(folder))
-        return Listing(files=files, names=names, labels=labels, classes=classes, notes=notes)
+        if left := sum(others.values(), Counter()):
+            told = f"files left out, since their endings are not of pictures: {_counted(left)}"
+            notes = (*notes, told)
+        return Listing(
+            files=files, names=names, labels=labels, classes=classes, empty=empty, notes=notes
+        )
 
     def _labels(self, folder: str) -> tuple[str, ...]:
         return tuple(word for word in folder.split("+") if word) if self.multi_label else (folder,)
 
-    def _labelled(self, folder: Path, classes: tuple[str, ...]) -> Labelled:
+    def _labelled(self, folder: Path, classes: tuple[str, ...], others: Others) -> Labelled:
         found: Labelled = {}
         first: dict[tuple[int, int], Path] = {}
         for name in _folders(folder):
             if not set(self._labels(name)) <= set(classes):
                 raise ValueError(f"{folder / name} is a class that the training part does not have")
-            for path in pictures_below(folder / name, (_identity(folder),)):
+            kinds = others.setdefault(folder / name, Counter())
+            for path in pictures_below(folder / name, (_identity(folder),), kinds):
                 place = first.setdefault(_identity(path), path) if self.multi_label else path
                 found[place] = tuple(dict.fromkeys((*found.get(place, ()), *self._labels(name))))
         return found
@@ -93,6 +98,25 @@ def _parts(root: Path) -> dict[str, Path]:
     return named if "train" in named else {"train": root}
 
 
+def _empty(folder: Path, others: Others) -> str:
+    kinds = others[folder]
+    if not kinds:
+        return f"{folder} holds no picture; fill the class or remove its folder"
+    return (
+        f"{folder} holds no picture that can be read, only {_counted(kinds)}; save them as .png or"
+        " .jpg, or remove the folder"
+    )
+
+
+def _counted(kinds: Counter[str]) -> str:
+    """Name the three commonest endings.
+
+    >>> _counted(Counter({".heic": 300, ".npy": 12}))
+    '300 .heic, 12 .npy'
+    """
+    return in_short([f"{count:,} {ending}" for ending, count in kinds.most_common()])
+
+
 def _loose(folder: Path) -> Iterator[str]:
     files = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
     if count := sum(path.is_file() and not path.name.startswith(".") for path in files):
@@ -103,8 +127,17 @@ def _folders(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def pictures_below(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
+def pictures_below(
+    folder: Path,
+    above: tuple[tuple[int, int], ...] = (),
+    others: Counter[str] | None = None,
+) -> Iterator[Path]:
     """Yield the pictures of a folder and of all below it, links followed, hidden ones left out.
+
+    Args:
+        folder: The folder.
+        above: The folders that it lies in, by device and number.
+        others: Counts the endings of the files that are no pictures.
 
     Raises:
         ValueError: If a link leads to a folder above it.
@@ -119,9 +152,11 @@ def pictures_below(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Ite
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from pictures_below(path, (*above, here))
+            yield from pictures_below(path, (*above, here), others)
         elif path.suffix.lower() in SUFFIXES:
             yield path
+        elif others is not None:
+            others[path.suffix.lower() or "without ending"] += 1
 
 
 def picture_files(words: Iterable[str]) -> list[Path]:

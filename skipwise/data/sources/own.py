@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skipwise.data.assemble import Shares
+from skipwise.data.assemble import Shares, numbered
 from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, MapStyle, as_column, digest_of
 from skipwise.data.preprocess import Preprocessing
 from skipwise.data.split import are_classes, held_out
@@ -58,12 +58,11 @@ class Own(Data):
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
         targets, first = _targets(dataset, self.name)
         is_class = are_classes(targets)
-        classes = self.classes or (
-            tuple(str(n) for n in range(int(targets.max()) + 1)) if is_class else ()
-        )
-        if is_class and not 0 <= int(targets.min()) <= int(targets.max()) < len(classes):
+        classes = self.classes or (numbered(targets, self.name) if is_class else ())
+        low, high = (int(targets.min()), int(targets.max())) if is_class else (0, -1)
+        if low < 0 or high >= len(classes):
             raise ValueError(
-                f"{self.name}: labels must lie in 0 … {len(classes) - 1}, got {int(targets.min())}"
+                f"{self.name}: labels must lie in 0 … {len(classes) - 1}, got {low} … {high}"
             )
         if is_class and len(classes) < 2:
             raise ValueError(f"{self.name} has one class only; there is nothing to tell apart")

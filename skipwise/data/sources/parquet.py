@@ -217,13 +217,18 @@ def _files(word: str) -> dict[str, list[Path]]:
     path = Path(word)
     if not path.is_dir():
         return {"train": [path]}
+    found = _by_part(_tables(path))
+    if "train" not in found:
+        raise ValueError(f"{path} has no train.parquet; name the file to train on")
+    return found
+
+
+def _by_part(files: list[Path]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
-    for file in parquet_files(path):
+    for file in files:
         named = PART.match(file.name)
         if named:
             found.setdefault(PARTS[named[1].lower()], []).append(file)
-    if "train" not in found:
-        raise ValueError(f"{path} has no train.parquet; name the file to train on")
     return found
 
 
@@ -237,9 +242,20 @@ def _parted(shards: list[_Shard], path: str) -> dict[str, list[_Shard]]:
     return found
 
 
-def parquet_files(folder: Path) -> list[Path]:
+def holds_tables(folder: Path) -> bool:
+    """Say whether a folder is one of tables; a stray one beside class folders makes it none."""
+    files = _tables(folder)
+    folders = {path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    return "train" in _by_part(files) or bool(files and not folders - {files[0].parent})
+
+
+def _tables(folder: Path) -> list[Path]:
     """List the Parquet files of a folder, or of ``data`` below it."""
-    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+    for place in (folder, folder / "data"):
+        inside = place.iterdir() if place.is_dir() else ()
+        if found := sorted(path for path in inside if path.suffix.lower() == ".parquet"):
+            return found
+    return []
 
 
 def _reader(path: Path) -> Any:

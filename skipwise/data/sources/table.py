@@ -19,6 +19,7 @@ from skipwise.description import nearest
 PATHS = ("path", "file", "filename", "file_name", "image", "filepath")
 TARGETS = ("label", "labels", "class", "target", "targets")
 SPLITS = ("split", "part", "subset")
+NUMBERS = "; a table lists pictures, numbers are read from a file .npz with x and y"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class _Row:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Table(Gallery):
-    """Pictures and labels listed in a file .csv (commas) or .tsv (tabulators).
+    """Pictures and labels listed in a file .csv (commas, or semicolons) or .tsv (tabulators).
 
     The first row names the columns: ``path`` (or ``file``, ``filename``, ``image``), ``label`` (or
     ``class``, ``target``), and perhaps ``split`` (``train``, ``val``, ``test``); a table of two
@@ -67,7 +68,7 @@ class Table(Gallery):
             if len(row.cells) > width:
                 raise ValueError(
                     f"{row.place} has {len(row.cells)} cells, the first row {width}; put a cell"
-                    " that holds a comma between quotes"
+                    " that holds a comma or semicolon between quotes"
                 )
             cells = row.cells + ("",) * (max(places.values()) + 1 - len(row.cells))
             word, cell = cells[places["path"]], cells[places["label"]]
@@ -101,14 +102,21 @@ def _rows(table: Path) -> Iterator[_Row]:
         raise ValueError(f"{table} does not exist or is no file")
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            delimiter = "\t" if table.suffix == ".tsv" else ","
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=_delimiter(first, table), strict=True)
             for cells in reader:
                 if any(cell.strip() for cell in cells):
                     place = f"{table}, line {reader.line_num}"
                     yield _Row(place=place, cells=tuple(cell.strip() for cell in cells))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{table} cannot be read as a table: {error}") from None
+
+
+def _delimiter(first: str, table: Path) -> str:
+    if ";" in first and "," not in first and "\t" not in first:  # as where commas are in numbers
+        return ";"
+    return "\t" if table.suffix.lower() == ".tsv" else ","
 
 
 def _columns(
@@ -135,14 +143,14 @@ def _columns(
         for what, names in wanted.items()
         if set(names) & set(first)
     }
-    if not found and len(first) == 2 and Path(first[0]).suffix in SUFFIXES:
+    if not found and len(first) == 2 and Path(first[0]).suffix.lower() in SUFFIXES:
         return rows, {"path": 0, "label": 1}
     for what in ("path", "label"):
         if what not in found:
             raise ValueError(
                 f"{table} has the columns {', '.join(rows[0].cells)}; it lacks {what!r}"
                 f" ({', '.join(usual[what][1:])} will do);"
-                f" --set data.{what}_column=… names another"
+                f" --set data.{what}_column=… names another{NUMBERS if what == 'path' else ''}"
             )
     if not rows[1:]:
         raise ValueError(f"{table} has a header and no row below it")
