@@ -156,8 +156,9 @@ def in_order(
     batches = torch.arange(len(examples)).tensor_split(math.ceil(len(examples) / size))
     indices = [index[share_of(len(index), rank, ranks)] for index in batches]
     for index, (inputs, targets) in zip(indices, examples.stream(indices), strict=True):
-        raw = (moved(t, device) for t in (inputs, targets, index))  # uint8, a quarter of the floats
-        yield _ready(*raw, None, preprocessing)
+        # Pictures are moved as uint8, a quarter of the floats.
+        inputs, targets, index = (moved(t, device) for t in (inputs, targets, index))
+        yield _ready(inputs, targets, index, None, preprocessing)
 
 
 def _ready(inputs, targets, index, keys, preprocessing: Preprocessing) -> Batch:

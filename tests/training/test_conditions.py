@@ -147,9 +147,10 @@ class Holding(nn.Module):
         super().__init__()
         self.stem, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
         self.stages = nn.ModuleList([nn.ModuleList([layer(), layer()]), nn.ModuleList([layer()])])
-        self.one = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+        inner = nn.Linear(4, 4)
+        self.one = nn.Sequential(inner, nn.BatchNorm1d(4))
         if tied:
-            self.head.weight = self.one[0].weight
+            self.head.weight = inner.weight
 
 
 def test_what_repeats_in_a_network_is_gathered_by_itself():
