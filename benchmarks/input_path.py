@@ -10,8 +10,6 @@ and the median counts. Run it alone: ``python benchmarks/input_path.py --picture
 import argparse
 import io
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from conditions import conditions
 from PIL import Image, ImageFilter
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -162,17 +161,14 @@ def main() -> None:
     print("|---|---:|---:|---:|")
     for name, rate in rates.items():
         print(f"| {name} | {rate:,.0f} | {rate / best:.2f} | {rate / taken:.1f} |")
-    conditions = {
+    held = {
         **{name: value for name, value in vars(options).items() if name != "out"},
         "batch": BATCH,
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "system": platform.platform(),
+        **conditions("torchvision"),
     }
-    print(", ".join(f"{name} {value}" for name, value in conditions.items()))
+    print(", ".join(f"{name} {value}" for name, value in held.items()))
     if options.out is not None:
-        options.out.write_text(json.dumps({"conditions": conditions, "images_per_second": rates}))
+        options.out.write_text(json.dumps({"conditions": held, "images_per_second": rates}))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Updates a second: Skipwise against training written the usual way, and where the gain is from.
 
-``python benchmarks/speed.py`` prints a table and writes ``speed.json``. Every arm is a process of
-its own; those of a network take their steps in turn, so that a machine that slows down slows all of
-them. Figures are medians over the rounds with the interval that holds the median with 95 %, and
-ratios are taken round by round. The baseline is ``baseline.py`` with the best of 0, 1 and 2 loader
-workers. Each arm has one thing more than the arm before:
+``python benchmarks/speed.py`` prints a table and writes ``speed.json``, with the conditions. Every
+arm is a process of its own; those of a network take their steps in turn, so that a machine that
+slows down slows all of them. Figures are medians over the rounds with the interval that holds the
+median with 95 %, and ratios are taken round by round. The baseline is ``baseline.py`` with the best
+of 0, 1 and 2 loader workers. Each arm has one thing more than the arm before:
 
 * ``usual``: float32, contiguous, eager, torch's DataLoader, Adam, the loss read in every step
 * ``layout``: channels last
@@ -21,7 +21,6 @@ which the loop's own cost is measured. Peak memory is that of its process, on a 
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -36,6 +35,7 @@ from typing import Any
 import numpy as np
 import torch
 from baseline import normalised, usual_loader, usual_model, usual_steps
+from conditions import conditions
 from scipy.stats import binom
 from torch import Tensor, nn
 
@@ -279,11 +279,8 @@ def main() -> None:
     if told.racer:
         name, arm, workers = told.racer
         return race(name, arm, int(workers))
-    print(
-        f"{DEVICE}, {torch.get_num_threads()} threads, {platform.machine()},"
-        f" torch {torch.__version__}"
-    )
-    results = {}
+    results: dict[str, Any] = {"conditions": conditions()}
+    print(", ".join(f"{name} {value}" for name, value in results["conditions"].items()))
     for name in told.networks.split(","):
         results[name] = measure(name, told)
         told.out.write_text(json.dumps(results, indent=1))

@@ -1,6 +1,7 @@
 """How long one waits: ``skipwise --help``, and ``skipwise train digits`` to its first step.
 
-``python benchmarks/start.py`` starts new processes and prints the median of several.
+``python benchmarks/start.py`` starts new processes, prints the median of several, and writes all of
+them to ``start.json`` with the conditions.
 """
 
 import argparse
@@ -9,6 +10,9 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+from conditions import conditions
 
 FIRST_STEP = """
 import json, sys, tempfile, time
@@ -44,7 +48,9 @@ def main() -> None:
     """Measure and print."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--repeats", type=int, default=5)
-    repeats = words.parse_args().repeats
+    words.add_argument("--out", type=Path, default=Path("start.json"))
+    told = words.parse_args()
+    repeats = told.repeats
     call = [sys.executable, "-c"]
     helped = [waited([*call, "from skipwise.cli import main; main()", "--help"])[0]
               for _ in range(repeats)]  # fmt: skip
@@ -54,6 +60,8 @@ def main() -> None:
     split = ", ".join(f"{k} {statistics.median(p[k] for p in parts):.2f}" for k in parts[0])
     whole = statistics.median(seconds for seconds, _ in trained)
     print(f"train digits to its first step: {whole:.2f} s ({split})")
+    found = {"help": helped, "train": [s for s, _ in trained], "parts of train": parts}
+    told.out.write_text(json.dumps({"conditions": conditions(), "seconds": found}, indent=1))
 
 
 if __name__ == "__main__":

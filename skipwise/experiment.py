@@ -57,6 +57,7 @@ from skipwise.training import (
     choose_device,
     guarded,
     place_model,
+    repeated_blocks,
     replicated,
     settle_kernels,
     sharded,
@@ -215,13 +216,12 @@ def build(
         ValueError: If the parts do not go together; the message says which.
     """
     device, task = device or choose_device(), task_of(dataset, experiment)
-    model, frozen, notes = _model(experiment, dataset, resumed=resumed)
+    model, frozen, notes = _model(experiment, dataset, device, world, resumed=resumed)
     dataset = prepared(dataset, experiment.preprocessing)
     batches = _batches(experiment, dataset, device, world)
-    model, of_norms = share_statistics(model, device, world, synchronised=experiment.sync_norms)
     strategy = experiment.strategy.for_batches(batches.size)
     shards = experiment.shard and can_shard(world, strategy, resumed=resumed)
-    blocks = model.trunk.blocks if isinstance(model, Network) else ()
+    blocks = model.trunk.blocks if isinstance(model, Network) else repeated_blocks(model)
     model = sharded(model, blocks, world, device) if shards else place_model(model, device)
     _look(experiment, model, dataset, device, wanted=not (shards or resumed))
     decays = strategy.layer_decay != 1.0
@@ -237,7 +237,7 @@ def build(
         autocast=_precision(experiment, dataset, device),
         average=Average(model) if strategy.evaluates_others else None,
         frozen=frozen,
-        notes=notes if resumed else (*notes, *of_norms, *rate_notes(experiment.strategy, strategy)),
+        notes=notes if resumed else (*notes, *rate_notes(experiment.strategy, strategy)),
         world=world,
         spread=None if shards or world.size == 1 else replicated(model),
         is_sharded=shards,
@@ -296,7 +296,7 @@ def _batches(
 
 
 def _model(
-    experiment: Experiment, dataset: Dataset, *, resumed: bool
+    experiment: Experiment, dataset: Dataset, device: torch.device, world: World, *, resumed: bool
 ) -> tuple[nn.Module, tuple[nn.Module, ...], tuple[str, ...]]:
     """Make the network, with its frozen parts and what is to be said of both."""
     with seeded(experiment.seed, "initialise"):
@@ -308,7 +308,10 @@ def _model(
     if frozen and not resumed:
         learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
         notes = (*notes, f"frozen parts stay as they are: {learning:,} numbers learn")
-    return model, frozen, notes
+    model, of_norms = share_statistics(
+        model, device, world, synchronised=experiment.sync_norms, resumed=resumed
+    )
+    return model, frozen, notes if resumed else (*notes, *of_norms)
 
 
 def compose(
@@ -391,6 +394,5 @@ def extended(experiment: Experiment, **length: float | None) -> Experiment:
     given = {name: value for name, value in length.items() if value is not None}
     if not given:
         return experiment
-    return dataclasses.replace(
-        experiment, **{"epochs": None, "steps": None, "seconds": None, **given}
-    )
+    none = dict.fromkeys(("epochs", "steps", "seconds"))
+    return dataclasses.replace(experiment, **{**none, **given})

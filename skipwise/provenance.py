@@ -5,7 +5,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,10 @@ def facts(experiment: Experiment, dataset: Dataset, run: Run, task: Task) -> dic
         "batch": run.batches.size,
         "metric": task.best_metric,
         "higher": task.higher,
-        "device": run.batches.device.type,
         "hardware": hardware(run.batches.device),
         "cores": os.cpu_count(),
-        "precision": "float32" if run.autocast is None else str(run.autocast).split(".")[-1],
         "threads": torch.get_num_threads(),
-        "processes": run.world.size,
+        **conditions(run),
     }
 
 
@@ -62,11 +60,42 @@ def log_session(path: Path, step: int, notes: Iterable[str]) -> None:
         log.write("\n".join(lines) + "\n\n")
 
 
-def no_longer_exact(before: int, now: int) -> str:
-    """Say what a run loses that goes on with another number of processes."""
-    one = "1 process" if before == 1 else f"{before} processes"
-    return (
-        f"the run had {one} and goes on with {now}: from here on it differs from one that kept"
-        " them by the order of sums, the statistics of batch norms (each process has those of its"
-        " share) and noise that does not follow the examples, such as dropout"
-    )
+def conditions(run: Run) -> dict[str, Any]:
+    """Give what the numbers of a run depend on beside its description; a checkpoint holds it."""
+    precision = "float32" if run.autocast is None else str(run.autocast).removeprefix("torch.")
+    return {
+        "processes": run.world.size,
+        "device": run.batches.device.type,
+        "precision": precision,
+    }
+
+
+def no_longer_exact(saved: Mapping[str, Any], run: Run, experiment: Experiment) -> tuple[str, ...]:
+    """Say what a run loses that goes on under other conditions.
+
+    Args:
+        saved: The checkpoint; an old one lacks some of the conditions, which are taken as kept.
+        run: The run that goes on from it.
+        experiment: Its description.
+    """
+    now = conditions(run)
+    before, found = {**now, "processes": 1, **saved}, []
+    if before["processes"] != now["processes"]:
+        one = "1 process" if before["processes"] == 1 else f"{before['processes']} processes"
+        found.append(
+            f"the run had {one} and goes on with {now['processes']}: from here on it differs from"
+            " one that kept them by the order of sums, the statistics of batch norms (each process"
+            " has those of its share) and noise that does not follow the examples, such as dropout"
+        )
+    was, becomes = (f"{c['precision']} on {c['device']}" for c in (before, now))
+    if was != becomes:
+        found.append(
+            f"the run was computed in {was} and goes on in {becomes}: from here on it differs from"
+            " one that stayed there by rounding and the order of sums"
+        )
+    if experiment.sync_norms and now["processes"] > 1 and now["device"] != "cuda":
+        found.append(
+            "torch synchronises batch norms on GPUs only: from here on each process normalises by"
+            " the statistics of its own share of a batch"
+        )
+    return tuple(found)

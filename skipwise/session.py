@@ -20,7 +20,7 @@ from skipwise.description import write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import Hold, write_atomic
 from skipwise.finetuning import prepared
-from skipwise.provenance import facts, log_session, no_longer_exact
+from skipwise.provenance import conditions, facts, log_session, no_longer_exact
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
 from skipwise.training import (
     Best,
@@ -88,7 +88,7 @@ class Session:
             None if wanted is None else Target(value=wanted, higher=higher, doublings=doublings)
         )
         self.compiling = Compiling(self.run, experiment.compile)
-        self.threads = Threads(self.run)
+        self.threads = Threads(self.run, (self.dataset.validation, self.dataset.test))
         self.budget = (
             TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
         )
@@ -126,6 +126,7 @@ class Session:
             self.journal,
             folder if self.world.is_first else None,
             {**facts(experiment, self.dataset, self.run, self.task), **self.monitors.facts},
+            clock=lambda: self.elapsed,
         )
         if state is not None and changed and self.run.step < self.run.steps:
             self.save()  # killed later, its new description would stand beside an old length
@@ -194,7 +195,7 @@ class Session:
 
     def _pause(self) -> Iterator[Event]:
         yield from self.journal.read()
-        record = self._measure(self.run.evaluated(), "validation")
+        record = self._measure("validation")
         self.pause.score = record.metrics[self.best.metric]
         yield record
         self.save()
@@ -223,7 +224,7 @@ class Session:
             "journal_bytes": self.journal.size,
             "seconds": self.elapsed,
             "data": self.dataset.digest,
-            "processes": self.world.size,
+            **conditions(self.run),
         }
         if self.world.is_first:
             save_checkpoint(self.folder, state)
@@ -236,9 +237,7 @@ class Session:
                 f"the data of {self.folder} changed since it was trained;"
                 " give them back, or train anew"
             )
-        before = state.get("processes", 1)
-        if before != self.world.size:
-            self._news = (no_longer_exact(before, self.world.size),)
+        self._news = no_longer_exact(state, self.run, self.experiment)
         planned = self.run.steps
         self.run.restore(state["run"])
         # An old save does not name its metric, which was that of the task.
@@ -270,10 +269,7 @@ class Session:
         """Give the number of steps that fits into the time budget by the first process's clock."""
         if self.budget is None or not self.world.is_first:
             return 0
-        validation, test = (
-            len(part) if part is not None else 0
-            for part in (self.dataset.validation, self.dataset.test)
-        )
+        validation, test = (len(p or ()) for p in (self.dataset.validation, self.dataset.test))
         cost = Cost(
             step=step.seconds,
             examples=step.examples,
@@ -296,13 +292,12 @@ class Session:
         yield from self.journal.read()
         part = self.dataset.validation
         if part is not None:
-            started = time.perf_counter()
-            record = self._measure(self.run.evaluated(), "validation")
-            self._example_seconds = (time.perf_counter() - started) / len(part)
+            record = self._measure("validation")
+            self._example_seconds = record.seconds / len(part)
             if not math.isfinite(record.metrics["loss"]) and self.run.guard is not None:
                 for text in self.run.guard.turn_back("the loss on validation data is not finite"):
                     yield from self._note(text, returned=True)
-                record = self._measure(self.run.evaluated(), "validation")
+                record = self._measure("validation")
             self.journal.write(dataclasses.replace(record, per_class={}))
             yield record
             if not math.isfinite(record.metrics["loss"]):
@@ -332,11 +327,12 @@ class Session:
         elif self.run.step == steps:
             yield from self._note(f"{asked} is not reached; the best is {self.best.value:.4f}")
 
-    def _measure(self, model: torch.nn.Module, part: str) -> EvaluationRecord:
+    def _measure(self, part: str, model: torch.nn.Module | None = None) -> EvaluationRecord:
+        started = time.perf_counter()  # the statistics of averaged weights are a part of it
         examples = {"validation": self.dataset.validation, "test": self.dataset.test}[part]
         assert examples is not None
-        return evaluate(
-            model,
+        record = evaluate(
+            self.run.evaluated() if model is None else model,
             examples,
             self.dataset.preprocessing,
             self.watch.witness(),
@@ -346,6 +342,7 @@ class Session:
             views=self.experiment.views,
             world=self.world,
         )
+        return dataclasses.replace(record, seconds=time.perf_counter() - started)
 
     def _save_best(self) -> None:
         weights, dataset = self.run.chosen_weights(), self.dataset
@@ -374,7 +371,7 @@ class Session:
         if self.dataset.test is not None:
             best = read_tensors(self.folder / BEST)[0] if self.world.is_first else {}
             with self.run.with_weights(self.world.broadcast(best)) as chosen:
-                record = self._measure(chosen, "test")
+                record = self._measure("test", chosen)
             self.journal.write(record)
             self.watch.keep(record)
             yield record

@@ -1,5 +1,6 @@
 """Batches: gather, augment, mix, normalise, move; a pure function of the seed and the step."""
 
+import copy
 import math
 from collections.abc import Generator, Iterator
 from itertools import count
@@ -103,6 +104,12 @@ class Batches:
             return targets
         return one_hot(targets, self.classes).float() if self.classes else targets.float()
 
+    def apart(self) -> "Batches":
+        """Give the same batches by processes of their own, while these go on decoding ahead."""
+        other = copy.copy(self)
+        other._ahead, other._next = iter(()), -1
+        return other
+
     def close(self) -> None:
         """End the processes that decode ahead, if there are any."""
         self._next = -1
@@ -149,8 +156,9 @@ def in_order(
     batches = torch.arange(len(examples)).tensor_split(math.ceil(len(examples) / size))
     indices = [index[share_of(len(index), rank, ranks)] for index in batches]
     for index, (inputs, targets) in zip(indices, examples.stream(indices), strict=True):
-        raw = (moved(inputs, device), moved(targets, device))  # uint8, a quarter of the floats
-        yield _ready(*raw, index, None, preprocessing)
+        # Pictures are moved as uint8, a quarter of the floats.
+        inputs, targets, index = (moved(t, device) for t in (inputs, targets, index))
+        yield _ready(inputs, targets, index, None, preprocessing)
 
 
 def _ready(inputs, targets, index, keys, preprocessing: Preprocessing) -> Batch:

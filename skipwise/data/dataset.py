@@ -20,6 +20,7 @@ from torch.utils.data import default_collate
 from skipwise.data.augmentations import Augmentation, Mixing
 from skipwise.data.placing import moved
 from skipwise.data.preprocess import Preprocessing
+from skipwise.randomness import seeded
 from skipwise.shapes import Ends, Index
 
 CACHE = Path("~/.cache/skipwise")  # where torchvision keeps what a user asks for by name
@@ -224,7 +225,8 @@ class Dataset:
     @cached_property
     def raw(self) -> str:
         """Name the type of a raw input, ``uint8`` of picture files."""
-        first, _ = self.train.gather(torch.tensor([0]))
+        with seeded("first look"):  # a data set of the user's own may draw
+            first, _ = self.train.gather(torch.tensor([0]))
         return str(first.dtype).removeprefix("torch.")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,14 @@ def _newest(folder: Path) -> dict[str, Any] | None:
 def _built(
     experiment: Experiment, dataset: Dataset
 ) -> tuple[Run, Task, Mapping[str, Tensor] | None]:
-    """Build the run at step 0; what it began from is unknown if its file of weights is gone."""
+    """Build the run at step 0, in one process, however many it has been trained by.
+
+    What it began from is unknown if its file of weights is gone.
+    """
     source = experiment.weights
     is_gone = source is not None and not Path(source).exists()
-    run, task = build(experiment, dataset, resumed=is_gone)
+    alone = replace(experiment, shard=False, sync_norms=False)
+    run, task = build(alone, dataset, resumed=is_gone)
     return run, task, None if is_gone else weights_of(run.model)
 
 

@@ -15,7 +15,15 @@ from skipwise.exports.checking import TOLERANCE, AsRead, Check, Compute, Part, a
 from skipwise.exports.folding import Folding, fold
 from skipwise.exports.program import Program
 from skipwise.exports.quantising import Loss, calibration_of, loss_of, quantise
-from skipwise.exports.target import ONNX, card_for, check_target, find_part, write_script
+from skipwise.exports.target import (
+    ONNX,
+    SCRIPT,
+    card_for,
+    check_script,
+    check_target,
+    find_part,
+    write_script,
+)
 from skipwise.exports.writing import (
     capture,
     not_followed,
@@ -135,6 +143,8 @@ def _exported(
         raise ValueError(
             f"only pictures are resized, and the network reads arrays {predictor.card.inputs}"
         )
+    script = path.with_name(SCRIPT) if path.suffix == ONNX and pictures else None
+    check_script(script)
     card = card_for(predictor, pictures=pictures, resize=resize)
     program, folding = _program(predictor, pictures=pictures, resize=resize)
     with TemporaryDirectory() as folder:
@@ -158,7 +168,7 @@ def _exported(
         check=found,
         folding=folding,
         loss=loss,
-        script=write_script(path) if path.suffix == ONNX and pictures else None,
+        script=write_script(script),
         notes=notes,
     )
 
@@ -187,7 +197,8 @@ def _written(program: nn.Module, example: Tensor, path: Path, card: dict[str, An
 
 
 def _program(predictor: Predictor, *, pictures: bool, resize: bool) -> tuple[nn.Module, Folding]:
-    raw = _example(predictor, pictures=False)
+    units = 255 if pictures or predictor.card.raw == "uint8" else 1
+    raw = units * _example(predictor, pictures=False)
     try:
         network, folding = fold(predictor.model, predictor.preprocessing(raw))
     except Exception as error:

@@ -37,14 +37,22 @@ def check_target(path: Path, *, int8: bool, calibrate: bool) -> None:
         raise ValueError("calibrate has no effect without int8; add it")
     if path.suffix == ONNX:
         check_onnx_installed()
-        _check_script(path.with_name(SCRIPT))
 
 
-def _check_script(script: Path) -> None:
+def check_script(script: Path | None) -> None:
+    """Refuse to write over a script of the user's own; None writes none.
+
+    Raises:
+        ValueError: If another file has the name of the one that is left beside a model.
+    """
     ours = Path(infer.__file__).read_text(encoding="utf-8").splitlines()[:1]
-    if script.exists() and (
-        not script.is_file()
-        or script.read_text(encoding="utf-8", errors="replace").splitlines()[:1] != ours
+    if (
+        script is not None
+        and script.exists()
+        and (
+            not script.is_file()
+            or script.read_text(encoding="utf-8", errors="replace").splitlines()[:1] != ours
+        )
     ):
         raise ValueError(
             f"{script} is not the one that an export leaves and would be overwritten; name another"
@@ -52,10 +60,10 @@ def _check_script(script: Path) -> None:
         )
 
 
-def write_script(path: Path) -> Path:
-    """Put ``infer.py`` beside a file of ONNX."""
-    script = path.with_name(SCRIPT)
-    write_atomic(script, Path(infer.__file__).read_bytes())
+def write_script(script: Path | None) -> Path | None:
+    """Put ``infer.py`` beside a file of ONNX, and give it back; None writes none."""
+    if script is not None:
+        write_atomic(script, Path(infer.__file__).read_bytes())
     return script
 
 

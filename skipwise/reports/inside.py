@@ -33,6 +33,7 @@ SPLIT = {
     "optimiser": "optimiser_seconds",
 }
 REST, EVALUATION, SAVING = "rest of the steps", "evaluation", "saving"
+OTHER = "rest of the run"
 WATCHING, MONITOR = "watching", re.compile(r"watch (\w+)")
 CELLS = 30_000  # of the heat map
 LAYERS, BLOCKS = 1_250, 600  # that charts and tables show; ResNet-1202 is shown whole
@@ -204,20 +205,26 @@ def _branches(names: list[str], first: MeasureRecord, last: MeasureRecord) -> Ta
 
 
 def spent(run: Reading) -> dict[str, float]:
-    """Give the seconds of the whole run by what they were spent on."""
+    """Give the seconds of the whole run by what they were spent on.
+
+    Of a run that has ended they add up to what its sessions took; while it goes that is not known.
+    """
     sums = {
         name: float(np.nansum([vars(step)[field] for step in run.steps]))
         for name, field in SPLIT.items()
     }
     test = 0.0 if run.test is None else run.test.seconds
     watching = sum(m.values["seconds"] for found in watched(run).values() for m in found)
-    return {
+    known = {
         **sums,
         REST: max(sum(step.seconds for step in run.steps) - sum(sums.values()), 0.0),
         EVALUATION: sum(e.seconds for e in run.validations) + test,
         SAVING: sum(m.values["seconds"] for m in run.measures("saving")),
         **({WATCHING: watching} if watching else {}),
     }
+    if run.state == "running" or "seconds" not in run.facts:
+        return known
+    return {**known, OTHER: max(run.facts["seconds"] - sum(known.values()), 0.0)}
 
 
 def watched(run: Reading) -> dict[str, list[MeasureRecord]]:
@@ -264,6 +271,11 @@ def _of_steps(run: Reading, sums: Mapping[str, float]) -> str:
         words += (
             " On this device its parts are the times of giving commands, and the wait for their"
             " work is in the rest."
+        )
+    if OTHER in sums:
+        words += (
+            " The rest of the run is what lies between: beginning, compiling, looking at branches,"
+            " writing."
         )
     if not any(sums[name] for name in SPLIT):
         words += " This run did not record how its steps divide."

@@ -313,7 +313,7 @@ def _figures(run: Reading) -> Iterator[tuple[str, str, str]]:
 
 
 def _environment(run: Reading) -> Table:
-    hidden = {"classes", "examples", "metric", "higher", "step"}
+    hidden = {"classes", "examples", "metric", "higher", "step", "seconds"}
     rows = [[name, str(value)] for name, value in run.facts.items() if name not in hidden]
     sizes = run.facts.get("examples", {})
     if sizes:

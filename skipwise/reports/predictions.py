@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skipwise.records import EvaluationRecord, Mistake, PartEvidence
-from skipwise.reports.chart import HEAT, HELD, Chart, Table, figure, plain
+from skipwise.reports.chart import HEAT, HELD, Chart, Table, evenly, figure, if_left_out, plain
 from skipwise.reports.reading import Reading
 from skipwise.reports.statistics import wilson
 from skipwise.reports.words import number, percent
@@ -15,6 +15,7 @@ READABLE = 20  # classes whose counts fit into the cells of a matrix
 LARGEST = 120  # classes that a matrix can show at all
 FREQUENT = 40  # mistakes in a table
 SHOWN = 40  # classes in the chart of classes
+LISTED = 1_000  # classes in their table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +181,8 @@ def classes(run: Reading, record: EvaluationRecord) -> Chart | None:
 
 def _not_shown(count: int, known: int) -> str:
     """Say which classes the chart leaves out, if any."""
-    words = f" Of {known:,} classes the {SHOWN} lowest are shown; the table has all."
+    table = "all" if count <= LISTED else f"{LISTED:,}, evenly spread"
+    words = f" Of {known:,} classes the {SHOWN} lowest are shown; the table has {table}."
     empty = count - known
     without = "1 class" if empty == 1 else f"{empty:,} classes"
     return (words if known > SHOWN else "") + (
@@ -194,18 +196,20 @@ def _class_table(
     bounds: Sequence[tuple[float, float]],
 ) -> Table:
     heads = ["class", "precision", "recall", "recall, 95 %", "F1", "examples"]
+    shown = evenly(range(len(names)), LISTED)
     rows = [
         [
-            name,
+            names[n],
             percent(columns["precision"][n]),
             percent(columns["recall"][n]),
             f"{percent(bounds[n][0])} … {percent(bounds[n][1])}",
             number(columns["f1"][n]),
             f"{int(columns['examples'][n]):,}",
         ]
-        for n, name in enumerate(names)
+        for n in shown
     ]
-    return Table(caption="Metrics of each class.", columns=heads, rows=rows)
+    cut = if_left_out(len(names), len(shown), "classes")
+    return Table(caption=f"Metrics of each class.{cut}", columns=heads, rows=rows)
 
 
 def mistakes(run: Reading, behind: PartEvidence, part: str) -> list[Picture]:

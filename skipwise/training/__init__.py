@@ -46,7 +46,7 @@ from skipwise.training.processes import (
     share_statistics,
 )
 from skipwise.training.run import Diverged, Run
-from skipwise.training.sharded import can_shard, sharded
+from skipwise.training.sharded import can_shard, repeated_blocks, sharded
 from skipwise.training.signals import Interrupted, caught_signals
 
 __all__ = [
@@ -91,6 +91,7 @@ __all__ = [
     "load_checkpoint",
     "newest_checkpoint",
     "place_model",
+    "repeated_blocks",
     "replicated",
     "save_checkpoint",
     "settle_kernels",

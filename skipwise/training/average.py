@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from typing import cast
 
 import torch
@@ -121,12 +122,13 @@ def with_own_statistics(
         norm.momentum = None  # torch's word for the mean over all batches
     count = math.ceil(min(EXAMPLES, len(batches.examples)) / batches.size) if norms else 0
     with (
+        closing(batches.apart()) as own,
         seeded("statistics"),
         torch.no_grad(),
         torch.autocast(batches.device.type, autocast, enabled=autocast is not None),
     ):
         for step in range(count):
-            model(batches.at(step, mixed=False).inputs)
+            model(own.at(step, mixed=False).inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         for statistic in (norm.running_mean, norm.running_var):

@@ -122,6 +122,11 @@ def named_world() -> World:
     rank, size = int(given["rank"]), int(given["size"])
     if not rank < size:
         raise ValueError(f"RANK={rank} must be less than WORLD_SIZE={size}; torchrun sets both")
+    port = os.environ.get("MASTER_PORT") or "0"  # that there is none is said where it is needed
+    if size > 1 and not (port.isdigit() and int(port) < 2**16):
+        raise ValueError(
+            f"MASTER_PORT={port} is no port, which is a whole number below 65536; torchrun sets it"
+        )
     return World(rank=rank, size=size, local_rank=int(local))
 
 
@@ -255,23 +260,44 @@ def check_shares(world: World, *, batch: int, parts: int, held: Mapping[str, int
 
 
 def share_statistics(
-    model: nn.Module, device: torch.device, world: World, *, synchronised: bool
+    model: nn.Module, device: torch.device, world: World, *, synchronised: bool, resumed: bool
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """Let norms see the whole batch, if they are to, and say what they see.
 
+    Args:
+        model: The network; its norms are replaced.
+        device: Where it is computed.
+        world: The processes.
+        synchronised: Whether norms are to see the whole batch.
+        resumed: Whether a run goes on; it may do so where nothing is or can be synchronised.
+
     Raises:
-        ValueError: If they are to and the device is no GPU.
+        ValueError: If a new run asks for it where it cannot be or has no effect.
     """
-    if synchronised and device.type != "cuda":
-        raise ValueError("--sync-norms needs GPUs: torch synchronises batch norms only there")
-    if world.size == 1 or not any(isinstance(part, NORMS) for part in model.modules()):
+    has_norms = any(isinstance(part, NORMS) for part in model.modules())
+    if synchronised and not resumed:
+        _check_synchronised(device, world, has_norms=has_norms)
+    if world.size == 1 or not has_norms:
         return model, ()
-    if synchronised:
+    if synchronised and device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model), ()
     return model, (
         f"each of the {world.size} processes normalises by the statistics of its own share of a"
         " batch; evaluations and saves take those of rank 0",
     )
+
+
+def _check_synchronised(device: torch.device, world: World, *, has_norms: bool) -> None:
+    if world.size == 1:
+        raise ValueError(
+            "--sync-norms needs several processes; start them with torchrun, or leave it out"
+        )
+    if not has_norms:
+        raise ValueError(
+            "--sync-norms has no effect on a network without batch norms; leave it out"
+        )
+    if device.type != "cuda":
+        raise ValueError("--sync-norms needs GPUs: torch synchronises batch norms only there")
 
 
 def replicated(model: nn.Module) -> nn.Module:

@@ -180,7 +180,10 @@ class Run:
         return [name for name, m in self.model.named_modules() if any(m is p for p in parts)]
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint must hold, in whole tensors; all processes call it together."""
+        """Give what a checkpoint must hold; all processes call it together.
+
+        Shares are gathered into whole tensors in the first process, and are None in the others.
+        """
         own = self.training_state()
         return own if self.guard is None else {**own, "guard": self.guard.state()}
 
@@ -192,7 +195,7 @@ class Run:
             own["average"] = self.average.model.state_dict()
             own["latest"], own["taken"] = self.average.latest, self.average.taken
         own |= {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
-        return whole(own) if self.is_sharded else own
+        return whole(own, kept=self.world.is_first) if self.is_sharded else own
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up a state.
@@ -234,9 +237,9 @@ class Run:
         self.model.load_state_dict(own)
 
     def chosen_weights(self) -> dict[str, Tensor]:
-        """Give what :attr:`chosen` holds, in whole tensors; all processes call it together."""
+        """Give what :attr:`chosen` holds, gathered as in :meth:`state`."""
         tensors = self.chosen.state_dict()
-        return whole(tensors) if self.is_sharded else tensors
+        return whole(tensors, kept=self.world.is_first) if self.is_sharded else tensors
 
     @contextmanager
     def with_weights(self, tensors: Mapping[str, Tensor]) -> Iterator[nn.Module]:

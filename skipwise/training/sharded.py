@@ -10,6 +10,7 @@ Source: Zhao et al. (2023), "PyTorch FSDP: experiences on scaling fully sharded 
 torch's ``fully_shard``. Its modules take half a second to import, so the functions import them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -47,6 +48,26 @@ def can_shard(world: World, strategy: Strategy, *, resumed: bool) -> bool:
     return world.size > 1
 
 
+def repeated_blocks(model: nn.Module) -> list[nn.Module]:
+    """List the outermost modules that repeat in a ``Sequential`` or a list.
+
+    Each is computed by its own forward pass, so it can be gathered when that begins. Single layers
+    are listed only where nothing larger repeats, and nothing where two modules share a parameter,
+    which is cut once only.
+    """
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    if len(names) > len(list(model.parameters())):
+        return []
+    boxes = [box for box in model.modules() if isinstance(box, nn.Sequential | nn.ModuleList)]
+    items = [part for box in boxes for part in box if any(True for _ in part.parameters())]
+    items = [part for part in items if not isinstance(part, nn.ModuleList | nn.ModuleDict)]
+    kinds = Counter(type(part) for part in items)
+    blocks = [part for part in items if kinds[type(part)] > 1]
+    inner = {within for block in blocks for within in block.modules() if within is not block}
+    outer = [block for block in blocks if block not in inner]
+    return [block for block in outer if any(True for _ in block.children())] or outer
+
+
 def sharded(
     model: nn.Module, blocks: Iterable[nn.Module], world: World, device: torch.device
 ) -> nn.Module:
@@ -57,9 +78,19 @@ def sharded(
         blocks: What is gathered at once.
         world: The processes.
         device: Where the shares go; only one block at a time is there as a whole.
+
+    Raises:
+        ValueError: If a parameter has no axis to be cut along.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
+
+    single = next((name for name, p in model.named_parameters() if p.dim() == 0), None)
+    if single is not None:
+        raise ValueError(
+            f"shard cuts parameters along their first axis, and {single} is a single number; leave"
+            " shard out, or take a network without such parameters"
+        )
 
     mesh = init_device_mesh(device.type, (world.size,))
     for part in (*blocks, model):
@@ -75,13 +106,22 @@ def add_up(model: nn.Module, *, now: bool) -> None:
     model.set_requires_gradient_sync(now)
 
 
-def whole(tree: Any) -> Any:
-    """Gather every share in a tree of dictionaries and lists; all processes call it together."""
+def whole(tree: Any, *, kept: bool = True) -> Any:
+    """Gather every share in a tree of dictionaries and lists; all processes call it together.
+
+    Args:
+        tree: Tensors and plain values at any depth.
+        kept: Whether this process wants what is gathered; if not it holds one tensor at a time, and
+            None is left in its place.
+    """
     if isinstance(tree, Mapping):
-        return {name: whole(value) for name, value in tree.items()}
+        return {name: whole(value, kept=kept) for name, value in tree.items()}
     if isinstance(tree, list):
-        return [whole(value) for value in tree]
-    return whole_tensor(tree).cpu() if _is_share(tree) else tree
+        return [whole(value, kept=kept) for value in tree]
+    if not _is_share(tree):
+        return tree
+    gathered = whole_tensor(tree)
+    return gathered.cpu() if kept else None
 
 
 def whole_tensor(tensor: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def begun(
     # A guard would lower the rate that is asked about.
     strategy = replace(experiment.strategy, guard=None)
     short = replace(extended(experiment, steps=steps), strategy=strategy)
-    short = replace(short, seed=seed, target=None, doublings=0)
+    short = replace(short, seed=seed, target=None, doublings=0, shard=False, sync_norms=False)
     run, task = build(short, dataset)
     with _untouched(run.model), closing(run.batches):
         yield run, task

@@ -1,6 +1,6 @@
 """What a session measures beside the training: when, of what, and where it is written."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skipwise.data import Dataset, Examples
 from skipwise.files import write_atomic
+from skipwise.randomness import seeded
 from skipwise.records import (
     EvaluationRecord,
     Evidence,
@@ -49,6 +50,7 @@ class Watch:
         folder: Where the evidence is written; None writes nothing, as in every process but the
             first.
         facts: What the report should say of the run; plain values.
+        clock: Gives the seconds of the run until now, of this and all earlier sessions.
     """
 
     def __init__(
@@ -59,10 +61,11 @@ class Watch:
         journal: Journal,
         folder: Path | None,
         facts: Mapping[str, Any],
+        clock: Callable[[], float],
     ):
         self.run, self.task, self.dataset = run, task, dataset
         self.journal, self.path = journal, folder and folder / EVIDENCE
-        self._facts = facts
+        self._facts, self._clock = facts, clock
         self._hits = Hits(run.loss, task)
         run.loss = self._hits
         self._layers = {} if run.is_sharded else layers_of(run.model)
@@ -141,15 +144,16 @@ class Watch:
     def _tell(self, state: str) -> None:
         if self.path is None:
             return
-        facts = {**self._facts, "steps": self.run.steps, "step": self.run.step}
-        text = evidence_to_text(Evidence(facts=facts, state=state, parts=self._parts))
+        now = {"steps": self.run.steps, "step": self.run.step, "seconds": round(self._clock(), 3)}
+        evidence = Evidence(facts={**self._facts, **now}, state=state, parts=self._parts)
         with suppress(OSError):  # the run is more than its report, and says itself what is full
-            write_atomic(self.path, text.encode())
+            write_atomic(self.path, evidence_to_text(evidence).encode())
 
     def _probe(self) -> Tensor:
         examples: Examples = self.dataset.validation or self.dataset.train
         index = torch.linspace(0, len(examples) - 1, min(PROBE, len(examples))).long()
-        inputs, _ = examples.gather(index)
+        with seeded("probe"):  # a data set of the user's own may draw
+            inputs, _ = examples.gather(index)
         return self.dataset.preprocessing(inputs).to(self.run.batches.device)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from skipwise.data import Batch, Examples
+from skipwise.randomness import seeded
 from skipwise.records import EvaluationRecord, Mistake, PartEvidence
 from skipwise.tasks import Classification, Regression, Task
 from skipwise.training import ALONE, World
@@ -26,6 +27,7 @@ class Witness:
 
     def __init__(self, task: Task, world: World = ALONE):
         self.task, self.world = task, world
+        self._pairs: list[Tensor] = []  # truth · classes + said, of every example
         self._mistakes: list[Tensor] = []
         self._sums: Mapping[str, Tensor] = {}
 
@@ -33,7 +35,7 @@ class Witness:
         """Give the task's sums, and those of the evidence, which add up likewise."""
         sums = self.task.tally(output, batch)
         if isinstance(self.task, Classification):
-            sums["confusion"] = self._confusion(output, batch, self.task.classes)
+            self._pairs.append(batch.targets * self.task.classes + output.argmax(1))
             self._mistakes.append(_worst(output, batch))
         elif isinstance(self.task, Regression):
             errors = (batch.targets.double() - output.double()).square().flatten(1).sum(1)
@@ -56,31 +58,37 @@ class Witness:
             record: Its record.
             examples: Its part, for the pictures of the mistakes.
         """
-        confusion = self._sums.get("confusion")
         deviation = float("nan")
         if "loss_squares" in self._sums:
             mean = record.metrics["loss"]
             square = float(self._sums["loss_squares"]) / record.examples
             deviation = max(square - mean**2, 0.0) ** 0.5
-        pairs = [] if confusion is None else confusion.nonzero().tolist()
-        counts = [] if confusion is None else confusion[confusion != 0].tolist()
         return PartEvidence(
             step=record.step,
             examples=record.examples,
-            confusion=[[*pair, int(count)] for pair, count in zip(pairs, counts, strict=True)],
-            mistakes=self._shown(examples),
+            confusion=self._confusion(),
+            mistakes=self._shown(examples, record.part),
             per_class=record.per_class,
             loss_deviation=deviation,
         )
 
-    def _confusion(self, output: Tensor, batch: Batch, classes: int) -> Tensor:
-        pairs = batch.targets * classes + output.argmax(1)
-        empty = torch.zeros(classes * classes, dtype=torch.float64, device=pairs.device)
-        # Counting by bincount would wait for a GPU.
-        ones = torch.ones_like(pairs, dtype=torch.float64)
-        return empty.index_add(0, pairs, ones).view(classes, classes)
+    def _confusion(self) -> list[list[int]]:
+        """Count the pairs (truth, said) that occur, in their order, over all processes.
 
-    def _shown(self, examples: Examples) -> list[Mistake]:
+        A matrix would have the square of the classes' number, which of thousands fills the memory.
+        """
+        if not isinstance(self.task, Classification) or not self._pairs:
+            return []
+        own = torch.cat(self._pairs).cpu()
+        (most,) = self.world.largest(len(own))
+        filled = torch.cat([own, own.new_full((most - len(own),), -1)])
+        every = torch.cat(self.world.each(filled))
+        pairs, counts = every[every >= 0].unique(return_counts=True)
+        classes = self.task.classes
+        found = zip(pairs.tolist(), counts.tolist(), strict=True)
+        return [[*divmod(pair, classes), count] for pair, count in found]
+
+    def _shown(self, examples: Examples, part: str) -> list[Mistake]:
         if not self._mistakes:
             return []
         own = _highest(torch.cat(self._mistakes).cpu())
@@ -93,7 +101,8 @@ class Witness:
         if not len(rows):
             return []
         index = rows[:, 2].long()
-        raw, _ = examples.gather(index)
+        with seeded("evaluate", part):  # a data set of the user's own may draw
+            raw, _ = examples.gather(index)
         return [
             Mistake(
                 index=int(place),

@@ -87,6 +87,14 @@ def test_normalised_training_pictures_have_mean_zero_and_variance_one():
     torch.testing.assert_close(whole.var((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
 
 
+def test_all_tensors_of_a_batch_lie_on_its_device():
+    data, there = rings(), torch.device("meta")
+    batches = Batches(data.train, data.preprocessing, size=50, seed=0, device=there)
+    for batch in (batches[0], next(in_order(data.train, data.preprocessing, size=9, device=there))):
+        lie = {tensor.device for tensor in vars(batch).values() if tensor is not None}
+        assert lie == {there}
+
+
 def test_a_channel_that_never_changes_is_only_centred():
     preprocessing = fit_preprocessing(torch.full((4, 2, 3, 3), 7, dtype=torch.uint8))
     assert preprocessing.std == (1.0, 1.0)

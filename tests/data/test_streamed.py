@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from skipwise.data import Batches, Flip, Folder, InMemory, PadCrop, in_order
 from skipwise.data.pictures import Streamed
+from skipwise.data.pictures.streamed import _spare_cores
 from skipwise.experiment import compose
-from skipwise.training import newest_checkpoint
+from skipwise.training import newest_checkpoint, with_own_statistics
 from tests.cli.commands import fails
 from tests.contracts.test_resume import NAMED, NOISY, assert_equal, cut_and_resumed, finished
 
@@ -144,6 +146,35 @@ def working(process: subprocess.Popen, file: Path) -> list[int]:
         time.sleep(0.02)
     time.sleep(1.0)
     return children(process.pid)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lists processes in /proc")
+def test_statistics_leave_the_workers_of_the_training_alone(folder: Folder):
+    data = dataclasses.replace(folder, memory_bytes=0).load()
+    batches = Batches(data.train, data.preprocessing, size=16, seed=3, device=CPU)
+    first, norm = batches[0], nn.BatchNorm2d(3)
+    workers = set(children(os.getpid()))
+    with_own_statistics(norm, batches, autocast=None)
+    assert workers
+    assert set(children(os.getpid())) == workers
+    again = Batches(data.train, data.preprocessing, size=16, seed=3, device=CPU)
+    assert torch.equal(batches[1].inputs, again[1].inputs)
+    steps = range(-(-len(data.train) // 16))
+    seen = torch.cat([again[step].inputs.double() for step in steps])
+    torch.testing.assert_close(norm.running_mean, seen.mean((0, 2, 3)).float())
+    for some in (batches, again):
+        some.close()
+    assert len(first) == 16
+
+
+def test_beside_a_gpu_as_many_decode_as_this_process_may_use_and_sixteen_at_most(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    for processes, cores, workers in ((1, 6, 5), (2, 12, 5), (1, 64, 16), (8, 4, 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert _spare_cores() == workers
 
 
 @pytest.mark.processes

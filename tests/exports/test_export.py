@@ -17,6 +17,7 @@ import skipwise
 from skipwise.connections import Padded
 from skipwise.data import Arrays, Folder
 from skipwise.description import Call
+from skipwise.exports import fold
 from skipwise.shapes import Ends
 from skipwise.weights import save_as
 from tests.references import rings_file
@@ -125,7 +126,9 @@ def test_arrays_are_compared_as_arrays(tmp_path: Path):
     x = noise.normal(3.0, 2.0, (80, 6)).astype(np.float32)
     np.savez("lines.npz", x=x, y=(x @ noise.normal(size=(6, 2))).astype(np.float32) * 40)
     run = skipwise.train(Arrays(path="lines.npz"), out="run", **TINY)
+    Path("infer.py").write_text("mine\n")  # no script is left beside a file that reads no pictures
     done = skipwise.export(run, "m.onnx")
+    assert Path("infer.py").read_text() == "mine\n"
     assert "test examples, as arrays" in str(done)
     assert done.script is None
     found = onnxruntime.InferenceSession("m.onnx").run(None, {"input": x})[0]
@@ -159,6 +162,19 @@ def test_a_network_of_ones_own_is_exported_and_its_norm_folded(tmp_path: Path):
     done = skipwise.export(run, "m.onnx", allow=["tests"])
     assert (done.folding.folded, done.folding.kept) == (1, 0)
     assert done.check.good
+
+
+def test_what_folding_changes_is_measured_on_numbers_as_pictures_have_them():
+    rings_file(Path("rings.npz"))
+    run = skipwise.train(Arrays(path="rings.npz"), small(), out="run", **TINY)
+    predictor = skipwise.load(run)
+    noise = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    inputs = predictor.preprocessing(255 * noise)
+    assert 0.5 < float(inputs.std()) < 3  # about what a training batch has
+    folded, _ = fold(predictor.model, inputs)
+    with torch.no_grad():
+        wanted = float((folded(inputs) - predictor.model.eval()(inputs)).abs().max())
+    assert skipwise.export(run, "m.onnx").folding.difference == wanted
 
 
 class Sly(nn.Module):

@@ -1,5 +1,6 @@
 """A page stays below six megabytes, of which plotly alone has 4.8, whatever the network."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from skipwise.reports.inside import gradients
 from skipwise.watch import picture_of
 from tests.reports.runs import FACTS
 from tests.reports.test_inside import with_norms
+from tests.reports.test_predictions import with_classes
 
 
 def test_the_heat_map_holds_each_value_once_and_few_columns(tmp_path: Path):
@@ -82,3 +84,15 @@ def test_a_page_of_a_very_deep_network_and_of_noise_stays_below_six_megabytes(
     evidence = Evidence(facts=facts, state="finished", parts={"test": behind})
     (run / "evidence.json").write_text(evidence_to_text(evidence))
     assert skipwise.report(run).stat().st_size < 6_000_000
+
+
+def test_a_page_of_thousands_of_classes_stays_below_six_megabytes(tmp_path: Path):
+    pairs = [[n, n * 7 % 6000, 3] for n in range(6000)]
+    run = with_classes(tmp_path / "run", 6000, pairs, mistakes=of_noise(24))
+    page = skipwise.report(run)
+    assert page.stat().st_size < 6_000_000
+    text = page.read_text()
+    assert "Metrics of each class. Of 6,000 classes 1,000 are shown, evenly spread." in text
+    assert "Of 6,000 classes the 40 lowest are shown; the table has 1,000, evenly spread." in text
+    named = re.findall(r'<th scope="row">c\d', text)
+    assert len(named) == 1000 + 40  # and the most frequent mistakes

@@ -23,13 +23,15 @@ from skipwise.training import (
     evaluate,
     guarded,
     join,
+    repeated_blocks,
     replicated,
     sharded,
     train,
 )
+from skipwise.training.sharded import whole
 from skipwise.watch import Hits, Witness
 from skipwise.watch.witness import MISTAKES
-from tests.references import rings
+from tests.references import rings, tensors
 
 DATA = rings()
 SCALES = torch.tensor([0.2, 1.0, 1.5, 3.0, 0.7], dtype=torch.float64)
@@ -49,6 +51,20 @@ class Net(nn.Module):
         return self.frozen(self.linear(hidden))
 
 
+class Deep(nn.Module):
+    """A network whose layers repeat, which is cut into shares layer by layer."""
+
+    def __init__(self):
+        super().__init__()
+        layers = [nn.Sequential(nn.Linear(12, 12), nn.Tanh()) for _ in range(3)]
+        self.stem, self.layers = nn.Linear(192, 12), nn.Sequential(*layers)
+        self.head = nn.Linear(12, 5)
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(self.stem(x.double().flatten(1))))
+
+
 def plain(output: Tensor, batch: Batch) -> tuple[Tensor, float]:
     return cross_entropy(output, batch.targets, reduction="sum"), len(batch)
 
@@ -59,12 +75,14 @@ def weighted(output: Tensor, batch: Batch) -> tuple[Tensor, float]:
 
 
 def run_of(world: World, **changes) -> Run:
+    own = {"size": 31, "augmentation": (), "strategy": momentum(), "model": Net, **changes}
     torch.manual_seed(0)
-    model, own = Net(), {"size": 31, "augmentation": (), "strategy": momentum(), **changes}
+    model = own["model"]()
     strategy = dataclasses.replace(own["strategy"], clip_norm=0.5, weight_decay=0.01)
     shares = world.size > 1 and own.get("shard", False)
     if shares:
-        model = sharded(model, [model.convolution, model.linear], world, torch.device("cpu"))
+        blocks = repeated_blocks(model) or [model.convolution, model.linear]
+        model = sharded(model, blocks, world, torch.device("cpu"))
     batches = Batches(
         own.get("data", DATA.train),
         DATA.preprocessing,
@@ -98,7 +116,7 @@ def trained(**changes) -> Callable[[World], list[Tensor]]:
         steps = list(train(run))
         assert [s.examples for s in steps] == [run.batches.size] * 5
         told = [torch.stack([s.loss.double(), s.gradient_norm]) for s in steps]
-        return [*run.state()["model"].values(), *told]
+        return [*whole(run.model.state_dict()).values(), *told]
 
     return result
 
@@ -111,11 +129,12 @@ def gone_on_with(world: World) -> list[Tensor]:
         if step.step == 3:
             break
     kept = first.state()
+    assert world.is_first or not tensors(kept["model"])  # only who writes it holds it
+    kept = world.broadcast(kept)
     torch.nn.init.ones_(next(second.model.parameters()))
     second.restore(kept)
     list(train(second))
-    moments = second.state()["optimiser"]["state"].values()
-    return [*second.state()["model"].values(), *(m for s in moments for m in s.values())]
+    return tensors([whole(second.model.state_dict()), whole(second.optimiser.state_dict())])
 
 
 def soft(output: Tensor, batch: Batch) -> tuple[Tensor, float]:
@@ -242,6 +261,7 @@ SCENARIOS = {
     "augmented": trained(augmentation=(PadCrop(padding=1), Flip())),
     "mixed": trained(augmentation=(Flip(), Mixup()), loss=soft),
     "sharded": trained(shard=True),
+    "sharded layer by layer": trained(shard=True, model=Deep),
     "sharded and accumulated": trained(shard=True, parts=4, loss=weighted),
     "sharded and gone on with": gone_on_with,
     "evaluated": evaluated,

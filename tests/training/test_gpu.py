@@ -1,5 +1,8 @@
 """On a GPU: the numbers of the processor, and no step that waits for the device."""
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,10 +27,14 @@ from skipwise.data.augmentations import (
 from skipwise.data.preprocess import fit_preprocessing
 from skipwise.experiment import Experiment, build
 from skipwise.networks import resnet20
-from skipwise.strategies import momentum, named_strategies
+from skipwise.records import EvaluationRecord, StepRecord, evidence_from_text, read_journal
+from skipwise.strategies import EMA, momentum, named_strategies
 from skipwise.tasks import Classification
-from skipwise.training import Compiling, Run, Step, evaluate, train
+from skipwise.training import Compiling, Run, Step, evaluate, load_checkpoint, train
 from skipwise.watch.monitors.judging import Recent
+from tests.contracts.test_resume import an_experiment, assert_equal, cut_and_resumed, finished
+from tests.processes import finished as ended
+from tests.processes import torchrun
 from tests.references import rings_file
 
 pytestmark = [
@@ -175,3 +182,53 @@ def test_a_compiled_run_is_trained_like_an_eager_one(tmp_path: Path, monkeypatch
         assert list(Compiling(run, choice).begin()) == []
         losses.append([float(step.loss) for step in train(run)])
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("averaging", [None, EMA(decay=0.9)], ids=["latest", "averaged"])
+def test_a_whole_session_is_evaluated_saved_and_resumed_exactly(tmp_path: Path, averaging):
+    strategy = replace(momentum(), averaging=averaging)
+    experiment = an_experiment(tmp_path, strategy=strategy)
+    whole = finished(experiment, tmp_path / "a")
+    assert whole["device"] == "cuda"
+    assert_equal(whole, cut_and_resumed(experiment, tmp_path / "b", 6))
+    behind = evidence_from_text((tmp_path / "b" / "evidence.json").read_text()).parts
+    assert set(behind) == {"validation", "test"}
+    for part in behind.values():
+        assert sum(count for _, _, count in part.confusion) == part.examples
+
+
+SMALL = (
+    "--network resnet20 --set network.width=4 --set network.blocks=[1,1] --batch-size 32"
+    " --steps 20 --set precision=float32 --json"
+).split()
+BOTH = ("--sync-norms", "--shard")
+
+
+def first_step(run: Path) -> StepRecord:
+    return next(e for e in read_journal(run / "metrics.jsonl") if isinstance(e, StepRecord))
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two CUDA devices here")
+@pytest.mark.parametrize("words", [(), *((word,) for word in BOTH), BOTH])
+def test_several_gpus_evaluate_save_and_resume_exactly(tmp_path: Path, words: tuple[str, ...]):
+    data, gpus = str(rings_file(tmp_path / "rings.npz")), torch.cuda.device_count()
+    train_it = ("train", data, *SMALL, "--out")
+    code, out, err = ended(torchrun(gpus, *train_it, "run", *words), 300)
+    assert code == 0, err
+    assert json.loads(out)["finished"]
+    shutil.copytree("run", "again")
+    Path("again/last.ckpt").unlink()  # as if it had been killed after the save before
+    assert load_checkpoint(Path("again/before.ckpt"))["run"]["step"] < 20
+    code, _, err = ended(torchrun(gpus, "resume", "again", "--json"), 300)
+    assert code == 0, err
+    assert_equal(*(load_checkpoint(Path(run, "last.ckpt")) for run in ("run", "again")))
+    events = read_journal(Path("again/metrics.jsonl"))
+    tested = [e.examples for e in events if isinstance(e, EvaluationRecord) and e.part == "test"]
+    assert tested == [50]
+    if "--sync-norms" in words:  # then they compute what one does
+        code, _, err = ended(torchrun(1, *train_it, "one"), 300)
+        assert code == 0, err
+        several, one = (first_step(Path(run)) for run in ("run", "one"))
+        assert several.loss == pytest.approx(one.loss, rel=1e-3)
+        assert several.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-3)

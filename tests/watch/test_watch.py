@@ -1,6 +1,9 @@
 """Measuring changes nothing, and what is measured is what the formulas say."""
 
 import dataclasses
+import random
+import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +12,20 @@ import torch
 from torch import nn
 
 from skipwise.connections import Additive, ConnectionDescription
-from skipwise.data import Batch
+from skipwise.data import Batch, InMemory, Own, in_order
 from skipwise.experiment import Experiment, build, compose
 from skipwise.networks import Block, Network, Residual, build_network, resnet20
-from skipwise.records import MeasureRecord, StepRecord, evidence_from_text, read_journal
+from skipwise.records import (
+    EvaluationRecord,
+    MeasureRecord,
+    StepRecord,
+    evidence_from_text,
+    read_journal,
+)
+from skipwise.reports import read_run
+from skipwise.reports.inside import EVALUATION, OTHER, spent
 from skipwise.runs import begin, go_on
+from skipwise.strategies import EMA, nesterov
 from skipwise.tasks import Classification, Regression
 from skipwise.training import Diverged, Step, evaluate, train
 from skipwise.watch import Witness, branch_shares, layer_norms, layers_of
@@ -131,6 +143,34 @@ def test_confusion_and_mistakes_are_those_of_numpy():
     assert record.metrics["accuracy"] == pytest.approx(matrix.trace() / matrix.sum())
 
 
+def test_thousands_of_classes_need_no_matrix():
+    classes, noise = 10_000, torch.Generator().manual_seed(0)
+    truth, said = torch.randint(0, classes, (2, 300), generator=noise)
+    truth[:9], said[:9] = 9_999, 9_998
+    examples = InMemory(torch.zeros(300, 3, 8, 8, dtype=torch.uint8), truth)
+    witness = Witness(Classification(classes=classes))
+    for rows in torch.arange(300).split(70):
+        output = nn.functional.one_hot(said[rows], classes).float()
+        batch = Batch(inputs=output, targets=truth[rows], index=rows)
+        sums = witness.tally(output, batch)
+        assert max(value.numel() for value in sums.values()) <= classes
+    metrics = {"loss": 0.0, "accuracy": 0.0}
+    record = EvaluationRecord(step=1, part="test", examples=300, metrics=metrics, seconds=0.0)
+    found = witness.evidence(record, examples).confusion
+    pairs = Counter(zip(truth.tolist(), said.tolist(), strict=True))
+    assert found == [[*pair, count] for pair, count in sorted(pairs.items())]
+    assert found[-1] == [9_999, 9_998, 9]
+
+
+def test_what_a_device_computed_is_witnessed_there():
+    data, there = rings(60), torch.device("meta")  # has shapes and devices, and no numbers
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 5)).to(there)
+    witness = Witness(Classification(classes=5))
+    for batch in in_order(data.train, data.preprocessing, size=7, device=there):
+        sums = witness.tally(model(batch.inputs), batch)
+        assert {value.device for value in (*sums.values(), *witness._mistakes)} == {there}
+
+
 def test_the_deviation_of_a_regression_is_that_of_the_squared_errors():
     witness, task = Witness(Regression()), Regression()
     targets, outputs = torch.randn(9, 2), torch.randn(9, 2)
@@ -198,3 +238,66 @@ def test_a_run_that_patience_ends_is_finished(tmp_path: Path):
     assert session.run.step < 400
     evidence = evidence_from_text((tmp_path / "run/evidence.json").read_text())
     assert evidence.state == "finished"
+
+
+class Drawing(torch.utils.data.Dataset):
+    """Pictures of noise that is drawn from every generator there is, slowly if told to."""
+
+    def __init__(self, seconds: float = 0.0):
+        self.seconds = seconds
+
+    def __len__(self) -> int:
+        return 60
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+        time.sleep(self.seconds)
+        return torch.rand(3, 8, 8) + float(np.random.rand()) + random.random() + row % 2, row % 2
+
+
+def drawn() -> list[float]:
+    return [float(torch.rand(())), float(np.random.rand()), random.random()]
+
+
+def test_a_session_leaves_the_callers_random_numbers_to_the_caller(tmp_path: Path):
+    described, dataset = compose(Own(dataset=Drawing()), TINY, steps=5, batch_size=16)
+
+    def seed() -> None:
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+
+    seed()
+    wanted = drawn()
+    seed()
+    session = begin(described, dataset, tmp_path / "run")
+    list(session.events())
+    assert drawn() == wanted
+
+
+def test_the_parts_of_a_runs_time_add_up_to_its_own(tmp_path: Path):
+    strategy = dataclasses.replace(nesterov(), averaging=EMA())
+    slow = Own(dataset=Drawing(seconds=0.002))
+    described, dataset = compose(slow, TINY, strategy, steps=6, batch_size=16)
+    began = time.perf_counter()
+    session = begin(described, dataset, tmp_path / "run")
+    list(session.events())
+    whole = time.perf_counter() - began
+    sums = spent(read_run(tmp_path / "run"))
+    assert sum(sums.values()) == pytest.approx(session.elapsed, abs=2e-3)
+    assert sum(sums.values()) <= whole
+    assert dataset.validation is not None
+    assert dataset.test is not None
+    # Each evaluation of averaged weights reads the training part for their statistics first.
+    validations = len(read_run(tmp_path / "run").validations)
+    read = validations * (len(dataset.validation) + len(dataset.train)) + len(dataset.test)
+    assert sums[EVALUATION] > 0.002 * read
+    assert sums[OTHER] > 0
+
+
+def test_of_a_run_that_goes_on_it_is_not_known_what_it_took_in_all(tmp_path: Path):
+    described = experiment(tmp_path)
+    session = begin(described, described.data.load(), tmp_path / "run")
+    for event in session.events():
+        if isinstance(event, Step) and event.step == 9:
+            assert OTHER not in spent(read_run(tmp_path / "run"))
+    assert OTHER in spent(read_run(tmp_path / "run"))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from skipwise.shapes import Index
 SKIP_BAD = "add --skip-bad (compare and find-rate: --set data.skip_bad=true)"
 SAMPLE = 10_000
 AHEAD = 4  # batches that each worker keeps ready
+MOST = 16  # workers: each is a process that keeps batches in memory
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 Read: TypeAlias = Callable[[File], Tensor]
 
@@ -178,5 +180,7 @@ def _spare_cores() -> int:
     """Count the cores but one; beside a GPU torch's threads, few under torchrun, say nothing."""
     cores = torch.get_num_threads()
     if torch.cuda.is_available():
-        cores = max(cores, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    return max(cores - 1, 1)
+        linux = sys.platform == "linux"  # elsewhere a process may always run on all cores
+        here = len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
+        cores = max(cores, here // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return min(max(cores - 1, 1), MOST)

@@ -4,14 +4,14 @@ Two that fill the same cores do not share them well: a parallel region waits for
 threads, so every slice of time that a decoding process takes stops all of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, final
 
 import torch
 
-from skipwise.data import batch_index
+from skipwise.data import Examples, batch_index
 from skipwise.training.gradient import leaving_no_trace, trial_gradient
 from skipwise.training.run import Run
 
@@ -35,18 +35,27 @@ def shared_out(cores: int, *, decoding: float, gradient: float) -> tuple[int, in
     return threads, max(cores - threads, 1)
 
 
+def _fits(decided: tuple[int, int], cores: int) -> bool:
+    """Whether so many cores could have been shared out so; one process may decode beside all."""
+    threads, workers = decided
+    return threads + workers <= max(cores, threads + 1) and threads <= cores
+
+
 @final
 class Threads:
     """Measures, where pictures are decoded as they are used and a processor trains; then shares.
 
-    The choice is state: the number of threads decides the order of sums.
+    The choice is state: the number of threads decides the order of sums. One that needs more cores
+    than there are, since it was made on another machine, is made anew.
 
     Args:
         run: The run.
+        held: Other parts of its data, which are decoded by as many processes.
     """
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run, held: Iterable[Examples | None] = ()):
         self.run = run
+        self.held = [part for part in held if part is not None and part.workers]
         self.decided: tuple[int, int] | None = None
 
     def state(self) -> dict[str, Any]:
@@ -64,12 +73,21 @@ class Threads:
         if not batches.examples.workers or batches.device.type != "cpu" or self.run.world.size > 1:
             yield None
             return
-        if self.decided is None:
+        elsewhere = self.decided if self.decided and not _fits(self.decided, before) else None
+        if self.decided is None or elsewhere:
             self.decided = self._measured(before)
-        threads, batches.examples.workers = self.decided
+        threads, workers = self.decided
+        for part in (batches.examples, *self.held):
+            part.workers = workers
         torch.set_num_threads(threads)
+        said = f"{threads} of {before} threads train, {workers} processes decode"
+        if elsewhere:
+            said += (
+                f"; there are too few cores for the {elsewhere[0]} and {elsewhere[1]} of before, so"
+                " from here on the run differs from one that kept them by the order of sums"
+            )
         try:
-            yield f"{threads} of {before} threads train, {self.decided[1]} processes decode"
+            yield said
         finally:
             torch.set_num_threads(before)
 

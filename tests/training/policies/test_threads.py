@@ -1,5 +1,8 @@
 """Cores are shared out so that decoding and training take equally long."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -60,5 +63,46 @@ def test_measuring_leaves_no_trace_and_the_choice_is_state():
         assert torch.equal(tensor, kept[name])
     assert all(p.grad is None for p in run.model.parameters())
     again.restore({"decided": (1, 5)})
-    with again.shared():
+    with threads(6), again.shared():
         assert (torch.get_num_threads(), examples.workers) == (1, 5)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Have torch believe in so many cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("decided", "cores", "kept"),
+    [
+        ((7, 5), 12, True),
+        ((12, 1), 12, True),  # one decodes beside all
+        ((1, 1), 1, True),
+        ((7, 5), 64, True),  # as the run began, although there are more
+        ((7, 5), 2, False),
+        ((1, 2), 2, False),
+        ((3, 1), 2, False),
+    ],
+)
+def test_threads_that_are_not_there_are_decided_anew(decided, cores: int, kept: bool):
+    run = a_run(momentum(), model=normed())
+    held = InMemory(*DATA.train.gather(torch.arange(20)))
+    run.batches.examples = InMemory(*DATA.train.gather(torch.arange(60)))
+    run.batches.examples.workers = held.workers = 3
+    policy = Threads(run, (held, None))
+    policy.restore({"decided": decided})
+    with threads(cores), policy.shared() as said:
+        assert said is not None
+        now = torch.get_num_threads(), run.batches.examples.workers
+        assert held.workers == now[1]  # evaluations decode by as many
+    assert policy.state()["decided"] == now
+    assert (now == decided) is kept
+    assert now[0] <= cores
+    assert now[1] <= max(cores - now[0], 1)
+    assert ("differs from one that kept them by the order of sums" in said) is not kept
