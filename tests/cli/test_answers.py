@@ -96,5 +96,6 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(capsy
     Path("there").mkdir()
     for verb in (("evaluate", "no-run"), ("predict", "no-run", "cat.png")):
         told = fails(capsys, *verb, "--csv", "nowhere/answers.csv")
-        assert "the folder nowhere does not exist; make it, or name another" in told
-        assert "there is a folder; name a file" in fails(capsys, *verb, "--csv", "there")
+        assert "nowhere is no folder, so the table could not be written to nowhere/" in told
+        told = fails(capsys, *verb, "--csv", "there")
+        assert "there is a folder, so the table could not be written to there; name anoth" in told

@@ -87,7 +87,7 @@ def test_a_wrong_metric_is_one_sentence_and_leaves_no_folder(capsys, rings: str)
 def test_a_run_that_has_begun_keeps_its_metric(capsys, rings: str):
     call(capsys, "train", rings, "--steps", "6", "--metric", "f1", "--out", "r", *SMALL)
     told = fails(capsys, "resume", "r", "--steps", "8", "--set", "metric=loss", "--quiet")
-    assert "'metric=loss' would make it another run" in told
+    assert "'metric' would make it another run" in told
     text = Path("r/experiment.yaml").read_text()
     Path("r/experiment.yaml").write_text(text.replace("metric: f1\n", "metric: loss\n"))
     told = fails(capsys, "resume", "r", "--steps", "8", "--quiet")

@@ -8,8 +8,8 @@ import pytest
 
 from skipwise.cli.words import known_recipes
 from skipwise.data import AlternatingFlip, Cutout, Digits, PadCrop, Views
-from skipwise.description import from_plain, read_yaml, to_plain, write_yaml
-from skipwise.experiment import read_experiment
+from skipwise.description import from_plain, read_described, read_yaml, to_plain, write_yaml
+from skipwise.experiment import Experiment
 from skipwise.recipes import cifar10
 from skipwise.strategies import EMA
 from tests.cli.commands import call, fails
@@ -25,7 +25,7 @@ def test_a_run_by_a_recipe_has_all_of_it_but_what_else_is_given(capsys, rings: s
     words = "--recipe cifar10 --steps 2 --batch-size 32 --set network.width=4 --out run --quiet"
     code, _, err = call(capsys, "train", rings, *words.split())
     assert code == 0, err
-    written = read_experiment(Path("run/experiment.yaml"))
+    written = read_described(Path("run/experiment.yaml"), Experiment)
     assert written.augmentation == (PadCrop(border="reflect"), AlternatingFlip(), Cutout())
     assert (written.strategy.averaging, written.strategy.label_smoothing) == (EMA(), 0.1)
     assert written.views == Views(shift=1)

@@ -152,14 +152,6 @@ def test_open_pictures_are_predicted_like_their_files_and_the_rest_is_refused(
             predictor.predict(stray)
 
 
-def test_a_table_that_cannot_be_written_is_refused_before_the_work(capsys):
-    words = ("predict", "nowhere", "x.png", "--csv")
-    told = "missing is no folder, so the table could not be written to missing/x.csv; name another"
-    assert told in fails(capsys, *words, "missing/x.csv")
-    Path("there").mkdir()
-    assert "there is a folder, so the table could not" in fails(capsys, *words, "there")
-
-
 def test_a_network_of_floating_point_pictures_reads_no_files_and_no_bytes(
     capsys, pictures: str, tmp_path: Path
 ):

@@ -1,0 +1,18 @@
+"""Using what was trained: load weights with their card, predict files or arrays.
+
+Takes a run or a file of weights, and data; gives predictions, and data brought to the network.
+Imports weights, data, finetuning, records, description and shapes.
+"""
+
+from skipwise.prediction.bringing import brought_to, check_fits, fit_to, loaded_for
+from skipwise.prediction.predictor import Prediction, Predictor, load
+
+__all__ = [
+    "Prediction",
+    "Predictor",
+    "brought_to",
+    "check_fits",
+    "fit_to",
+    "load",
+    "loaded_for",
+]
