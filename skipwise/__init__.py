@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from skipwise.data import CIFAR, Arrays, Digits, FashionMNIST, Folder, Own, Parquet, Table
     from skipwise.diagnosing import diagnose
+    from skipwise.evaluating import evaluate
     from skipwise.experiment import Experiment
     from skipwise.exports import export
     from skipwise.lessons import explain
@@ -53,6 +54,7 @@ HOMES = {
         "Arrays", "CIFAR", "Digits", "FashionMNIST", "Folder", "Own", "Parquet", "Table",
     ),
     "diagnosing": ("diagnose",),
+    "evaluating": ("evaluate",),
     "experiment": ("Experiment",),
     "exports": ("export",),
     "lessons": ("explain",),
@@ -109,6 +111,7 @@ __all__ = [
     "adamw",
     "compare",
     "diagnose",
+    "evaluate",
     "explain",
     "export",
     "find_rate",

@@ -140,3 +140,18 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         # numpy's own words on objects advise to unpickle them; ours must not.
         plain = isinstance(error, OSError | BadZipFile | EOFError) and "pickle" not in str(error)
         raise ValueError(str(error) if plain else "it is no archive of plain arrays") from None
+
+
+def check_place(path: Path | None, what: str) -> None:
+    """Ask before the work that a file can be written to its folder.
+
+    Raises:
+        ValueError: If there is no such folder, the file is one, or it may not be written.
+    """
+    if path is None:
+        return
+    at = path if path.exists() else path.parent
+    if path.is_dir() or not path.parent.is_dir() or not os.access(at, os.W_OK):
+        why = f"{path} is a folder" if path.is_dir() else f"{path.parent} is no folder"
+        why = why if path.is_dir() or not path.parent.is_dir() else f"{at} is not writable"
+        raise ValueError(f"{why}, so the {what} could not be written to {path}; name another file")

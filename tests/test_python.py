@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 import skipwise
 from skipwise.data import Arrays, Flip, PadCrop, Views
@@ -123,3 +125,31 @@ def test_a_label_that_is_no_class_number_is_named_with_its_example(tmp_path: Pat
 def test_a_data_set_whose_inputs_are_single_numbers_is_refused():
     with pytest.raises(ValueError, match=r"list must have len\(\).*: an input has no axes"):
         skipwise.train([(1.0, 0), (2.0, 1)])
+
+
+def test_evaluate_scores_a_run_and_other_data_in_every_form(tmp_path: Path):
+    data = Arrays(path=str(rings_file(tmp_path / "rings.npz")))
+    run = skipwise.train(data, NETWORK, steps=12, out=str(tmp_path / "r"), **QUICK)
+    assert run.test is not None
+    assert skipwise.evaluate(run).metrics == pytest.approx(run.test.metrics)
+    other = rings_file(tmp_path / "other.npz", 40)
+    with np.load(other) as arrays:
+        inputs, truth = (
+            torch.from_numpy(arrays["x"]).permute(0, 3, 1, 2),
+            torch.from_numpy(arrays["y"]),
+        )
+    right = float((skipwise.load(run).outputs(inputs).argmax(1) == truth).double().mean())
+    assert 0 < right < 1
+    own = TensorDataset(inputs, truth)
+    for form in (str(other), other, Arrays(path=str(other)), own):
+        found = skipwise.evaluate(run.path, form, csv=tmp_path / "answers.csv")
+        assert found.metrics["accuracy"] == pytest.approx(right)
+        assert (found.record.part, found.record.examples) == ("all", 40)
+        assert f"accuracy {right:.4f}" in str(found)
+        assert f"40 examples in {tmp_path / 'answers.csv'}" in found.notes
+    with pytest.raises(ValueError, match="keeps what was chosen for its data; --set is for data"):
+        skipwise.evaluate(run, set={"data.path": "x"})
+    with pytest.raises(ValueError, match=r"--set is of the data here, .*; got 'path'"):
+        skipwise.evaluate(run, other, set={"path": "x"})
+    with pytest.raises(ValueError, match="--skip-bad is for folders of pictures"):
+        skipwise.evaluate(run, other, skip_bad=True)

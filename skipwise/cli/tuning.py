@@ -13,12 +13,12 @@ from skipwise.cli.words import (
     Whole,
     Words,
     apply_settings,
-    check_place,
     find_network,
     print_json,
 )
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment
+from skipwise.files import check_place
 from skipwise.runs import check_free, experiment_of
 from skipwise.training import check_judged, join
 from skipwise.tuning import (

@@ -1,10 +1,8 @@
 """From the words of the command line to descriptions: bare names, ``--set path=value``, times."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from types import FunctionType
 from typing import Annotated, Any
 
@@ -24,21 +22,6 @@ BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 def print_json(value: Any) -> None:
     """Print one JSON object on a line; a number that JSON cannot write becomes null."""
     print(json.dumps(finite(value), ensure_ascii=False))
-
-
-def check_place(path: Path | None, what: str) -> None:
-    """Ask before the work that a file can be written to its folder.
-
-    Raises:
-        ValueError: If there is no such folder, the file is one, or it may not be written.
-    """
-    if path is None:
-        return
-    at = path if path.exists() else path.parent
-    if path.is_dir() or not path.parent.is_dir() or not os.access(at, os.W_OK):
-        why = f"{path} is a folder" if path.is_dir() else f"{path.parent} is no folder"
-        why = why if path.is_dir() or not path.parent.is_dir() else f"{at} is not writable"
-        raise ValueError(f"{why}, so the {what} could not be written to {path}; name another file")
 
 
 def whole(text: str) -> int:

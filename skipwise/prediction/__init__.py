@@ -6,6 +6,7 @@ Imports weights, data, finetuning, records, description and shapes.
 
 from skipwise.prediction.bringing import brought_to, check_fits, fit_to, loaded_for
 from skipwise.prediction.predictor import Prediction, Predictor, load
+from skipwise.prediction.rows import numbers_in_rows, write_rows
 
 __all__ = [
     "Prediction",
@@ -15,4 +16,6 @@ __all__ = [
     "fit_to",
     "load",
     "loaded_for",
+    "numbers_in_rows",
+    "write_rows",
 ]
