@@ -95,20 +95,20 @@ def evaluate(
         data: Other data: a word as on the command line, a description, or a map-style data set of
             your own; pictures are brought to the network's size, and classes go by their names. All
             of its examples count if it has no parts of its own.
-        part: train, validation or test; test if None, of other data validation where it has none.
+        part: train, validation or test; test if None, of other data validation if there is none.
         csv: Write a table with a row for each example to this file: its name (the file, else the
             number in the data), truth, prediction, probability and the probability of every class;
             of a regression, truth and output.
-        skip_bad: Leave out pictures of the data that cannot be read, and say which.
-        views: Average the outputs over views of a picture: flip, crops or none; as in the training
-            if None.
+        skip_bad: Leave out pictures that cannot be read, and say which.
+        views: What outputs are averaged over: flip, crops or none; as in the training if None.
         set: Fields of the data by path, ``{"data.label_column": "breed"}``.
         allow: Packages outside ``skipwise`` that the run names.
 
     Raises:
         ValueError: If the run cannot be read, or there are no data that fit it.
     """
-    place, table = Path(run.path if isinstance(run, RunRecord) else run), csv and Path(csv)
+    place = Path(run.path if isinstance(run, RunRecord) else run)
+    table = None if csv is None else Path(csv)
     check_place(table, "table")
     predictor = load(place, allow=allow)
     if views is not None:

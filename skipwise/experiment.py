@@ -208,7 +208,7 @@ def build(
     Args:
         experiment: What is run.
         dataset: Its data, loaded.
-        resumed: Whether a checkpoint is to follow: a file of weights is then not read again.
+        resumed: Whether a checkpoint is to follow, so that no file of weights is read again.
         world: The processes that share the run.
         device: Where it is computed; the best there is if None.
 
@@ -224,10 +224,10 @@ def build(
     blocks = model.trunk.blocks if isinstance(model, Network) else repeated_blocks(model)
     model = sharded(model, blocks, world, device) if shards else place_model(model, device)
     _look(experiment, model, dataset, device, wanted=not (shards or resumed))
-    decays = strategy.layer_decay != 1.0
+    distances = distances_from_head(model) if strategy.layer_decay != 1.0 else None
     run = Run(
         model=model,
-        optimiser=strategy.build(model, distances_from_head(model) if decays else None),
+        optimiser=strategy.build(model, distances),
         batches=batches,
         loss=task.loss,
         strategy=strategy,
@@ -243,7 +243,7 @@ def build(
         is_sharded=shards,
         freezable=freezable_parts(model) if strategy.freezing is not None else (),
     )
-    return guarded(run), task
+    return guarded(run, is_new=not resumed), task
 
 
 def _precision(

@@ -70,6 +70,9 @@ def conditions(run: Run) -> dict[str, Any]:
     }
 
 
+SHARED = ", the statistics of batch norms (each process has those of its share)"
+
+
 def no_longer_exact(saved: Mapping[str, Any], run: Run, experiment: Experiment) -> tuple[str, ...]:
     """Say what a run loses that goes on under other conditions.
 
@@ -81,11 +84,12 @@ def no_longer_exact(saved: Mapping[str, Any], run: Run, experiment: Experiment) 
     now = conditions(run)
     before, found = {**now, "processes": 1, **saved}, []
     if before["processes"] != now["processes"]:
+        apart = "" if experiment.sync_norms else SHARED
         one = "1 process" if before["processes"] == 1 else f"{before['processes']} processes"
         found.append(
             f"the run had {one} and goes on with {now['processes']}: from here on it differs from"
-            " one that kept them by the order of sums, the statistics of batch norms (each process"
-            " has those of its share) and noise that does not follow the examples, such as dropout"
+            f" one that kept them by the order of sums{apart} and noise that does not follow the"
+            " examples, such as dropout"
         )
     was, becomes = (f"{c['precision']} on {c['device']}" for c in (before, now))
     if was != becomes:

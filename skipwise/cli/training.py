@@ -241,7 +241,11 @@ def _introduce(session: Session, *, quiet: bool) -> None:
         f" seed {experiment.seed}, batches of {session.run.batches.size},"
         f" {numbers} on {session.run.batches.device.type}{_processes(session)}",
         *_changes(session),
-        *([f"best weights by {experiment.metric}"] if experiment.metric else []),
+        *(
+            [f"best weights by {experiment.metric}"]
+            if experiment.metric and dataset.validation
+            else []
+        ),
         f"run in {session.folder}",
     ]
     print("\n".join(lines), file=sys.stderr)

@@ -16,11 +16,11 @@ from skipwise.cli.words import (
     find_network,
     print_json,
 )
-from skipwise.data import Dataset
-from skipwise.experiment import Experiment
+from skipwise.data import Dataset, check_readable
+from skipwise.experiment import Experiment, task_of
 from skipwise.files import check_place
 from skipwise.runs import check_free, experiment_of
-from skipwise.training import check_judged, join
+from skipwise.training import Target, check_judged, join
 from skipwise.tuning import (
     Check,
     FoundRate,
@@ -207,6 +207,9 @@ def transferred(
         )
     check_free(out)
     check_judged(experiment.patience, experiment.target, there=dataset.validation is not None)
+    if experiment.target is not None:
+        Target(value=experiment.target, higher=task_of(dataset, experiment).higher)
+    check_readable((dataset.validation, dataset.test))
     choices(watch or "")
     shallow = experiment_of(run, allow=chosen.allow)
     tell = _quietly if quiet else _aloud

@@ -242,6 +242,8 @@ def means_sheet(comparison: Comparison) -> Sheet:
     )
     if any(arm.diverged for arm in comparison.arms):
         caption += "; a run that diverged counts as the worst"
+    if missing := [f"{a.arm} {a.missing}" for a in comparison.arms if a.missing]:
+        caption += f"; runs are missing: {', '.join(missing)}"
     label = re.sub(r"[^a-z0-9]+", "-", f"{design.data}-means".lower()).strip("-")
     return Sheet(caption=caption, columns=columns, rows=rows, label=f"tab:{label}")
 

@@ -233,7 +233,7 @@ def _limits(comparison: Comparison) -> Iterator[str]:
         yield f"There is {NO_TEST}: {said}."
     if design.metric != USUAL:
         better = "lower" if design.lower_is_better else "higher"
-        yield f"The score is the {design.metric} of the examples held out, {better} is better."
+        yield f"The score is {design.metric}, of the examples held out; {better} is better."
     for pair in filter(_is_skewed, pairs):
         yield (
             f"The differences between {pair.first} and {pair.second} are skewed: their mean is"

@@ -118,7 +118,8 @@ def numbered(labels: Tensor, where: str, *, known: int = 0) -> tuple[str, ...]:
         row = int((labels == (low if low < 0 else high)).nonzero()[0])
         raise ValueError(
             f"{where}: label {low if low < 0 else high} of example {row} is no class number;"
-            " classes are numbered from 0 without gaps; to regress numbers, give floating point"
+            " classes are numbered from 0 without gaps, unless they are named"
+            " (skipwise.data.Own(dataset=…, classes=…)); to regress numbers, give floating point"
         )
     return tuple(str(number) for number in range(high + 1))
 
@@ -182,13 +183,14 @@ def _by_name(
     if not known:
         return parts, classes
     absent = [set(_absent(examples.targets, classes)) for examples in parts.values()]
-    strange = [c for c in classes if c not in known and not all(c in some for some in absent)]
+    place = {c: n for n, c in enumerate(known)}
+    strange = [c for c in classes if c not in place and not all(c in some for some in absent)]
     if strange:
         raise ValueError(
             f"the classes differ: {name} has {in_short(strange)}, known are only"
             f" {in_short(known)}; rename or leave out the others"
         )
-    places = torch.tensor([known.index(c) if c in known else 0 for c in classes])
+    places = torch.tensor([place.get(c, 0) for c in classes])
     found = {part: copy(examples) for part, examples in parts.items()}
     for examples in found.values():
         if are_classes(examples.targets):

@@ -141,13 +141,19 @@ def fit(value: Any, hint: Any, where: str) -> Any:
 def _with_parts(value: Any, kinds: Iterable[Any], where: str) -> Any:
     for origin, *hints in ((typing.get_origin(k), *typing.get_args(k)) for k in kinds):
         if origin is Mapping and isinstance(value, Mapping):
-            return {k: fit(v, hints[1], f"{where}.{k}") for k, v in value.items()}
+            return {k: _part(v, hints[1], f"{where}.{k}") for k, v in value.items()}
         if origin is tuple and isinstance(value, tuple):
             many = hints[:1] * len(value) if hints[-1] is ... else hints
             if len(many) != len(value):
                 raise ValueError(f"{where} must have {len(many)} members, got {len(value)}")
-            return tuple(fit(v, many[n], f"{where}[{n}]") for n, v in enumerate(value))
+            return tuple(_part(v, many[n], f"{where}[{n}]") for n, v in enumerate(value))
     return value
+
+
+def _part(value: Any, hint: Any, where: str) -> Any:
+    """Fit a member; a whole number stays one, as studies on disk name their runs by the text."""
+    found = fit(value, hint, where)
+    return value if type(value) is int and found == value else found
 
 
 def alternatives(hint: Any) -> tuple[Any, ...]:

@@ -172,7 +172,8 @@ class Predictor:
         """
         if isinstance(inputs, Examples):
             some = torch.arange(len(inputs)).split(AT_ONCE)
-            named = (self.named(self.outputs(inputs.gather(n)[0]), inputs.called(n)) for n in some)
+            pairs = zip(some, inputs.stream(some), strict=True)
+            named = (self.named(self.outputs(raw), inputs.called(n)) for n, (raw, _) in pairs)
             return [prediction for predictions in named for prediction in predictions]
         if isinstance(inputs, Tensor | np.ndarray):
             return self.named(self.outputs(inputs), [str(n) for n in range(len(inputs))])

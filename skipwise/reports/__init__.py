@@ -10,11 +10,12 @@ from skipwise.reports.reading import REPORT, Reading, read_run
 from skipwise.reports.statistics import wilson
 from skipwise.reports.study import STUDY, study_report
 from skipwise.reports.summary import summary
-from skipwise.reports.words import command_line
+from skipwise.reports.words import SHARES, command_line
 
 __all__ = [
     "COMPARISON",
     "REPORT",
+    "SHARES",
     "STUDY",
     "Reading",
     "command_line",

@@ -57,7 +57,7 @@ def compare_to(runs: Sequence[Reading], place: Path = Path()) -> Comparison:
         place: The folder of the page, from which it leads to their reports.
     """
     names = _names(runs)
-    alike = len({run.metric for run in runs}) == 1
+    alike = _are_alike(runs)
     # Each task has a loss of its own; what the task of an old run was nobody wrote down.
     one_task = alike or len({run.facts.get("task", id(run)) for run in runs}) == 1
     kinds = ("loss", "training") if one_task else ()
@@ -72,6 +72,12 @@ def compare_to(runs: Sequence[Reading], place: Path = Path()) -> Comparison:
         absent=() if alike else (JUDGED if one_task else APART,),
         settings=_settings(runs, names),
     )
+
+
+def _are_alike(runs: Sequence[Reading]) -> bool:
+    """Whether one scale suits the scores; tasks may share the name of a metric and no more."""
+    tasks = {run.facts["task"] for run in runs if "task" in run.facts}
+    return len({run.metric for run in runs}) == 1 and len(tasks) < 2
 
 
 def _names(runs: Sequence[Reading]) -> list[str]:
@@ -126,7 +132,7 @@ def _verdict(runs: Sequence[Reading], names: Sequence[str]) -> Iterator[str]:
 
 
 def _results(runs: Sequence[Reading], names: Sequence[str], place: Path) -> Table:
-    alike = len({run.metric for run in runs}) == 1
+    alike = _are_alike(runs)
     columns = [
         "run", "what", *([] if alike else ["metric"]), "test", "95 %", "best validation", "steps",
         "epochs", "time in steps", "parameters", "seed", "state",

@@ -229,8 +229,9 @@ def mistakes(run: Reading, behind: PartEvidence, part: str) -> list[Picture]:
 
 
 def _where(mistake: Mistake, part: str) -> str:
-    """Name an example: by its file, else by its numbers in its part and in the data."""
+    """Name an example: by its file, else by its numbers in its part and in its array."""
     if mistake.name and not mistake.name.isdigit():
         return f"{mistake.name} ({part})"
-    number = f", number {mistake.name} of the data" if mistake.name else ""
+    is_another = mistake.name not in ("", str(mistake.index))
+    number = f", number {mistake.name} of its array" if is_another else ""
     return f"{part} example {mistake.index}{number}"

@@ -18,7 +18,7 @@ PLAIN_NAMES = {
     "precision": "precision",
     "recall": "recall",
 }
-SHARES = {"accuracy", "balanced_accuracy", "top5", "exact"}
+SHARES = {"accuracy", "balanced_accuracy", "top5", "exact", "f1", "precision", "recall"}
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -90,6 +90,15 @@ class Guard:
                 f"window of the guard must be at least settling, got {self.window} and"
                 f" {self.settling}"
             )
+
+    def check_reach(self) -> None:
+        """Refuse a guard that could not do what it is for.
+
+        Not where it is made, so that a run of an older version can still be opened.
+
+        Raises:
+            ValueError: If the window is too short to see an explosion, or no state is old enough.
+        """
         if self.window < 2 * self.patience:
             raise ValueError(
                 "window of the guard must be at least twice its patience, or losses that explode"
@@ -99,5 +108,5 @@ class Guard:
         if reach < self.age:
             raise ValueError(
                 f"the guard keeps states of at most {reach} steps ago, (kept - 1) * every, so age"
-                f" must not be above that, got {self.age}; set age first, or more kept"
+                f" must not be above that, got {self.age}; set a smaller age, or more kept"
             )

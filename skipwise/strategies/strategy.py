@@ -206,8 +206,8 @@ def rate_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
     """Say by how much the size of the batches changed the rate, and which size changes nothing."""
     if stated.rate_rule == "none" and stated.rate_batch != Strategy.rate_batch:
         return (
-            f"strategy.rate_batch of {stated.rate_batch} has no effect, since strategy.rate_rule is"
-            " none; linear or sqrt let the rate follow the batches",
+            f"the size strategy.rate_batch={stated.rate_batch} has no effect, since"
+            " strategy.rate_rule is none; linear or sqrt let the rate follow the batches",
         )
     if stated.peak_lr == taken.peak_lr:
         return ()

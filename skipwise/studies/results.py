@@ -15,6 +15,7 @@ from skipwise.comparison.study import NO_TEST
 from skipwise.comparison.tables import CHANGED
 from skipwise.description import Call
 from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, read_journal
+from skipwise.reports import SHARES
 from skipwise.strategies import named_strategies
 from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT
 from skipwise.studies.arms import NETWORK, STRATEGY, Arm, word_of
@@ -23,8 +24,6 @@ from skipwise.studies.plan import Plan
 from skipwise.studies.study import STUDY, Study
 from skipwise.studies.tuning import Tried, Tuned, rungs_in_words
 
-# Metrics that are shares, which people give in points.
-SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "exact")
 PASSES = 3  # a gradient costs a forward pass, and backward twice as much again
 METRICS = "metrics.jsonl"
 GRADIENTS = "gradient norm"

@@ -45,7 +45,7 @@ from skipwise.training.processes import (
     replicated,
     share_statistics,
 )
-from skipwise.training.run import Diverged, Run
+from skipwise.training.run import Diverged, Run, learning_of
 from skipwise.training.sharded import can_shard, repeated_blocks, sharded
 from skipwise.training.signals import Interrupted, caught_signals
 
@@ -88,6 +88,7 @@ __all__ = [
     "job",
     "join",
     "keep_freed_memory",
+    "learning_of",
     "load_checkpoint",
     "newest_checkpoint",
     "place_model",

@@ -132,17 +132,7 @@ class Run:
     @cached_property
     def learning(self) -> tuple[Learning, ...]:
         """All parameters, with what gradient transforms ask of them."""
-        parts, named = roles(self.model), dict(self.model.named_parameters())
-        heads = {name.rpartition(".")[0] for name, role in parts.items() if role == "head"}
-        return tuple(
-            Learning(
-                name=name,
-                parameter=parameter,
-                role=parts[name],
-                of_head=name.rpartition(".")[0] in heads,
-            )
-            for name, parameter in named.items()
-        )
+        return learning_of(self.model)
 
     @property
     def forward(self) -> Callable[[Tensor], Tensor]:
@@ -154,15 +144,15 @@ class Run:
     def begin_training(self) -> None:
         """Put the model into training mode, all but the frozen parts."""
         self.model.train()
-        for part in (*self.frozen, *self._stop()):
+        for part in (*self.frozen, *self._stop(self.step)):
             part.eval()
 
-    def _stop(self) -> tuple[nn.Module, ...]:
-        """Stop the parts whose time has come, and give all that have stopped."""
+    def _stop(self, step: int) -> tuple[nn.Module, ...]:
+        """Stop the parts whose time has come at an update, and give all that have stopped."""
         if self.strategy.freezing is None:
             return ()
         parts = self.freezable
-        stopped = self.strategy.freezing.stopped(self.step, self.steps, len(parts))
+        stopped = self.strategy.freezing.stopped(step, self.steps, len(parts))
         if stopped != self._stopped:
             for number, part in enumerate(parts):
                 for parameter in self._trainable.intersection(part.parameters()):
@@ -173,10 +163,8 @@ class Run:
     @property
     def still(self) -> list[str]:
         """Names of the modules that the last update left as they were: frozen, or stopped."""
-        freezing, parts = self.strategy.freezing, list(self.frozen)
-        if freezing is not None:
-            count = freezing.stopped(self.step - 1, self.steps, len(self.freezable))
-            parts += self.freezable[:count]
+        # As of that update: the run may have another length since.
+        parts = (*self.frozen, *self.freezable[: self._stopped])
         return [name for name, m in self.model.named_modules() if any(m is p for p in parts)]
 
     def state(self) -> dict[str, Any]:
@@ -225,6 +213,7 @@ class Run:
                 f"the checkpoint belongs to another network or strategy: {first}"
             ) from None
         self.step, self.steps = state["step"], state["steps"]
+        self._stop(max(self.step - 1, 0))
         self.rate_scale = state.get("rate_scale", 1.0)
         if "chain" in state:
             self.chain.restore(state["chain"])
@@ -309,6 +298,21 @@ class Run:
             )
         self.world.share_buffers(self.chosen)
         return self.chosen
+
+
+def learning_of(model: nn.Module) -> tuple[Learning, ...]:
+    """Give all parameters of a network, with what gradient transforms ask of them."""
+    parts, named = roles(model), dict(model.named_parameters())
+    heads = {name.rpartition(".")[0] for name, role in parts.items() if role == "head"}
+    return tuple(
+        Learning(
+            name=name,
+            parameter=parameter,
+            role=parts[name],
+            of_head=name.rpartition(".")[0] in heads,
+        )
+        for name, parameter in named.items()
+    )
 
 
 def _lay_out(optimiser: Optimizer) -> None:

@@ -208,4 +208,4 @@ def _notes(
     stated = replace(experiment.strategy, peak_lr=rate)
     size = min(experiment.batch_size, len(dataset.train))
     for note in rate_notes(stated, stated.for_batches(size)):
-        yield f"In the updates {note}."
+        yield f"{note[:1].upper()}{note[1:]}."

@@ -123,7 +123,7 @@ def test_a_study_scores_by_its_metric(capsys, rings: str):
     code, out, err = call(capsys, *words, "--metric", "loss", "--target", "9")
     assert code == 0, err
     assert "loss on rings" in out
-    assert "The score is the loss of the examples held out, lower is better." in out
+    assert "The score is loss, of the examples held out; lower is better." in out
     record = json.loads(Path("s/record.json").read_text())
     assert (record["design"]["metric"], record["design"]["lower_is_better"]) == ("loss", True)
     for run in record["runs"]:

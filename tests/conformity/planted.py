@@ -93,6 +93,21 @@ class UnreadMemory(Adam):
         return torch.optim.Adam(groups, lr=rate, betas=(self.beta1, 0.999), eps=self.epsilon)
 
 
+class NaNAfterTheFirst(torch.optim.Adam):
+    def step(self, closure: Any = None) -> Any:
+        is_first, loss = not self.state, super().step(closure)
+        for group in self.param_groups if not is_first else ():
+            for parameter in group["params"] if group["betas"][1] != 0.999 else ():
+                parameter.data.fill_(math.nan)
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class NaNWithOtherMemory(Adam):
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return NaNAfterTheFirst(groups, lr=rate, betas=(self.beta1, self.beta2), eps=self.epsilon)
+
+
 class StepsTwice(torch.optim.SGD):
     def step(self, closure: Any = None) -> Any:
         loss = super().step(closure)
@@ -309,6 +324,7 @@ PLANTED: dict[str, tuple[Callable[[], Strategy], tuple[str, ...]]] = {
         ("formula", "decay", "once"),
     ),
     "hyper-parameter unread": (swapped(adam, UnreadMemory), ("alive",)),
+    "NaN with another memory": (swapped(adam, NaNWithOtherMemory), ("formula",)),
     "two updates a step": (swapped(momentum, DoubleStep), ("formula", "once")),
     "NaN swallowed": (swapped(momentum, SwallowedNaN), ("NaN",)),
     "coupled, not decoupled": (swapped(adamw, Coupled), ("formula", "decay", "once")),

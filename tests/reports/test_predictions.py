@@ -86,7 +86,7 @@ def test_a_mistake_is_called_by_its_file_else_by_its_number(tmp_path: Path):
     assert behind is not None
     assert [picture.where for picture in mistakes(run, behind, "test")] == [
         "c0/a cat.png (test)",
-        "test example 1, number 812 of the data",
+        "test example 1, number 812 of its array",
         "test example 2",
     ]
 

@@ -111,7 +111,9 @@ def test_rates_follow_the_batch_by_their_rule(rule: str, size: int, rate: float,
 def test_a_size_of_batches_that_no_rule_looks_at_is_said(tmp_path: Path):
     run = run_of(tmp_path, replace(PLAIN, rate_batch=256), batch_size=32)
     (told,) = (note for note in run.notes if "rate_batch" in note)
-    assert told.startswith("strategy.rate_batch of 256 has no effect, since strategy.rate_rule is")
+    assert told.startswith(
+        "the size strategy.rate_batch=256 has no effect, since strategy.rate_rule is"
+    )
     assert run.strategy.peak_lr == PLAIN.peak_lr
     run = run_of(tmp_path, replace(PLAIN, rate_batch=64, rate_rule="linear"), batch_size=64)
     assert not any("rate_batch" in note for note in run.notes)

@@ -134,7 +134,7 @@ def test_the_rate_of_the_updates_is_said_where_it_follows_the_batches():
     search = dataclasses.replace(FEW, low=1e-4)
     found = find_rate("digits", TINY, strategy, search=search, batch_size=32)
     rate = f"{found.rate / 2:.4g}: {found.rate:g} for batches of 64"
-    told = f"In the updates the rate is {rate}, scaled in proportion to batches of 32."
+    told = f"The rate is {rate}, scaled in proportion to batches of 32."
     assert found.notes[-1] == told
     assert found.words[-1] == told
 

@@ -1,5 +1,6 @@
 """Gradients that are added up over the parts of a batch give the step of the whole batch."""
 
+import numpy as np
 import torch
 
 from skipwise.conformity.outcome import EXACT, Outcome, judged, steadied, tolerance
@@ -58,5 +59,5 @@ def _gradients_apart(whole: Run, parted: Run) -> float:
             run.optimiser.zero_grad(set_to_none=True)
         for one, other in zip(*found, strict=True):
             scale = max(float(one.abs().max()), 1e-300)
-            error = max(error, float((one - other).abs().max()) / scale)
+            error = float(np.maximum(error, float((one - other).abs().max()) / scale))
     return error

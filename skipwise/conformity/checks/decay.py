@@ -78,7 +78,7 @@ def _by_closed_form(strategy: Strategy, found: Arrays, start: Arrays) -> Outcome
         if slow is None:
             return not_due("decays where it is due; there is no closed form here for its law")
         wanted, words = {name: slow[-1].trained[name] for name in start}, "the law of its formula"
-    error = max(float(np.abs(found[n] / wanted[n] - 1).max()) for n in start)
+    error = float(np.max([np.abs(found[n] / wanted[n] - 1).max() for n in start]))
     sentence = f"decays where it is due, and differs from {words} by {error:.1e}"
     return judged(
         error <= tolerance(strategy.optimiser),

@@ -1,5 +1,6 @@
 """The rule equals its formula, and a step of the training loop is one update of it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +23,8 @@ from skipwise.conformity.problem import (
 from skipwise.conformity.rehearsal import rehearsal, weights_of
 from skipwise.description import replace_at
 from skipwise.randomness import seeded
-from skipwise.strategies import Chain, Learning, Strategy, decays, roles
-from skipwise.training import train
+from skipwise.strategies import Chain, Strategy, decays, roles
+from skipwise.training import learning_of, train
 
 NO_FORMULA = "there is no formula of this rule in the package to compare with"
 GRADIENTS = 40  # more than ZClip settles in
@@ -39,11 +40,11 @@ def equals_its_formula(strategy: Strategy) -> Outcome:
         return not_due(NO_FORMULA)
     problem, allowed = drawn(), tolerance(strategy.optimiser)
     one, ten = _apart(strategy, problem)
-    others = {path: max(_apart(other, problem)) for path, other in _others(strategy)}
-    others["gradient, a ten thousandth"] = max(_apart(strategy, drawn(scale=1e-4)))
-    worst = max(others, key=others.__getitem__, default="")
-    varied = others.get(worst, 0.0)
-    which = f"another {worst}" if varied > allowed else f"{len(others)} changes of numbers"
+    others = {path: _apart(other, problem)[1] for path, other in _others(strategy)}
+    others["gradient, a ten thousandth"] = _apart(strategy, drawn(scale=1e-4))[1]
+    worst = max(others, key=lambda path: (math.isnan(others[path]), others[path]))
+    varied = others[worst]
+    which = f"{len(others)} changes of numbers" if varied <= allowed else f"another {worst}"
     return judged(
         all(apart <= allowed for apart in (one, ten, *others.values())),
         f"differs from its formula by {one:.1e} of the way after one update, by {ten:.1e} in ten,"
@@ -150,7 +151,7 @@ def _settings(strategy: Strategy, model: Any, rate: float) -> Mapping[str, Setti
         name: Setting(
             rate=rate
             * strategy.layer_decay ** far[name]
-            * (strategy.scalar_rate if p.numel() == 1 else 1.0)
+            * (strategy.scalar_rate if p.numel() == 1 and not name.startswith("head.") else 1.0)
             * strategy.rates.get(of_roles[name], 1.0),
             decay=strategy.weight_decay
             * strategy.decay_factors.get(of_roles[name], float(decays(of_roles[name]))),
@@ -199,10 +200,7 @@ def _changed_otherwise(strategy: Strategy) -> float:
     chain, walk = Chain(strategy.transforms), Walk(strategy, problem)
     parts = [(part, change_of(part), dict[str, Any]()) for part in strategy.transforms]
     its_roles = {name: part.role for name, part in PARTS.items()}
-    learning = [
-        Learning(name=n, parameter=p, role=its_roles[n], of_head=n.startswith("head."))
-        for n, p in walk.named.items()
-    ]
+    learning = learning_of(walk.module)
     apart = []
     for step, size in enumerate(sizes):
         given = problem.gradient(step, problem.start)

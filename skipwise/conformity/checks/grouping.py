@@ -54,7 +54,7 @@ def order_does_not_matter(strategy: Strategy) -> Outcome:
         usual.step()
         single.step()
         one: Arrays = usual.weights()
-        apart = max(apart, difference(single.weights(), one, problem.start))
+        apart = float(np.maximum(apart, difference(single.weights(), one, problem.start)))
     return judged(
         apart <= tolerance(strategy.optimiser),
         f"in groups of one and in reverse, weights differ by {apart:.1e} of the way",

@@ -89,7 +89,7 @@ def _descends(strategy: Strategy, theory: Linear) -> Outcome:
             walk.step(strategy.peak_lr)
             state = matrix @ state
             found = walk.weights()["head.bias"][0]
-            error = max(error, abs(found - state[0]) / max(1.0, abs(state[0])))
+            error = float(np.maximum(error, abs(found - state[0]) / max(1.0, abs(state[0]))))
         lengths.append(abs(found))
     limit = theory.limit
     return judged(

@@ -72,20 +72,31 @@ def statistics_are_of_its_weights(strategy: Strategy) -> Outcome:
         return not_due("the weights of the training are evaluated, with the statistics it left")
     model = run.evaluated()
     wanted = _seen(run, copy.deepcopy(model))
+    wanted |= {name: _kept(run.model.get_submodule(name)) for name in _norms(model) - set(wanted)}
+    if not wanted:
+        return not_due("the network has no norm that keeps statistics")
     error = 0.0
     for name, (mean, variance) in wanted.items():
-        module = model.get_submodule(name)
-        assert isinstance(module, nn.BatchNorm2d)
-        assert module.running_mean is not None
-        assert module.running_var is not None
-        error = max(error, _apart(module.running_mean, mean))
-        error = max(error, _apart(module.running_var, variance))
+        found = zip(_kept(model.get_submodule(name)), (mean, variance), strict=True)
+        error = float(np.max([error, *(_apart(now, then) for now, then in found)]))
     return judged(
         error <= CLOSE,
         f"statistics of {len(wanted)} norms differ by {error:.1e} from those of the weights' own"
         " activations",
         error=error,
     )
+
+
+def _norms(model: nn.Module) -> set[str]:
+    return {name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+
+
+def _kept(module: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the running mean and variance of a norm."""
+    assert isinstance(module, nn.BatchNorm2d)
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    return module.running_mean, module.running_var
 
 
 def _is_same_in_evaluation(run: Run) -> bool:

@@ -123,7 +123,7 @@ def _moves_by_trust(strategy: Strategy) -> Outcome:
             if isinstance(rule, LARS) and rule.nesterov:
                 wanted *= 1 + rule.momentum
             moved = float(np.linalg.norm(found[name] - start)) / rate
-            error = max(error, abs(moved / wanted - 1))
+            error = float(np.maximum(error, abs(moved / wanted - 1)))
     allowed = 1e-5 if isinstance(rule, LAMB) else tolerance(rule)  # ε beside the step's length
     sentence = f"a layer's first step is its length times the rate times the trust, to {error:.1e}"
     return judged(error <= allowed, sentence, error=error)

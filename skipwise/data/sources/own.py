@@ -60,6 +60,8 @@ class Own(Data):
         is_class = are_classes(targets)
         classes = self.classes or (numbered(targets, self.name) if is_class else ())
         low, high = (int(targets.min()), int(targets.max())) if is_class else (0, -1)
+        if low == 1 and not self.classes:
+            raise ValueError(f"{self.name}: labels begin at 1, classes at 0; subtract 1")
         if low < 0 or high >= len(classes):
             raise ValueError(
                 f"{self.name}: labels must lie in 0 … {len(classes) - 1}, got {low} … {high}"

@@ -63,7 +63,7 @@ class Best:
         Raises:
             ValueError: If it was judged by another metric.
         """
-        before = state.get("metric", self.metric)
+        before = state["metric"]
         if before != self.metric:
             raise ValueError(
                 f"the best weights of the run were chosen by {before}, so it cannot go on by"

@@ -278,11 +278,12 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def guarded(run: Run) -> Run:
+def guarded(run: Run, *, is_new: bool = True) -> Run:
     """Give a run the guard of its strategy, if there is one.
 
     Raises:
-        ValueError: If the parts of the strategy do not go with parameters that are cut into shares.
+        ValueError: If the parts of the strategy do not go with parameters that are cut into shares,
+            or the guard of a new run could not act.
     """
     strategy = run.strategy
     parts = {
@@ -297,6 +298,8 @@ def guarded(run: Run) -> Run:
             " one of them out (strategy.clip_norm does without)"
         )
     if strategy.guard is not None:
+        if is_new:
+            strategy.guard.check_reach()
         run.guard = Guarding(run, strategy.guard)
     return run
 

@@ -330,12 +330,20 @@ def test_what_a_guard_cannot_do_is_refused():
         (lambda: Guard(ratio=1.0), "ratio of the guard must be more than 1"),
         (lambda: Guard(age=-1), "age of the guard must not be negative"),
         (lambda: Guard(window=5), "window of the guard must be at least settling"),
-        (lambda: Guard(patience=51), "window of the guard must be at least twice its patience"),
-        (lambda: Guard(kept=1), "of at most 0 steps ago, .* got 50; set age first"),
-        (lambda: Guard(every=49), "of at most 49 steps ago"),
+        (
+            lambda: Guard(patience=51).check_reach(),
+            "window of the guard must be at least twice its patience",
+        ),
+        (
+            lambda: Guard(kept=1).check_reach(),
+            "of at most 0 steps ago, .* got 50; set a smaller age",
+        ),
+        (lambda: Guard(every=49).check_reach(), "of at most 49 steps ago"),
     ):
         with pytest.raises(ValueError, match=told):
             make()
+    with pytest.raises(ValueError, match="of at most 0 steps ago"):
+        a_run(replace(PLAIN, guard=Guard(kept=1)), normed())
     run = a_run(PLAIN, normed())
     run.is_sharded, run.strategy = True, replace(PLAIN, guard=Guard())
     with pytest.raises(ValueError, match=r"shard and strategy\.guard do not go together"):
