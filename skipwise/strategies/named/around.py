@@ -29,9 +29,9 @@ def asam() -> Strategy:
 def gsam() -> Strategy:
     """GSAM with radius 0.04 and α = 0.01 around sgd-cosine: twice the time a step.
 
-    Evidence: Zhuang et al. (2022), whose values for ResNets on ImageNet these are, though their
-    radius falls to 0.02 with the rate: better than SAM, most of all with vision transformers, which
-    have others (ViT-B/32: radius 0.6 to 0.1, α = 0.6).
+    Evidence: Zhuang et al. (2022): better than SAM, most of all with vision transformers, which
+    have other values (ViT-B/32: radius 0.6 to 0.1, α = 0.6). These are what implementations take
+    for ResNets, where the radius falls to 0.02 with the rate.
     """
     return replace(sgd_cosine(), name="gsam", optimiser=GSAM())
 

@@ -91,8 +91,8 @@ class GSAM(SharpnessAware):
         share: α.
 
     Source: Zhuang et al. (2022), "Surrogate gap minimization improves sharpness-aware training",
-    algorithm 1; ρ and α are its own for ResNets. Differs: ρ stays, where the paper lowers it with
-    the rate, to 0.02 there. Clipping shortens g and gₚ each, before they are turned, so the step
+    algorithm 1; ρ and α are those that implementations take for ResNets. Differs: ρ stays, where
+    the paper lowers it with the rate. Clipping shortens g and gₚ each, before they are turned, so the step
     may be a little longer than its limit.
     """
 
