@@ -92,8 +92,8 @@ class GSAM(SharpnessAware):
 
     Source: Zhuang et al. (2022), "Surrogate gap minimization improves sharpness-aware training",
     algorithm 1; ρ and α are those that implementations take for ResNets. Differs: ρ stays, where
-    the paper lowers it with the rate. Clipping shortens g and gₚ each, before they are turned, so the step
-    may be a little longer than its limit.
+    the paper lowers it with the rate. Clipping shortens g and gₚ each, before they are turned, so
+    the step may be a little longer than its limit.
     """
 
     radius: float = 0.04
