@@ -16,9 +16,8 @@ from skipwise.data import (
     Dataset,
     Examples,
     Gallery,
-    Own,
     Stored,
-    find_data,
+    described,
     in_short,
 )
 from skipwise.description import replace_at
@@ -117,7 +116,7 @@ def evaluate(
     if data is None:
         dataset = _own(predictor, place, experiment, chosen={"--skip-bad": skip_bad, "--set": set})
     else:
-        brought = brought_to(predictor, _described(data))
+        brought = brought_to(predictor, described(data))
         dataset = loaded_for(predictor, _changed(brought, set or {}, skip_bad=skip_bad))
     fitted = ""
     if predictor.is_foreign:
@@ -167,12 +166,6 @@ def _own(
             " been trained on; give them back, or name the data to score them all"
         )
     return dataset
-
-
-def _described(data: Any) -> Data:
-    if isinstance(data, Data):
-        return data
-    return find_data(str(data)) if isinstance(data, str | Path) else Own(dataset=data)
 
 
 def _changed(data: Data, settings: Mapping[str, Any], *, skip_bad: bool) -> Data:

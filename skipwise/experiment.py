@@ -21,12 +21,11 @@ from skipwise.data import (
     Data,
     Dataset,
     Mixing,
-    Own,
     Preprocessing,
     Views,
     check_pictures,
+    described,
     find_augmentation,
-    find_data,
     find_views,
 )
 from skipwise.defaults import BATCH_SIZE, check_kinds, complete
@@ -338,17 +337,17 @@ def compose(
     Raises:
         TypeError: If ``network`` or ``strategy`` is of another kind, or a setting is unknown.
     """
-    described = _described(data)
+    source = described(data)
     check_kinds(network, strategy)
     given = checked(settings)
-    dataset = described.load()
+    dataset = source.load()
     if network is not None and not isinstance(network, NetworkDescription | Call):
         network = Call(target=f"{network.__module__}:{network.__qualname__}")
     if (path := given.get("weights")) is not None:
         network, given["preprocessing"] = settle(path, dataset, network, allow=allow)
         given["weights"] = str(Path(path).absolute())
     chosen = {"network": network, "strategy": strategy, **given}
-    return Experiment(data=described, **complete(dataset, chosen)), dataset
+    return Experiment(data=source, **complete(dataset, chosen)), dataset
 
 
 def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -381,12 +380,6 @@ def settled(
     network, used = settle(experiment.weights, dataset, network, allow=allow)
     whole = str(Path(experiment.weights).absolute())
     return dataclasses.replace(experiment, network=network, preprocessing=used, weights=whole)
-
-
-def _described(data: Data | str | Any) -> Data:
-    if isinstance(data, Data):
-        return data
-    return find_data(data) if isinstance(data, str) else Own(dataset=data)
 
 
 def extended(experiment: Experiment, **length: float | None) -> Experiment:

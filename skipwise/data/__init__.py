@@ -37,7 +37,7 @@ from skipwise.data.dataset import (
     MapStyle,
     Stored,
 )
-from skipwise.data.find import NAMED, cifar10, cifar100, digits, fashion_mnist, find_data
+from skipwise.data.find import NAMED, cifar10, cifar100, described, digits, fashion_mnist, find_data
 from skipwise.data.order import batch_index
 from skipwise.data.pictures import (
     SUFFIXES,
@@ -111,6 +111,7 @@ __all__ = [
     "check_readable",
     "cifar10",
     "cifar100",
+    "described",
     "digits",
     "fashion_mnist",
     "find_augmentation",

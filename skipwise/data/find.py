@@ -1,6 +1,7 @@
 """From a word on the command line to data: a name, a folder, a file, or something of the user's."""
 
 from pathlib import Path
+from typing import Any
 
 from skipwise.data.dataset import Data
 from skipwise.data.sources import (
@@ -71,3 +72,10 @@ def find_data(word: str) -> Data:
     raise ValueError(
         f"there is no data set {word!r}, and no folder of that name{nearest(word, NAMED)}"
     )
+
+
+def described(data: Any) -> Data:
+    """Give the description of data: itself, what a word or a path names, or a set of one's own."""
+    if isinstance(data, Data):
+        return data
+    return find_data(str(data)) if isinstance(data, str | Path) else Own(dataset=data)

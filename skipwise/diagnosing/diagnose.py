@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from skipwise.data import Data, Own, find_data
+from skipwise.data import described
 from skipwise.description import Call
 from skipwise.diagnosing.leaving import leave_diagnosis
 from skipwise.diagnosing.networks import patient_of_network
@@ -113,7 +113,9 @@ def _patient(
     elif isinstance(what, str | Path | RunRecord):
         _refuse("a run", strategy=strategy)
         folder = Path(what.path if isinstance(what, RunRecord) else what)
-        with patient_of_run(folder, allow=allow, data=_described(data)) as patient:
+        with patient_of_run(
+            folder, allow=allow, data=None if data is None else described(data)
+        ) as patient:
             yield patient
     else:
         raise TypeError(
@@ -126,9 +128,3 @@ def _refuse(what: str, **given: Any) -> None:
     stray = next((name for name, value in given.items() if value is not None), None)
     if stray is not None:
         raise TypeError(f"{stray} has no effect on {what}; leave it out")
-
-
-def _described(data: Any) -> Data | None:
-    if data is None or isinstance(data, Data):
-        return data
-    return find_data(data) if isinstance(data, str) else Own(dataset=data)
