@@ -7,7 +7,7 @@ import json
 import sys
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps
 
 
 def read(path, card):
@@ -17,9 +17,8 @@ def read(path, card):
         ValueError: If it is a stack of pictures, or its values do not fit into 16 bits.
     """
     with Image.open(path) as file:
-        if isinstance(file, TiffImagePlugin.TiffImageFile):
-            if max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
-                raise ValueError("it is a stack of pictures; save the one that counts by itself")
+        if file.format == "TIFF" and max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
+            raise ValueError("it is a stack of pictures; save the one that counts by itself")
         image = ImageOps.exif_transpose(file)
     if image.mode.startswith(("I", "F")):
         deep = np.asarray(image)
@@ -27,36 +26,33 @@ def read(path, card):
             raise ValueError("its values do not fit; save it with 8 or 16 bits")
         image = Image.fromarray((deep / 257).round().astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+        clear = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
     image = image.convert("L" if card["channels"] == 1 else "RGB")
     if card["size"]:
         image = ImageOps.fit(image, card["size"][::-1], Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(1, image.height, image.width, card["channels"])
 
 
-def words(row, card):
-    """Name the likeliest class, or every label from one half on, with the greatest probability."""
-    if card["task"] == "regression":
-        return "  ".join(f"{value:.4f}" for value in row.flat)
-    likely = [row.argmax()] if card["task"] == "classification" else np.flatnonzero(row >= 0.5)
-    return f"{'+'.join(card['classes'][n] for n in likely)}  {row.max():.4f}"
-
-
 if __name__ == "__main__":
-    path, files = sys.argv[0], sys.argv[2:]
+    path = sys.argv[0]
     try:
         from onnxruntime import InferenceSession
 
-        if not files:
+        if len(sys.argv) < 3:
             raise ValueError("name a model and pictures: python infer.py model.onnx picture.png …")
         session = InferenceSession(path := sys.argv[1], providers=["CPUExecutionProvider"])
         card = json.loads(session.get_modelmeta().custom_metadata_map.get("skipwise", "{}"))
         if not card.get("channels"):
             raise ValueError("it is not a network that Skipwise exported and that reads pictures")
-        for path in files:
-            (found,) = session.run(None, {"input": read(path, card)})
-            print(f"{path:<{max(map(len, files))}}  {words(np.asarray(found)[0], card)}")
+        for path in sys.argv[2:]:
+            row = np.asarray(session.run(None, {"input": read(path, card)})[0])[0]
+            if card["task"] == "regression":
+                print(path, *row.flat)
+                continue
+            one = card["task"] == "classification"
+            likely = [row.argmax()] if one else np.flatnonzero(row >= 0.5)
+            print(path, "+".join(card["classes"][n] for n in likely), f"{row.max():.4f}")
     except Exception as error:
         print(f"{path}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
