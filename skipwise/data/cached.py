@@ -27,7 +27,7 @@ def cached(stored: Callable[..., T], name: str, *, otherwise: str) -> dict[str, 
         ``train`` and ``test``.
 
     Raises:
-        ValueError: If it is not there and cannot be downloaded, or its files are damaged.
+        ValueError: If it is not there and cannot be downloaded, or is damaged.
     """
     root = CACHE.expanduser()
     try:
@@ -36,12 +36,9 @@ def cached(stored: Callable[..., T], name: str, *, otherwise: str) -> dict[str, 
                 part: stored(str(root), train=part == "train", download=True)
                 for part in ("train", "test")
             }
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, EOFError, UnpicklingError, AssertionError, ValueError) as error:
+        why = str(error) or type(error).__name__
         raise ValueError(
-            f"{name} is not in {root} and cannot be downloaded ({error}); {otherwise}"
-        ) from None
-    except (EOFError, UnpicklingError, AssertionError, ValueError) as error:
-        raise ValueError(
-            f"the files of {name} in {root} are damaged ({type(error).__name__}: {error}); remove"
-            " them, and they are downloaded anew"
+            f"{name} can neither be read from {root} nor be downloaded ({why}); remove what is"
+            f" damaged there, or {otherwise}"
         ) from None
