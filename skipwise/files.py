@@ -1,11 +1,12 @@
-"""Files: one is there whole or not at all; a folder is one process's; plain arrays are read."""
+"""Files: one is whole or not there; a folder is one process's, or each's in turn; plain arrays."""
 
 import errno
 import glob
 import os
 import secrets
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, TextIO, final
@@ -124,6 +125,23 @@ class Hold:
             fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
         self._file = None
+
+
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Let one process after the other do what happens inside.
+
+    Where nothing can be locked (on Windows, or in a folder that may not be written) none waits.
+    """
+    with ExitStack() as held:
+        if find_spec("fcntl") is not None:
+            import fcntl
+
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+                file = held.enter_context((folder / LOCK).open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -173,8 +173,9 @@ class Session:
             yield from self._seen(self.monitors.begin())
             for step in self.pause.until(self.run, steps_of(self.run)):
                 step = self.watch.step(step)
+                read = self.journal.step(step)  # a caller who leaves at this step leaves it written
                 yield step
-                yield from self.journal.step(step)
+                yield from read
                 for text in (*step.notes, *self.compiling.after(step)):
                     yield from self._note(text, returned=step.returned and text == step.notes[-1])
                 yield from self._seen(self.monitors.after(step))

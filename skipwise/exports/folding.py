@@ -2,9 +2,9 @@
 
 In evaluation ``N(W·x + b) = s·W·x + s·(b − μ) + β`` with ``s = γ/√(σ² + ε)``: the norm is a factor
 and an offset per channel, which the layer before it takes in. That needs the norm to stand right
-behind the layer and to be alone in reading it. So every norm of a post-activation network (v1)
-folds; of a pre-activation one (v2) those that read the stream stay, since a sum stands before
-them.
+behind the layer, to be alone in reading it and to go by the channels that it makes. So every norm
+of a post-activation network (v1) folds; of a pre-activation one (v2) those that read the stream
+stay, since a sum stands before them.
 """
 
 from copy import deepcopy
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from skipwise.layers import CONVOLUTIONS
 
@@ -41,7 +41,10 @@ class Folding:
         if self.folded:
             text += f", which changes outputs by at most {self.difference:.1e}"
         if self.kept:
-            text += f"; {self.kept} stay, for none stands right behind a layer of its own"
+            text += (
+                f"; {self.kept} stay, for none stands right behind a layer of its own and goes by"
+                " the channels of that"
+            )
         return text
 
 
@@ -49,7 +52,8 @@ def fold(model: nn.Module, example: Tensor) -> tuple[nn.Module, Folding]:
     """Give a copy of a module, in evaluation mode, without the norms that can be folded.
 
     Which norm reads which layer is seen in the graph of the computation, so any module of a user's
-    own will do. A layer that is used twice, or read by others too, keeps its norm.
+    own will do. A layer that is used twice, or read by others too, keeps its norm, and so
+    does a linear map of sequences, whose norm goes by another axis.
 
     Args:
         model: Any module that ``torch.export`` can follow.
@@ -92,19 +96,35 @@ def _pairs(program: ExportedProgram, model: nn.Module) -> list[tuple[str, str]]:
         before, mean = node.args[0], node.args[3]
         layer, norm = module_of(before.args[1] if len(before.args) > 1 else None), module_of(mean)
         alone = len(before.users) == 1 and layer and norm
-        if alone and isinstance(model.get_submodule(layer), (*CONVOLUTIONS, nn.Linear)):
+        if not alone or not _can_fuse(model.get_submodule(layer), model.get_submodule(norm)):
+            continue
+        # A norm goes by axis 1. The layer makes its channels there if its output has as many axes
+        # as its weight: a linear map of sequences makes them along a later one.
+        if before.meta["val"].dim() == before.args[1].meta["val"].dim():
             found.append((layer, norm))
     return found
 
 
+def _can_fuse(layer: nn.Module, norm: nn.Module) -> bool:
+    return isinstance(layer, (*CONVOLUTIONS, nn.Linear)) and isinstance(norm, _BatchNorm)
+
+
 def _fuse(model: nn.Module, layer: str, norm: str) -> None:
-    first, second = model.get_submodule(layer), model.get_submodule(norm)
+    fused, second = deepcopy(model.get_submodule(layer)), model.get_submodule(norm)
+    assert isinstance(fused, (*CONVOLUTIONS, nn.Linear))
     assert isinstance(second, _BatchNorm)
-    if isinstance(first, nn.Linear):
-        fused: nn.Module = fuse_linear_bn_eval(first, second)
-    else:
-        assert isinstance(first, CONVOLUTIONS)
-        fused = fuse_conv_bn_eval(first, second)
+    assert second.running_mean is not None
+    assert second.running_var is not None
+    # Those of a convolution are a linear map's too, and may lack γ and β.
+    fused.weight, fused.bias = fuse_conv_bn_weights(
+        fused.weight,
+        fused.bias,
+        second.running_mean,
+        second.running_var,
+        second.eps,
+        second.weight,
+        second.bias,
+    )
     for name, module in ((layer, fused), (norm, nn.Identity())):
         parent, _, own = name.rpartition(".")
         setattr(model.get_submodule(parent), own, module)

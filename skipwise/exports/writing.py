@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ from skipwise.exports.checking import Compute
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
 CARD = "skipwise"  # the key of the card in a file's metadata
 PT2_CARD = f"{CARD}.json"
+OTHERWISE = "a file .pt2, for torch.export.load, can be written instead"
 
 
 def check_onnx_installed() -> None:
@@ -59,27 +61,38 @@ def capture(program: nn.Module, example: Tensor, *, any_size: bool) -> ExportedP
 
 def not_followed(error: Exception) -> str:
     """Say in a sentence why ``torch.export`` could not follow a network."""
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return (
         "this network cannot be exported, for torch.export cannot follow it:"
-        f" {type(error).__name__}: {reason[:200]}; its forward must do the same whatever the"
-        " values and the number of examples are"
+        f" {_first_line(error)}; its forward must do the same whatever the values and the number of"
+        " examples are"
     )
 
 
+def _first_line(error: BaseException) -> str:
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {line[:200]}"
+
+
 def write_onnx(captured: ExportedProgram, path: Path, card: Mapping[str, Any]) -> None:
-    """Write ONNX with input ``input`` and output ``output``, and the card in its metadata."""
+    """Write ONNX with input ``input`` and output ``output``, and the card in its metadata.
+
+    Raises:
+        ValueError: If an operation of the computation has no form in ONNX.
+    """
     import onnx
 
-    with quiet():
-        made = torch.onnx.export(
-            captured,
-            dynamo=True,
-            input_names=["input"],
-            output_names=["output"],
-            external_data=False,
-            verbose=False,
-        )
+    try:
+        with quiet():
+            made = torch.onnx.export(
+                captured,
+                dynamo=True,
+                input_names=["input"],
+                output_names=["output"],
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # beside its own errors it lets those of onnxscript pass
+        raise ValueError(_no_onnx(error)) from None
     assert made is not None  # it gives a program where it is given no file
     model = made.model_proto
     named = [{0: "batch", 1: "height", 2: "width"}, {0: "batch"}]
@@ -92,11 +105,30 @@ def write_onnx(captured: ExportedProgram, path: Path, card: Mapping[str, Any]) -
     onnx.save(model, path)
 
 
+def _no_onnx(error: Exception) -> str:
+    """Say in a sentence why it cannot be written, by the operation if the first cause names it."""
+    first: BaseException = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    found = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(first))
+    why = f"it has no form of the operation {found[1]}" if found else _first_line(first)
+    return f"this network cannot be written as ONNX: {why}; {OTHERWISE}"
+
+
 def open_onnx(path: Path) -> Compute:
-    """Give the function that a file of ONNX computes, as ``infer.py`` opens it."""
+    """Give the function that a file of ONNX computes, as ``infer.py`` opens it.
+
+    Raises:
+        ValueError: If onnxruntime cannot compute it.
+    """
     from onnxruntime import InferenceSession
 
-    session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    try:
+        session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no class in common
+        raise ValueError(
+            f"onnxruntime cannot compute what was written: {_first_line(error)}; {OTHERWISE}"
+        ) from None
     return lambda examples: np.asarray(session.run(None, {"input": examples})[0])
 
 

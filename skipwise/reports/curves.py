@@ -124,37 +124,41 @@ def _has(run: Reading, name: str) -> bool:
 def _metric(run: Reading) -> Chart | None:
     others = ("r2", "accuracy", "f1")  # beside the loss, which has a chart of its own
     name = next((n for n in (run.metric, *others) if n != "loss" and _has(run, n)), None)
-    if not run.validations or name is None:
-        return None
-    at = [e.step for e in run.validations]
-    values = [e.metrics[name] for e in run.validations]
-    traces = [_held(at, values)]
     train = thinned(run.steps, "accuracy", points=100)
-    words = f"Validation, {run.validations[0].examples:,} examples."
+    if not run.validations:
+        name = "accuracy" if train.values else None
+    if name is None:
+        return None
+    traces, said = [], []
+    if run.validations:
+        at = [e.step for e in run.validations]
+        traces.append(_held(at, [e.metrics[name] for e in run.validations]))
+        said.append(f"Validation, {run.validations[0].examples:,} examples.")
     caption, columns = "Metrics of the validation part.", {}
     if name == "accuracy" and train.values:
         traces.insert(0, line("training", train.steps, train.values, TRAIN))
         caption, columns = MEANS, {"training accuracy": _trained("accuracy", percent)}
-        words += (
-            " Training counts the batches as they were trained on, augmented, before each update."
+        said.append(
+            "Training counts the batches as they were trained on, augmented, before each update."
         )
     elif name == "accuracy":
-        words += (
-            " Training accuracy was not recorded: examples were mixed, or the run is an old one."
+        said.append(
+            "Training accuracy was not recorded: examples were mixed, or the run is an old one."
         )
     shown = [n for n in ("rmse", "r2") if _has(run, n)] if name == "r2" else [name]
-    columns |= {f"validation {PLAIN_NAMES[n]}": _validated(n) for n in shown}
+    if run.validations:
+        columns |= {f"validation {PLAIN_NAMES[n]}": _validated(n) for n in shown}
     best = run.best
     if best is not None and name == run.metric:
-        words += (
-            f" The weights of step {best.step:,} were kept: {value_of(name, best.metrics[name])}."
+        said.append(
+            f"The weights of step {best.step:,} were kept: {value_of(name, best.metrics[name])}."
         )
     axis = {"tickformat": ".0%"} if name in SHARES else {}
     called = PLAIN_NAMES[name]
     return Chart(
         name="metric",
         title=called[0].upper() + called[1:],
-        words=words,
+        words=" ".join(said),
         figure=figure(traces, STEP, called, yaxis=axis),
         table=_by_evaluation(run, caption, columns),
         is_summary=True,

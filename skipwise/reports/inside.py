@@ -171,7 +171,7 @@ def branches(run: Reading) -> Chart | None:
     return Chart(
         name="branches",
         title="Share of each branch in its block's output",
-        words=_of_branches(values) + if_left_out(len(values), len(names), "blocks"),
+        words=_of_branches(run, values) + if_left_out(len(values), len(names), "blocks"),
         figure=figure(
             [now] if first.step == last.step else [then, now],
             "block, counted from the input",
@@ -184,12 +184,14 @@ def branches(run: Reading) -> Chart | None:
     )
 
 
-def _of_branches(values: list[float]) -> str:
+def _of_branches(run: Reading, values: list[float]) -> str:
     most = values.index(max(values))
+    held = run.validations or run.facts.get("examples", {}).get("validation")
     return (
         "Second moment of what the branch writes, as a share of its sum with that of what the skip"
-        " carries, before the activation, on at most 32 held-out examples. At 1 the branch is all,"
-        " as without a skip; at 0 the block passes its input on."
+        " carries, before the activation, on at most 32 examples of the"
+        f" {'validation' if held else 'training'} part. At 1 the branch is all, as without a skip;"
+        " at 0 the block passes its input on."
         f" Largest in block {most + 1} ({percent(values[most])}), on average"
         f" {percent(fmean(values))}."
     )

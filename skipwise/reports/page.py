@@ -196,7 +196,9 @@ def _how_it_learned(run: Reading) -> Section:
     if run.steps and not run.validations:
         part = run.facts.get("examples", {}).get("validation", 0)
         absent.append(
-            "Nothing was validated yet." if part else "There is no validation part, so no curve."
+            "Nothing was validated yet."
+            if part
+            else "There is no validation part, so no curve of it."
         )
     return Section(
         name="curves", title="How it learned", charts=tuple(curves(run)), absent=tuple(absent)

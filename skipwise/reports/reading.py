@@ -148,6 +148,13 @@ class Reading:
         return DIVERGED in self.state
 
     @property
+    def diverged_at(self) -> int:
+        """The step at which it diverged; one that a guard refused last is in no journal."""
+        after = r"(?: after \d+ returns to an earlier state)?"
+        found = re.search(rf"at step (\d+){after}{DIVERGED}", self.state)
+        return self.taken if found is None else int(found[1])
+
+    @property
     def is_made_in_python(self) -> bool:
         """Whether its data were made in Python, so that no command finds them."""
         return re.search(r"^\s*dataset: null$", self.description, re.MULTILINE) is not None

@@ -22,7 +22,8 @@ def headline(run: Reading) -> str:
     if run.state == "finished":
         return f"{counted(run.taken, 'step')} taken, and no part held out to score them"
     planned = "" if run.planned is None else f" of {run.planned:,}"
-    where = f"at step {run.taken:,}{planned}"
+    step = run.diverged_at if run.has_diverged else run.taken
+    where = f"at step {step:,}{planned}"
     if run.state == "running":
         return f"not finished: {where}"
     if run.has_diverged:

@@ -124,7 +124,9 @@ class Watch:
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """Tell in the evidence how what happens inside ends.
+        """Tell in the evidence how what happens inside ends, and bring every step into the journal.
+
+        Steps after the last save are there for a reader; a resumed run cuts them off.
 
         Raises:
             BaseException: What was raised inside.
@@ -136,6 +138,8 @@ class Watch:
             state = _at_its_end(self.run)
         except BaseException as error:
             state = _in_words(error)
+            with suppress(Exception):  # what ended the run is what its reader must hear of
+                self.journal.read()
             raise
         finally:
             self._write_norms()

@@ -46,7 +46,9 @@ def test_without_files_and_without_a_network_one_sentence_says_so(
     monkeypatch.setenv("HOME", str(tmp_path))
     for scheme in ("http", "https"):
         monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")  # nobody listens there
-    with pytest.raises(ValueError, match=rf"{name} is not in .*skipwise and cannot be downloaded"):
+    with pytest.raises(
+        ValueError, match=rf"{name} can neither be read from .*skipwise nor be downloaded"
+    ):
         find_data(name).load()
 
 

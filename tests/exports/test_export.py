@@ -18,6 +18,7 @@ from skipwise.connections import Padded
 from skipwise.data import Arrays, Folder
 from skipwise.description import Call
 from skipwise.exports import fold
+from skipwise.exports.writing import open_onnx
 from skipwise.shapes import Ends
 from skipwise.weights import save_as
 from tests.references import rings_file
@@ -206,6 +207,31 @@ def test_a_file_that_differs_from_predict_is_not_left(tmp_path: Path):
             skipwise.export(run, "m.onnx", allow=["tests"])
     assert Path("m.onnx").read_bytes() == b"older"
     assert not Path("infer.py").exists()
+
+
+class Spectral(Sly):
+    """Asks for eigenvalues, for which ONNX has no operation."""
+
+    def forward(self, x):
+        y = self.linear(x.flatten(1)).float()  # there are none of bfloat16
+        return y + torch.linalg.eigvalsh(y[:, :, None] * y[:, None])
+
+
+def test_an_operation_that_onnx_lacks_is_named_and_another_file_can_be_written(tmp_path: Path):
+    rings_file(tmp_path / "rings.npz")
+    call = Call(target="tests.exports.test_export:Spectral")
+    run = skipwise.train(Arrays(path="rings.npz"), call, out="run", **TINY)
+    told = r"no form of the operation aten\.\w*eigh; a file \.pt2, .* can be written instead$"
+    with pytest.raises(ValueError, match=told):
+        skipwise.export(run, "m.onnx", allow=["tests"])
+    assert not Path("m.onnx").exists()
+    assert skipwise.export(run, "m.pt2", allow=["tests"]).check.good
+
+
+def test_what_onnxruntime_cannot_open_is_one_sentence(tmp_path: Path):
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"onnxruntime cannot compute what was written: .*pt2"):
+        open_onnx(tmp_path / "m.onnx")
 
 
 def test_without_data_random_pictures_are_compared_and_it_is_said(pets_run: str, pets: Path):

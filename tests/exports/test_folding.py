@@ -62,6 +62,66 @@ def test_a_layer_keeps_its_norm_unless_it_is_alone_with_it(how: str, folded: int
     close(same(x), model(x))
 
 
+class Sequences(nn.Module):
+    """A linear map of sequences, and a norm that goes by their second axis."""
+
+    def __init__(self, length: int, channels: int):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(4, channels), nn.BatchNorm1d(length)
+
+    def forward(self, x):
+        return self.norm(self.layer(x))
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_a_norm_along_another_axis_than_the_layers_stays(channels: int):
+    model = randomised(Sequences(3, channels)).eval()
+    x = torch.randn(6, 3, 4, dtype=torch.float64)
+    same, found = fold(model, x)
+    assert (found.folded, found.kept) == (0, 1)
+    close(same(x), model(x))
+
+
+@pytest.mark.parametrize(
+    ("layer", "norm", "shape"),
+    [
+        (nn.Linear(4, 3), nn.BatchNorm1d(3, affine=False), (6, 4)),
+        (nn.Linear(4, 3, bias=False), nn.BatchNorm1d(3), (6, 4)),
+        (nn.Conv1d(4, 3, 1), nn.BatchNorm1d(3, affine=False), (6, 4, 3)),
+    ],
+    ids=str,
+)
+def test_a_norm_without_weights_folds_as_one_with_them(layer, norm, shape: tuple[int, ...]):
+    model = randomised(nn.Sequential(layer, norm)).eval()
+    x = torch.randn(*shape, dtype=torch.float64)
+    same, found = fold(model, x)
+    assert (found.folded, found.kept) == (1, 0)
+    close(same(x), model(x))
+
+
+class Renormed(nn.Module):
+    """A user's own norm, which is none of torch's classes."""
+
+    mean: torch.Tensor
+    var: torch.Tensor
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.ones(3))
+        self.register_buffer("var", torch.full((3,), 2.0))
+
+    def forward(self, x):
+        return nn.functional.batch_norm(x, self.mean, self.var)
+
+
+def test_a_norm_of_a_class_of_ones_own_stays():
+    model = nn.Sequential(nn.Linear(4, 3), Renormed(), nn.BatchNorm1d(3)).eval()
+    x = torch.randn(6, 4)
+    same, found = fold(model, x)
+    assert (found.folded, found.kept) == (0, 1)
+    close(same(x), model(x))
+
+
 def test_a_norm_without_statistics_stays():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3, track_running_stats=False)).eval()
     x = torch.randn(4, 2, 4, 4)

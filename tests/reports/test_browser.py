@@ -14,7 +14,8 @@ from tests.comparison.planted import whole
 from tests.lessons import planted
 from tests.references import rings_file
 from tests.reports.diagnoses import real, strange
-from tests.watch.test_watch import TINY
+from tests.reports.test_page import data_of
+from tests.watch.test_watch import TINY, harmed
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("processes")]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -27,6 +28,9 @@ CHARTS = {
     "diagnosis": 16,
     "strange": 1,
     "watched": 15,
+    "numbers": 6,
+    "no parts": 6,
+    "broken": 5,
 }
 ALL = "gradients:every=9,curvature:every=9:top,units:every=9,updates:every=9,normalisation:every=9"
 SHAPES = (
@@ -59,6 +63,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     lesson = lesson_report(planted.lesson(), folder)
     watched = folder / "watched"
     skipwise.train(data, TINY, out=str(watched), epochs=4, batch_size=32, watch=ALL, quiet=True)
+    for kind in ("numbers", "no parts"):
+        (folder / kind).mkdir()
+        data, out = data_of(kind, folder / kind), str(folder / kind / "run")
+        skipwise.train(data, TINY, out=out, epochs=4, batch_size=32, quiet=True)
+    harmed(folder / "broken", "unreadable", after=15)
     return {
         "one": folder / "0" / "report.html",
         "several": several,
@@ -67,6 +76,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "diagnosis": write_diagnosis(real().as_plain(), folder / "diagnosis.html"),
         "strange": write_diagnosis(strange(), folder / "strange.html"),
         "watched": watched / "report.html",
+        "numbers": folder / "numbers" / "run" / "report.html",
+        "no parts": folder / "no parts" / "run" / "report.html",
+        "broken": skipwise.report(folder / "broken"),
     }
 
 

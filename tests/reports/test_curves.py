@@ -27,3 +27,17 @@ def test_a_table_that_is_a_summary_is_called_one(tmp_path: Path):
     assert "The table below holds a summary." in gradient
     assert "The table below holds the numbers." in matrix
     assert "the tables below them hold their numbers or a summary" in page
+
+
+def test_without_an_evaluation_the_training_accuracy_is_drawn_alone(tmp_path: Path):
+    folder = told(tmp_path / "run", LEVEL, FALLS, FALLS, test=None)
+    journal = folder / "metrics.jsonl"
+    steps = [line for line in journal.read_text().splitlines(True) if '"validation"' not in line]
+    journal.write_text("".join(steps))
+    _, metric, _ = curves(read_run(folder))
+    assert metric.title == "Accuracy"
+    assert metric.table.columns == ["step", "epoch", "training accuracy"]
+    (trace,) = metric.figure["data"]
+    assert (trace["name"], set(trace["y"]), trace["x"][-1]) == ("training", {0.5}, 80)
+    journal.write_text("".join(steps).replace('"accuracy": 0.5', '"accuracy": null'))
+    assert [chart.title for chart in curves(read_run(folder))] == ["Loss", "Learning rate"]

@@ -8,7 +8,7 @@ import pytest
 import skipwise
 from skipwise.records import MeasureRecord, to_line
 from skipwise.reports import read_run
-from skipwise.reports.inside import gradients, times
+from skipwise.reports.inside import branches, gradients, times
 from tests.reports.runs import told
 from tests.reports.test_verdict import FALLS, LEVEL
 
@@ -52,3 +52,17 @@ def test_of_a_gpu_it_is_said_that_parts_of_a_step_are_times_of_commands(tmp_path
     assert chart is not None
     assert chart.words.startswith("A step took 10 ms (median).")
     assert ("parts are the times of giving commands" in chart.words) == (device == "cuda")
+
+
+@pytest.mark.parametrize(("accuracies", "part"), [(LEVEL, "validation"), ([], "training")])
+def test_whose_branches_were_measured_is_said(tmp_path: Path, accuracies: list, part: str):
+    examples = {"train": 800, **({"validation": 400} if accuracies else {})}
+    losses = FALLS[: len(accuracies)]
+    facts = {"examples": examples}
+    run = told(tmp_path / "run", accuracies, losses, losses, test=None, facts=facts)
+    shares = MeasureRecord(step=10, name="branch share", values={"a": 0.5})
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(to_line(shares))
+    chart = branches(read_run(run))
+    assert chart is not None
+    assert f"on at most 32 examples of the {part} part." in chart.words

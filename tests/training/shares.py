@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,10 @@ from skipwise.training import (
     evaluate,
     guarded,
     join,
+    load_checkpoint,
     repeated_blocks,
     replicated,
+    save_checkpoint,
     sharded,
     train,
 )
@@ -246,6 +249,42 @@ def frozen(world: World) -> list[Tensor]:
 ONE_BACK = Guard(patience=1, every=3, age=0, returns=9)
 WILD = dataclasses.replace(momentum(), peak_lr=1e3, schedule=Constant())
 
+HANDED_ON = {
+    "whole": {"parts": 4, "loss": weighted},
+    "whole, AdamW": {"strategy": adamw()},
+    "sharded": {"shard": True, "strategy": adamw()},
+    "sharded layer by layer": {"shard": True, "model": Deep},
+}
+
+
+def begun(world: World, folder: Path) -> None:
+    """Three steps of each run, and a save."""
+    states = {}
+    for name, changes in HANDED_ON.items():
+        run = run_of(world, **changes)
+        list(islice(train(run), 3))
+        states[name] = run.state()
+    if world.is_first:
+        save_checkpoint(folder, states)
+
+
+def ended(world: World, folder: Path) -> dict[str, list[Tensor]]:
+    """Two steps more of each from its save: their losses, weights and the optimiser's state."""
+    states = world.broadcast(load_checkpoint(folder / "last.ckpt") if world.is_first else {})
+    found = {}
+    for name, changes in HANDED_ON.items():
+        run = run_of(world, **changes)
+        nn.init.ones_(next(run.model.parameters()))
+        run.restore(states[name])
+        found[name] = reached(run, list(train(run)))
+    return found
+
+
+def reached(run: Run, steps: list[Step]) -> list[Tensor]:
+    state = [whole(run.model.state_dict()), whole(run.optimiser.state_dict())]
+    return [*(step.loss.double() for step in steps), *tensors(state)]
+
+
 SCENARIOS = {
     "an example that is not finite": guarding(
         dataclasses.replace(momentum(), guard=ONE_BACK), data=poisoned()
@@ -272,11 +311,17 @@ SCENARIOS = {
 }
 
 
-def main(path: str) -> None:
+def main(path: str, leg: str = "") -> None:
     world = join()
-    found = {name: scenario(world) for name, scenario in SCENARIOS.items()}
+    if leg == "begun":
+        begun(world, Path(path).parent)
+        return
+    if leg == "ended":
+        found = ended(world, Path(path).parent)
+    else:
+        found = {name: scenario(world) for name, scenario in SCENARIOS.items()}
     torch.save(found, f"{path}-{world.rank}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

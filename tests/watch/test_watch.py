@@ -1,6 +1,7 @@
 """Measuring changes nothing, and what is measured is what the formulas say."""
 
 import dataclasses
+import math
 import random
 import time
 from collections import Counter
@@ -24,8 +25,9 @@ from skipwise.records import (
 )
 from skipwise.reports import read_run
 from skipwise.reports.inside import EVALUATION, OTHER, spent
+from skipwise.reports.verdict import headline, verdict
 from skipwise.runs import begin, go_on
-from skipwise.strategies import EMA, nesterov
+from skipwise.strategies import EMA, Guard, nesterov
 from skipwise.tasks import Classification, Regression
 from skipwise.training import Diverged, Step, evaluate, train
 from skipwise.watch import Witness, branch_shares, layer_norms, layers_of
@@ -216,6 +218,71 @@ def test_the_evidence_says_how_a_run_ended(tmp_path: Path):
     ]
     assert states[0] == "finished"
     assert "training diverged" in states[1]
+
+
+class Harmed(torch.utils.data.Dataset):
+    """Pictures that are not finite any more, or cannot be read, once somebody says so."""
+
+    harm = ""
+
+    def __len__(self) -> int:
+        return 240
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+        if self.harm == "unreadable":
+            raise ValueError("an example is broken")
+        value = math.nan if self.harm == "not finite" else row % 2 + row / 240
+        return torch.full((3, 8, 8), value), row % 2
+
+
+def harmed(folder: Path, harm: str, after: int, **changes) -> BaseException:
+    """Give what ends a run in its first epoch whose data are harmed after so many steps."""
+    data = Harmed()
+    described, dataset = compose(Own(dataset=data), TINY, steps=40, batch_size=4, **changes)
+    events = begin(described, dataset, folder).events()
+
+    def follow() -> None:
+        for event in events:
+            if isinstance(event, Step) and event.step == after:
+                data.harm = harm
+
+    with pytest.raises(ValueError, match=r"broken|diverged") as caught:
+        follow()
+    return caught.value
+
+
+def test_a_run_that_breaks_keeps_all_its_steps_and_a_resume_takes_each_once(tmp_path: Path):
+    error = harmed(tmp_path / "run", "unreadable", after=15)
+    assert str(error).startswith("an example is broken")
+    run = read_run(tmp_path / "run")
+    assert [step.step for step in run.steps] == list(range(1, 16))
+    assert headline(run) == "stopped at step 15 of 40"
+    assert "for 15 steps (0." in " ".join(verdict(run))
+    session, _ = go_on(tmp_path / "run", data=Own(dataset=Harmed()))
+    list(session.events())
+    assert [s.step for s in read_run(tmp_path / "run").steps] == list(range(1, 41))
+
+
+def test_a_run_that_its_guard_gives_up_names_one_step_everywhere(tmp_path: Path):
+    strategy = dataclasses.replace(nesterov(), guard=Guard(patience=2, returns=1, age=0))
+    error = harmed(tmp_path / "run", "not finite", after=30, strategy=strategy)
+    assert isinstance(error, Diverged)
+    run = read_run(tmp_path / "run")
+    # Steps 31 and 32 are skipped, and the run returns; 33 and 34 are skipped, and none is left.
+    assert error.step == 34
+    assert headline(run) == "diverged at step 34 of 40"
+    assert " at step 34 after 1 returns to an earlier state: " in " ".join(verdict(run))
+    assert [step.step for step in run.steps] == list(range(1, 34))
+
+
+def test_a_caller_who_leaves_at_a_step_leaves_it_in_the_journal(tmp_path: Path):
+    described = experiment(tmp_path)
+    for event in begin(described, described.data.load(), tmp_path / "run").events():
+        if isinstance(event, Step) and event.step == 3:
+            break
+    run = read_run(tmp_path / "run")
+    assert [step.step for step in run.steps] == [1, 2, 3]
+    assert headline(run) == "stopped at step 3 of 14"
 
 
 def test_a_run_that_pauses_says_where_and_is_finished_when_it_went_on(tmp_path: Path):

@@ -1,7 +1,5 @@
 """CIFAR-10 and CIFAR-100: 50,000 and 10,000 colour pictures of 32×32 pixels, by torchvision."""
 
-import contextlib
-import sys
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -9,7 +7,8 @@ import torch
 from torch import Tensor
 
 from skipwise.data.assemble import Shares, assemble
-from skipwise.data.dataset import CACHE, Data, Dataset
+from skipwise.data.cached import cached
+from skipwise.data.dataset import Data, Dataset
 
 
 @final
@@ -42,23 +41,13 @@ class CIFAR(Data):
         """Read torchvision's files below ``~/.cache/skipwise``; download and check them if absent.
 
         Raises:
-            ValueError: If they are not there and cannot be downloaded.
+            ValueError: If they are not there and cannot be downloaded, or are damaged.
         """
         from torchvision import datasets
 
         stored = datasets.CIFAR10 if self.classes == 10 else datasets.CIFAR100
-        root = CACHE.expanduser()
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                found = {
-                    part: stored(str(root), train=part == "train", download=True)
-                    for part in ("train", "test")
-                }
-        except (RuntimeError, OSError) as error:
-            raise ValueError(
-                f"{self.name} is not in {root} and cannot be downloaded ({error});"
-                f" put torchvision's files there: {stored.url}"
-            ) from None
+        files = f"put torchvision's files there: {stored.url}"
+        found = cached(stored, self.name, otherwise=files)
         parts = {part: as_part(those) for part, those in found.items()}
         shares = Shares(validation=self.validation, split_seed=self.split_seed)
         return assemble(self.name, parts, shares, classes=tuple(found["train"].classes))

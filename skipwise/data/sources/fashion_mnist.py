@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from skipwise.data.assemble import Shares, assemble
-from skipwise.data.dataset import CACHE, Data, Dataset
+from skipwise.data.cached import cached
+from skipwise.data.dataset import Data, Dataset
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 CLASSES = (
@@ -60,14 +61,6 @@ def _from_debian() -> dict[str, tuple[Tensor, Tensor]]:
 def _from_torchvision() -> dict[str, tuple[Tensor, Tensor]]:
     from torchvision.datasets import FashionMNIST as Stored
 
-    parts = {}
-    for part in ("train", "test"):
-        try:
-            stored = Stored(str(CACHE.expanduser()), train=part == "train", download=True)
-        except (RuntimeError, OSError) as error:
-            raise ValueError(
-                f"fashion-mnist is not on this machine and cannot be downloaded ({error});"
-                " on Debian: apt-get install dataset-fashion-mnist"
-            ) from None
-        parts[part] = (stored.data[:, None], stored.targets)
-    return parts
+    otherwise = "on Debian: apt-get install dataset-fashion-mnist"
+    found = cached(Stored, "fashion-mnist", otherwise=otherwise)
+    return {part: (stored.data[:, None], stored.targets) for part, stored in found.items()}
