@@ -8,7 +8,7 @@ that validation chose.
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,7 +21,7 @@ from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import Hold, write_atomic
 from skipwise.finetuning import prepared
 from skipwise.provenance import conditions, facts, log_session, no_longer_exact
-from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
+from skipwise.records import EvaluationRecord, NoteRecord, StepRecord
 from skipwise.training import (
     Best,
     Compiling,
@@ -39,6 +39,7 @@ from skipwise.training import (
     join,
     keep_freed_memory,
     save_checkpoint,
+    waiting,
 )
 from skipwise.training import train as steps_of
 from skipwise.watch import Monitors, Seen, Watch
@@ -146,7 +147,7 @@ class Session:
         """Seconds of this and all earlier sessions."""
         return self._spent + (self._ended or time.perf_counter()) - self._opened
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """Train to the end, yielding every step and everything that was measured.
 
         Raises:
@@ -375,10 +376,8 @@ class Session:
             self.journal.write(record)
             self.watch.keep(record)
             yield record
-        self.journal.flush()
-        if self.world.is_first:
-            table = steps_as_csv(read_journal(self.folder / METRICS))
-            write_atomic(self.folder / "metrics.csv", table.encode())
+        for text in waiting(self.journal.write_table(), self.run.batches):
+            yield from self._note(text)
 
     def _seen(self, events: Iterator[Seen]) -> Iterator[NoteRecord]:
         for event in events:

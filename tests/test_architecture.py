@@ -102,6 +102,7 @@ MAY_IMPORT = {
         "description",
         "files",
     },
+    "memory": {"experiment", "finetuning", "networks", "data", "training", "description"},
     "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
         "provenance",
@@ -118,6 +119,7 @@ MAY_IMPORT = {
     },
     "progress": {"session", "training", "records"},
     "runs": {
+        "memory",
         "description",
         "strategies",
         "progress",
@@ -145,6 +147,7 @@ MAY_IMPORT = {
         "shapes",
     },
     "studies": {
+        "memory",
         "defaults",
         "weights",
         "experiment",
@@ -237,6 +240,7 @@ MAY_IMPORT = {
         "strategies",
         "tuning",
         "studies",
+        "watch",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

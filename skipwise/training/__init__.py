@@ -7,6 +7,7 @@ Imports data, strategies, randomness, records and files.
 from skipwise.training.average import Average, with_own_statistics
 from skipwise.training.checkpoint import LAST, load_checkpoint, newest_checkpoint, save_checkpoint
 from skipwise.training.device import (
+    DEVICE,
     PRECISIONS,
     autocast_type,
     choose_device,
@@ -32,6 +33,8 @@ from skipwise.training.policies import (
     TimeBudget,
     check_judged,
     guarded,
+    waited,
+    waiting,
 )
 from skipwise.training.processes import (
     ALONE,
@@ -52,6 +55,7 @@ from skipwise.training.signals import Interrupted, caught_signals
 __all__ = [
     "ALONE",
     "CHOICES",
+    "DEVICE",
     "LAST",
     "PRECISIONS",
     "Average",
@@ -99,5 +103,7 @@ __all__ = [
     "sharded",
     "share_statistics",
     "train",
+    "waited",
+    "waiting",
     "with_own_statistics",
 ]

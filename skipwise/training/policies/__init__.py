@@ -1,7 +1,7 @@
 """What is decided while a run goes: the best weights, its length, which steps are refused, threads.
 
 Takes steps, evaluations and the clock, gives lengths and choices; all of it is state of the run.
-Imports records, randomness and the rest of training.
+Imports data, records, randomness and the rest of training.
 """
 
 from skipwise.training.policies.best import Best
@@ -11,6 +11,7 @@ from skipwise.training.policies.guard import Guarding, guarded
 from skipwise.training.policies.pause import Pause
 from skipwise.training.policies.target import Target, check_judged
 from skipwise.training.policies.threads import Threads, shared_out
+from skipwise.training.policies.waiting import waited, waiting
 
 __all__ = [
     "CHOICES",
@@ -25,4 +26,6 @@ __all__ = [
     "check_judged",
     "guarded",
     "shared_out",
+    "waited",
+    "waiting",
 ]
