@@ -92,8 +92,9 @@ def _with_lines(session: Session, events: Iterator[Event]) -> Iterator[Event]:
                 spoke = time.perf_counter()
                 left = (spoke - began) / (event.step - first) * (session.run.steps - event.step)
                 print(
-                    f"step {event.step}/{session.run.steps} epoch {event.epoch:.2f} loss"
-                    f" {event.loss:.4f} rate {event.rate:.4g}, {speed_of(recent)}, {left:.0f} s left",
+                    f"step {event.step}/{session.run.steps} epoch {event.epoch:.2f}"
+                    f" loss {event.loss:.4f} rate {event.rate:.4g}, {speed_of(recent)},"
+                    f" {left:.0f} s left",
                     file=sys.stderr,
                     flush=True,
                 )

@@ -11,7 +11,6 @@ from skipwise.data import Data, Dataset, Own, check_readable
 from skipwise.description import nearest, read_described, replace_at
 from skipwise.experiment import Experiment, checked, compose, extended
 from skipwise.files import Hold, free_folder
-from skipwise.memory import check_step_fits
 from skipwise.progress import Listener
 from skipwise.progress import watch as follow
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
@@ -32,8 +31,8 @@ def begin(
     Processes that torchrun has started anew go on with the run that they began before.
 
     Raises:
-        ValueError: If the folder holds something already, a held-out picture cannot be read, or a
-            step does not fit into memory.
+        ValueError: If the folder holds something already, a held-out picture cannot be read, or
+            a step does not fit into memory.
     """
     world = join()
     ours = _begun_by_this_job(folder) if world.is_first else None
@@ -52,7 +51,6 @@ def begin(
         (place / JOB).write_text(job())
     try:
         if state is None:  # else a file that is cut short would show when all is trained
-            check_step_fits(experiment, dataset, world)
             check_readable((dataset.validation, dataset.test), world.rank, world.size)
         return Session(experiment, dataset, place, state, hold=hold, **options)
     except BaseException:

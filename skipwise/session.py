@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import torch
 
 from skipwise.data import Dataset, without_objects
-from skipwise.description import write_yaml
+from skipwise.description import Call, write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import Hold, write_atomic
 from skipwise.finetuning import prepared
@@ -34,12 +34,13 @@ from skipwise.training import (
     Threads,
     TimeBudget,
     caught_signals,
+    check_fits,
     check_judged,
     evaluate,
     join,
     keep_freed_memory,
     save_checkpoint,
-    waiting,
+    waiting_notes,
 )
 from skipwise.training import train as steps_of
 from skipwise.watch import Monitors, Seen, Watch
@@ -83,6 +84,9 @@ class Session:
             experiment, dataset, resumed=state is not None, world=self.world
         )
         self.dataset = prepared(dataset, experiment.preprocessing)
+        is_plain = experiment.compile != "on" and not isinstance(experiment.network, Call)
+        if state is None and is_plain:  # compiled it may keep less; the user's own is left alone
+            check_fits(self.run, self.dataset.ends.inputs)
         wanted, higher, doublings = experiment.target, self.task.higher, experiment.doublings
         self.best = Best(metric=self.task.best_metric, higher=higher, patience=experiment.patience)
         self.target = (
@@ -90,9 +94,8 @@ class Session:
         )
         self.compiling = Compiling(self.run, experiment.compile)
         self.threads = Threads(self.run, (self.dataset.validation, self.dataset.test))
-        self.budget = (
-            TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
-        )
+        seconds = experiment.seconds
+        self.budget = None if seconds is None else TimeBudget(seconds=seconds)
         self.pause = Pause()
         self._began = time.perf_counter() if started is None else started
         self._opened = self._saved = time.perf_counter()
@@ -376,7 +379,7 @@ class Session:
             self.journal.write(record)
             self.watch.keep(record)
             yield record
-        for text in waiting(self.journal.write_table(), self.run.batches):
+        for text in waiting_notes(self.journal.write_table(), self.run.batches):
             yield from self._note(text)
 
     def _seen(self, events: Iterator[Seen]) -> Iterator[NoteRecord]:

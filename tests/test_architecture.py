@@ -102,7 +102,6 @@ MAY_IMPORT = {
         "description",
         "files",
     },
-    "memory": {"experiment", "finetuning", "networks", "data", "training", "description"},
     "provenance": {"experiment", "data", "tasks", "training"},
     "session": {
         "provenance",
@@ -119,7 +118,6 @@ MAY_IMPORT = {
     },
     "progress": {"session", "training", "records"},
     "runs": {
-        "memory",
         "description",
         "strategies",
         "progress",
@@ -147,7 +145,6 @@ MAY_IMPORT = {
         "shapes",
     },
     "studies": {
-        "memory",
         "defaults",
         "weights",
         "experiment",

@@ -77,7 +77,7 @@ def test_what_the_function_raises_ends_the_run_which_goes_on_as_if_nothing_was(
             raise RuntimeError("mine")
 
     settings = {**QUICK, "quiet": quiet, "steps": 12}
-    with pytest.raises(RuntimeError, match="^mine$"):
+    with pytest.raises(RuntimeError, match=r"^mine$"):
         skipwise.train(data, NETWORK, out="run", on_event=fail, **settings)
     assert read_run(Path("run")).state == "RuntimeError: mine"
     assert 0 < load_checkpoint(Path("run/last.ckpt"))["run"]["step"] < 8

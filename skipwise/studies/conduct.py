@@ -29,7 +29,6 @@ from skipwise.comparison import (
 )
 from skipwise.comparison import compare as compare_runs
 from skipwise.files import write_atomic
-from skipwise.memory import free_memory
 from skipwise.reports import study_report
 from skipwise.studies.launchers import (
     FAILED,
@@ -41,6 +40,7 @@ from skipwise.studies.launchers import (
     mark_of,
 )
 from skipwise.studies.plan import RUNS, Plan
+from skipwise.studies.rehearsal import free_memory
 from skipwise.studies.results import design_of, record_of_study
 from skipwise.studies.telling import Progress, Teller, in_time, telling
 from skipwise.studies.tuning import (

@@ -31,10 +31,11 @@ from skipwise.training.policies import (
     Target,
     Threads,
     TimeBudget,
+    check_fits,
     check_judged,
     guarded,
     waited,
-    waiting,
+    waiting_notes,
 )
 from skipwise.training.processes import (
     ALONE,
@@ -80,6 +81,7 @@ __all__ = [
     "autocast_type",
     "can_shard",
     "caught_signals",
+    "check_fits",
     "check_judged",
     "check_shares",
     "choose_device",
@@ -104,6 +106,6 @@ __all__ = [
     "share_statistics",
     "train",
     "waited",
-    "waiting",
+    "waiting_notes",
     "with_own_statistics",
 ]

@@ -11,6 +11,7 @@ import torch
 
 import skipwise
 from skipwise.data import Views
+from skipwise.files import free_folder
 from skipwise.prediction import load
 from skipwise.records import read_journal
 from skipwise.runs import go_on

@@ -1,9 +1,10 @@
 """The rehearsal of an arm, before anything trains: does it fit, into memory too, and what it takes.
 
-Takes an experiment and its data, gives an outcome. Imports ``experiment``, ``memory`` and the
-contract of launchers.
+Takes an experiment and its data, gives an outcome. Imports ``experiment`` and the contract of
+launchers.
 """
 
+from skipwise.studies.rehearsal.memory import free_memory
 from skipwise.studies.rehearsal.rehearse import rehearse
 
-__all__ = ["rehearse"]
+__all__ = ["free_memory", "rehearse"]

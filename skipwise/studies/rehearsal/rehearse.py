@@ -8,8 +8,8 @@ import torch
 
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment, build
-from skipwise.memory import check_memory, size_of
 from skipwise.studies.launchers.launcher import FINISHED, Outcome
+from skipwise.studies.rehearsal.memory import check_memory, size_of
 from skipwise.training.gradient import leaving_no_trace, trial_gradient
 
 

@@ -7,11 +7,12 @@ Imports data, records, randomness and the rest of training.
 from skipwise.training.policies.best import Best
 from skipwise.training.policies.budget import Cost, TimeBudget
 from skipwise.training.policies.compiling import CHOICES, Compiling
+from skipwise.training.policies.fitting import check_fits
 from skipwise.training.policies.guard import Guarding, guarded
 from skipwise.training.policies.pause import Pause
 from skipwise.training.policies.target import Target, check_judged
 from skipwise.training.policies.threads import Threads, shared_out
-from skipwise.training.policies.waiting import waited, waiting
+from skipwise.training.policies.waiting import waited, waiting_notes
 
 __all__ = [
     "CHOICES",
@@ -23,9 +24,10 @@ __all__ = [
     "Target",
     "Threads",
     "TimeBudget",
+    "check_fits",
     "check_judged",
     "guarded",
     "shared_out",
     "waited",
-    "waiting",
+    "waiting_notes",
 ]

@@ -30,7 +30,7 @@ def waited(steps: Iterable[StepRecord], *, on_gpu: bool) -> tuple[float, float]:
     return max(data - rest, 0.0) if on_gpu else data, seconds
 
 
-def waiting(events: Iterable[Event], batches: Batches) -> tuple[str, ...]:
+def waiting_notes(events: Iterable[Event], batches: Batches) -> tuple[str, ...]:
     """Say what batches cost and how they would cost less, if that is a large part of the steps.
 
     Args:

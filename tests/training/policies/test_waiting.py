@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 import skipwise
 from skipwise.data import Augmentation, Batches, Examples, Flip, Own, RandAugment, TrivialAugment
 from skipwise.records import StepRecord
-from skipwise.training import waited, waiting
+from skipwise.training import waited, waiting_notes
 from tests.references import rings
 from tests.reports.runs import a_step
 
@@ -51,18 +51,18 @@ def test_a_gpu_that_computed_meanwhile_did_not_wait():
 def test_from_a_fifth_of_the_steps_on_it_is_said():
     help = "--augment with fewer changes of the pictures is quicker"
     told = f"waiting for batches took 20 of the steps' 80 s; {help}"
-    assert waiting(steps(10), batches()) == (told,)
-    assert waiting(steps(10, data=1.6), batches()) == ()
-    assert waiting(steps(5), batches()) == ()  # 10 seconds are not worth a word
-    assert waiting(steps(10), batches(())) == ()  # nothing that would help is known
+    assert waiting_notes(steps(10), batches()) == (told,)
+    assert waiting_notes(steps(10, data=1.6), batches()) == ()
+    assert waiting_notes(steps(5), batches()) == ()  # 10 seconds are not worth a word
+    assert waiting_notes(steps(10), batches(())) == ()  # nothing that would help is known
 
 
 def test_what_would_help_depends_on_where_batches_come_from():
-    (told,) = waiting(steps(10), batches((TrivialAugment(), RandAugment())))
+    (told,) = waiting_notes(steps(10), batches((TrivialAugment(), RandAugment())))
     assert "TrivialAugment and RandAugment change pictures one by one: --augment without" in told
     decoded = rings().train
     decoded.workers = 2
-    (told,) = waiting(steps(10), batches(examples=decoded))
+    (told,) = waiting_notes(steps(10), batches(examples=decoded))
     assert "a larger --memory, if there is so much, has them decoded once" in told
 
 

@@ -1,4 +1,4 @@
-"""What a step needs of memory is known before a network is built."""
+"""What an arm needs is known before it is built."""
 
 import math
 import re
@@ -6,14 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from torch import nn
 
-import skipwise
-from skipwise.description import Call
-from skipwise.memory import check_memory, check_step_fits, free_memory, size_of
-from skipwise.studies.rehearsal import rehearse
-from skipwise.training import World
+from skipwise.studies.rehearsal import free_memory, rehearse
+from skipwise.studies.rehearsal.memory import check_memory, size_of
 from tests.studies.small import NETWORK, small_study
 
 
@@ -45,8 +41,6 @@ def test_what_a_batch_keeps_counts_by_its_examples(tmp_path: Path):
     with pytest.raises(ValueError, match="a step needs about"):
         check_memory(experiment, dataset, size)
     check_memory(replace(experiment, parts=4), dataset, size)
-    check_memory(experiment, dataset, size, world=World(size=4))
-    check_memory(experiment, dataset, size, beside=2 * free)
 
 
 def test_a_module_that_does_not_run_without_numbers_is_not_measured(tmp_path: Path):
@@ -56,26 +50,3 @@ def test_a_module_that_does_not_run_without_numbers_is_not_measured(tmp_path: Pa
 
     study, dataset = small_study(tmp_path)
     assert size_of(study.experiment, dataset, Counting()) is None
-
-
-def test_a_run_that_would_be_killed_is_refused_before_it_begins(tmp_path: Path):
-    study, dataset = small_study(tmp_path)
-    free = free_memory()
-    assert free is not None
-    network = replace(NETWORK, width=math.isqrt(100 * free // 144))  # no system promises so much
-    with pytest.raises(ValueError, match=r"a step needs about [\d,.]+ GB of memory, .* are free"):
-        skipwise.train(study.experiment.data, network, steps=1, out="run", quiet=True)
-    assert not Path("run").exists()
-    experiment = replace(study.experiment, network=network)
-    check_step_fits(replace(experiment, compile="on"), dataset, World())
-    own = Call(target="skipwise.networks:resnet20")
-    check_step_fits(replace(experiment, network=own), dataset, World())
-
-
-def test_frozen_parts_need_no_gradient_and_keep_nothing_for_it(tmp_path: Path):
-    study, dataset = small_study(tmp_path)
-    size = size_of(replace(study.experiment, freeze="trunk"), dataset)
-    assert size is not None
-    classes, width = 5, 4
-    assert size.parameters == classes * (width + 1)
-    assert size.memory_bytes == width * torch.float32.itemsize  # what the head reads
