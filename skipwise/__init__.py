@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
     from skipwise.studies import Study, compare
     from skipwise.tuning import find_rate
+    from skipwise.watch import tensorboard
 
 __version__ = "0.1.0"
 
@@ -68,6 +69,7 @@ HOMES = {
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
     "tuning": ("find_rate",),
     "studies": ("Study", "compare"),
+    "watch": ("tensorboard",),
 }  # fmt: skip
 PARTS = (
     *HOMES,
@@ -79,7 +81,6 @@ PARTS = (
     "selftest",
     "tasks",
     "training",
-    "watch",
     "weights",
 )
 _HOME = {name: home for home, names in HOMES.items() for name in names}
@@ -129,6 +130,7 @@ __all__ = [
     "resnet110",
     "resume",
     "sgd",
+    "tensorboard",
     "train",
 ]
 

@@ -340,6 +340,7 @@ def compose(
     source = described(data)
     check_kinds(network, strategy)
     given = checked(settings)
+    choose_device()  # one that is not here is said before the data are read
     dataset = source.load()
     if network is not None and not isinstance(network, NetworkDescription | Call):
         network = Call(target=f"{network.__module__}:{network.__qualname__}")

@@ -173,3 +173,17 @@ def check_place(path: Path | None, what: str) -> None:
         why = f"{path} is a folder" if path.is_dir() else f"{path.parent} is no folder"
         why = why if path.is_dir() or not path.parent.is_dir() else f"{at} is not writable"
         raise ValueError(f"{why}, so the {what} could not be written to {path}; name another file")
+
+
+def free_folder(above: Path, stem: str) -> Path:
+    """Make the next free folder below ``above``: the stem and a number.
+
+    Of several processes that ask at once each gets its own.
+    """
+    number = 1
+    while True:
+        folder = above / f"{stem}-{number}"
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+        number += 1

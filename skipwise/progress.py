@@ -2,32 +2,61 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from skipwise.records import EvaluationRecord, NoteRecord, StepRecord
+from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, throughput
 from skipwise.session import Event, Session
 from skipwise.training import Step
 
 LINE_SECONDS = 10.0
+RECENT = 20  # steps that examples a second are told of
+Listener: TypeAlias = Callable[[Event], object]
 
 
-def watch(session: Session, *, quiet: bool = False) -> None:
-    """Run a session to its end, telling how it goes on standard error."""
+def watch(session: Session, *, quiet: bool = False, on_event: Listener | None = None) -> None:
+    """Run a session to its end, telling how it goes on standard error.
+
+    Args:
+        session: The session.
+        quiet: Tell nothing.
+        on_event: See :func:`skipwise.train`.
+    """
     silent = quiet or not session.world.is_first
-    for _ in session.events() if silent else telling(session):
+    for _ in _heard(session, on_event) if silent else telling(session, on_event):
         pass
 
 
-def telling(session: Session) -> Iterator[Event]:
+def telling(session: Session, on_event: Listener | None = None) -> Iterator[Event]:
     """Yield a session's events, each after it was told."""
-    console = Console(stderr=True)
-    return _with_bar(session, console) if console.is_terminal else _with_lines(session)
+    console, events = Console(stderr=True), _heard(session, on_event)
+    if console.is_terminal:
+        return _with_bar(session, events, console)
+    return _with_lines(session, events)
 
 
-def _with_bar(session: Session, console: Console) -> Iterator[Event]:
+def _heard(session: Session, on_event: Listener | None) -> Iterator[Event]:
+    """Yield a session's events, each after the first process has called a function with it.
+
+    Raises:
+        BaseException: What the function raised, which ended the session as its own error would.
+    """
+    events = session.events()
+    for event in events:
+        if on_event is not None and session.world.is_first:
+            try:
+                on_event(event)
+            except BaseException as error:
+                events.throw(error)
+                raise
+        yield event
+
+
+def _with_bar(session: Session, events: Iterator[Event], console: Console) -> Iterator[Event]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,34 +64,47 @@ def _with_bar(session: Session, console: Console) -> Iterator[Event]:
         TextColumn("steps, left"),
         TimeRemainingColumn(),
     )
+    recent: deque[StepRecord] = deque(maxlen=RECENT)
     with Progress(*columns, console=console, refresh_per_second=4) as progress:
         bar = progress.add_task("epoch 0", total=session.run.steps, completed=session.run.step)
-        for event in session.events():
+        for event in events:
             if isinstance(event, Step):
                 progress.update(bar, completed=event.step, total=session.run.steps)
             elif isinstance(event, StepRecord):
-                progress.update(bar, description=f"epoch {event.epoch:.2f} loss {event.loss:.3f}")
+                recent.append(event)
+                words = f"epoch {event.epoch:.2f} loss {event.loss:.3f} {speed_of(recent)}"
+                progress.update(bar, description=words)
             else:
                 progress.console.print(in_words(event), highlight=False, markup=False)
             yield event
 
 
-def _with_lines(session: Session) -> Iterator[Event]:
+def _with_lines(session: Session, events: Iterator[Event]) -> Iterator[Event]:
     spoke = began = time.perf_counter()
     first = session.run.step
-    for event in session.events():
+    recent: deque[StepRecord] = deque(maxlen=RECENT)
+    for event in events:
         if isinstance(event, EvaluationRecord | NoteRecord):
             print(in_words(event), file=sys.stderr, flush=True)
-        elif isinstance(event, StepRecord) and time.perf_counter() - spoke > LINE_SECONDS:
-            spoke = time.perf_counter()
-            left = (spoke - began) / (event.step - first) * (session.run.steps - event.step)
-            print(
-                f"step {event.step}/{session.run.steps} epoch {event.epoch:.2f}"
-                f" loss {event.loss:.4f} rate {event.rate:.4g}, {left:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
+        elif isinstance(event, StepRecord):
+            recent.append(event)
+            if time.perf_counter() - spoke > LINE_SECONDS:
+                spoke = time.perf_counter()
+                left = (spoke - began) / (event.step - first) * (session.run.steps - event.step)
+                print(
+                    f"step {event.step}/{session.run.steps} epoch {event.epoch:.2f}"
+                    f" loss {event.loss:.4f} rate {event.rate:.4g}, {speed_of(recent)},"
+                    f" {left:.0f} s left",
+                    file=sys.stderr,
+                    flush=True,
+                )
         yield event
+
+
+def speed_of(recent: Iterable[StepRecord]) -> str:
+    """Write how many examples a second the last steps took, without what lay between them."""
+    found = throughput(recent)
+    return f"{found:,.0f} examples/s" if found >= 10 else f"{found:.2g} examples/s"
 
 
 def in_words(event: EvaluationRecord | NoteRecord) -> str:

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -249,7 +249,15 @@ def read_journal(path: Path) -> Iterator[Event]:
                 yield from_line(line.decode())
 
 
-def steps_as_csv(events: Iterator[Event]) -> str:
+def throughput(steps: Iterable[StepRecord]) -> float:
+    """Give the examples a second of some steps, without what lay between them; NaN of none."""
+    examples, seconds = 0, 0.0
+    for step in steps:
+        examples, seconds = examples + step.examples, seconds + step.seconds
+    return examples / seconds if seconds else math.nan
+
+
+def steps_as_csv(events: Iterable[Event]) -> str:
     """Write the steps, with the validation metrics where there are any, as a table."""
     rows: dict[int, dict[str, Any]] = {}
     for event in events:

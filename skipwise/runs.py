@@ -10,7 +10,8 @@ from typing import Any
 from skipwise.data import Data, Dataset, Own, check_readable
 from skipwise.description import nearest, read_described, replace_at
 from skipwise.experiment import Experiment, checked, compose, extended
-from skipwise.files import Hold
+from skipwise.files import Hold, free_folder
+from skipwise.progress import Listener
 from skipwise.progress import watch as follow
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
 from skipwise.reports import report, summary
@@ -30,7 +31,8 @@ def begin(
     Processes that torchrun has started anew go on with the run that they began before.
 
     Raises:
-        ValueError: If the folder holds something already, or a held-out picture cannot be read.
+        ValueError: If the folder holds something already, a held-out picture cannot be read, or
+            a step does not fit into memory.
     """
     world = join()
     ours = _begun_by_this_job(folder) if world.is_first else None
@@ -39,7 +41,9 @@ def begin(
     elif folder is not None:
         found = _empty(folder) if world.is_first else folder, None
     else:
-        found = free_folder(Path("runs"), experiment) if world.is_first else Path(), None
+        kinds = experiment.data, experiment.network, experiment.strategy
+        stem = "-".join(kind.name for kind in kinds)
+        found = free_folder(Path("runs"), stem) if world.is_first else Path(), None
     place, state = world.broadcast(found)
     was_there = place.exists() and folder is not None
     hold = Hold(place if world.is_first else None)
@@ -147,7 +151,7 @@ def go_on(
 
 LENGTH, END = ("epochs", "steps", "seconds"), ("patience", "target", "doublings")
 CHANGEABLE = ("strategy", *END, "precision", "compile", "save_seconds")
-RESUMED = (*LENGTH, "set", "data", "allow", "watch", "report", "quiet")
+RESUMED = (*LENGTH, "set", "data", "allow", "watch", "report", "quiet", "on_event")
 
 
 def _with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
@@ -299,6 +303,7 @@ def train(
     watch: str | None = None,
     report: bool = True,
     quiet: bool = False,
+    on_event: Listener | None = None,
     **settings: Any,
 ) -> Trained:
     """Train a network and give the record of the run; the Python form of ``skipwise train``.
@@ -311,12 +316,15 @@ def train(
         watch: Monitors, ``"gradients,curvature:every=500"``; the weights stay the same.
         report: Write ``report.html`` at the end.
         quiet: Show no progress.
+        on_event: Called, in the first process, with each ``Step`` (whose tensors are on the device)
+            and then ``StepRecord``, ``EvaluationRecord`` and ``NoteRecord`` of
+            ``skipwise.records``; what it raises ends the run, as last saved.
         **settings: Other fields of :class:`skipwise.Experiment`, ``epochs`` for example.
     """
     experiment, dataset = compose(data, network, strategy, **settings)
     session = begin(experiment, dataset, None if out is None else Path(out), watch=watch)
     with reported(session.folder, wanted=report and session.world.is_first):
-        follow(session, quiet=quiet)
+        follow(session, quiet=quiet, on_event=on_event)
     return record_of(session)
 
 
@@ -332,6 +340,7 @@ def resume(
     watch: str | None = None,
     report: bool = True,
     quiet: bool = False,
+    on_event: Listener | None = None,
     **unknown: Any,
 ) -> Trained:
     """Take up a run and bring it to its end; the Python form of ``skipwise resume``.
@@ -347,6 +356,7 @@ def resume(
         watch: Monitors from here on; None keeps those that it has, ``""`` ends them.
         report: Write ``report.html`` at the end.
         quiet: Show no progress.
+        on_event: As of :func:`train`.
         **unknown: Refused.
 
     Raises:
@@ -365,7 +375,7 @@ def resume(
     )
     tell_refused(session, refused)
     with reported(session.folder, wanted=report and session.world.is_first):
-        follow(session, quiet=quiet)
+        follow(session, quiet=quiet, on_event=on_event)
     return record_of(session)
 
 
@@ -373,18 +383,3 @@ def tell_refused(session: Session, refused: Iterable[str]) -> None:
     """Say on standard error which saves were passed over, and why."""
     for sentence in refused if session.world.is_first else ():
         print(f"skipwise: {sentence}; going on from the save before it", file=sys.stderr)
-
-
-def free_folder(above: Path, experiment: Experiment) -> Path:
-    """Make the next free folder below ``above``: data, network, strategy and a number.
-
-    Of several processes that ask at once each gets its own.
-    """
-    stem = f"{experiment.data.name}-{experiment.network.name}-{experiment.strategy.name}"
-    number = 1
-    while True:
-        folder = above / f"{stem}-{number}"
-        with suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            return folder
-        number += 1

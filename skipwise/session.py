@@ -8,7 +8,7 @@ that validation chose.
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,12 +16,12 @@ from typing import Any, TypeAlias
 import torch
 
 from skipwise.data import Dataset, without_objects
-from skipwise.description import write_yaml
+from skipwise.description import Call, write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
 from skipwise.files import Hold, write_atomic
 from skipwise.finetuning import prepared
 from skipwise.provenance import conditions, facts, log_session, no_longer_exact
-from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
+from skipwise.records import EvaluationRecord, NoteRecord, StepRecord
 from skipwise.training import (
     Best,
     Compiling,
@@ -34,11 +34,13 @@ from skipwise.training import (
     Threads,
     TimeBudget,
     caught_signals,
+    check_fits,
     check_judged,
     evaluate,
     join,
     keep_freed_memory,
     save_checkpoint,
+    waiting_notes,
 )
 from skipwise.training import train as steps_of
 from skipwise.watch import Monitors, Seen, Watch
@@ -82,6 +84,9 @@ class Session:
             experiment, dataset, resumed=state is not None, world=self.world
         )
         self.dataset = prepared(dataset, experiment.preprocessing)
+        is_plain = experiment.compile != "on" and not isinstance(experiment.network, Call)
+        if state is None and is_plain:  # compiled it may keep less; the user's own is left alone
+            check_fits(self.run, self.dataset.ends.inputs)
         wanted, higher, doublings = experiment.target, self.task.higher, experiment.doublings
         self.best = Best(metric=self.task.best_metric, higher=higher, patience=experiment.patience)
         self.target = (
@@ -89,9 +94,8 @@ class Session:
         )
         self.compiling = Compiling(self.run, experiment.compile)
         self.threads = Threads(self.run, (self.dataset.validation, self.dataset.test))
-        self.budget = (
-            TimeBudget(seconds=experiment.seconds) if experiment.seconds is not None else None
-        )
+        seconds = experiment.seconds
+        self.budget = None if seconds is None else TimeBudget(seconds=seconds)
         self.pause = Pause()
         self._began = time.perf_counter() if started is None else started
         self._opened = self._saved = time.perf_counter()
@@ -146,7 +150,7 @@ class Session:
         """Seconds of this and all earlier sessions."""
         return self._spent + (self._ended or time.perf_counter()) - self._opened
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """Train to the end, yielding every step and everything that was measured.
 
         Raises:
@@ -376,10 +380,8 @@ class Session:
             self.journal.write(record)
             self.watch.keep(record)
             yield record
-        self.journal.flush()
-        if self.world.is_first:
-            table = steps_as_csv(read_journal(self.folder / METRICS))
-            write_atomic(self.folder / "metrics.csv", table.encode())
+        for text in waiting_notes(self.journal.write_table(), self.run.batches):
+            yield from self._note(text)
 
     def _seen(self, events: Iterator[Seen]) -> Iterator[NoteRecord]:
         for event in events:

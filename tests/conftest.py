@@ -17,6 +17,7 @@ SEED = 2015  # not 0, from which many tests build: inputs would be the numbers o
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr != "gpu":  # all others are of a processor's numbers and processes
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ.pop("SKIPWISE_DEVICE", None)
     if os.environ.get("PYTEST_XDIST_WORKER"):
         torch.set_num_threads(1)
 

@@ -237,6 +237,7 @@ MAY_IMPORT = {
         "strategies",
         "tuning",
         "studies",
+        "watch",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

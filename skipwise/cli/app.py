@@ -20,7 +20,10 @@ ASSIGNMENT = re.compile(r"[A-Za-z][\w.-]*=")
 app = App(
     name="skipwise",
     help="Train residual networks, compare strategies, explain why one works.",
-    help_epilogue="key=value works like --key=value. More: skipwise COMMAND --help",
+    help_epilogue=(
+        "key=value works like --key=value. SKIPWISE_DEVICE=cpu, cuda or cuda:1 in the environment"
+        " chooses the device. More: skipwise COMMAND --help"
+    ),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )

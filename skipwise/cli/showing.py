@@ -37,6 +37,7 @@ PACKAGES = (
     "pytorch-optimizer",
     "ray",
     "optuna",
+    "tensorboard",
 )
 
 
@@ -172,7 +173,7 @@ def doctor(*, json: Flag = False) -> None:
         "python": platform.python_version(),
         "system": platform.platform(),
         **{name: _version(name) for name in PACKAGES},
-        "device": device.type,
+        "device": str(device),
         "gpus": gpus,
         "threads": torch.get_num_threads(),
         "precision": "bfloat16" if autocast_type("auto", device) else "float32",

@@ -239,7 +239,7 @@ def _introduce(session: Session, *, quiet: bool) -> None:
         *notes,
         f"{experiment.network.name} ({parameters:,} parameters), {experiment.strategy.name},"
         f" seed {experiment.seed}, batches of {session.run.batches.size},"
-        f" {numbers} on {session.run.batches.device.type}{_processes(session)}",
+        f" {numbers} on {session.run.batches.device}{_processes(session)}",
         *_changes(session),
         *(
             [f"best weights by {experiment.metric}"]

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from skipwise.files import write_atomic
-from skipwise.records import RunRecord, finite
+from skipwise.records import RunRecord, finite, throughput
 from skipwise.reports.chart import Chart, Table
 from skipwise.reports.comparison import COMPARISON, Comparison, compare_to
 from skipwise.reports.curves import curves
@@ -24,7 +24,7 @@ from skipwise.reports.predictions import Picture, classes, confusion, frequent_m
 from skipwise.reports.reading import REPORT, Reading, read_run
 from skipwise.reports.verdict import headline, interval, verdict
 from skipwise.reports.watched import costs, over_depth, over_steps, verdicts
-from skipwise.reports.words import PLAIN_NAMES, counted, duration, value_of
+from skipwise.reports.words import PLAIN_NAMES, counted, duration, number, value_of
 
 RESUMED = re.compile(r"session from step (\d+): (.*(?:skipwise|__main__\.py) resume .+)")
 # What makes it another run: epochs, steps, time, set as options, or key=value for one of them.
@@ -310,6 +310,7 @@ def _figures(run: Reading) -> Iterator[tuple[str, str, str]]:
         yield "steps", f"{run.taken:,}{planned}", f"{run.steps[-1].epoch:.1f} epochs"
         seconds = sum(step.seconds for step in run.steps)
         yield "time in steps", duration(seconds), f"{duration(seconds / len(run.steps))} each"
+        yield "examples a second", number(float(f"{throughput(run.steps):.3g}")), "in steps"
     if "parameters" in run.facts:
         yield "parameters", f"{run.facts['parameters']:,}", run.facts["network"]
 

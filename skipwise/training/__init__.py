@@ -7,6 +7,7 @@ Imports data, strategies, randomness, records and files.
 from skipwise.training.average import Average, with_own_statistics
 from skipwise.training.checkpoint import LAST, load_checkpoint, newest_checkpoint, save_checkpoint
 from skipwise.training.device import (
+    DEVICE,
     PRECISIONS,
     autocast_type,
     choose_device,
@@ -30,8 +31,11 @@ from skipwise.training.policies import (
     Target,
     Threads,
     TimeBudget,
+    check_fits,
     check_judged,
     guarded,
+    waited,
+    waiting_notes,
 )
 from skipwise.training.processes import (
     ALONE,
@@ -52,6 +56,7 @@ from skipwise.training.signals import Interrupted, caught_signals
 __all__ = [
     "ALONE",
     "CHOICES",
+    "DEVICE",
     "LAST",
     "PRECISIONS",
     "Average",
@@ -76,6 +81,7 @@ __all__ = [
     "autocast_type",
     "can_shard",
     "caught_signals",
+    "check_fits",
     "check_judged",
     "check_shares",
     "choose_device",
@@ -99,5 +105,7 @@ __all__ = [
     "sharded",
     "share_statistics",
     "train",
+    "waited",
+    "waiting_notes",
     "with_own_statistics",
 ]

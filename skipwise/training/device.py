@@ -1,6 +1,7 @@
 """Where and in which numbers a run computes."""
 
 import ctypes
+import os
 import platform
 import re
 from collections import deque
@@ -10,11 +11,29 @@ import torch
 from torch import nn
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+DEVICE = "SKIPWISE_DEVICE"
 
 
 def choose_device() -> torch.device:
-    """Give the GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Give the device that SKIPWISE_DEVICE names; if it names none, the GPU if there is one.
+
+    A GPU with a number becomes the current one of torch, whose events and streams lie there.
+
+    Raises:
+        ValueError: If it is not here.
+    """
+    gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    there = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{n}" for n in gpus)]
+    word = os.environ.get(DEVICE) or ("cuda" if gpus else "cpu")
+    if word not in there:
+        raise ValueError(
+            f"{DEVICE}={word} names no device that Skipwise can compute on here; there is"
+            f" {', '.join(there)}"
+        )
+    device = torch.device(word)
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    return device
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -11,18 +11,23 @@ from pathlib import Path
 
 import torch
 
+from skipwise.files import write_atomic
 from skipwise.records import (
     EvaluationRecord,
+    Event,
     MeasureRecord,
     NoteRecord,
     StepRecord,
     VerdictRecord,
+    read_journal,
+    steps_as_csv,
     to_line,
 )
 from skipwise.training.loop import Step
 from skipwise.training.run import Diverged
 
 READ_EVERY = 20
+TABLE = "metrics.csv"
 
 
 class Journal:
@@ -38,7 +43,7 @@ class Journal:
     """
 
     def __init__(self, path: Path | None, *, size: int, epoch: Callable[[int], float]):
-        self._is_written = path is not None
+        self._path = path
         if path is not None:
             _cut_back(path, size)
         self._file = (path or Path(os.devnull)).open("a", encoding="utf-8")
@@ -99,8 +104,17 @@ class Journal:
     def flush(self) -> None:
         """Bring what was written to the disk."""
         self._file.flush()
-        if self._is_written:
+        if self._path is not None:
             os.fsync(self._file.fileno())
+
+    def write_table(self) -> list[Event]:
+        """Write steps and evaluations as a table beside the journal, and give all events."""
+        self.flush()
+        if self._path is None:
+            return []
+        events = list(read_journal(self._path))
+        write_atomic(self._path.with_name(TABLE), steps_as_csv(events).encode())
+        return events
 
     def close(self) -> None:
         """Close the file."""

@@ -29,6 +29,8 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.modules.batchnorm import _BatchNorm as NORMS
 from torch.nn.parallel import DistributedDataParallel
 
+from skipwise.training.device import DEVICE, choose_device
+
 JOIN = timedelta(minutes=2)  # until all are there
 ANSWER = timedelta(minutes=10)  # the longest that one may keep the others waiting
 T = TypeVar("T")
@@ -137,13 +139,20 @@ def join(*, within: timedelta = JOIN) -> World:
         within: How long to wait for the others.
 
     Raises:
-        ValueError: If they cannot be met: a port is taken, or one of them is not there.
+        ValueError: If they cannot be met: a port is taken, or one of them is not there, or a GPU is
+            named that is another process's.
     """
     world = named_world()
     if world.size == 1 or dist.is_initialized():
         return world
-    on_gpu = torch.cuda.is_available()
+    device = choose_device()
+    on_gpu = device.type == "cuda"
     if on_gpu:
+        if device.index not in (None, world.local_rank):
+            raise ValueError(
+                f"{DEVICE}={device} contradicts torchrun, which gives process {world.local_rank} of"
+                f" this machine the GPU cuda:{world.local_rank}; set {DEVICE}=cuda, or leave it out"
+            )
         if world.local_rank >= torch.cuda.device_count():
             raise ValueError(
                 f"process {world.local_rank} of this machine has no GPU, there are"

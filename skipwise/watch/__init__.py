@@ -1,6 +1,7 @@
 """Measuring a run while it goes, without changing it.
 
-Takes steps, evaluations and the run, gives records for the journal and evidence for the report.
+Takes steps, evaluations and the run, gives records for the journal, evidence for the report, and
+numbers for TensorBoard.
 Imports analysis, diagnosis, training, strategies, tasks, networks, data, randomness, records,
 shapes, description and files.
 """
@@ -10,6 +11,7 @@ from skipwise.watch.hits import Hits
 from skipwise.watch.monitors import Monitors, Seen, choices
 from skipwise.watch.pictures import picture_of
 from skipwise.watch.shares import branch_shares
+from skipwise.watch.tracking import tensorboard
 from skipwise.watch.watch import EVIDENCE, Watch
 from skipwise.watch.witness import Witness
 
@@ -25,4 +27,5 @@ __all__ = [
     "layer_norms",
     "layers_of",
     "picture_of",
+    "tensorboard",
 ]

@@ -1,6 +1,7 @@
 """The page of every kind of run, and what becomes of a folder that is none."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,13 @@ def test_a_run_that_was_changed_says_that_no_command_repeats_it(tmp_path: Path, 
     page = skipwise.report(run).read_text()
     assert ("The run was changed on its way" in page) == bool(sentence)
     assert sentence in page
+
+
+def test_examples_a_second_are_those_of_the_steps(tmp_path: Path):
+    page = skipwise.report(told(tmp_path / "run", LEVEL, FALLS, FALLS)).read_text()
+    found = re.search(r"<dt>examples a second</dt><dd><strong>(.*?)<", page)
+    assert found is not None
+    assert found[1] == "8000"  # 80 in a hundredth of a second
 
 
 def test_a_run_with_a_budget_of_time_says_that_its_length_was_fitted(tmp_path: Path):

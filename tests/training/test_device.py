@@ -1,13 +1,89 @@
-"""In which numbers ``auto`` computes on which processor."""
+"""Which device is chosen, and in which numbers ``auto`` computes on which processor."""
 
 import platform
 
 import pytest
 import torch
 
-from skipwise.training import has_fast_bfloat16
+from skipwise.studies.launchers.machine import visible_gpus
+from skipwise.studies.launchers.ray import Cluster
+from skipwise.training import DEVICE, choose_device, has_fast_bfloat16, join
 
 CPU = torch.device("cpu")
+
+
+def with_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> list[torch.device]:
+    """Let torch say that there are so many GPUs; give which were made the current one."""
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    return chosen
+
+
+def test_the_environment_chooses_the_device(monkeypatch: pytest.MonkeyPatch):
+    chosen = with_gpus(monkeypatch, 2)
+    assert choose_device() == torch.device("cuda")
+    for word in ("cpu", "cuda"):
+        monkeypatch.setenv(DEVICE, word)
+        assert choose_device() == torch.device(word)
+    assert chosen == []
+    monkeypatch.setenv(DEVICE, "cuda:1")
+    assert choose_device() == torch.device("cuda:1")
+    assert chosen == [torch.device("cuda:1")]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "word", "there"),
+    [
+        (0, "cuda", "cpu"),
+        (0, "mps", "cpu"),
+        (1, "cuda:1", "cpu, cuda, cuda:0"),
+        (2, "gpu", "cpu, cuda, cuda:0, cuda:1"),
+    ],
+)
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, word: str, there: str
+):
+    with_gpus(monkeypatch, gpus)
+    monkeypatch.setenv(DEVICE, word)
+    told = f"^SKIPWISE_DEVICE={word} names no device .* on here; there is {there}$"
+    with pytest.raises(ValueError, match=told):
+        choose_device()
+
+
+def test_a_gpu_that_torchrun_gives_to_another_process_is_refused(monkeypatch: pytest.MonkeyPatch):
+    with_gpus(monkeypatch, 2)
+    ranks = {"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "3", "MASTER_PORT": "29500"}
+    for name, value in {**ranks, DEVICE: "cuda:1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=r"cuda:1 contradicts torchrun, .*cuda:0; set"):
+        join()
+
+
+@pytest.mark.parametrize(
+    ("word", "visible", "workers"),
+    [
+        ("", "", ["0", "1"]),
+        ("cpu", "", []),
+        ("cuda", "3,5", ["3", "5"]),
+        ("cuda:1", "", ["1"]),
+        ("cuda:1", "3,5", ["5"]),
+    ],
+)
+def test_workers_of_a_study_take_the_gpus_that_were_chosen(
+    monkeypatch: pytest.MonkeyPatch, word: str, visible: str, workers: list[str]
+):
+    with_gpus(monkeypatch, 2)
+    monkeypatch.setenv(DEVICE, word)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert visible_gpus() == workers
+
+
+def test_a_device_of_nodes_elsewhere_is_not_named_here(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(DEVICE, "cpu")
+    with pytest.raises(ValueError, match="does not reach the nodes of a Ray cluster; set it where"):
+        Cluster(address="node:6379")
 
 
 @pytest.mark.parametrize(

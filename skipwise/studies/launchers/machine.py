@@ -30,6 +30,7 @@ from skipwise.studies.launchers.launcher import (
     Task,
     repeated,
 )
+from skipwise.training import DEVICE, choose_device
 
 PACKAGE = Path(__file__).parents[2]
 TICK_SECONDS = 0.25
@@ -72,9 +73,13 @@ class Machine(Launcher):
 
 
 def visible_gpus() -> list[str]:
-    """Name the GPUs that this process sees, as CUDA_VISIBLE_DEVICES does."""
-    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    return named.split(",")[:count] if named else [str(number) for number in range(count)]
+    """Name the GPUs that workers may take, as CUDA_VISIBLE_DEVICES does."""
+    device = choose_device()
+    if device.type != "cuda":
+        return []
+    count, visible = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    named = visible.split(",")[:count] if visible else [str(number) for number in range(count)]
+    return named if device.index is None else [named[device.index]]
 
 
 @final
@@ -169,7 +174,7 @@ class _Worker:
             "PYTHONPATH": os.pathsep.join(filter(_is_safe, sys.path)),
         }
         if gpu:
-            environment["CUDA_VISIBLE_DEVICES"] = gpu
+            environment |= {"CUDA_VISIBLE_DEVICES": gpu, DEVICE: "cuda"}  # it sees no other
         for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             environment.pop(name, None)
         self.errors = TemporaryFile("w+", encoding="utf-8", errors="replace")

@@ -8,6 +8,7 @@ nothing is left that could run a task, the study ends with a sentence; Ray would
 Needs the extra ``ray``.
 """
 
+import os
 import socket
 import tempfile
 from collections import Counter, deque
@@ -37,6 +38,7 @@ from skipwise.studies.launchers.nodes import (
     in_line,
     share,
 )
+from skipwise.training import DEVICE
 
 LOCAL = "local"
 TICK_SECONDS = 0.25
@@ -55,7 +57,8 @@ class Cluster(Launcher):
         threads: Processors of a task.
 
     Raises:
-        ValueError: If it is no address, or Ray is not installed.
+        ValueError: If it is no address, Ray is not installed, or a device is named, which a cluster
+            does not hear of.
     """
 
     address: str
@@ -68,6 +71,11 @@ class Cluster(Launcher):
         self.is_here = self.address == LOCAL
         if not self.is_here:
             host_and_port(self.address)
+            if os.environ.get(DEVICE):
+                raise ValueError(
+                    f"{DEVICE} does not reach the nodes of a Ray cluster; set it where they are"
+                    " started, and not here"
+                )
         _ray()
 
     @property
