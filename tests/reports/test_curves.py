@@ -27,3 +27,12 @@ def test_a_table_that_is_a_summary_is_called_one(tmp_path: Path):
     assert "The table below holds a summary." in gradient
     assert "The table below holds the numbers." in matrix
     assert "the tables below them hold their numbers or a summary" in page
+
+
+def test_a_report_says_where_training_and_validation_have_different_losses(tmp_path: Path):
+    folder = told(tmp_path / "run", LEVEL, FALLS, FALLS)
+    assert "binary" not in curves(read_run(folder))[0].words
+    with (folder / "experiment.yaml").open("a") as file:
+        file.write("strategy: {loss: binary}\n")
+    words = curves(read_run(folder))[0].words
+    assert "It is the binary cross-entropy, the mean over the classes; evaluations give" in words
