@@ -41,7 +41,7 @@ from skipwise.finetuning import (
 )
 from skipwise.networks import Network, NetworkDescription, build_network, check_reads
 from skipwise.randomness import seeded
-from skipwise.strategies import Strategy, rate_notes
+from skipwise.strategies import Strategy, strategy_notes
 from skipwise.tasks import Task, asked, plain_task
 from skipwise.training import (
     ALONE,
@@ -188,6 +188,7 @@ def task_of(dataset: Dataset, experiment: Experiment) -> Task:
     return asked(
         plain_task(dataset.task, len(dataset.classes), unit=used.target_scale),
         smoothing=experiment.strategy.label_smoothing,
+        loss=experiment.strategy.loss,
         weighed=experiment.class_weights,
         counts=dataset.counts,
         metric=experiment.metric,
@@ -236,7 +237,7 @@ def build(
         autocast=_precision(experiment, dataset, device),
         average=Average(model) if strategy.evaluates_others else None,
         frozen=frozen,
-        notes=notes if resumed else (*notes, *rate_notes(experiment.strategy, strategy)),
+        notes=notes if resumed else (*notes, *strategy_notes(experiment.strategy, strategy)),
         world=world,
         spread=None if shards or world.size == 1 else replicated(model),
         is_sharded=shards,

@@ -162,7 +162,7 @@ MAY_IMPORT = {
         "files",
     },
     "prediction": {"finetuning", "weights", "data", "records", "description", "shapes"},
-    "exports": {"runs", "prediction", "data", "layers", "records", "files"},
+    "exports": {"runs", "prediction", "weights", "data", "layers", "records", "files"},
     "evaluating": {
         "prediction",
         "progress",

@@ -34,7 +34,7 @@ COMMANDS = (
     ("find-rate", "tuning:find_rate", "Find the learning rate for data, a network, a strategy."),
     ("evaluate", "using:evaluate", "Score a run on its test part or on other data."),
     ("predict", "using:predict", "Predict the classes of picture files."),
-    ("export", "exporting:export_run", "Write a run as one file that works alone: ONNX, or .pt2."),
+    ("export", "exporting:export_run", "Write a run as one file for others: ONNX, .pt2, .pth."),
     ("compare", "comparing:compare", "Compare networks and strategies, and say how sure it is."),
     ("report", "reporting:report", "Write the report of a run, or of several side by side."),
     (

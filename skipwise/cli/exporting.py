@@ -2,9 +2,12 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from skipwise.cli.words import Flag, Words, print_json
-from skipwise.exports import export
+from skipwise.exports import Export, Weights, export, export_weights
+
+TENSORS = (".pth", ".safetensors")
 
 
 def export_run(
@@ -12,6 +15,7 @@ def export_run(
     path: Path,
     /,
     *,
+    format: str | None = None,
     resize: Flag = False,
     int8: Flag = False,
     calibrate: Flag = False,
@@ -23,12 +27,17 @@ def export_run(
     """Write a run's best weights as one file that works alone, with the preprocessing inside.
 
     The file reads pictures in uint8, channels last, and gives probabilities. It is compared with
-    predict on 100 test examples, pictures from files, and written only if they agree. Beside a file
-    .onnx stands infer.py, which needs numpy, Pillow and onnxruntime only.
+    predict on 100 test examples, pictures from files, and written only if they agree; then it is
+    timed. Beside a file .onnx stands infer.py, which needs numpy, Pillow and onnxruntime only.
+
+    A file .pth or .safetensors holds tensors alone, under the names of another library, whose own
+    network loads it; what it reads and gives is said.
 
     Args:
         run: The run's folder, or a file of weights, ours or others'.
-        path: What to write: .onnx, or .pt2 for torch.export.load.
+        path: What to write: .onnx, .pt2 for torch.export.load, or .pth or .safetensors.
+        format: Of .pth and .safetensors: torchvision, timm or cifar (akamaster's networks); the one
+            that has such a network if left out.
         resize: Resize pictures of any size inside; else infer.py does, with Pillow.
         int8: Store and multiply in eight bits (.onnx), and say what accuracy that costs.
         calibrate: With --int8, take the ranges from training examples beforehand: faster.
@@ -41,12 +50,25 @@ def export_run(
     Raises:
         ValueError: If there are no weights, or the file cannot be written or differs from predict.
     """
-    options = {} if views is None else {"views": views}
-    done = export(
-        run, path, data=data, resize=resize, int8=int8, calibrate=calibrate, allow=allow, **options
-    )
+    options: dict[str, Any] = {} if views is None else {"views": views}
+    options |= {"data": data, "resize": resize, "int8": int8, "calibrate": calibrate}
+    done: Export | Weights
+    if path.suffix in TENSORS:
+        if stray := next((name for name, value in options.items() if value), None):
+            raise ValueError(
+                f"--{stray} has no effect on {path}, which holds tensors alone; leave it out, or"
+                f" export {path.with_suffix('.onnx')}"
+            )
+        done = export_weights(run, path, format=format, allow=allow)
+    elif format is not None:
+        raise ValueError(
+            f"--format names the library for {' or '.join(TENSORS)}, and {path} is none; leave it"
+            " out, or name such a file"
+        )
+    else:
+        done = export(run, path, allow=allow, **options)
     if json:
-        script = None if done.script is None else str(done.script)
-        print_json({**dataclasses.asdict(done), "path": str(done.path), "script": script})
+        files = {name: str(value) for name, value in vars(done).items() if isinstance(value, Path)}
+        print_json({**dataclasses.asdict(done), **files})
     else:
         print(done)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 from skipwise.connections import Additive
 from skipwise.data import Batch, Data, Dataset, Shares, assemble
@@ -80,18 +80,22 @@ def rehearsal(
     if double:
         _widen(run)
     if exact_loss and double:
-        run.loss = _ExactLoss(strategy.label_smoothing)
+        run.loss = _ExactLoss(strategy)
     return run
 
 
 @dataclass(frozen=True)
 class _ExactLoss:
-    smoothing: float
+    strategy: Strategy
 
     def __call__(self, output: Tensor, batch: Batch) -> tuple[Tensor, float]:
-        total = cross_entropy(
-            output, batch.targets, reduction="sum", label_smoothing=self.smoothing
-        )
+        smoothing = self.strategy.label_smoothing
+        if self.strategy.loss == "binary":
+            whole = one_hot(batch.targets, CLASSES).double()
+            shares = (1 - smoothing) * whole + smoothing / CLASSES
+            nats = binary_cross_entropy_with_logits(output, shares, reduction="sum")
+            return nats / CLASSES, len(batch)
+        total = cross_entropy(output, batch.targets, reduction="sum", label_smoothing=smoothing)
         return total, len(batch)
 
 

@@ -24,6 +24,7 @@ from skipwise.exports.target import (
     find_part,
     write_script,
 )
+from skipwise.exports.timing import Speed, speeds
 from skipwise.exports.writing import (
     capture,
     not_followed,
@@ -53,6 +54,8 @@ class Export:
         reads: What it reads: type, shape, colours.
         check: How it compares with ``predict``, in float32.
         folding: What became of the norms.
+        speed: How long it takes on this machine, in seconds.
+        speed_before: Likewise before eight bits; None in float32.
         loss: What eight bits cost; None in float32.
         script: The file ``infer.py`` beside it, or None.
         notes: What a reader should know.
@@ -63,6 +66,8 @@ class Export:
     reads: str
     check: Check
     folding: Folding
+    speed: Speed
+    speed_before: Speed | None = None
     loss: Loss | None = None
     script: Path | None = None
     notes: tuple[str, ...] = ()
@@ -71,6 +76,8 @@ class Export:
         lines = [f"{self.path}: {self.size_bytes / 1e6:.2f} MB, reads {self.reads}"]
         whole = f"before eight bits: {self.check}" if self.loss else str(self.check)
         lines += [str(self.folding), whole, *([str(self.loss)] if self.loss else [])]
+        before = f"; before eight bits {self.speed_before}" if self.speed_before else ""
+        lines.append(f"on this machine {self.speed}{before}")
         lines += self.notes
         if self.script is not None:
             lines.append(f"try it: python {self.script} {self.path} picture.png …")
@@ -147,18 +154,21 @@ def _exported(
     check_script(script)
     card = card_for(predictor, pictures=pictures, resize=resize)
     program, folding = _program(predictor, pictures=pictures, resize=resize)
+    example = _example(predictor, pictures=pictures)
     with TemporaryDirectory() as folder:
         made = Path(folder) / f"float32{path.suffix}"
-        compute = _written(program, _example(predictor, pictures=pictures), made, card)
+        compute = _written(program, example, made, card)
         found = check(predictor, compute, card, part)
         if not found.good:
             raise ValueError(_refusal(path, found))
-        loss = None
+        files, loss = [compute], None
         if int8 and part is not None:
             reading = partial(as_read, shape=predictor.card.inputs, pictures=pictures)
-            made, loss = _in_eight_bits(
+            made, eight, loss = _in_eight_bits(
                 made, compute, part, reading, task=card["task"], calibrate=calibrate
             )
+            files.append(eight)
+        *before, speed = speeds(files, example[:1].numpy())
         content = made.read_bytes()
     write_atomic(path, content)
     return Export(
@@ -167,6 +177,8 @@ def _exported(
         reads=card["input"],
         check=found,
         folding=folding,
+        speed=speed,
+        speed_before=before[0] if before else None,
         loss=loss,
         script=write_script(script),
         notes=notes,
@@ -225,12 +237,12 @@ def _example(predictor: Predictor, *, pictures: bool) -> Tensor:
 
 def _in_eight_bits(
     whole: Path, compute: Compute, part: Part, reading: AsRead, *, task: str, calibrate: bool
-) -> tuple[Path, Loss]:
+) -> tuple[Path, Compute, Loss]:
     target = whole.with_name(f"int8{ONNX}")
     calibration = calibration_of(part.training, reading) if calibrate else None
     quantise(whole, target, calibration=calibration)
-    files = {whole: compute, target: open_onnx(target)}
-    return target, loss_of(files, part, task, reading)
+    eight = open_onnx(target)
+    return target, eight, loss_of({whole: compute, target: eight}, part, task, reading)
 
 
 def _refusal(path: Path, found: Check) -> str:

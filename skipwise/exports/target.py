@@ -15,6 +15,7 @@ from skipwise.records import RunRecord
 from skipwise.runs import experiment_of
 
 ONNX, PT2 = ".onnx", ".pt2"
+WEIGHTS = (".pth", ".safetensors")  # of other libraries: tensors alone
 SCRIPT = "infer.py"
 SEEN = "the ranges of eight bits are taken from the examples that are scored: there are no others"
 
@@ -25,8 +26,15 @@ def check_target(path: Path, *, int8: bool, calibrate: bool) -> None:
     Raises:
         ValueError: If the ending, the folder or a flag does not fit, or a package is missing.
     """
+    if path.suffix in WEIGHTS:
+        raise ValueError(
+            f"{path} would hold tensors alone; skipwise.exports.export_weights writes those"
+        )
     if path.suffix not in (ONNX, PT2):
-        raise ValueError(f"{path} must end in {ONNX}, or in {PT2} for torch.export.load")
+        raise ValueError(
+            f"{path} must end in {ONNX}, in {PT2} for torch.export.load, or in"
+            f" {' or '.join(WEIGHTS)} for other libraries"
+        )
     if not path.parent.is_dir():
         raise ValueError(f"the folder {path.parent} does not exist; make it, or name another")
     if path.is_dir():

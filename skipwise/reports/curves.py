@@ -73,6 +73,12 @@ def _loss(run: Reading) -> Chart:
     else:
         is_there = run.facts.get("examples", {}).get("validation", 0)
         words += " Nothing was validated yet." if is_there else " There is no validation part."
+    strategy = run.experiment.get("strategy")
+    if isinstance(strategy, Mapping) and strategy.get("loss") == "binary":
+        words += (
+            " It is the binary cross-entropy, the mean over the classes; evaluations give the"
+            " cross-entropy of the softmax."
+        )
     return Chart(
         name="loss",
         title="Loss",

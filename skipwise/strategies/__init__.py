@@ -98,7 +98,7 @@ from skipwise.strategies.schedules import (
     ToConstant,
     WarmupLinear,
 )
-from skipwise.strategies.strategy import Strategy, rate_notes
+from skipwise.strategies.strategy import Strategy, rate_notes, strategy_notes
 from skipwise.strategies.transforms import (
     AdaptiveClipping,
     AutoClip,
@@ -216,5 +216,6 @@ __all__ = [
     "sgdw_algoperf",
     "shampoo",
     "soap",
+    "strategy_notes",
     "swa",
 ]

@@ -22,6 +22,7 @@ from skipwise.strategies.transforms import (
 )
 
 RATE_POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
+LOSSES = ("cross-entropy", "binary")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,9 @@ class Strategy:
         clip_norm: Largest Euclidean norm of the whole gradient; a longer one is scaled down. None:
             never.
         label_smoothing: ε of the cross-entropy; for classes only.
+        loss: ``"cross-entropy"``, or ``"binary"``: a yes or no for each class, the mean over them;
+            for classes only. Its gradients are smaller by about their number, so a rule like SGD
+            needs a higher rate. Evaluations give the cross-entropy all the same.
         averaging: How the weights of the steps are averaged; evaluations, and the weights that are
             kept, are then those of the average. None keeps the newest.
         layer_decay: d: a block that is the k-th before the head learns at d^k times the rate.
@@ -54,7 +58,8 @@ class Strategy:
             ``"none"``, which leaves it as it is.
 
     Source: layer_decay: Clark et al. (2020), ELECTRA; Bao et al. (2021), BEiT (fine-tuning);
-    scalar_rate: Zhang et al. (2019), Fixup, whose authors take 0.1.
+    scalar_rate: Zhang et al. (2019), Fixup, whose authors take 0.1; loss: Wightman et al. (2021),
+    "ResNet strikes back".
     """
 
     name: str
@@ -64,6 +69,7 @@ class Strategy:
     weight_decay: float = 0.0
     clip_norm: float | None = None
     label_smoothing: float = 0.0
+    loss: str = "cross-entropy"
     averaging: Averaging | None = None
     layer_decay: float = 1.0
     scalar_rate: float = 1.0
@@ -86,6 +92,8 @@ class Strategy:
             )
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(
                 f"layer_decay must lie in (0, 1], got {self.layer_decay}; 1 gives every block"
@@ -215,4 +223,15 @@ def rate_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
     return (
         f"the rate is {taken.peak_lr:.4g}: {stated.peak_lr:g} for batches of {stated.rate_batch},"
         f" scaled {rule} to batches of {taken.rate_batch}",
+    )
+
+
+def strategy_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
+    """Say what a run tells of its strategy: what became of the rate, and which loss is trained."""
+    if taken.loss == "cross-entropy":
+        return rate_notes(stated, taken)
+    return (
+        *rate_notes(stated, taken),
+        "the loss of training is the binary cross-entropy, a mean over the classes; evaluations"
+        " give the cross-entropy of the softmax",
     )

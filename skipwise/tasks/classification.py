@@ -1,4 +1,4 @@
-"""One class out of several: cross-entropy, accuracy, and what else is asked of a classifier."""
+"""One class out of several: the loss, accuracy, and what else is asked of a classifier."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,32 +7,41 @@ from statistics import fmean
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 from skipwise.data import Batch
 from skipwise.shapes import Outputs, Scalar
 from skipwise.tasks.task import Task, ratios, same_shape
 
 BINS = 15  # of the calibration error
+CROSS_ENTROPY, BINARY = "cross-entropy", "binary"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classification(Task):
-    """Cross-entropy of the softmax of the outputs.
+    """Cross-entropy of the softmax of the outputs, or of the sigmoid of each.
+
+    The binary one of an example is ``−1/C Σ_c [t_c log σ(o_c) + (1 − t_c) log(1 − σ(o_c))]`` with
+    outputs o, targets t and C classes: the mean over the classes, as timm has it, not the sum. It
+    is the loss of training only: evaluations and probabilities are those of the softmax.
 
     Args:
         classes: Their number.
         label_smoothing: ε: the target is 1 − ε on the class and ε spread over all classes; in
             training only.
+        objective: Of training: ``"cross-entropy"`` or ``"binary"``.
         weights: Weight of each class in the training loss; all one if empty.
         best_metric: What decides which weights are best.
 
     Source: Szegedy et al. (2016), "Rethinking the Inception architecture", section 7 (label
-    smoothing); Guo et al. (2017), "On calibration of modern neural networks", eq. 3.
+    smoothing); Guo et al. (2017), "On calibration of modern neural networks", eq. 3;
+    Wightman et al. (2021), "ResNet strikes back", and timm's ``BinaryCrossEntropy`` (binary).
+    Differs: mixed targets stay shares, timm can also set those above a threshold to 1.
     """
 
     classes: int
     label_smoothing: float = 0.0
+    objective: str = CROSS_ENTROPY
     weights: tuple[float, ...] = ()
     best_metric: str = "accuracy"
     judges = ("accuracy", "balanced_accuracy", "f1", "loss")
@@ -40,13 +49,23 @@ class Classification(Task):
     def __post_init__(self):
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        if self.objective not in (CROSS_ENTROPY, BINARY):
+            raise ValueError(
+                f"objective must be one of {CROSS_ENTROPY}, {BINARY}, got {self.objective!r}"
+            )
         if self.weights and len(self.weights) != self.classes:
             raise ValueError(f"{self.classes} classes need as many weights, got {self.weights}")
 
     def loss(self, output: Outputs, batch: Batch) -> tuple[Scalar, float | Tensor]:
-        """Sum the cross-entropy, in nats; targets are class numbers, or shares of the classes."""
+        """Sum the loss, in nats; targets are class numbers, or shares of the classes.
+
+        Weights of classes weigh the terms of the cross-entropy; of the binary one they weigh whole
+        examples, mixed ones by their shares.
+        """
         self._check(output, batch)
         weights = _placed(self.weights, output.device) if self.weights else None
+        if self.objective == BINARY:
+            return self._binary(output.float(), batch, weights)
         total = cross_entropy(
             output.float(),
             batch.targets,
@@ -58,6 +77,19 @@ class Classification(Task):
             return total, len(batch)
         mixed = batch.targets.is_floating_point()
         return total, (batch.targets @ weights if mixed else weights[batch.targets]).sum()
+
+    def _binary(
+        self, output: Tensor, batch: Batch, weights: Tensor | None
+    ) -> tuple[Scalar, float | Tensor]:
+        targets = batch.targets
+        shares = targets if targets.is_floating_point() else one_hot(targets, self.classes)
+        shares = shares.to(output.dtype)
+        smooth = (1 - self.label_smoothing) * shares + self.label_smoothing / self.classes
+        each = binary_cross_entropy_with_logits(output, smooth, reduction="none").mean(1)
+        if weights is None:
+            return each.sum(), len(batch)
+        weight = (shares * weights).sum(1)
+        return (weight * each).sum(), weight.sum()
 
     def right(self, output: Outputs, batch: Batch) -> Tensor | None:
         """Count where the largest output is the class; None for targets that are shares."""

@@ -24,7 +24,7 @@ from skipwise.weights.names import (
 )
 from skipwise.weights.reading import read_weights
 from skipwise.weights.source import Source, adapted, ends_of, fill, load_network, read_source
-from skipwise.weights.writing import save_as
+from skipwise.weights.writing import only_library, save_as
 
 __all__ = [
     "BEST",
@@ -42,6 +42,7 @@ __all__ = [
     "names_of_cifar",
     "names_of_timm_v2",
     "names_of_torchvision",
+    "only_library",
     "read_card",
     "read_source",
     "read_tensors",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from skipwise.branches import BottleneckBranch, PreActivationBottleneckBranch
 from skipwise.connections import AdditiveConnection, PaddedShortcut, Skip
@@ -19,13 +19,14 @@ from skipwise.networks import Network
 from skipwise.weights.families import CARRIES_RAW
 from skipwise.weights.file import on_their_own
 from skipwise.weights.names import (
+    blocks_by_stage,
     names_of_cifar,
     names_of_timm_v2,
     names_of_torchvision,
     to_theirs,
 )
 
-LIBRARIES = ("torchvision", "timm", "cifar")
+LIBRARIES = {"torchvision": 4, "timm": 4, "cifar": 3}  # with the number of their stages
 
 
 def save_as(path: str | Path, network: nn.Module, library: str) -> None:
@@ -44,19 +45,66 @@ def save_as(path: str | Path, network: nn.Module, library: str) -> None:
         raise ValueError(f"library must be one of {', '.join(LIBRARIES)}, got {library!r}")
     if path.suffix not in (".pth", ".safetensors"):
         raise ValueError(f"{path} must end in .pth or .safetensors")
-    names = {
-        "torchvision": names_of_torchvision,
-        "timm": names_of_timm_v2 if _is_preactivated(network) else names_of_torchvision,
-        "cifar": names_of_cifar,
-    }[library](network)
-    _check_formula(network, library)
-    tensors = on_their_own(to_theirs(network, names))
+    tensors = on_their_own(_tensors(network, library))
     if path.suffix == ".safetensors":
         write_atomic(path, save(tensors))
         return
     buffer = io.BytesIO()
     torch.save(tensors, buffer)
     write_atomic(path, buffer.getvalue())
+
+
+def only_library(network: nn.Module) -> str:
+    """Name the one library that has a network.
+
+    Raises:
+        ValueError: If none has it, or several do: many are in torchvision and in timm.
+    """
+    found, reasons = [], []
+    for library, stages in LIBRARIES.items():
+        try:
+            _check_stages(network, library, set(_tensors(network, library)), stages)
+        except ValueError as error:
+            reasons.append(str(error))
+        else:
+            found.append(library)
+    if not found:
+        raise ValueError(f"no other library has this network: {'; '.join(dict.fromkeys(reasons))}")
+    if len(found) > 1:
+        raise ValueError(f"{' and '.join(found)} have this network; say which with --format")
+    return found[0]
+
+
+def _check_stages(network: nn.Module, library: str, names: set[str], stages: int) -> None:
+    """Refuse what has the names, but is built of other parts than the library's networks.
+
+    Raises:
+        ValueError: With what differs.
+    """
+    assert isinstance(network, Network)
+    own = max((stage for _, stage, _, _ in blocks_by_stage(network)), default=0)
+    what = f"has {own} stages, where its networks have {stages}" if own != stages else ""
+    if library == "torchvision" and "conv1.0.weight" in names:
+        what = "has a stem of several convolutions"
+    if library == "cifar" and "layer1.0.conv3.weight" in names:
+        what = "has bottlenecks"
+    if what:
+        raise ValueError(f"{library} has no such network: it {what}")
+
+
+def _tensors(network: nn.Module, library: str) -> dict[str, Tensor]:
+    """Give a network's tensors under a library's names.
+
+    Raises:
+        ValueError: If it has no such network.
+    """
+    names = {
+        "torchvision": names_of_torchvision,
+        "timm": names_of_timm_v2 if _is_preactivated(network) else names_of_torchvision,
+        "cifar": names_of_cifar,
+    }[library](network)
+    _check_formula(network, library)
+    return to_theirs(network, names)
 
 
 def _is_preactivated(network: nn.Module) -> bool:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from docs.strategies import FILE
 from skipwise.conformity import CHECKS, FORMULAS, certify, versions
 from skipwise.conformity.changing import paths
 from skipwise.conformity.problem import difference
+from skipwise.conformity.rehearsal import rehearsal
 from skipwise.strategies import (
     EMA,
     LAWA,
@@ -168,6 +170,18 @@ def test_every_field_of_every_transform_is_alive():
     for some in (parts, (AutoClip(),)):
         outcome = alive(replace(sgd(), gradient=some))
         assert outcome.passed, outcome.sentence
+
+
+def test_the_choice_of_the_loss_is_alive_and_the_exact_loss_follows_it():
+    binary = replace(sgd(), loss="binary", label_smoothing=0.1)
+    assert "loss" in dict(paths(binary))
+    for name in ("alive", "once"):
+        outcome = next(check for check in CHECKS if check.name == name)(binary)
+        assert outcome.passed, outcome.sentence
+    exact, own = (rehearsal(binary, exact_loss=exact) for exact in (True, False))
+    output = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    losses = [float(run.loss(output, run.batches.at(0))[0]) for run in (exact, own)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
 CLIPS = (AutoClip(percentile=50.0, remembered=5), ClipNorm(limit=0.1), GradientNoise())

@@ -112,6 +112,8 @@ def test_training_evaluation_and_prediction_of_several_labels(capsys, table: str
 def test_smoothing_of_several_labels_is_refused(capsys, table: str):
     words = ("train", table, "--multi-label", "--set", "strategy.label_smoothing=0.1")
     assert "label_smoothing has no effect on several labels" in fails(capsys, *words)
+    words = ("train", table, "--multi-label", "--set", "strategy.loss=binary")
+    assert "strategy.loss=binary is a choice for one class out of several" in fails(capsys, *words)
 
 
 def test_a_table_without_any_label_is_refused(tmp_path: Path):

@@ -35,6 +35,8 @@ def test_eight_bits_shrink_the_file_and_their_loss_is_measured_on_the_test_part(
         right += int((np.asarray(found).argmax(1) == true.numpy()).sum())
     assert done.loss.after == pytest.approx(right / 359)
     assert "before eight bits: equals predict on 100 test pictures" in str(done)
+    assert done.speed_before is not None
+    assert f"on this machine {done.speed}; before eight bits {done.speed_before}" in str(done)
     shown = test.gather(torch.arange(64))[0]
     found = session.run(None, {"input": shown.permute(0, 2, 3, 1).numpy()})[0]
     ours = skipwise.load(run).outputs(shown).softmax(1).numpy()

@@ -118,3 +118,24 @@ def test_charts_follow_a_change_to_dark(browser, pages):
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"before => ({colour})() !== before", arg=light)
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_chart_is_saved_as_a_picture_with_the_colours_of_the_page(browser, pages, scheme):
+    page, errors = browser.new_page(color_scheme=scheme), []
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(pages["one"].resolve().as_uri())
+    page.hover("#loss-chart")
+    with page.expect_download() as waiting:
+        page.click("#loss-chart .modebar-btn")
+    assert waiting.value.suggested_filename == "loss.svg"
+    picture = Path(waiting.value.path()).read_text()
+    assert "var(" not in picture
+    named = "name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()"
+    for name in ("--card", "--text", "--first"):
+        red, green, blue = bytes.fromhex(page.evaluate(named, name).removeprefix("#"))
+        assert f"rgb({red}, {green}, {blue})" in picture, name
+    assert len(page.query_selector_all("#loss-chart .modebar-btn")) == 1
+    assert errors == []
+    page.close()

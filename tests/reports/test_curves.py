@@ -41,3 +41,12 @@ def test_without_an_evaluation_the_training_accuracy_is_drawn_alone(tmp_path: Pa
     assert (trace["name"], set(trace["y"]), trace["x"][-1]) == ("training", {0.5}, 80)
     journal.write_text("".join(steps).replace('"accuracy": 0.5', '"accuracy": null'))
     assert [chart.title for chart in curves(read_run(folder))] == ["Loss", "Learning rate"]
+
+
+def test_a_report_says_where_training_and_validation_have_different_losses(tmp_path: Path):
+    folder = told(tmp_path / "run", LEVEL, FALLS, FALLS)
+    assert "binary" not in curves(read_run(folder))[0].words
+    with (folder / "experiment.yaml").open("a") as file:
+        file.write("strategy: {loss: binary}\n")
+    words = curves(read_run(folder))[0].words
+    assert "It is the binary cross-entropy, the mean over the classes; evaluations give" in words

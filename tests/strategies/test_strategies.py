@@ -231,6 +231,10 @@ def test_the_rate_is_the_peak_times_the_factor():
             lambda: replace(NAMED["sgd"], label_smoothing=1.0),
             r"label_smoothing must lie in \[0, 1\)",
         ),
+        (
+            lambda: replace(NAMED["sgd"], loss="hinge"),
+            "loss must be one of cross-entropy, binary, got 'hinge'",
+        ),
         (lambda: SGD(nesterov=True), "nesterov has no effect without momentum"),
         (lambda: SGD(momentum=1.0), r"momentum must lie in \[0, 1\), got 1.0"),
         (lambda: Cosine(warmup=1.0), "warmup is a share of the run"),

@@ -1,5 +1,6 @@
 """Losses and metrics against their formulas; sums that add up over batches."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 
 from skipwise.data import Batch
 from skipwise.experiment import build, compose
-from skipwise.tasks import Classification, Regression, Task, balanced
+from skipwise.strategies import sgd
+from skipwise.tasks import Classification, MultiLabel, Regression, Task, asked, balanced
 from skipwise.training import train
 from tests.references import close
 
@@ -147,6 +149,91 @@ def test_weighted_classes_weigh_in_sum_and_in_count():
     mixed, same = task.loss(OUTPUT, batch(vectors))
     close(mixed, loss)
     assert same == count
+
+
+HALF = torch.tensor([[0.7, 0.3, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.0, 1.0]])
+
+
+def slow_binary(output: np.ndarray, shares: np.ndarray, smoothing: float) -> list[float]:
+    """Compute each example's binary cross-entropy as it is written, class by class."""
+    found = []
+    for row, given in zip(output.tolist(), shares.tolist(), strict=True):
+        terms = []
+        for o, t in zip(row, given, strict=True):
+            smooth, p = (1 - smoothing) * t + smoothing / len(row), 1 / (1 + np.exp(-o))
+            terms.append(-smooth * np.log(p) - (1 - smooth) * np.log(1 - p))
+        found.append(sum(terms) / len(terms))
+    return found
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("targets", [LABELS, HALF.repeat(2, 1)], ids=["classes", "mixed"])
+def test_the_binary_loss_is_its_formula(targets: torch.Tensor, smoothing: float):
+    task = Classification(classes=4, label_smoothing=smoothing, objective="binary")
+    loss, count = task.loss(OUTPUT, batch(targets))
+    shares = targets if targets.dim() > 1 else torch.eye(4)[targets]
+    assert float(loss) == pytest.approx(
+        sum(slow_binary(OUTPUT.numpy(), shares.numpy(), smoothing)), rel=1e-6
+    )
+    assert count == 6
+    plain = Classification(classes=4)
+    if targets.dim() == 1:  # evaluations are the same
+        one, other = (t.metrics(t.tally(OUTPUT, batch(targets))) for t in (task, plain))
+        assert one == other
+
+
+def test_the_binary_loss_of_two_outputs_is_what_a_hand_computes():
+    task = Classification(classes=2, objective="binary")
+    output = torch.tensor([[0.0, np.log(3.0)]])  # σ is 1/2 and 3/4
+    assert float(task.loss(output, batch(torch.tensor([1])))[0]) == pytest.approx(0.4904146)
+    mixed = batch(torch.tensor([[0.25, 0.75]]))  # ½ [ln 2 + ¾ ln 4/3 + ¼ ln 4]
+    assert float(task.loss(output, mixed)[0]) == pytest.approx(0.6277412)
+
+
+def test_the_binary_loss_is_that_of_timm():
+    from timm.loss.binary_cross_entropy import BinaryCrossEntropy
+
+    task = Classification(classes=4, label_smoothing=0.1, objective="binary")
+    loss, count = task.loss(OUTPUT, batch(LABELS))
+    assert float(loss) / count == pytest.approx(
+        float(BinaryCrossEntropy(smoothing=0.1)(OUTPUT, LABELS)), rel=1e-6
+    )
+
+
+def test_weighted_classes_weigh_examples_of_the_binary_loss():
+    weights = np.array([0.5, 1.0, 2.0, 3.0])
+    task = Classification(classes=4, weights=tuple(weights), objective="binary")
+    for targets in (LABELS, HALF.repeat(2, 1)):
+        shares = (targets if targets.dim() > 1 else torch.eye(4)[targets]).numpy()
+        loss, count = task.loss(OUTPUT, batch(targets))
+        of_examples = shares @ weights
+        wanted = of_examples @ slow_binary(OUTPUT.numpy(), shares, 0.0)
+        assert float(loss) == pytest.approx(wanted, rel=1e-6)
+        assert float(count) == pytest.approx(of_examples.sum(), rel=1e-6)
+
+
+def test_a_run_descends_the_binary_loss_and_says_so(tmp_path: Path):
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).normal(size=(60, 3)), y=labels)
+    strategy = replace(sgd(), loss="binary", label_smoothing=0.1)
+    experiment, dataset = compose(
+        str(tmp_path / "a.npz"), None, strategy, steps=1, batch_size=16, precision="float32"
+    )
+    run, _ = build(experiment, dataset)
+    assert any("the loss of training is the binary cross-entropy" in note for note in run.notes)
+    seen = run.batches.at(0)
+    with torch.no_grad():
+        output = run.model(seen.inputs).numpy()
+    wanted = np.mean(slow_binary(output, np.eye(3)[seen.targets], 0.1))
+    assert next(train(run)).loss.item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_binary_loss_is_refused_where_there_are_no_classes():
+    for task, what in ((Regression(), "numbers"), (MultiLabel(classes=3), "several labels")):
+        with pytest.raises(ValueError, match=f"loss=binary is a choice .* no effect on {what}"):
+            asked(task, loss="binary")
+    with pytest.raises(ValueError, match="objective must be one of cross-entropy, binary, got"):
+        Classification(classes=2, objective="hinge")
 
 
 def test_balanced_weights_give_each_class_the_same_share():

@@ -24,7 +24,7 @@
   });
 
   const layoutOf = (own, lines) => ({
-    paper_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: "var(--card)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: "var(--text)" },
     margin: { l: 48, r: 12, t: 8, b: 44 },
@@ -44,7 +44,13 @@
       const { data, layout } = JSON.parse(source.textContent);
       const lines = data.every((trace) => trace.type === "scatter" && trace.mode !== "markers");
       const whole = coloured({ data, layout: layoutOf(layout, lines) }, style);
-      Plotly.react(chart, whole.data, whole.layout, { responsive: true, displayModeBar: false });
+      Plotly.react(chart, whole.data, whole.layout, {
+        responsive: true,
+        displayModeBar: "hover",
+        displaylogo: false,
+        modeBarButtons: [["toImage"]],
+        toImageButtonOptions: { format: "svg", filename: chart.id.replace(/-chart$/, "") },
+      });
     }
   };
 

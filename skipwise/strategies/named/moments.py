@@ -84,8 +84,9 @@ def lamb() -> Strategy:
 
     Evidence: Wightman et al. (2021), recipe A2, ResNet-50 on ImageNet with batches of 2048, binary
     cross-entropy, mixup and CutMix: 79.8 % in 300 epochs (A1: 80.4 % in 600, with decay 0.01). Only
-    the optimiser, the rate and the decay are here; SGD reached 80.9 % with a recipe of that kind.
-    The root is the rule of You et al. (2020).
+    the optimiser, the rate and the decay are here, and its warm-up of 5 epochs is not; the loss is
+    the cross-entropy, ``--set strategy.loss=binary`` takes theirs. SGD reached 80.9 % with a recipe
+    of that kind. The root is the rule of You et al. (2020).
     """
     return Strategy(
         name="lamb",
