@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from skipwise.runs import resume, train
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
     from skipwise.studies import Study, compare
-    from skipwise.tuning import find_rate
+    from skipwise.tuning import find_rate, transfer
 
 __version__ = "0.1.0"
 
@@ -66,7 +66,7 @@ HOMES = {
     "reports": ("report",),
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
-    "tuning": ("find_rate",),
+    "tuning": ("find_rate", "transfer"),
     "studies": ("Study", "compare"),
 }  # fmt: skip
 PARTS = (
@@ -130,6 +130,7 @@ __all__ = [
     "resume",
     "sgd",
     "train",
+    "transfer",
 ]
 
 
