@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from skipwise.runs import resume, train
     from skipwise.strategies import Strategy, adam, adamw, momentum, nesterov, sgd
     from skipwise.studies import Study, compare
-    from skipwise.tuning import find_rate
+    from skipwise.tuning import find_rate, transfer
     from skipwise.watch import tensorboard
 
 __version__ = "0.1.0"
@@ -67,7 +67,7 @@ HOMES = {
     "reports": ("report",),
     "runs": ("resume", "train"),
     "strategies": ("Strategy", "adam", "adamw", "momentum", "nesterov", "sgd"),
-    "tuning": ("find_rate",),
+    "tuning": ("find_rate", "transfer"),
     "studies": ("Study", "compare"),
     "watch": ("tensorboard",),
 }  # fmt: skip
@@ -132,6 +132,7 @@ __all__ = [
     "sgd",
     "tensorboard",
     "train",
+    "transfer",
 ]
 
 

@@ -309,7 +309,9 @@ def train(
     """Train a network and give the record of the run; the Python form of ``skipwise train``.
 
     Args:
-        data: A description, a word as on the command line, or a map-style data set of your own.
+        data: A description, a word as on the command line, or a map-style data set of your own; or
+            a whole :class:`skipwise.Experiment`, a recipe's for example, or the path of an
+            ``experiment.yaml``, which all else changes.
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: How; chosen by the task if None.
         out: The run's folder; the next free one below ``runs`` if None.

@@ -178,6 +178,8 @@ MAY_IMPORT = {
     "recipes": {"experiment", "networks", "strategies", "data"},
     "tuning": {
         "experiment",
+        "runs",
+        "records",
         "finetuning",
         "data",
         "tasks",

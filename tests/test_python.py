@@ -1,5 +1,6 @@
 """The Python side says what is wrong in a sentence, as the command line does."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ from torch.utils.data import TensorDataset
 
 import skipwise
 from skipwise.data import Arrays, Flip, PadCrop, Views
-from skipwise.experiment import compose
+from skipwise.experiment import Experiment, compose
+from skipwise.records import RunRecord
 from skipwise.runs import experiment_of
+from skipwise.studies.compare import study_of
+from skipwise.training import load_checkpoint
+from skipwise.tuning import Search
+from tests.cli.commands import call, flat
 from tests.references import rings_file
 from tests.studies.small import NETWORK
 
@@ -38,6 +44,84 @@ def test_words_of_the_command_line_stand_for_augmentations_and_views(tmp_path: P
     rings = str(rings_file(tmp_path / "rings.npz"))
     assert compose(rings, target=0.9)[0].views == Views()
     assert compose(rings, target=0.9, views="none")[0].views is None
+
+
+def weights_of(run: str | RunRecord) -> dict[str, torch.Tensor]:
+    folder = Path(run.path if isinstance(run, RunRecord) else run)
+    return load_checkpoint(folder / "last.ckpt")["run"]["model"]
+
+
+def recipe_on(folder: Path) -> Experiment:
+    """A recipe that takes four steps with a small network."""
+    recipe = skipwise.recipes.cifar10(Arrays(path=str(rings_file(folder / "rings.npz"))))
+    return replace(recipe, network=NETWORK, epochs=None, steps=4, batch_size=32)
+
+
+def test_a_whole_experiment_trains_as_its_pieces_its_file_and_the_command(capsys, tmp_path: Path):
+    whole = recipe_on(tmp_path)
+    recipe = skipwise.recipes.cifar10(whole.data)
+    pieces = {name: getattr(whole, name) for name in ("steps", "augmentation", "views")}
+    runs = [
+        skipwise.train(whole, quiet=True, report=False, out="whole"),
+        skipwise.train(whole.data, NETWORK, whole.strategy, **pieces, **QUICK),
+        skipwise.train(recipe, NETWORK, steps=4, **QUICK),
+        skipwise.train("whole/experiment.yaml", quiet=True, report=False),
+        skipwise.train(Path("whole/experiment.yaml"), quiet=True, report=False),
+    ]
+    code, _, err = call(
+        capsys, "train", "whole/experiment.yaml", "--out", "told", "--quiet", "--no-report"
+    )
+    assert code == 0, err
+    first = weights_of("told")
+    for run in runs:
+        assert experiment_of(Path(run.path)) == whole
+        found = weights_of(run)
+        assert found.keys() == first.keys()
+        assert all(torch.equal(found[name], weight) for name, weight in first.items())
+
+
+def test_what_is_given_beside_an_experiment_replaces_its_fields_and_nothing_else(tmp_path: Path):
+    whole = recipe_on(tmp_path)
+    assert compose(whole)[0] == whole
+    assert compose(replace(whole, data=vars(whole.data)["path"]))[0] == whole
+    words = {"epochs": 2.0, "views": "flip", "augmentation": "flip", "class_weights": True}
+    found, dataset = compose(whole, skipwise.plain20(), skipwise.sgd(), **words, seed=3)
+    assert len(dataset.train) == len(whole.data.load().train)
+    given = {"epochs": 2.0, "steps": None, "views": Views(), "augmentation": (Flip(),)}
+    given |= {"network": skipwise.plain20(), "strategy": skipwise.sgd(), "seed": 3}
+    assert found == replace(whole, **given, class_weights=True)
+    study, _ = study_of(whole, strategy=[skipwise.sgd(), skipwise.adam()], seeds=2, steps=3)
+    assert study.experiment == replace(whole, steps=3, strategy=skipwise.sgd())
+    assert study.networks == (NETWORK,)
+
+
+def test_a_rate_is_found_for_a_whole_experiment(tmp_path: Path):
+    whole, few = recipe_on(tmp_path), Search(seeds=1, steps=20)
+    names = ("batch_size", "steps", "augmentation", "views")
+    pieces = {name: getattr(whole, name) for name in names}
+    found = skipwise.find_rate(whole, search=few)
+    apart = skipwise.find_rate(whole.data, NETWORK, whole.strategy, search=few, **pieces)
+    assert found == replace(apart, seconds=found.seconds)
+
+
+def test_what_is_wrong_about_an_experiment_is_one_sentence(tmp_path: Path):
+    whole = recipe_on(tmp_path)
+    with pytest.raises(TypeError, match=r"skipwise.resnet20\(\) for example.*; got str"):
+        skipwise.train(whole, network="resnet20")
+    with pytest.raises(TypeError, match="no setting 'epoch'; did you mean 'epochs'"):
+        skipwise.train(whole, epoch=1)
+    with pytest.raises(ValueError, match=r"give one length.*; got epochs, steps"):
+        skipwise.train(whole, epochs=1, steps=1)
+    with pytest.raises(ValueError, match=r"nowhere.yaml cannot be read: No such file"):
+        skipwise.train("nowhere.yaml")
+    Path("list.yaml").write_text("- 1")
+    with pytest.raises(ValueError, match=r"list.yaml does not describe an experiment; its top"):
+        skipwise.find_rate("list.yaml")
+    skipwise.train(whole, flat, steps=1, quiet=True, report=False, out="own")
+    with pytest.raises(ValueError, match=r"lies outside skipwise.*add --allow tests"):
+        skipwise.train("own/experiment.yaml")
+    again = skipwise.train("own/experiment.yaml", allow=("tests",), quiet=True, report=False)
+    assert again.network == "flat"
 
 
 @pytest.mark.parametrize(

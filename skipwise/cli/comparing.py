@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.cli.app import leave
+from skipwise.cli.composing import NONE_GIVEN, Common, Given, check_freeze, with_settings
 from skipwise.cli.words import (
     Flag,
     Whole,
@@ -16,14 +17,13 @@ from skipwise.cli.words import (
     apply_settings,
     find_network,
     find_strategy,
-    parse_freeze,
     parse_time,
     print_json,
     read_value,
     weights_among,
 )
 from skipwise.comparison import as_csv, as_json
-from skipwise.data import Dataset, find_data
+from skipwise.data import Data, Dataset, find_data
 from skipwise.description import read_yaml
 from skipwise.experiment import checked, extended
 from skipwise.studies import (
@@ -58,10 +58,7 @@ def compare(
     halving: Flag = False,
     vary: Words = (),
     ablate: Flag = False,
-    batch_size: Whole | None = None,
-    augment: str | None = None,
-    weights: str | None = None,
-    freeze: str | None = None,
+    common: Common = NONE_GIVEN,
     set: Words = (),
     jobs: Whole | None = None,
     ray: str | None = None,
@@ -97,10 +94,7 @@ def compare(
         vary: path=v1,v2: each value makes more arms: network.width=8,16. With a name before
             it only those arms: adam:strategy.peak_lr=1e-3,3e-3.
         ablate: Leave out each part of the strategy, and add each to none of them.
-        batch_size: Examples an update.
-        augment: Changes of training pictures, as in skipwise train.
-        weights: Let all runs begin from a file of weights, as in skipwise train.
-        freeze: Keep the stem and so many blocks of it as they are, or trunk: all but the head.
+        common: Options that train and find-rate have too.
         set: path=value, a field of all runs: network.width=8, strategy.weight_decay=0.
         jobs: Runs at the same time, in processes that share the cores.
         ray: Run on a Ray cluster: its address; without one on a cluster that is started here.
@@ -133,22 +127,21 @@ def compare(
         "steps": steps,
         "seconds": None if time is None else parse_time(time),
         "metric": metric,
-        "batch_size": batch_size,
-        "augmentation": augment,
-        "weights": file or weights,
-        "freeze": None if freeze is None else parse_freeze(freeze),
+        **common.of_runs,
+        "weights": file or common.weights,
     }
     if place.suffix in (".yaml", ".yml") or (place / STUDY).is_file():
         if network is not None or strategy is not None:
             raise ValueError(f"{data} has networks and strategies of its own; leave yours out")
         is_folder = place.is_dir()
         study = read_study(place / STUDY if is_folder else place, allow=allow)
-        study, dataset = _changed(study, of_study, of_runs, set, allow)
+        study, dataset = _changed(study, of_study, of_runs, common.of_data, set, allow)
         out = place if is_folder and out is None else out
     else:
-        study, dataset = _composed(data, network, strategy, {**of_study, **of_runs}, set, allow)
-    if freeze is not None and study.experiment.weights is None:
-        raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
+        given = {**of_study, **of_runs}
+        source = with_settings(find_data(data), common.of_data, set)
+        study, dataset = _composed(source, network, strategy, given, set, allow)
+    check_freeze(of_runs["freeze"], study.experiment)
     folder = study_folder(study) if out is None else out
     shown = _carried_on(
         study, dataset, folder, jobs=jobs, ray=ray, report=not no_report, quiet=quiet
@@ -190,7 +183,7 @@ def _carried_on(study: Study, dataset: Dataset, folder: Path, **how: Any) -> Con
 
 
 def _composed(
-    data: str,
+    data: Data,
     network: str | None,
     strategy: str | None,
     given: dict[str, Any],
@@ -204,12 +197,11 @@ def _composed(
     """
     networks = [find_network(word) for word in _words(network)] or [None]
     strategies = [find_strategy(word) for word in _words(strategy)] or [None]
-    described = apply_settings(find_data(data), _below("data", settings))
     for name, choices in (("network", networks), ("strategy", strategies)):
         if _below(name, settings) and choices == [None]:
             raise ValueError(f"--set {name}.… needs --{name}, as one chosen by the data may change")
     study, dataset = study_of(
-        described,
+        data,
         [n if n is None else apply_settings(n, _below("network", settings)) for n in networks],
         [s if s is None else apply_settings(s, _below("strategy", settings)) for s in strategies],
         allow=allow,
@@ -223,6 +215,7 @@ def _changed(
     study: Study,
     of_study: dict[str, Any],
     of_runs: dict[str, Any],
+    of_data: Given,
     settings: Words,
     allow: Words,
 ) -> tuple[Study, Dataset]:
@@ -238,10 +231,12 @@ def _changed(
             )
     lengths = {name: of_runs.pop(name) for name in ("epochs", "steps", "seconds")}
     given = checked(of_runs)
+    given["data"] = with_settings(study.data, of_data)
     experiment = dataclasses.replace(extended(study.experiment, **lengths), **given)
     changes = {name: value for name, value in of_study.items() if value is not None}
     changes["experiment"] = apply_settings(experiment, settings)
-    study, dataset = dataclasses.replace(study, **changes), study.data.load()
+    study = dataclasses.replace(study, **changes)
+    dataset = study.data.load()
     return (begun_from(study, dataset, allow=allow) if "weights" in given else study), dataset
 
 

@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.cli.app import STARTED, leave
-from skipwise.cli.composing import Chosen, composed
+from skipwise.cli.composing import NONE_GIVEN, Chosen, Common, composed
 from skipwise.cli.tuning import transferred
 from skipwise.cli.words import (
     Flag,
     Whole,
     Words,
     assigned,
-    parse_freeze,
-    parse_memory,
-    parse_size,
     parse_time,
     print_json,
 )
@@ -44,28 +41,20 @@ def train(
     steps: Whole | None = None,
     time: str | None = None,
     seed: Whole | None = None,
-    batch_size: Whole | None = None,
     parts: Whole | None = None,
     metric: str | None = None,
     patience: Whole | None = None,
     target: float | None = None,
-    augment: str | None = None,
-    class_weights: Flag = False,
+    common: Common = NONE_GIVEN,
     sync_norms: Flag = False,
     shard: Flag = False,
     views: str | None = None,
-    weights: str | None = None,
-    freeze: str | None = None,
     guard: Flag = False,
     compile: str | None = None,
     watch: str | None = None,
     set: Words = (),
     out: Path | None = None,
     allow: Words = (),
-    size: str | None = None,
-    memory: str | None = None,
-    multi_label: Flag = False,
-    skip_bad: Flag = False,
     no_report: Flag = False,
     quiet: Flag = False,
     json: Flag = False,
@@ -88,24 +77,17 @@ def train(
         time: Length in time, 90s, 10m or 1h30m: the first steps are measured and the
             schedule is fitted to it.
         seed: Of initial weights, order, augmentation and all other noise.
-        batch_size: Examples an update.
         parts: Compute each batch in so many parts whose gradients add up, to save memory.
         metric: What best weights, --patience and --target go by: of classes accuracy (if left out),
             balanced_accuracy, f1 or loss; of others any that their task reports.
         patience: Stop after so many evaluations without a better one.
         target: Stop where validation reaches it, 0.92 for example. The defaults are then quick,
             and the run doubles while that helps; exit code 1 if the target is not reached.
-        augment: Changes of training pictures, in their order: pad-crop,flip,cutout,mixup (skipwise
-            list augmentations), or none; what suits the data if left out.
-        class_weights: Weigh rare classes more, so that all have the same share in the loss.
+        common: Options that find-rate and compare have too.
         sync_norms: Let batch norms of several processes see the whole batch, on GPUs.
         shard: Let each of several processes keep a share of every parameter: for large networks.
         views: Average the outputs over views of a picture when the network is used: flip, or
             crops (moved and mirrored).
-        weights: Begin from a file, .safetensors, .pth or .npz, of ours, torchvision, timm or
-            akamaster, or from a run's folder; it decides the network, unless one is named.
-        freeze: Keep the stem and so many blocks as they are, or trunk: all but the head.
-            Lower rates by depth: --set strategy.layer_decay=0.8.
         guard: Skip steps that explode, and go back to an earlier state where that is no help.
         compile: on, off, or auto: in runs of over half an hour (GPU: 5 minutes), if it is faster.
         watch: Monitors: gradients,curvature,units,updates,normalisation, in 3 % of the steps' time;
@@ -114,54 +96,35 @@ def train(
             data.shares.test=0.3.
         out: The run's folder; the next free one below runs/ if left out.
         allow: A package of yours that a YAML file may name.
-        size: Bring pictures to this size, 64 or 48x64 (height, width); if left out that of at least
-            half of them, else the median of their shorter sides, at most 224.
-        memory: Hold decoded pictures in memory up to so much, 4g if left out; a larger set is
-            decoded by worker processes as it is used.
-        multi_label: A picture may have many labels: folders like beach+sea, cells like beach;sea.
-        skip_bad: Leave out pictures that cannot be read, and say which.
         no_report: Write no report.html at the end; skipwise report RUN writes it later.
         quiet: Show no progress.
         json: Print the result as one JSON object.
     """
     join()
-    length = {"epochs": epochs, "steps": steps, "seconds": time and parse_time(time)}
-    others = {
-        "seed": seed,
-        "batch_size": batch_size,
-        "parts": parts,
-        "metric": metric,
-        "patience": patience,
-        "target": target,
-        "compile": compile,
-        "augmentation": augment,
-        "class_weights": class_weights or None,
-        "sync_norms": sync_norms or None,
-        "shard": shard or None,
-        "views": views,
-        "weights": weights,
-        "freeze": None if freeze is None else parse_freeze(freeze),
-    }
-    of_data = _of_data(size, memory, skip_bad=skip_bad, multi_label=multi_label)
     chosen = Chosen(
         network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow, guard=guard
     )
-    experiment, dataset = composed(data, chosen, length=length, others=others, of_data=of_data)
+    experiment, dataset = composed(
+        data,
+        chosen,
+        common,
+        epochs=epochs,
+        steps=steps,
+        seconds=time and parse_time(time),
+        seed=seed,
+        parts=parts,
+        metric=metric,
+        patience=patience,
+        target=target,
+        compile=compile,
+        sync_norms=sync_norms or None,
+        shard=shard or None,
+        views=views,
+    )
     experiment = transferred(experiment, dataset, transfer_from, chosen, out, watch, quiet=quiet)
     session = begin(experiment, dataset, out, started=STARTED, watch=watch)
     _introduce(session, quiet=quiet)
     _finish(session, quiet=quiet, as_json=json, allow=allow, reports=not no_report)
-
-
-def _of_data(
-    size: str | None, memory: str | None, *, skip_bad: bool, multi_label: bool
-) -> dict[str, Any]:
-    return {
-        "skip_bad": skip_bad or None,
-        "multi_label": multi_label or None,
-        "size": None if size is None else parse_size(size),
-        "memory_bytes": None if memory is None else parse_memory(memory),
-    }
 
 
 def resume(

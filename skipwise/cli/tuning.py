@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.cli.app import leave
-from skipwise.cli.composing import Chosen, composed
+from skipwise.cli.composing import NONE_GIVEN, Chosen, Common, composed
 from skipwise.cli.words import (
     Flag,
     Whole,
     Words,
-    apply_settings,
+    assigned,
     find_network,
     print_json,
 )
@@ -31,9 +31,9 @@ from skipwise.tuning import (
     check_transfer,
     rate_of,
 )
+from skipwise.tuning import transfer as taken_over
 from skipwise.watch import choices
 
-OF_LENGTH = ("epochs", "steps", "seconds", "target", "doublings", "patience", "seed")
 LOWEST = 1e-9  # rate of a range test; a float32 weight has a relative precision of 6e-8
 REACH = 1e3  # a range that was lowered holds at least so much between its ends
 
@@ -50,8 +50,7 @@ def find_rate(
     low: float = 1e-6,
     high: float = 10.0,
     seed: Whole | None = None,
-    batch_size: Whole | None = None,
-    augment: str | None = None,
+    common: Common = NONE_GIVEN,
     set: Words = (),
     allow: Words = (),
     out: Path | None = None,
@@ -67,36 +66,29 @@ def find_rate(
         network: A name (skipwise list networks), or package.module:function of your own; chosen
             by the data if left out.
         strategy: A name (skipwise list strategies) whose rate is looked for; nesterov if left
-            out, for numbers adam.
+            out, with --weights finetuning, for numbers adam.
         recipe: All the choices of a recipe (skipwise list recipes).
         seeds: So many range tests, and so many runs at each rate; more tell rates better apart.
         steps: Updates of each of them.
         low: Lowest rate of the range tests.
         high: Highest rate.
         seed: The first seed.
-        batch_size: Examples an update; the rate that is found belongs to it.
-        augment: Changes of training pictures: pad-crop,flip,cutout,mixup or none.
+        common: Options that train and compare have too; the rate that is found belongs to them.
         set: path=value, any field: network.width=8, strategy.weight_decay=1e-4.
         allow: A package of yours that a YAML file may name.
         out: Write the picture here: one HTML file.
         quiet: Tell nothing of what goes on.
         json: Print the result as one JSON object.
     """
-    others = {
-        "seed": seed,
-        "batch_size": batch_size,
-        "augmentation": augment,
-    }
     chosen = Chosen(network=network, strategy=strategy, recipe=recipe, settings=set, allow=allow)
     search = Search(seeds=seeds, steps=steps, low=low, high=high)
-    experiment, dataset = composed(data, chosen, length={}, others=others, of_data={})
+    experiment, dataset = composed(data, chosen, common, seed=seed)
     check_place(out, "picture")
     words = {
         "--network": network,
         "--strategy": strategy,
         "--recipe": recipe,
-        "--batch-size": batch_size,
-        "--augment": augment,
+        **common.words,
     }
     try:
         found = rate_of(experiment, dataset, search, _quietly if quiet else _aloud)
@@ -146,24 +138,16 @@ def transfer(
         json: Print the result as one JSON object.
 
     Raises:
-        ValueError: If a setting is of what the measurement takes from the run, or makes anew.
         SystemExit: With code 1, if it is not shown to hold.
     """
-    if ignored := _about(set, "strategy", "weights", "freeze"):
-        raise ValueError(
-            f"the strategy that is measured is that of {run}, on new weights which all learn;"
-            f" leave {ignored[0]} out"
-        )
-    if ignored := _about(set, *OF_LENGTH):
-        raise ValueError(
-            "the runs that measure have a length and seeds of their own, --steps and --seeds;"
-            f" leave {ignored[0]} out"
-        )
-    shallow = experiment_of(run, allow=allow)
-    deep = shallow if network is None else replace(shallow, network=find_network(network))
-    deep, check = apply_settings(deep, set), Check(seeds=seeds, steps=steps, reach=reach)
-    tell = _quietly if quiet else _aloud
-    found = check_transfer(shallow, deep, deep.data.load(), check, tell)
+    found = taken_over(
+        run,
+        None if network is None else find_network(network),
+        check=Check(seeds=seeds, steps=steps, reach=reach),
+        set=assigned(set),
+        allow=allow,
+        tell=_quietly if quiet else _aloud,
+    )
     if json:
         print_json(as_plain(found))
     else:
@@ -254,7 +238,12 @@ def line_of(
     allow: tuple[str, ...],
 ) -> str:
     """Give a command on the data, with what was given."""
-    given = [part for word, value in words.items() if value for part in (word, str(value))]
+    given = [
+        part
+        for word, value in words.items()
+        if value
+        for part in ((word,) if value is True else (word, str(value)))
+    ]
     changes = [part for word in settings for part in ("--set", word)]
     allowed = [part for package in allow for part in ("--allow", package)]
     return shlex.join(["skipwise", command, data, *given, *allowed, *changes])

@@ -1,7 +1,7 @@
 """Finding a learning rate, and taking one over from a shallow network to a deep one.
 
 Takes (experiment, data set), gives rates with what speaks for them.
-Imports experiment, data, connections, networks, strategies, training and what draws reports.
+Imports experiment, runs, data, connections, networks, strategies, training and what draws reports.
 """
 
 from skipwise.tuning.confirm import NothingFound
@@ -19,7 +19,7 @@ from skipwise.tuning.found import FoundRate
 from skipwise.tuning.range_test import Sweep, sweep
 from skipwise.tuning.search import Search, find_rate, rate_of
 from skipwise.tuning.slope import Slope, slope_of
-from skipwise.tuning.transfer import Check, Transfer, check_transfer
+from skipwise.tuning.transfer import Check, Transfer, check_transfer, transfer
 from skipwise.tuning.trials import SelfTuned, Trial, short_run
 
 __all__ = [
@@ -47,4 +47,5 @@ __all__ = [
     "short_run",
     "slope_of",
     "sweep",
+    "transfer",
 ]

@@ -14,13 +14,18 @@ What is not shown to hold is refused, with the rate that the slope suggests.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from skipwise.data import Dataset
-from skipwise.experiment import Experiment
+from skipwise.data import Dataset, described
+from skipwise.description import replace_at
+from skipwise.experiment import Experiment, described_network
+from skipwise.records import RunRecord
+from skipwise.runs import experiment_of
 from skipwise.strategies import Strategy, roles
 from skipwise.tuning.coordinates import STEPS, movement, movement_slope
 from skipwise.tuning.depth import (
@@ -36,6 +41,7 @@ from skipwise.tuning.slope import Slope, slope_of
 from skipwise.tuning.trials import begun, check_rate_is_theirs, short_run
 
 COORDINATES, WIDEST = 0.15, 0.25  # how far from 0 the two slopes may lie
+OF_LENGTH = ("epochs", "steps", "seconds", "target", "doublings", "patience", "seed")
 Tell = Callable[[str], None]  # is told what goes on
 
 
@@ -174,6 +180,59 @@ class Transfer:
                 " run's; skipwise find-rate looks for it"
             )
         return "\n".join([*rows, self.verdict])
+
+
+def transfer(
+    run: str | Path | RunRecord,
+    network: Any = None,
+    *,
+    check: Check | None = None,
+    set: Mapping[str, Any] | None = None,
+    data: Any = None,
+    allow: Iterable[str] = (),
+    tell: Tell = lambda sentence: None,
+) -> Transfer:
+    """Measure whether a run's rate holds for a deeper network; the form of ``skipwise transfer``.
+
+    If it ``holds``, ``skipwise.train(data, network, found.strategy)`` trains with it.
+
+    Args:
+        run: The folder of a run of the shallow network, or the record that ``train`` gave.
+        network: The deep one; the run's own if None, which ``set`` then makes deep.
+        check: How much is measured: ``Check(seeds=5)``.
+        set: Values by path, as ``--set``: ``{"network.blocks": [9, 9, 9]}``.
+        data: The run's data, if they were made in Python.
+        allow: Packages outside ``skipwise`` that the run names.
+        tell: Is told what it costs, before it begins, and what goes on.
+
+    Raises:
+        ValueError: If it is no run, or a setting is of what the measurement takes from it, or makes
+            anew.
+    """
+    folder, settings = Path(run.path if isinstance(run, RunRecord) else run), set or {}
+    _check_settings(folder, settings)
+    deep_network = described_network(network)
+    shallow = experiment_of(folder, allow=allow)
+    deep = shallow if data is None else replace(shallow, data=described(data))
+    deep = deep if deep_network is None else replace(deep, network=deep_network)
+    for path, value in settings.items():
+        deep = replace_at(deep, path, value)
+    return check_transfer(shallow, deep, deep.data.load(), check, tell)
+
+
+def _check_settings(run: Path, settings: Mapping[str, Any]) -> None:
+    for path, value in settings.items():
+        field = path.partition(".")[0]
+        if field in ("strategy", "weights", "freeze"):
+            raise ValueError(
+                f"the strategy that is measured is that of {run}, on new weights which all learn;"
+                f" leave {path}={value} out"
+            )
+        if field in OF_LENGTH:
+            raise ValueError(
+                "the runs that measure have a length and seeds of their own, --steps and --seeds;"
+                f" leave {path}={value} out"
+            )
 
 
 def check_transfer(

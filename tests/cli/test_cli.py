@@ -218,7 +218,7 @@ def test_augmentations_views_and_class_weights_by_name(capsys, rings: str):
 
 def test_a_run_longer_than_a_time_holds_at_first_goes_on_by_time(capsys, rings: str, monkeypatch):
     call(capsys, "train", rings, "--steps", "5", "--out", "long", *SMALL)
-    monkeypatch.setattr(skipwise.experiment, "UNFITTED_STEPS", 3)
+    monkeypatch.setattr("skipwise.experiment.experiment.UNFITTED_STEPS", 3)
     code, out, err = call(capsys, "resume", "long", "--time", "2s", "--json", "--quiet")
     assert code == 0, err
     assert json.loads(out)["step"] > 5

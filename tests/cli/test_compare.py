@@ -69,6 +69,10 @@ TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "-
             "--freeze keeps parts of what --weights",
         ),
         (("--strategy", "sgd,adam", "--weights", "none.pth"), "none.pth does not exist; weights"),
+        (("--strategy", "sgd,adam", "--size", "64"), "--size is for folders of pictures and"),
+        (("--strategy", "sgd,adam", "--memory", "much"), "'much' is no amount of memory; write"),
+        (("--strategy", "sgd,adam", "--multi-label"), "--multi-label is for folders of pictures"),
+        (("--strategy", "sgd,adam", "--skip-bad"), "--skip-bad is for folders of pictures and"),
         (
             ("--strategy", "sgd,adam", "--set", "weights=none.pth"),
             "none.pth does not exist; weights",
@@ -164,6 +168,38 @@ def test_all_runs_of_a_study_begin_from_weights(capsys, rings: str):
     assert {run.preprocessing and run.preprocessing.mean for run in runs} == {mean}
     assert [run.freeze for run in runs] == ["trunk", "trunk", None, None]
     assert [getattr(run.network, "blocks", None) for run in runs] == [(1,)] * 4
+
+
+@pytest.mark.processes
+def test_the_pictures_of_a_study_are_read_as_its_options_say(capsys, pictures: str):
+    Path(pictures, "cat", "0.png").write_text("no picture")
+    words = (pictures, *TWO, *SETTINGS, "--class-weights", "--size", "8", "--quiet")
+    assert "0.png" in fails(capsys, "compare", *words, "--out", "s")
+    code, _, err = call(capsys, "compare", *words, "--skip-bad", "--out", "s")
+    assert code == 0, err
+    more = ("--size", "6x9", "--memory", "0", "--set", "data.shares.test=0.5", "--quiet")
+    code, _, err = call(capsys, "compare", "s/study.yaml", *more, "--no-report", "--out", "t")
+    assert code == 0, err
+    for name, size, share, memory in (("s", (8, 8), 0.2, 4 * 10**9), ("t", (6, 9), 0.5, 0)):
+        runs = list(Path(name, "runs").iterdir())
+        assert len(runs) == 2
+        for run in runs:
+            made = experiment_of(run)
+            data = vars(made.data)
+            assert (made.class_weights, data["skip_bad"], data["size"]) == (True, True, size)
+            assert (data["shares"].test, data["memory_bytes"]) == (share, memory)
+            assert load(run).preprocessing.size == size
+    assert "--size is for folders" in fails(capsys, "compare", "digits", *TWO, "--size", "8")
+
+
+@pytest.mark.processes
+def test_several_labels_a_picture_are_compared(capsys, pictures: str):
+    Path(pictures, "cat").rename(Path(pictures, "cat+red"))
+    words = (pictures, *TWO, *SETTINGS, "--multi-label", "--size", "6", "--quiet", "--out", "s")
+    code, _, err = call(capsys, "compare", *words)
+    assert code == 0, err
+    run = load(next(Path("s/runs").iterdir()))
+    assert (run.card.task, run.classes) == ("multi-label", ("cat", "dog", "red"))
 
 
 @pytest.mark.processes

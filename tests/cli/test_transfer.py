@@ -1,12 +1,15 @@
 """A rate taken over to a deeper network, from the command line: what holds, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+import skipwise
+from skipwise.tuning import Check
 from tests.cli.commands import call, fails
 
 SHALLOW = "--set network.width=4 --set network.blocks=[1,1] --batch-size 32 --quiet".split()
@@ -54,6 +57,55 @@ def test_what_is_not_shown_to_hold_ends_with_code_1_and_a_rate(capsys, rings: st
     found = json.loads(out)
     assert (code, found["holds"], found["depths"]) == (1, False, [2, 4])
     assert found["suggested"]["low"] < found["suggested"]["rate"] < found["suggested"]["high"]
+
+
+class Ramps:
+    """A data set made in Python: two kinds of rows, which rise or fall."""
+
+    def __len__(self) -> int:
+        return 80
+
+    def __getitem__(self, n: int) -> tuple[np.ndarray, int]:
+        rising = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 8, 8) + n / 100
+        return rising if n % 2 else -rising, n % 2
+
+
+def test_python_gives_what_the_command_prints_and_refuses_what_it_refuses(capsys, rings: str):
+    run = begun(capsys, rings)
+    code, out, _ = call(capsys, "transfer", run, *FEW, "--set", "network.blocks=[2,2]")
+    deep = replace(skipwise.resnet20(), width=4, blocks=(2, 2))
+    few = Check(seeds=2, steps=6, reach=2)
+    found = skipwise.transfer(run, deep, check=few)
+    assert (f"{found}\n", found.holds) == (out, code == 0)
+    for settings, told in (
+        ({"strategy.weight_decay": 0.1}, "that of shallow, .* leave strategy.weight_decay=0.1 out"),
+        ({"freeze": 1}, "on new weights which all learn; leave freeze=1 out"),
+        ({"epochs": 3}, "have a length and seeds of their own, .*; leave epochs=3 out"),
+        ({"network.width": 8}, "not of one family, they differ in width"),
+        ({"network.block": [2, 2]}, "ResNet has no field 'block'; did you mean 'blocks'"),
+        ({}, "has 2 blocks and this one 2; a rate is taken over to a deeper network"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            skipwise.transfer(run, set=settings)
+    with pytest.raises(ValueError, match=r"nowhere is not a run: it has no experiment.yaml"):
+        skipwise.transfer("nowhere", deep)
+    with pytest.raises(TypeError, match=r"skipwise.resnet20\(\) for example.*; got str"):
+        skipwise.transfer(run, "resnet56")
+
+
+def test_a_record_and_data_made_in_python_are_taken(tmp_path: Path):
+    network = replace(skipwise.resnet20(), width=4, blocks=(1, 1))
+    how = {"batch_size": 32, "steps": 2, "quiet": True, "report": False}
+    record = skipwise.train(Ramps(), network, **how)
+    few = Check(seeds=2, steps=5, rates=3, reach=2)
+    with pytest.raises(ValueError, match="these data were made in Python"):
+        skipwise.transfer(record, set={"network.blocks": [2, 2]}, check=few)
+    told: list[str] = []
+    found = skipwise.transfer(
+        record, set={"network.blocks": [2, 2]}, check=few, data=Ramps(), tell=told.append
+    )
+    assert (found.depths, sorted(found.losses)) == ((2, 4), [2, 4])
+    assert told[0].startswith("before the run, ")
 
 
 @pytest.mark.parametrize("word", ["strategy.weight_decay=0.1", "weights=other", "freeze=1"])

@@ -5,13 +5,17 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
+import skipwise
 from skipwise.cli.tuning import next_to_try
 from skipwise.data import Digits
 from skipwise.experiment import Experiment
 from skipwise.networks import resnet20
+from skipwise.runs import experiment_of
 from skipwise.strategies import nesterov
 from skipwise.tuning import NothingFound, Search
+from skipwise.weights import read_tensors
 from tests.cli.commands import call, fails
 
 TINY = "--set network.width=4 --set network.blocks=[1,1] --batch-size 32".split()
@@ -54,6 +58,12 @@ def test_json_holds_every_test_and_every_run(capsys, rings: str):
         (("--strategy", "adamm"), "there is no strategy 'adamm'; did you mean 'adam'?"),
         (("--out", "nowhere/rate.html"), "nowhere is no folder, so the picture could not be"),
         (("--low", "5", "--steps", "20"), "the loss does not fall at rates from 5 on"),
+        (("--size", "64"), "--size is for folders of pictures and tables of them"),
+        (("--memory", "much"), "'much' is no amount of memory; write 4g or 500m"),
+        (("--multi-label",), "--multi-label is for folders of pictures and tables of them"),
+        (("--skip-bad",), "--skip-bad is for folders of pictures and tables of them"),
+        (("--freeze", "trunk"), "--freeze keeps parts of what --weights gives; there are no"),
+        (("--weights", "none.pth"), "none.pth does not exist; weights are a file, or a run"),
     ],
 )
 def test_wrong_input_is_one_sentence(capsys, rings: str, words: tuple[str, ...], told: str):
@@ -94,3 +104,67 @@ def test_a_rule_that_needs_no_rate_is_trained_with_at_once(capsys, rings: str):
     told = fails(capsys, "find-rate", rings, *TINY, "--quiet", "--strategy", "lbfgs")
     assert "LBFGS finds the size of its steps itself" in told
     assert f"as it is: skipwise train {rings} --strategy lbfgs --batch-size 32 --set" in told
+
+
+def line_of(capsys, *words: str) -> tuple[dict, list[str]]:
+    """Find a rate on pictures, and give what was found and the words that train with it."""
+    more = "--seeds 1 --steps 20 --quiet --set precision=float32 --json".split()
+    code, out, err = call(capsys, "find-rate", *words, *more)
+    assert code == 0, err
+    found = json.loads(out)
+    return found, shlex.split(found["train"].removeprefix("skipwise "))
+
+
+def test_a_rate_for_a_head_on_a_frozen_trunk_and_the_line_that_trains_it(capsys, pictures: str):
+    few = (*TINY, "--network", "resnet20", "--steps", "3", "--quiet", "--no-report")
+    assert call(capsys, "train", pictures, *few, "--out", "base")[0] == 0
+    for n in range(8):
+        Path(pictures, "dog", f"{n}.png").unlink()
+    how = "--weights base --freeze trunk --class-weights --size 8 --batch-size 99 --augment none"
+    found, train = line_of(capsys, pictures, *how.split())
+    given, data = shlex.join(train), skipwise.Folder(path=pictures, size=(8, 8)).load()
+    assert f"{pictures} --batch-size 99 --augment none --class-weights --weights base" in given
+    raw, labels = data.train.gather(torch.arange(len(data.train)))  # the first batch holds them all
+    base = skipwise.load("base")
+    with torch.no_grad():  # in evaluation mode, for norms of a frozen trunk stay as they are
+        losses = torch.nn.functional.cross_entropy(
+            base.model(base.preprocessing(raw)), labels, reduction="none"
+        )
+    of_classes = torch.stack([losses[labels == n].mean() for n in range(2)])
+    assert abs(of_classes.mean() - losses.mean()) > 1e-3
+    assert found["sweeps"][0]["losses"][0] == pytest.approx(float(of_classes.mean()), rel=1e-5)
+    code, _, err = call(capsys, *train, "--steps", "2", "--out", "run", "--quiet", "--no-report")
+    assert code == 0, err
+    run, (before, after) = (
+        experiment_of(Path("run")),
+        (read_tensors(Path(name, "best.safetensors"))[0] for name in ("base", "run")),
+    )
+    assert (run.freeze, run.class_weights, run.strategy.name) == ("trunk", True, "finetuning")
+    assert (vars(run.data)["size"], run.strategy.peak_lr) == ((8, 8), found["rate"])
+    still = {name for name in before if torch.equal(before[name], after[name])}
+    assert set(before) - still == {"head.linear.weight", "head.linear.bias"}
+
+
+def test_pictures_that_cannot_be_read_and_have_several_labels_are_looked_at_as_in_training(
+    capsys, pictures: str
+):
+    Path(pictures, "cat", "0.png").write_text("no picture")
+    Path(pictures, "cat").rename(Path(pictures, "cat+red"))
+    words = (pictures, "--multi-label", "--memory", "0", "--size", "6")
+    assert "0.png" in fails(capsys, "find-rate", *words, *FEW)
+    _, train = line_of(capsys, *words, *TINY, "--skip-bad")
+    code, _, err = call(capsys, *train, "--steps", "1", "--out", "run", "--json", "--no-report")
+    assert code == 0, err
+    assert "multi-label, 3 classes, examples 3×6×6" in err
+    data = vars(experiment_of(Path("run")).data)
+    assert (data["skip_bad"], data["multi_label"], data["memory_bytes"]) == (True, True, 0)
+
+
+@pytest.mark.parametrize("command", ["train", "find-rate", "compare"])
+def test_the_help_tells_of_the_options_that_commands_share(capsys, command: str):
+    _, out, _ = call(capsys, command, "--help")
+    for option in ("batch-size", "augment", "class-weights", "weights", "freeze", "size"):
+        assert f"--{option} " in out
+    assert all(f"--{option} " in out for option in ("memory", "multi-label", "skip-bad"))
+    assert "Bring pictures to this size" in out
+    assert "common" not in out.lower()

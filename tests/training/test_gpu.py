@@ -45,7 +45,9 @@ pytestmark = [
 
 def made(folder: Path, device: str, monkeypatch: pytest.MonkeyPatch, **changes) -> Run:
     data = find_data(str(rings_file(folder / "rings.npz")))
-    monkeypatch.setattr("skipwise.experiment.choose_device", lambda: torch.device(device))
+    monkeypatch.setattr(
+        "skipwise.experiment.experiment.choose_device", lambda: torch.device(device)
+    )
     told: dict[str, Any] = {"steps": 8, "batch_size": 32, "strategy": momentum()}
     told |= {"precision": "float32", "compile": "off", **changes}
     experiment = Experiment(data=data, network=resnet20(), **told)

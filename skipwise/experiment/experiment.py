@@ -1,15 +1,11 @@
 """An experiment: network × data × strategy × length × seed, complete; the place where all meet.
 
-``Experiment`` is the frozen description, ``build`` makes the Run that the loop trains;
-``skipwise.runs`` trains and resumes it in a folder.
+``Experiment`` is the frozen description, which ``compose`` makes of what a user gives; ``build``
+makes the Run that the loop trains; ``skipwise.runs`` trains and resumes it in a folder.
 """
 
-import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -24,12 +20,9 @@ from skipwise.data import (
     Preprocessing,
     Views,
     check_pictures,
-    described,
-    find_augmentation,
-    find_views,
 )
-from skipwise.defaults import BATCH_SIZE, check_kinds, complete
-from skipwise.description import Call, fitted, nearest
+from skipwise.defaults import BATCH_SIZE
+from skipwise.description import Call
 from skipwise.finetuning import (
     TRUNK,
     begin_from,
@@ -37,7 +30,6 @@ from skipwise.finetuning import (
     freezable_parts,
     freeze_parts,
     prepared,
-    settle,
 )
 from skipwise.networks import Network, NetworkDescription, build_network, check_reads
 from skipwise.randomness import seeded
@@ -312,82 +304,3 @@ def _model(
         model, device, world, synchronised=experiment.sync_norms, resumed=resumed
     )
     return model, frozen, notes if resumed else (*notes, *of_norms)
-
-
-def compose(
-    data: Data | str | Any,
-    network: NetworkDescription | Call | Callable[..., nn.Module] | None = None,
-    strategy: Strategy | None = None,
-    *,
-    allow: Iterable[str] = (),
-    **settings: Any,
-) -> tuple[Experiment, Dataset]:
-    """Make an experiment from what a user gives, with defaults for the rest, and load its data.
-
-    Args:
-        data: A description, a word as on the command line, or a map-style data set of the user's
-            own.
-        network: A description, or a function that makes a module; chosen by the data if None.
-        strategy: Chosen by the task if None: see :mod:`skipwise.defaults`.
-        allow: Packages outside ``skipwise`` that the card of a file of weights may name.
-        **settings: Other fields of :class:`Experiment`, augmentation and views also in the
-            command line's words; see :mod:`skipwise.defaults` for what stands in for those that are
-            not given. With ``weights`` the file decides the network, if none is given, and the
-            preprocessing.
-
-    Raises:
-        TypeError: If ``network`` or ``strategy`` is of another kind, or a setting is unknown.
-    """
-    source = described(data)
-    check_kinds(network, strategy)
-    given = checked(settings)
-    choose_device()  # one that is not here is said before the data are read
-    dataset = source.load()
-    if network is not None and not isinstance(network, NetworkDescription | Call):
-        network = Call(target=f"{network.__module__}:{network.__qualname__}")
-    if (path := given.get("weights")) is not None:
-        network, given["preprocessing"] = settle(path, dataset, network, allow=allow)
-        given["weights"] = str(Path(path).absolute())
-    chosen = {"network": network, "strategy": strategy, **given}
-    return Experiment(data=source, **complete(dataset, chosen)), dataset
-
-
-def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Read fields of an experiment, words as on the command line among them; None is not given.
-
-    Raises:
-        TypeError: If there is no such field.
-        ValueError: If a value is of another type, or a word means nothing.
-    """
-    known = [entry.name for entry in dataclasses.fields(Experiment)]
-    for name in settings:
-        if name not in known:
-            raise TypeError(f"an experiment has no setting {name!r}{nearest(name, known)}")
-    words = {"augmentation": find_augmentation, "views": find_views, "weights": str}
-    given = {name: value for name, value in settings.items() if value is not None}
-    read = {name: words[name](v) if name in words else v for name, v in given.items()}
-    return {name: fitted(Experiment, name, value) for name, value in read.items()}
-
-
-def settled(
-    experiment: Experiment,
-    dataset: Dataset,
-    network: NetworkDescription | Call | None,
-    *,
-    allow: Iterable[str] = (),
-) -> Experiment:
-    """Settle what follows from its file of weights, if any: see :func:`finetuning.settle`."""
-    if experiment.weights is None:
-        return experiment
-    network, used = settle(experiment.weights, dataset, network, allow=allow)
-    whole = str(Path(experiment.weights).absolute())
-    return dataclasses.replace(experiment, network=network, preprocessing=used, weights=whole)
-
-
-def extended(experiment: Experiment, **length: float | None) -> Experiment:
-    """Give the experiment another length, if one is given."""
-    given = {name: value for name, value in length.items() if value is not None}
-    if not given:
-        return experiment
-    none = dict.fromkeys(("epochs", "steps", "seconds"))
-    return dataclasses.replace(experiment, **{**none, **given})
