@@ -73,7 +73,7 @@ def _catalogue(makers: dict[str, Callable[[], Strategy]]) -> str:
     lines = []
     for name, make in makers.items():
         sentence = " ".join((make.__doc__ or "").split("\n\n")[0].split())
-        lines.append(f"* `{name}`: {sentence}")
+        lines.append(f"* `{name}`: {sentence} Rate {make().stated_rate}.")
     return "\n".join(["## The strategies", "", *lines, ""])
 
 

@@ -5,7 +5,7 @@ the article's study; the budget is the wall clock, evaluations included. The fam
 each recipe against ``sgd-cosine``, 6 comparisons, for which Holm's correction asks for 8 seeds;
 ``--only`` takes other strategies. Run it, stop it, run it again: ``python studies/strategies.py``,
 on a machine with nothing else to do. The study lies in ``studies/strategies/study/``, and what it
-found above it.
+found above it. Its ``lamb`` was one that adapted norms and biases too.
 """
 
 import argparse

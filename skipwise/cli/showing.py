@@ -84,10 +84,14 @@ def _names(what: str | None) -> dict[str, str]:
         return {kind: f"skipwise list {kind}" for kind in kinds}
     if what not in kinds:
         raise ValueError(f"there is no list of {what!r}{nearest(what, kinds)}")
-    return {
+    sentences = {
         name: " ".join((thing.__doc__ or "").split("\n\n")[0].split())
         for name, thing in kinds[what]().items()
     }
+    if what != "strategies":
+        return sentences
+    rates = {name: make().stated_rate for name, make in named_strategies().items()}
+    return {name: f"{text} Rate {rates[name]}." for name, text in sentences.items()}
 
 
 def describe(

@@ -49,6 +49,7 @@ PARTS = {
     "head.weight": Part(role="head", decays=True, distance=0),
     "head.bias": Part(role="bias", decays=False, distance=0),
 }
+AT_ZERO = ("head.weight", "norm.bias")
 
 
 @final
@@ -110,8 +111,17 @@ class Problem:
         )
 
 
-def drawn(steps: int = 10, *, curved: bool = True, scale: float = 1.0) -> Problem:
-    """Draw a problem; gradients are of the order of ``scale``, and none is nearly zero."""
+def drawn(
+    steps: int = 10,
+    *,
+    curved: bool = True,
+    scale: float = 1.0,
+    at_zero: Collection[str] = AT_ZERO,
+) -> Problem:
+    """Draw a problem; gradients are of the order of ``scale``, and none is nearly zero.
+
+    A matrix and a vector start at zero, as heads and biases do in some networks.
+    """
     noise = np.random.default_rng(0)
 
     def normal() -> dict[str, Array]:
@@ -119,14 +129,18 @@ def drawn(steps: int = 10, *, curved: bool = True, scale: float = 1.0) -> Proble
         return {n: np.sign(v) * (0.1 + np.abs(v)) for n, v in values.items()}
 
     start = normal()
+    start |= {name: np.zeros_like(start[name]) for name in at_zero}
     curvature = {n: 0.1 * scale * np.abs(v) * curved for n, v in normal().items()}
     pushes = [{n: scale * v for n, v in normal().items()} for _ in range(steps)]
     return Problem(start=start, pushes=tuple(pushes), curvature=curvature)
 
 
 def without_gradient(steps: int = 10, *, but: Collection[str] = ()) -> Problem:
-    """Give a problem whose gradients are zero, of all parameters but those named."""
-    base = drawn(steps)
+    """Give a problem whose gradients are zero, of all parameters but those named.
+
+    No weight starts at zero, where nothing decays.
+    """
+    base = drawn(steps, at_zero=())
     nothing = {name: np.zeros_like(w) for name, w in base.start.items()}
     pushes = tuple({**nothing, **{name: push[name] for name in but}} for push in base.pushes)
     return Problem(start=base.start, pushes=pushes, curvature=nothing)

@@ -229,7 +229,7 @@ def build(
         autocast=_precision(experiment, dataset, device),
         average=Average(model) if strategy.evaluates_others else None,
         frozen=frozen,
-        notes=notes if resumed else (*notes, *strategy_notes(experiment.strategy, strategy)),
+        notes=notes if resumed else (*notes, *strategy_notes(experiment.strategy, batches.size)),
         world=world,
         spread=None if shards or world.size == 1 else replicated(model),
         is_sharded=shards,

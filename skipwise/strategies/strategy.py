@@ -12,7 +12,15 @@ from skipwise.strategies.averaging import Averaging
 from skipwise.strategies.freezing import Freezing
 from skipwise.strategies.groups import ROLES, parameter_groups
 from skipwise.strategies.guard import Guard
-from skipwise.strategies.optimisers import Optimiser
+from skipwise.strategies.optimisers import (
+    LARS,
+    LBFGS,
+    SGD,
+    SGDW,
+    Optimiser,
+    Prodigy,
+    ScheduleFreeSGD,
+)
 from skipwise.strategies.schedules import Cosine, Schedule
 from skipwise.strategies.transforms import (
     ClipNorm,
@@ -23,6 +31,9 @@ from skipwise.strategies.transforms import (
 
 RATE_POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
 LOSSES = ("cross-entropy", "binary")
+IN_WORDS = {"linear": "in proportion", "sqrt": "by the root", "none": "not scaled"}
+IN_PROPORTION = (SGD, SGDW, LARS, ScheduleFreeSGD)
+SELF_TUNED = (Prodigy, LBFGS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,33 +216,59 @@ class Strategy:
         scale = (size / self.rate_batch) ** RATE_POWERS[self.rate_rule]
         return self if scale == 1 else replace(self, peak_lr=self.peak_lr * scale, rate_batch=size)
 
+    @property
+    def stated_rate(self) -> str:
+        """The rate with the batches it is for and its rule: ``0.1 per 128, in proportion``."""
+        if _has(self.optimiser, SELF_TUNED):
+            return f"{self.peak_lr:g}, not scaled"
+        return f"{self.peak_lr:g} per {self.rate_batch}, {IN_WORDS[self.rate_rule]}"
+
     def rate(self, step: int, steps: int) -> float:
         """Give the learning rate of the update after ``step`` of ``steps``."""
         return self.peak_lr * self.schedule.factor(step, steps)
 
 
-def rate_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
-    """Say by how much the size of the batches changed the rate, and which size changes nothing."""
-    if stated.rate_rule == "none" and stated.rate_batch != Strategy.rate_batch:
+def rate_notes(stated: Strategy, size: int) -> tuple[str, ...]:
+    """Say by how much batches of a size change the rate, or that quite another size does not."""
+    if stated.rate_rule == "none":
+        return _unscaled_notes(stated, size)
+    taken = stated.for_batches(size).peak_lr
+    if stated.peak_lr == taken:
+        return ()
+    return (
+        f"the rate is {taken:.4g}: {stated.peak_lr:g} for batches of {stated.rate_batch},"
+        f" scaled {IN_WORDS[stated.rate_rule]} to batches of {size}",
+    )
+
+
+def _unscaled_notes(stated: Strategy, size: int) -> tuple[str, ...]:
+    if stated.rate_batch != Strategy.rate_batch:
         return (
             f"the size strategy.rate_batch={stated.rate_batch} has no effect, since"
             " strategy.rate_rule is none; linear or sqrt let the rate follow the batches",
         )
-    if stated.peak_lr == taken.peak_lr:
+    is_near = stated.rate_batch / 2 < size < 2 * stated.rate_batch
+    if is_near or _has(stated.optimiser, SELF_TUNED):
         return ()
-    rule = {"linear": "in proportion", "sqrt": "by the root"}[stated.rate_rule]
+    rule = "linear" if _has(stated.optimiser, IN_PROPORTION) else "sqrt"
+    scaled = replace(stated, rate_rule=rule).for_batches(size).peak_lr
     return (
-        f"the rate is {taken.peak_lr:.4g}: {stated.peak_lr:g} for batches of {stated.rate_batch},"
-        f" scaled {rule} to batches of {taken.rate_batch}",
+        f"the rate stays {stated.peak_lr:g} for batches of {size}, as for {stated.rate_batch};"
+        f" --set strategy.rate_rule={rule} makes it {scaled:.4g}",
     )
 
 
-def strategy_notes(stated: Strategy, taken: Strategy) -> tuple[str, ...]:
-    """Say what a run tells of its strategy: what became of the rate, and which loss is trained."""
-    if taken.loss == "cross-entropy":
-        return rate_notes(stated, taken)
+def strategy_notes(stated: Strategy, size: int) -> tuple[str, ...]:
+    """Say what a run tells of its strategy: what batches do to its rate, which loss is trained."""
+    if stated.loss == "cross-entropy":
+        return rate_notes(stated, size)
     return (
-        *rate_notes(stated, taken),
+        *rate_notes(stated, size),
         "the loss of training is the binary cross-entropy, a mean over the classes; evaluations"
         " give the cross-entropy of the softmax",
     )
+
+
+def _has(rule: Optimiser, kinds: tuple[type[Optimiser], ...]) -> bool:
+    """Whether a rule, or one within it, is of such a kind."""
+    return any(isinstance(part, kinds) for part in rule.rules)

@@ -207,5 +207,6 @@ def _notes(
         yield "There is no validation part, so the runs were compared by their training loss."
     stated = replace(experiment.strategy, peak_lr=rate)
     size = min(experiment.batch_size, len(dataset.train))
-    for note in rate_notes(stated, stated.for_batches(size)):
+    # Of a rate that no rule scales there is nothing to say: it was found with these batches.
+    for note in () if stated.rate_rule == "none" else rate_notes(stated, size):
         yield f"{note[:1].upper()}{note[1:]}."

@@ -15,6 +15,7 @@ import skipwise.training.run
 from skipwise.strategies import (
     ADOPT,
     EMA,
+    LAMB,
     MARS,
     SGD,
     Adam,
@@ -28,6 +29,7 @@ from skipwise.strategies import (
     adamw,
     adopt,
     agc_nf,
+    lamb,
     lookahead,
     mars,
     momentum,
@@ -278,6 +280,14 @@ class VectorsDecay(MARS):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrustOnNorms(LAMB):
+    """As pytorch-optimizer 4.1 has it by default."""
+
+    def build(self, groups: Groups, *, rate: float) -> Optimizer:
+        return super().build([{**group, "role": "branch"} for group in groups], rate=rate)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WrongPoint(ScheduleFreeSGD):
     """Goes from y towards z where x lies on the other side."""
 
@@ -337,6 +347,7 @@ PLANTED: dict[str, tuple[Callable[[], Strategy], tuple[str, ...]]] = {
     "absent gradient taken for zero": (swapped(momentum, DecaysWithoutGradient), ("absent",)),
     "ADOPT's clip a step ahead": (swapped(adopt, ClipsAStepAhead), ("formula",)),
     "MARS's own decay on vectors": (swapped(mars, VectorsDecay), ("formula", "decay", "once")),
+    "LAMB's trust ratio on norms": (swapped(lamb, TrustOnNorms), ("formula", "once")),
     "Schedule-Free's average on the wrong side": (
         swapped(schedulefree_sgd, WrongPoint),
         ("formula",),

@@ -8,7 +8,14 @@ from torch import nn
 
 from skipwise.conformity.rehearsal import WITHOUT_NORMS, rehearsal
 from skipwise.description import from_plain, to_plain
-from skipwise.strategies import GSAM, agc_nf, named_strategies, parameter_groups
+from skipwise.strategies import (
+    GSAM,
+    Adan,
+    Cosine,
+    agc_nf,
+    named_strategies,
+    parameter_groups,
+)
 from skipwise.strategies.transforms import unit_norms
 from skipwise.training import train
 from tests.cli.commands import call, fails
@@ -50,6 +57,15 @@ def test_every_strategy_has_its_name_a_plain_form_and_its_own_groups(name: str):
 
 def test_gsam_has_the_radius_and_share_that_its_authors_take_for_residual_networks():
     assert MAKERS["gsam"]().optimiser == GSAM(radius=0.04, share=0.01)
+
+
+def test_adan_has_the_numbers_of_its_authors_longest_run():
+    """sail-sg/Adan, CV/timm: args_res50_300.yaml; 8 processes with batches of 256."""
+    found = MAKERS["adan"]()
+    assert (found.peak_lr, found.rate_batch, found.clip_norm) == (0.015, 8 * 256, 5.0)
+    assert (found.weight_decay, found.label_smoothing) == (0.02, 0.0)
+    assert found.optimiser == Adan(beta1=0.98, beta2=0.92, beta3=0.99, epsilon=1e-8)
+    assert found.schedule == Cosine(warmup=60 / 300)
 
 
 def test_agc_nf_bounds_every_unit_of_a_network_without_norms_but_the_heads():

@@ -20,7 +20,11 @@ from skipwise.strategies import (
     NAdam,
     Optimiser,
     Strategy,
+    adam,
+    lbfgs,
     lookahead,
+    momentum,
+    prodigy,
     schedulefree_sgd,
     sgd_cosine,
 )
@@ -117,6 +121,32 @@ def test_a_size_of_batches_that_no_rule_looks_at_is_said(tmp_path: Path):
     assert run.strategy.peak_lr == PLAIN.peak_lr
     run = run_of(tmp_path, replace(PLAIN, rate_batch=64, rate_rule="linear"), batch_size=64)
     assert not any("rate_batch" in note for note in run.notes)
+
+
+def said_of(strategy: Strategy, size: int, folder: Path) -> list[str]:
+    notes = run_of(folder, strategy, batch_size=size).notes
+    return [note for note in notes if "the rate" in note]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rule", "small"),
+    [(momentum(), "linear", "0.025"), (adam(), "sqrt", "0.0005"), (CLIMBING, "linear", "0.025")],
+    ids=["momentum", "adam", "sam"],
+)
+def test_a_rate_that_does_not_follow_the_batches_is_said_once_they_are_far(
+    strategy: Strategy, rule: str, small: str, tmp_path: Path
+):
+    kept = f"the rate stays {strategy.peak_lr:g} for batches of 32, as for 128;"
+    cure = f" --set strategy.rate_rule={rule} makes it {small}"
+    assert said_of(strategy, 32, tmp_path) == [kept + cure]
+    (told,) = said_of(replace(strategy, rate_rule=rule), 32, tmp_path)
+    assert told.startswith(f"the rate is {small}: ")  # what was promised
+
+
+def test_what_may_be_left_as_it_is_says_nothing_of_the_rate(tmp_path: Path):
+    assert said_of(momentum(), 65, tmp_path) == []
+    assert said_of(prodigy(), 32, tmp_path) == []
+    assert said_of(lbfgs(), 32, tmp_path) == []
 
 
 def test_a_rule_for_the_rate_that_does_not_exist_is_refused():

@@ -7,6 +7,7 @@ import numpy as np
 
 from skipwise.conformity.outcome import Outcome, judged, not_due, tolerance
 from skipwise.conformity.problem import (
+    PARTS,
     Arrays,
     Problem,
     difference,
@@ -117,9 +118,10 @@ def _moves_by_trust(strategy: Strategy) -> Outcome:
     found, rate = walked(strategy, problem)[0], strategy.rate(0, 2)
     rule, error = strategy.optimiser, 0.0
     for name, start in problem.start.items():
-        if start.ndim > 1:
-            length = float(np.linalg.norm(start))
-            wanted = rule.trust * length if isinstance(rule, LARS) else min(length, 10.0)
+        length = float(np.linalg.norm(start))
+        is_layer = start.ndim > 1 if isinstance(rule, LARS) else PARTS[name].decays
+        if is_layer and length > 0:
+            wanted = rule.trust * length if isinstance(rule, LARS) else length
             if isinstance(rule, LARS) and rule.nesterov:
                 wanted *= 1 + rule.momentum
             moved = float(np.linalg.norm(found[name] - start)) / rate

@@ -33,7 +33,7 @@ def adan(rule: Adan, state: State, w: Array, g: Array, setting: Setting) -> Arra
 
 
 def lars(rule: LARS, state: State, w: Array, g: Array, setting: Setting) -> Array:
-    """LARS: momentum of gradients that have the length of their layer; vectors as in momentum.
+    """LARS: momentum of gradients as long as their layer; of vectors and zeros as they are.
 
     Source: You, Gitman, Ginsburg (2017), algorithm 1, the rate outside the velocity.
     """
@@ -41,19 +41,22 @@ def lars(rule: LARS, state: State, w: Array, g: Array, setting: Setting) -> Arra
     if w.ndim > 1:
         length, of_gradient = float(np.linalg.norm(w)), float(np.linalg.norm(g))
         below = of_gradient + setting.decay * length
-        pushed = pushed * (rule.trust * length / below if below > 0 else 1.0)
+        counts = length > 0 and below > 0
+        pushed = pushed * (rule.trust * length / below if counts else 1.0)
     v = state["velocity"] = rule.momentum * state.get("velocity", np.zeros_like(g)) + pushed
     return w - setting.rate * (pushed + rule.momentum * v if rule.nesterov else v)
 
 
 def lamb(rule: LAMB, state: State, w: Array, g: Array, setting: Setting) -> Array:
-    """LAMB: Adam's step, decay included, at the length of the layer, which counts up to ten.
+    """LAMB: Adam's step, decay included, as long as its layer; of norms, biases, scales as it is.
 
-    Source: You et al. (2020), algorithm 2 with φ(z) = min(z, 10), without correction of bias; ε
-    beside the length of the step too, as the description says.
+    Source: You et al. (2020), algorithm 2 with φ(z) = z, without correction of bias; ε beside the
+    length of the step too, as the description says.
     """
     m, v = mean(state, "m", rule.beta1, g), mean(state, "v", rule.beta2, g * g)
     u = m / (np.sqrt(v) + rule.epsilon) + setting.decay * w
-    length, of_update = min(float(np.linalg.norm(w)), 10.0), float(np.linalg.norm(u))
-    trust = length / (of_update + rule.epsilon) if length > 0 and of_update > 0 else 1.0
+    length, of_update = float(np.linalg.norm(w)), float(np.linalg.norm(u))
+    is_layer = setting.role in ("stem", "branch", "head")
+    counts = is_layer and length > 0 and of_update > 0
+    trust = length / (of_update + rule.epsilon) if counts else 1.0
     return w - setting.rate * trust * u

@@ -81,7 +81,8 @@ def schedule_free_adamw(
 ) -> Array:
     """Schedule-Free with Adam's preconditioner.
 
-    Source: Defazio et al. (2024), algorithm 1, with 10⁻¹⁵ under the root as the description says.
+    Source: Defazio et al. (2024) in the authors' later code, v corrected and the rate not, with
+    10⁻¹⁵ under the root as the description says.
     """
     t = count(state)
     v = mean(state, "v", rule.beta2, g * g) / (1 - rule.beta2**t)

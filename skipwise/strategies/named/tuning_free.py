@@ -30,8 +30,12 @@ def prodigy() -> Strategy:
 def schedulefree_adamw() -> Strategy:
     """Schedule-Free AdamW with rate 2.5e-3 and decay 0.08, a warm-up of 5 % and then constant.
 
-    Evidence: Defazio et al. (2024); AlgoPerf, ResNet-50 on ImageNet: 77.41 ± 0.03 % where
-    BatchNorm's statistics were those of the evaluated weights, 60.8 % where they were not.
+    Evidence: Defazio et al. (2024), whose code has this rate by default; AlgoPerf, ResNet-50 on
+    ImageNet: 77.41 ± 0.03 % where BatchNorm's statistics were those of the evaluated weights,
+    60.8 % where they were not. Differs: there batches of 1024, β₂ = 0.9955, smoothing 0.2, a
+    warm-up of 1.5 %, and norms and biases decay. With those numbers and their rate brought to
+    batches of 128 by the root, 240 steps of ResNet-20 (width 8) on digits end at 92.3 %, as it is
+    here at 96.0 % (validation, three seeds).
     """
     return Strategy(
         name="schedulefree-adamw",

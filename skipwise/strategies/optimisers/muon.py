@@ -43,7 +43,9 @@ class Muon(Optimiser):
 
     Source: Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks", and
     their code; with μ as torch.optim.Muon has it. Differs: the iteration runs in the parameter's
-    type, not in bfloat16; filters of grouped convolutions are one matrix all together.
+    type, not in bfloat16; filters of grouped convolutions are one matrix all together; a and b are
+    those of the matrix, while their code takes height and width of a filter for the factor, which
+    is 1 if it is square.
     """
 
     momentum: float = 0.95

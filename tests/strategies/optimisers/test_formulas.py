@@ -113,10 +113,14 @@ def trained(
     return parameters, optimiser
 
 
+@pytest.mark.parametrize("size", [1.0, 0.0])
 @pytest.mark.parametrize("steps", [1, 20])
 @pytest.mark.parametrize(("rule", "formula"), CASES, ids=[repr(rule)[:60] for rule, _ in CASES])
-def test_updates_equal_the_formula(rule: Optimiser, formula: formulas.Formula, steps: int):
-    start, gradients, rates = problem(steps)
+def test_updates_equal_the_formula(
+    rule: Optimiser, formula: formulas.Formula, steps: int, size: float
+):
+    drawn, gradients, rates = problem(steps)
+    start = {name: size * value for name, value in drawn.items()}
     found, _ = trained(rule, start, gradients, rates)
     for name, parameter in found.items():
         own, used, eta = formula, rule, rates
@@ -140,12 +144,18 @@ def test_zero_rate_changes_nothing(rule: Optimiser):
         (NAdamW(beta1=0.973, beta2=0.998), "NAdamW", {"betas": (0.973, 0.998)}),
         (SGDW(momentum=0.9, nesterov=True), "SGDW", {"momentum": 0.9, "nesterov": True}),
         (CautiousAdamW(), "AdamWLegacy", {"caution": True}),
+        (
+            LAMB(epsilon=1e-15),  # beside the norm it is nothing
+            "Lamb",
+            {"eps": 1e-15, "bias_correction": False, "max_grad_norm": None},
+        ),
     ],
 )
 def test_ours_is_timms(rule: Optimiser, name: str, options: dict):
     from timm import optim
 
-    start, gradients, rates = problem(20)
+    drawn, gradients, rates = problem(20)
+    start = {n: 3 * value for n, value in drawn.items()}  # a norm above 10 is among them
     mine, _ = trained(rule, start, gradients, rates)
     theirs = {n: nn.Parameter(value.clone()) for n, value in start.items()}
     groups = [{"params": [p], "weight_decay": DECAY[n]} for n, p in theirs.items()]

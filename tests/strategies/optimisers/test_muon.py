@@ -1,6 +1,7 @@
 """Muon: singular values, memory layouts, other implementations, and who is updated by whom."""
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,7 @@ from skipwise.strategies import (
 )
 from skipwise.strategies.optimisers.muon import orthogonal
 from tests.references import SMALL, close
+from tests.strategies.optimisers import formulas
 
 NETWORK = replace(resnet20(), width=4, blocks=(1, 1))
 
@@ -86,6 +88,18 @@ def test_it_is_torchs_muon_on_matrices():
         ours.step()
         other.step()
     assert (mine - theirs).abs().max() < 0.05 * (mine - start).abs().max()
+
+
+def test_a_filter_is_scaled_as_the_matrix_of_its_outputs_and_all_else():
+    """24 outputs of 18 numbers: √(24/18), where the author's code goes by 3 × 3 pixels: 1."""
+    noise = torch.Generator().manual_seed(0)
+    start, gradient = torch.randn(2, 24, 2, 3, 3, generator=noise, dtype=torch.float64)
+    weight = nn.Parameter(start.clone())
+    weight.grad = gradient
+    group = {"params": [weight], "role": "branch", "weight_decay": 0.0, "factor": 1.0}
+    Muon(momentum=0.0, nesterov=False).build([group], rate=0.02).step()
+    wanted = formulas.orthogonal(gradient.flatten(1).numpy()) * math.sqrt(24 / 18)
+    close(start - weight.detach(), 0.02 * torch.from_numpy(wanted).view(start.shape))
 
 
 def test_only_branches_are_muons():

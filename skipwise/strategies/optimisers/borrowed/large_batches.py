@@ -1,7 +1,8 @@
 """LARS and LAMB: every layer moves by a share of its own size, for very large batches."""
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch.optim import Optimizer
 
@@ -15,13 +16,15 @@ from skipwise.strategies.optimisers.optimiser import (
     check_positive,
 )
 
+SPARED = ("norm", "bias", "scale")  # roles whose size LAMB does not look at
+
 
 @dataclass(frozen=True, kw_only=True)
 class LARS(Optimiser):
     """v ← μv + τ‖w‖/(‖g‖ + λ‖w‖)·(g + λw), w ← w − ηv; Nesterov as in SGD.
 
     The norms are those of one parameter. Vectors (biases and norms) have the factor one and do not
-    decay.
+    decay; where ‖w‖ is zero the factor is one too.
 
     Args:
         momentum: μ, in [0, 1).
@@ -71,14 +74,17 @@ class LARS(Optimiser):
 
 @dataclass(frozen=True, kw_only=True)
 class LAMB(MomentEstimating):
-    """u = m/(√v + ε) + λw, w ← w − η min(‖w‖, 10)/(‖u‖ + ε) · u, norms of one parameter.
+    """u = m/(√v + ε) + λw, w ← w − η ‖w‖/(‖u‖ + ε) · u, norms of one parameter.
 
-    Where a norm is zero the factor is one. Moments are not corrected for their start.
+    Where a norm is zero the factor is one, and so it is for norms, biases and scales: those that
+    start at zero would stay near it. Moments are not corrected for their start.
 
     Source: You et al. (2020), "Large batch optimization for deep learning", algorithm 2 with
-    φ(z) = min(z, 10), and no bias correction as in the third version of its preprint. Differs: the
-    package adds ε to ‖u‖ too. It takes the decay out of u and divides the rate by 1 − β₁ᵗ (ten
-    times the rate at the first step) unless it is told otherwise, as it is here.
+    φ(z) = z, and no bias correction as in the third version of its preprint; what does not decay is
+    spared as in the authors' code and timm's. Differs: the package adds ε to ‖u‖ too; timm, whose
+    LAMB the evidence is of, corrects the moments and first clips the whole gradient to a norm of 1.
+    The package takes the decay out of u, divides the rate by 1 − β₁ᵗ (ten times the rate at the
+    first step), counts ‖w‖ up to ten and spares nothing unless it is told otherwise, as it is here.
     """
 
     epsilon: float = 1e-6
@@ -88,16 +94,18 @@ class LAMB(MomentEstimating):
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
         """Make it."""
-        return load(
+        own = [{**group, "adam": group.get("role") in SPARED} for group in groups]
+        made: Any = load(
             "lamb",
-            groups,
+            own,
             lr=rate,
             weight_decay=0.0,
             weight_decouple=False,
             adam_debias=True,
             rectify=False,
             grad_averaging=True,
-            adam=False,
             pre_norm=False,
             **self.options(),
         )
+        made.clamp = math.inf
+        return made

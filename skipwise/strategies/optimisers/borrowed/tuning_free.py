@@ -145,9 +145,11 @@ class ScheduleFreeAdamW(ScheduleFree):
         beta2: Memory of the mean square v.
         epsilon: ε.
 
-    Source: Defazio et al. (2024), "The road less scheduled", algorithm 1. Differs: 10⁻¹⁵ under the
-    root, which the package adds and which counts as ε = 3·10⁻⁸ would. It overwrites the gradients,
-    so it gets copies.
+    Source: Defazio et al. (2024), "The road less scheduled", in the form of the authors' later code
+    (``AdamWScheduleFree``). In algorithm 1, and the code of its experiments
+    (``AdamWScheduleFreePaper``), √(1 − β₂ᵗ) is a factor of the rate η, in the decay and in c too,
+    and ε stands beside √v. Differs: 10⁻¹⁵ under the root, which the package adds and which counts
+    as ε = 3·10⁻⁸ would. It overwrites the gradients, so it gets copies.
     """
 
     beta1: float = 0.9
