@@ -2,7 +2,6 @@
 
 Takes a run or its weights, gives ONNX (with a script that needs neither torch nor Skipwise) or a
 file for ``torch.export.load``, checked against ``predict`` from picture files.
-Imports runs, prediction, data, layers, records and files.
 """
 
 from skipwise.exports.checking import Check, check
