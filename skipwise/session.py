@@ -18,7 +18,7 @@ import torch
 from skipwise.data import Dataset, without_objects
 from skipwise.description import write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
-from skipwise.files import Hold, write_atomic
+from skipwise.files import EXPERIMENT, LOG, METRICS, METRICS_TABLE, Hold, write_atomic
 from skipwise.finetuning import prepared
 from skipwise.provenance import conditions, facts, log_session, no_longer_exact
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, read_journal, steps_as_csv
@@ -44,7 +44,6 @@ from skipwise.training import train as steps_of
 from skipwise.watch import Monitors, Seen, Watch
 from skipwise.weights import BEST, card_of, read_tensors, save_weights
 
-EXPERIMENT, METRICS, LOG = "experiment.yaml", "metrics.jsonl", "log.txt"
 Event: TypeAlias = Step | StepRecord | EvaluationRecord | NoteRecord
 
 
@@ -378,7 +377,7 @@ class Session:
         self.journal.flush()
         if self.world.is_first:
             table = steps_as_csv(read_journal(self.folder / METRICS))
-            write_atomic(self.folder / "metrics.csv", table.encode())
+            write_atomic(self.folder / METRICS_TABLE, table.encode())
 
     def _seen(self, events: Iterator[Seen]) -> Iterator[NoteRecord]:
         for event in events:

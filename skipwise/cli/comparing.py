@@ -26,8 +26,8 @@ from skipwise.comparison import as_csv, as_json
 from skipwise.data import Dataset, find_data
 from skipwise.description import read_yaml
 from skipwise.experiment import checked, extended
+from skipwise.files import STUDY
 from skipwise.studies import (
-    STUDY,
     Conducted,
     Study,
     begun_from,
@@ -147,8 +147,6 @@ def compare(
         out = place if is_folder and out is None else out
     else:
         study, dataset = _composed(data, network, strategy, {**of_study, **of_runs}, set, allow)
-    if freeze is not None and study.experiment.weights is None:
-        raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
     folder = study_folder(study) if out is None else out
     shown = _carried_on(
         study, dataset, folder, jobs=jobs, ray=ray, report=not no_report, quiet=quiet
@@ -186,7 +184,6 @@ def _carried_on(study: Study, dataset: Dataset, folder: Path, **how: Any) -> Con
             f" {shlex.quote(str(folder))}{words}",
             code=code,
         )
-        raise
 
 
 def _composed(

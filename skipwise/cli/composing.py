@@ -83,8 +83,6 @@ def composed(
         if is_new or experiment.preprocessing is None:
             asked = network if is_new else experiment.network
             experiment = settled(experiment, dataset, asked, allow=chosen.allow)
-    if given.get("freeze") is not None and experiment.weights is None:
-        raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
     if chosen.guard and experiment.strategy.guard is None:
         guarded = dataclasses.replace(experiment.strategy, guard=Guard())
         experiment = dataclasses.replace(experiment, strategy=guarded)

@@ -1,8 +1,6 @@
 """Measuring a run while it goes, without changing it.
 
 Takes steps, evaluations and the run, gives records for the journal and evidence for the report.
-Imports analysis, diagnosis, training, strategies, tasks, networks, data, randomness, records,
-shapes, description and files.
 """
 
 from skipwise.watch.gradients import layer_norms, layers_of
@@ -10,11 +8,10 @@ from skipwise.watch.hits import Hits
 from skipwise.watch.monitors import Monitors, Seen, choices
 from skipwise.watch.pictures import picture_of
 from skipwise.watch.shares import branch_shares
-from skipwise.watch.watch import EVIDENCE, Watch
+from skipwise.watch.watch import Watch
 from skipwise.watch.witness import Witness
 
 __all__ = [
-    "EVIDENCE",
     "Hits",
     "Monitors",
     "Seen",
