@@ -1,4 +1,7 @@
-"""Files: one is whole or not there; a folder is one process's, or each's in turn; plain arrays."""
+"""Files: one is whole or not there; a folder is one process's, or each's in turn; plain arrays.
+
+What a run and a study call theirs stands here, for those who write them and those who read them.
+"""
 
 import errno
 import glob
@@ -19,6 +22,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # a disk takes no
 LOCK = ".lock"
 HOLD_SECONDS = 10.0  # workers of a process that was killed hold its files a little longer
 LEFT_SECONDS = 3600.0  # after which a draft is one of a writer that was killed
+
+EXPERIMENT, LOG = "experiment.yaml", "log.txt"
+METRICS, METRICS_TABLE = "metrics.jsonl", "metrics.csv"
+EVIDENCE, REPORT = "evidence.json", "report.html"
+DIAGNOSIS, DIAGNOSIS_PAGE = "diagnosis.json", "diagnosis.html"
+STUDY, STUDY_PAGE = "study.yaml", "study.html"
 
 
 def write_atomic(path: Path, content: bytes) -> None:

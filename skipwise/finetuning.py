@@ -145,6 +145,19 @@ def _same_outputs(source: Source, dataset: Dataset) -> bool:
     return same and card.task == dataset.task and card.outputs == ends.outputs
 
 
+def check_freeze(freeze: int | str | None, weights: str | None) -> None:
+    """Refuse to keep as they are parts of a network that begins anew.
+
+    Raises:
+        ValueError: If parts are to be frozen, and no weights are named.
+    """
+    if freeze is not None and weights is None:
+        raise ValueError(
+            "freeze keeps parts of what a file of weights gives, and none is named; name one with"
+            " --weights (in Python weights=…), or leave freeze out"
+        )
+
+
 def freeze_parts(model: nn.Module, freeze: int | str | None) -> tuple[nn.Module, ...]:
     """Freeze the stem and the first blocks: they learn nothing and cost no backward pass.
 

@@ -10,12 +10,13 @@ from typing import Any
 from skipwise.data import Data, Dataset, Own, check_readable
 from skipwise.description import nearest, read_described, replace_at
 from skipwise.experiment import Experiment, checked, compose, extended
-from skipwise.files import Hold, free_folder
+from skipwise.files import EXPERIMENT, METRICS, Hold, free_folder
+from skipwise.finetuning import check_freeze
 from skipwise.progress import Listener
 from skipwise.progress import watch as follow
 from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
-from skipwise.reports import report, summary
-from skipwise.session import EXPERIMENT, METRICS, Session
+from skipwise.reports import check_run, command_line, report, summary
+from skipwise.session import Session
 from skipwise.strategies import check_change
 from skipwise.training import attempt, job, join, newest_checkpoint
 from skipwise.weights import BEST
@@ -31,10 +32,12 @@ def begin(
     Processes that torchrun has started anew go on with the run that they began before.
 
     Raises:
-        ValueError: If the folder holds something already, a held-out picture cannot be read, or
-            a step does not fit into memory.
+        ValueError: If the folder holds something already, a held-out picture cannot be read,
+            parts of a network that begins anew are to be frozen, or a step does not fit into
+            memory.
     """
     world = join()
+    check_freeze(experiment.freeze, experiment.weights)
     ours = _begun_by_this_job(folder) if world.is_first else None
     if ours is not None:
         found = ours, newest_checkpoint(ours)[0]
@@ -240,7 +243,7 @@ def reported(folder: Path, *, wanted: bool = True) -> Iterator[None]:
         what = error.strerror if isinstance(error, OSError) else str(error) or "it was stopped"
         print(
             f"skipwise: no report was written: {what}; the run is whole,"
-            f" skipwise report {folder} writes it",
+            f" {command_line('report', folder)} writes it",
             file=sys.stderr,
         )
 
@@ -284,13 +287,9 @@ def experiment_of(folder: Path, *, allow: Iterable[str] = ()) -> Experiment:
     """Read the experiment of a run's folder.
 
     Raises:
-        ValueError: If the folder is no run.
+        ValueError: If the folder is no run, or what it describes cannot be read.
     """
-    if not (folder / EXPERIMENT).is_file():
-        raise ValueError(
-            f"{folder} is not a run: it has no {EXPERIMENT};"
-            " runs lie below runs/ unless --out says otherwise"
-        )
+    check_run(folder)
     return read_described(folder / EXPERIMENT, Experiment, allow=allow)
 
 

@@ -18,7 +18,7 @@ import torch
 from skipwise.data import Dataset, without_objects
 from skipwise.description import Call, write_yaml
 from skipwise.experiment import UNFITTED_STEPS, Experiment, build
-from skipwise.files import Hold, write_atomic
+from skipwise.files import EXPERIMENT, LOG, METRICS, Hold, write_atomic
 from skipwise.finetuning import prepared
 from skipwise.provenance import conditions, facts, log_session, no_longer_exact
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord
@@ -46,7 +46,6 @@ from skipwise.training import train as steps_of
 from skipwise.watch import Monitors, Seen, Watch
 from skipwise.weights import BEST, card_of, read_tensors, save_weights
 
-EXPERIMENT, METRICS, LOG = "experiment.yaml", "metrics.jsonl", "log.txt"
 Event: TypeAlias = Step | StepRecord | EvaluationRecord | NoteRecord
 
 

@@ -119,6 +119,7 @@ MAY_IMPORT = {
     "progress": {"session", "training", "records"},
     "runs": {
         "description",
+        "finetuning",
         "strategies",
         "progress",
         "session",
@@ -146,6 +147,7 @@ MAY_IMPORT = {
     },
     "studies": {
         "defaults",
+        "finetuning",
         "weights",
         "experiment",
         "comparison",

@@ -1,7 +1,7 @@
 """Why a network trains or does not: measurement, with the theory over it.
 
 Takes any module, a batch and a loss, gives measurements of plain numbers; never trains, never
-changes the model. Imports records, shapes and randomness.
+changes the model.
 """
 
 from skipwise.analysis.curvature import (

@@ -1,7 +1,6 @@
 """What is computed off the stream.
 
 Takes x, gives F(x); a description also says what stands before the branch and after the sum.
-Imports shapes and layers.
 """
 
 from skipwise.branches.bottleneck import (

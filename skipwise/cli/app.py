@@ -47,7 +47,7 @@ COMMANDS = (
         "showing:list_names",
         "List networks, strategies, connections, augmentations, recipes or data.",
     ),
-    ("describe", "showing:describe", "Show stages, shapes and sizes of a network."),
+    ("describe", "showing:describe", "Show sizes of a network, or the values of a strategy."),
     ("diagnose", "reporting:diagnose", "Measure a run or a network; say what is wrong with it."),
     ("check", "checking:check", "Check that strategies compute what they say."),
     (

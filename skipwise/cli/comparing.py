@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.cli.app import leave
-from skipwise.cli.composing import NONE_GIVEN, Common, Given, check_freeze, with_settings
+from skipwise.cli.composing import NONE_GIVEN, Common, Given, with_settings
 from skipwise.cli.words import (
     Flag,
     Whole,
@@ -26,8 +26,8 @@ from skipwise.comparison import as_csv, as_json
 from skipwise.data import Data, Dataset, find_data
 from skipwise.description import read_yaml
 from skipwise.experiment import checked, extended
+from skipwise.files import STUDY
 from skipwise.studies import (
-    STUDY,
     Conducted,
     Study,
     begun_from,
@@ -141,7 +141,6 @@ def compare(
         given = {**of_study, **of_runs}
         source = with_settings(find_data(data), common.of_data, set)
         study, dataset = _composed(source, network, strategy, given, set, allow)
-    check_freeze(of_runs["freeze"], study.experiment)
     folder = study_folder(study) if out is None else out
     shown = _carried_on(
         study, dataset, folder, jobs=jobs, ray=ray, report=not no_report, quiet=quiet
@@ -179,7 +178,6 @@ def _carried_on(study: Study, dataset: Dataset, folder: Path, **how: Any) -> Con
             f" {shlex.quote(str(folder))}{words}",
             code=code,
         )
-        raise
 
 
 def _composed(

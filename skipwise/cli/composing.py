@@ -138,22 +138,11 @@ def composed(
     elif chosen.recipe is not None:
         source = find_recipe(chosen.recipe)(source)
     experiment, dataset = compose(source, network, strategy, allow=chosen.allow, **given)
-    check_freeze(given["freeze"], experiment)
     if chosen.guard and experiment.strategy.guard is None:
         guarded = dataclasses.replace(experiment.strategy, guard=Guard())
         experiment = dataclasses.replace(experiment, strategy=guarded)
     rest = [word for word in settings if not word.startswith("data.")]
     return apply_settings(experiment, rest), dataset
-
-
-def check_freeze(given: int | str | None, experiment: Experiment) -> None:
-    """Refuse ``--freeze`` of an experiment that begins anew.
-
-    Raises:
-        ValueError: If it does.
-    """
-    if given is not None and experiment.weights is None:
-        raise ValueError("--freeze keeps parts of what --weights gives; there are no weights here")
 
 
 def with_settings(data: Data, flags: Given, settings: tuple[str, ...] = ()) -> Data:

@@ -32,7 +32,6 @@ def report(*runs: Path, out: Path | None = None, open: Flag = False, json: Flag 
             f"the report cannot be written: {error.strerror}: {error.filename or out or 'here'};"
             " the runs are as they were; name another place with --out"
         )
-        return
     if open:
         webbrowser.open(page.resolve().as_uri())
     if json:

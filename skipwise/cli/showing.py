@@ -2,7 +2,9 @@
 
 import platform
 import shutil
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from inspect import getdoc
 from typing import Any
 
 from skipwise.cli.words import (
@@ -16,6 +18,7 @@ from skipwise.cli.words import (
     print_json,
     twins,
 )
+from skipwise.description import nearest, to_plain, write_yaml
 
 PACKAGES = (
     "torch",
@@ -39,6 +42,7 @@ PACKAGES = (
     "optuna",
     "tensorboard",
 )
+INPUT, CLASSES = "3x32x32", 10
 
 
 def list_names(what: str | None = None, /, *, json: Flag = False) -> None:
@@ -62,7 +66,6 @@ def list_names(what: str | None = None, /, *, json: Flag = False) -> None:
 def _names(what: str | None) -> dict[str, str]:
     from skipwise import connections
     from skipwise.data import NAMED, known_augmentations
-    from skipwise.description import nearest
     from skipwise.networks import NetworkDescription
     from skipwise.strategies import named_strategies
 
@@ -95,25 +98,30 @@ def _names(what: str | None) -> dict[str, str]:
 
 
 def describe(
-    network: str,
+    name: str,
     /,
     *,
-    input: str = "3x32x32",
-    classes: int = 10,
+    input: str = INPUT,
+    classes: int = CLASSES,
     set: Words = (),
     json: Flag = False,
 ) -> None:
-    """Show a network stage by stage: output shape, parameters, multiply-adds, memory.
+    """Show a network stage by stage, or a strategy with every value that --set can change.
+
+    Of a network, each stage has its output shape, parameters, multiply-adds and memory.
 
     Args:
-        network: A name, plain_ and a name, or package.module:function of your own.
-        input: Shape of one example, channels first: 3x224x224, 1x28x28, or 8 for vectors.
-        classes: Number of outputs.
-        set: path=value, any field of the network: width=8, connection=Highway.
+        name: A network's name, plain_ and a name, or package.module:function of your own; or a
+            strategy's name.
+        input: Shape of one example of a network, channels first: 3x224x224, 1x28x28, or 8 for
+            vectors.
+        classes: Number of a network's outputs.
+        set: path=value, any field of the network or strategy: width=8, connection=Highway.
         json: Print the result as one JSON object.
 
     Raises:
-        ValueError: If there is no such network, or it cannot be built with these settings.
+        ValueError: If there is neither of that name, it cannot be built with these settings, or
+            one of them has no effect.
     """
     import torch
 
@@ -122,16 +130,48 @@ def describe(
 
     if classes < 1:
         raise ValueError(f"classes must be positive, got {classes}")
+    if (strategy := _strategy_named(name)) is not None:
+        if (input, classes) != (INPUT, CLASSES):
+            raise ValueError(f"{name} is a strategy; leave --input and --classes out")
+        _print_strategy(strategy, set, json=json)
+        return
     settings = [word.removeprefix("network.") for word in set]
-    chosen, shape = apply_settings(find_network(network), settings), _shape(input)
+    chosen, shape = apply_settings(find_network(name), settings), _shape(input)
     outputs = shape if isinstance(chosen, Outermost | FullyConvolutional) else (classes,)
     with torch.device("meta"):
         size = measure_size(build_network(chosen, Ends(inputs=shape, outputs=outputs)), shape)
     rows = [vars(row) for row in size.rows]
     if json:
-        print_json({"network": network, "input": shape, **_sums(size), "rows": rows})
+        print_json({"network": name, "input": shape, **_sums(size), "rows": rows})
     else:
         _print_rows([*rows, {"name": "all", "shape": (), **_sums(size)}])
+
+
+def _strategy_named(word: str) -> Callable[[], Any] | None:
+    """Give the function of a named strategy, None of a network.
+
+    Raises:
+        ValueError: If it is neither; the nearest of both is offered.
+    """
+    from skipwise.networks import NetworkDescription
+    from skipwise.strategies import named_strategies
+
+    strategies, networks = named_strategies(), named("networks", NetworkDescription)
+    found = strategies.get(word.replace("_", "-"))
+    if found is None and ":" not in word and word.removeprefix(PLAIN) not in networks:
+        known = [*networks, *strategies]
+        raise ValueError(f"there is no network or strategy {word!r}{nearest(word, known, twins())}")
+    return found
+
+
+def _print_strategy(make: Callable[[], Any], settings: Words, *, json: bool) -> None:
+    """Print what a strategy is and where its numbers come from, then all its values as YAML."""
+    words = (word.removeprefix("strategy.") for word in settings)
+    strategy, text = apply_settings(make(), words), (getdoc(make) or "").replace("``", "")
+    if json:
+        print_json({"strategy": strategy.name, "text": text, "values": to_plain(strategy)})
+    else:
+        print(f"{text}\n\n{write_yaml(strategy)}", end="")
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from skipwise.cli.words import (
 from skipwise.data import Dataset, check_readable
 from skipwise.experiment import Experiment, task_of
 from skipwise.files import check_place
+from skipwise.finetuning import check_freeze
 from skipwise.runs import check_free, experiment_of
 from skipwise.training import Target, check_judged, join
 from skipwise.tuning import (
@@ -190,6 +191,7 @@ def transferred(
             "--transfer-from measures in one process; check with skipwise transfer, then train"
         )
     check_free(out)
+    check_freeze(experiment.freeze, experiment.weights)
     check_judged(experiment.patience, experiment.target, there=dataset.validation is not None)
     if experiment.target is not None:
         Target(value=experiment.target, higher=task_of(dataset, experiment).higher)

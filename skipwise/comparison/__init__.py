@@ -1,7 +1,6 @@
 """Which way is better, by how much, and whether the answer can be trusted.
 
 Takes the records of a study, gives a comparison with intervals and verdicts.
-Imports records; no torch.
 """
 
 from skipwise.comparison.comparison import Comparison, compare

@@ -1,7 +1,6 @@
 """Conformity: does a strategy compute what it says.
 
 Takes a strategy, gives its certificate: one outcome a check, with numbers and a sentence.
-Imports strategies, training, experiment and what these need.
 """
 
 from skipwise.conformity.certificate import MARKS, Certificate, certify, versions

@@ -1,7 +1,7 @@
 """How a branch joins the residual stream.
 
 Takes (stream, branch), gives the stream after the block; shortcuts stand in where the shape
-changes. Imports shapes, layers and randomness.
+changes.
 """
 
 from skipwise.connections.additive import Additive, AdditiveConnection

@@ -1,7 +1,6 @@
 """Data: step → batch.
 
 Takes a description and (seed, step), gives batches; the test part takes part in no choice.
-Imports randomness, shapes and description.
 """
 
 from skipwise.data.assemble import Shares, assemble, in_short

@@ -5,7 +5,7 @@ A description is written as its public name with its fields, ``{"is":
 a value of the wrong type or a name outside ``skipwise`` is an error that says where it stands. What
 a user adds is named ``package.module:thing`` and imported only if that package was allowed: opening
 somebody's file must not run somebody's code.
-Takes descriptions, plain values and words, gives the others. Imports nothing of Skipwise.
+Takes descriptions, plain values and words, gives the others.
 """
 
 from skipwise.description.call import HOME, Call, packages_of

@@ -4,11 +4,8 @@ import json
 from pathlib import Path
 
 from skipwise.diagnosis import Diagnosis
-from skipwise.files import write_atomic
-from skipwise.reports.diagnosis import DIAGNOSIS as PAGE
+from skipwise.files import DIAGNOSIS, DIAGNOSIS_PAGE, write_atomic
 from skipwise.reports.diagnosis import write_diagnosis
-
-DIAGNOSIS = "diagnosis.json"
 
 
 def leave_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:
@@ -30,4 +27,4 @@ def leave_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:
 
 def page_in(folder: Path) -> Path:
     """Give the file for a reader."""
-    return folder / PAGE
+    return folder / DIAGNOSIS_PAGE

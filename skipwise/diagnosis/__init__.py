@@ -1,7 +1,6 @@
 """What measurements mean: verdicts on a model and its training, each with its numbers and a cure.
 
-Takes measurements of ``analysis``, gives verdicts; a rule is a pure function of numbers. Imports
-analysis and records.
+Takes measurements of ``analysis``, gives verdicts; a rule is a pure function of numbers.
 """
 
 from skipwise.diagnosis.cure import Cure, Reader

@@ -3,7 +3,6 @@
 Takes a run or its weights, gives ONNX (with a script that needs neither torch nor Skipwise) or a
 file for ``torch.export.load``, checked against ``predict`` from picture files; or its tensors under
 the names of another library.
-Imports runs, prediction, weights, data, layers, records and files.
 """
 
 from skipwise.exports.checking import Check, check

@@ -1,7 +1,6 @@
 """Lessons: what a student can measure and train in two minutes, with the theory over it.
 
 Takes a topic, gives a record of plain numbers and its page.
-Imports networks, connections, branches, analysis, data, strategies, training, experiment, reports.
 """
 
 from skipwise.lessons.chain import DESIGNS, Chain, Design, Rectified, Squashed

@@ -1,7 +1,6 @@
 """Networks: stem → trunk → head.
 
 Takes a description and the two ends that the data ask for, gives a module.
-Imports connections, branches, layers, shapes and description.
 """
 
 from skipwise.networks.image import (

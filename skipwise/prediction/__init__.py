@@ -1,7 +1,6 @@
 """Using what was trained: load weights with their card, predict files or arrays.
 
 Takes a run or a file of weights, and data; gives predictions, and data brought to the network.
-Imports weights, data, finetuning, records, description and shapes.
 """
 
 from skipwise.prediction.bringing import brought_to, check_fits, fit_to, loaded_for

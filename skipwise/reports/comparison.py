@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from skipwise.files import REPORT
 from skipwise.reports.chart import (
     DASHES,
     SERIES,
@@ -19,7 +20,7 @@ from skipwise.reports.chart import (
     line,
 )
 from skipwise.reports.curves import thinned
-from skipwise.reports.reading import REPORT, Reading
+from skipwise.reports.reading import Reading
 from skipwise.reports.statistics import of_difference
 from skipwise.reports.verdict import headline, interval
 from skipwise.reports.words import PLAIN_NAMES, SHARES, counted, duration, number, percent, value_of

@@ -14,14 +14,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from skipwise.files import write_atomic
+from skipwise.files import DIAGNOSIS, DIAGNOSIS_PAGE, EXPERIMENT, LOG, REPORT, write_atomic
 from skipwise.records import RunRecord, finite, throughput
 from skipwise.reports.chart import Chart, Table
 from skipwise.reports.comparison import COMPARISON, Comparison, compare_to
 from skipwise.reports.curves import curves
 from skipwise.reports.inside import branches, gradients, times
 from skipwise.reports.predictions import Picture, classes, confusion, frequent_mistakes, mistakes
-from skipwise.reports.reading import REPORT, Reading, read_run
+from skipwise.reports.reading import Reading, read_run
 from skipwise.reports.verdict import headline, interval, verdict
 from skipwise.reports.watched import costs, over_depth, over_steps, verdicts
 from skipwise.reports.words import PLAIN_NAMES, counted, duration, number, value_of
@@ -160,7 +160,7 @@ def _of_run(run: Reading, place: Path) -> Page:
         sections=sections,
         command=_command(run),
         command_words=tuple(_not_repeated(run)),
-        texts=[("experiment.yaml", run.description), ("log.txt", run.log)],
+        texts=[(EXPERIMENT, run.description), (LOG, run.log)],
     )
 
 
@@ -261,8 +261,8 @@ def _diagnosed(run: Reading, place: Path) -> Iterator[Section]:
     found = run.diagnosis
     if found is None:
         return
-    again = f"skipwise diagnose {run.folder}"
-    page = run.folder / "diagnosis.html"
+    again = run.command("diagnose", run.folder, alone=True)
+    page = run.folder / DIAGNOSIS_PAGE
     known = bool(found)
     bad = [v for v in found.get("verdicts", ()) if v.get("level") in ("FAIL", "WARN")]
     yield Section(
@@ -270,7 +270,7 @@ def _diagnosed(run: Reading, place: Path) -> Iterator[Section]:
         title="Diagnosis",
         words=(found["headline"],) if known else (),
         seen=tuple(f"{v['level']} {v.get('rule')}: {v.get('says')}" for v in bad),
-        absent=() if known else (f"diagnosis.json cannot be read; {again} writes it anew.",),
+        absent=() if known else (f"{DIAGNOSIS} cannot be read; {again} writes it anew.",),
         partial="diagnosed.html",
         content=quote(os.path.relpath(page, place)) if known and page.exists() else "",
     )
@@ -335,7 +335,7 @@ def _environment(run: Reading) -> Table:
 def _command(run: Reading) -> str:
     if run.is_made_in_python:
         return f"skipwise.train(DATA, …)  # the data were made in Python; see {run.folder}"
-    return run.command("train", run.folder / "experiment.yaml")
+    return run.command("train", run.folder / EXPERIMENT)
 
 
 def _not_repeated(run: Reading) -> Iterator[str]:
@@ -348,7 +348,7 @@ def _not_repeated(run: Reading) -> Iterator[str]:
     if changes:
         yield (
             f"The run was changed on its way, {', then '.join(changes)}. The command trains by"
-            " experiment.yaml as it is now, from the first step, which gives another run."
+            f" {EXPERIMENT} as it is now, from the first step, which gives another run."
         )
     seconds = run.experiment.get("seconds")
     if isinstance(seconds, int | float):

@@ -12,6 +12,16 @@ from typing import Any
 
 import yaml
 
+from skipwise.files import (
+    DIAGNOSIS,
+    EVIDENCE,
+    EXPERIMENT,
+    LOG,
+    METRICS,
+    METRICS_TABLE,
+    STUDY,
+    STUDY_PAGE,
+)
 from skipwise.records import (
     EvaluationRecord,
     Event,
@@ -25,9 +35,7 @@ from skipwise.records import (
 )
 from skipwise.reports.words import command_line
 
-EXPERIMENT, METRICS, EVIDENCE, LOG = "experiment.yaml", "metrics.jsonl", "evidence.json", "log.txt"
 DIVERGED = ": training diverged; "  # in what a run that diverged leaves as its state
-DIAGNOSIS, REPORT = "diagnosis.json", "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +88,8 @@ class Reading:
 
     def command(self, verb: str, path: Path, *, alone: bool = False) -> str:
         """Write a command on the run, with the packages it names, by its processes or by one."""
-        named = r"^\s*(?:- )?(?:is|target): ['\"]?(\w+)[\w.]*:"
-        packages = dict.fromkeys(re.findall(named, self.description, re.MULTILINE))
-        return command_line(
-            verb, path, packages, processes=1 if alone else self.facts.get("processes", 1)
-        )
+        processes = 1 if alone else self.facts.get("processes", 1)
+        return command_line(verb, path, _packages(self.description), processes=processes)
 
     @cached_property
     def experiment(self) -> Mapping[str, Any]:
@@ -139,7 +144,7 @@ class Reading:
         """Give ``finished``, ``running`` or how it paused or broke off."""
         if self.evidence is not None:
             return self.evidence.state
-        done = self.test is not None or (self.folder / "metrics.csv").exists()
+        done = self.test is not None or (self.folder / METRICS_TABLE).exists()
         return "finished" if done else "running"
 
     @property
@@ -208,17 +213,33 @@ class Reading:
         return {} if self.test is None else self.test.metrics
 
 
+def check_run(folder: Path) -> None:
+    """Refuse a folder that is no run.
+
+    Raises:
+        ValueError: If it has no experiment; of a study it is said how to come by its page.
+    """
+    if (folder / EXPERIMENT).is_file():
+        return
+    if (folder / STUDY).is_file():
+        again = command_line("compare", folder, _packages(_text(folder / STUDY)))
+        raise ValueError(
+            f"{folder} is a study, and its page is {folder / STUDY_PAGE};"
+            f" {again} goes on with it and writes that; its runs lie below {folder / 'runs'}"
+        )
+    raise ValueError(
+        f"{folder} is not a run: it has no {EXPERIMENT};"
+        " runs lie below runs/ unless --out says otherwise"
+    )
+
+
 def read_run(folder: Path) -> Reading:
     """Read a run's folder.
 
     Raises:
         ValueError: If it is no run, or its journal cannot be read.
     """
-    if not (folder / EXPERIMENT).is_file():
-        raise ValueError(
-            f"{folder} is not a run: it has no {EXPERIMENT};"
-            " runs lie below runs/ unless --out says otherwise"
-        )
+    check_run(folder)
     journal = folder / METRICS
     try:
         events = tuple(read_journal(journal)) if journal.exists() else ()
@@ -240,6 +261,12 @@ def read_run(folder: Path) -> Reading:
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _packages(described: str) -> list[str]:
+    """Name the packages that a description names beside ours."""
+    named = r"^\s*(?:- )?(?:is|target): ['\"]?(\w+)[\w.]*:"
+    return list(dict.fromkeys(re.findall(named, described, re.MULTILINE)))
 
 
 def _word(plain: Any, key: str) -> str:

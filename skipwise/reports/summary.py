@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+from skipwise.files import REPORT
 from skipwise.reports.curves import thinned
 from skipwise.reports.reading import read_run
 from skipwise.reports.verdict import headline, verdict
@@ -21,7 +22,7 @@ def summary(folder: Path) -> str:
     loss = thinned(run.steps, "loss", points=120)
     held = [(e.step, e.metrics["loss"]) for e in run.validations]
     pairs = [list(zip(loss.steps, loss.values, strict=True)), held]
-    page = folder / "report.html"
+    page = folder / REPORT
     more = f"<p>The whole report: <code>{escape(str(page))}</code></p>" if page.exists() else ""
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in verdict(run))
     return (

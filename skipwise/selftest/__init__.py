@@ -1,7 +1,7 @@
 """Selftest: do the verdicts of this installation find planted faults, and accuse no one else.
 
 Takes seeds, gives a record: of each planted fault whether it was found, of each healthy twin what
-was said. Imports diagnosis, analysis, networks and what these need.
+was said.
 """
 
 from skipwise.selftest.case import Case, Design, Specimen

@@ -1,7 +1,6 @@
 """How a network is trained.
 
 Takes (module, plan), gives optimiser and schedule.
-Imports connections, shapes and description.
 """
 
 from skipwise.strategies.averaging import EMA, LAWA, SWA, Averaging

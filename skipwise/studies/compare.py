@@ -15,11 +15,13 @@ from skipwise.data import Dataset, Own, check_readable
 from skipwise.defaults import check_kinds
 from skipwise.description import Call, fitted, nearest
 from skipwise.experiment import Experiment, compose, settled
+from skipwise.files import STUDY
+from skipwise.finetuning import check_freeze
 from skipwise.studies.conduct import Conducted, conduct, rehearsed
 from skipwise.studies.launchers import Here, Launcher, Machine
 from skipwise.studies.plan import Plan, check_free, facts_of, opened, planned, study_folder
 from skipwise.studies.results import design_of
-from skipwise.studies.study import STUDY, Study
+from skipwise.studies.study import Study
 from skipwise.studies.tuning import check_tuner
 from skipwise.studies.working import carry_out
 
@@ -179,6 +181,8 @@ def carry_on(
     threads = threads_of(jobs, ray) if is_new else int(facts_of(folder)["threads"])
     plan = planned(study, dataset, folder, threads=threads, on_cluster=ray is not None)
     if is_new:
+        for arm in plan.arms:
+            check_freeze(arm.experiment.freeze, arm.experiment.weights)
         check_free(folder)
         check_readable((dataset.validation, dataset.test))
     else:

@@ -16,11 +16,11 @@ from typing import Any
 from skipwise.data import Dataset
 from skipwise.description import read_yaml
 from skipwise.experiment import Experiment, settled, task_of
-from skipwise.files import drafts_of, write_atomic
+from skipwise.files import STUDY, drafts_of, write_atomic
 from skipwise.studies.arms import Arm, arms_of, family_of
 from skipwise.studies.launchers import Task
 from skipwise.studies.settled import check_same, surroundings
-from skipwise.studies.study import STUDY, Study, text_of
+from skipwise.studies.study import Study, text_of
 from skipwise.training import Target
 
 PLAN, RUNS = "plan.json", "runs"

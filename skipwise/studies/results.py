@@ -14,6 +14,7 @@ from skipwise.comparison import Arm as ArmRecord
 from skipwise.comparison.study import NO_TEST
 from skipwise.comparison.tables import CHANGED
 from skipwise.description import Call
+from skipwise.files import METRICS, STUDY
 from skipwise.records import EvaluationRecord, MeasureRecord, NoteRecord, StepRecord, read_journal
 from skipwise.reports import SHARES
 from skipwise.strategies import named_strategies
@@ -21,11 +22,10 @@ from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT
 from skipwise.studies.arms import NETWORK, STRATEGY, Arm, word_of
 from skipwise.studies.launchers import DIVERGED, Outcome, Task, mark_of
 from skipwise.studies.plan import Plan
-from skipwise.studies.study import STUDY, Study
+from skipwise.studies.study import Study
 from skipwise.studies.tuning import Tried, Tuned, rungs_in_words
 
 PASSES = 3  # a gradient costs a forward pass, and backward twice as much again
-METRICS = "metrics.jsonl"
 GRADIENTS = "gradient norm"
 
 

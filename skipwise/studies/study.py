@@ -17,7 +17,6 @@ from skipwise.networks import NetworkDescription
 from skipwise.strategies import Strategy
 from skipwise.studies.halving import LEAST
 
-STUDY = "study.yaml"
 TUNERS = ("random", "optuna")
 
 LENGTHS = ("epochs", "steps", "seconds", "target", "doublings", "patience")

@@ -1,7 +1,6 @@
 """What is learned.
 
 Takes (output, batch), gives the loss as (sum, count), and metrics.
-Imports data (the type Batch), shapes and description.
 """
 
 from skipwise.tasks.classification import Classification, balanced

@@ -1,7 +1,6 @@
 """The training loop and what keeps a run safe.
 
 Takes a Run, gives Step, Step, …; trains any module.
-Imports data, strategies, randomness, records and files.
 """
 
 from skipwise.training.average import Average, with_own_statistics

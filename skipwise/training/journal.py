@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from skipwise.files import write_atomic
+from skipwise.files import METRICS_TABLE, write_atomic
 from skipwise.records import (
     EvaluationRecord,
     Event,
@@ -27,7 +27,6 @@ from skipwise.training.loop import Step
 from skipwise.training.run import Diverged
 
 READ_EVERY = 20
-TABLE = "metrics.csv"
 
 
 class Journal:
@@ -113,7 +112,7 @@ class Journal:
         if self._path is None:
             return []
         events = list(read_journal(self._path))
-        write_atomic(self._path.with_name(TABLE), steps_as_csv(events).encode())
+        write_atomic(self._path.with_name(METRICS_TABLE), steps_as_csv(events).encode())
         return events
 
     def close(self) -> None:

@@ -1,7 +1,6 @@
 """Finding a learning rate, and taking one over from a shallow network to a deep one.
 
 Takes (experiment, data set), gives rates with what speaks for them.
-Imports experiment, runs, data, connections, networks, strategies, training and what draws reports.
 """
 
 from skipwise.tuning.confirm import NothingFound

@@ -21,6 +21,7 @@ import numpy as np
 
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment, compose
+from skipwise.finetuning import check_freeze
 from skipwise.strategies import rate_notes
 from skipwise.tuning.confirm import (
     NothingFound,
@@ -107,9 +108,11 @@ def rate_of(
         tell: Is told what goes on.
 
     Raises:
-        ValueError: If the rule has no rate to look for.
+        ValueError: If the rule has no rate to look for, or parts of a network that begins anew are
+            to be frozen.
         NothingFound: If the loss does not fall within the range, or all short runs diverge.
     """
+    check_freeze(experiment.freeze, experiment.weights)
     check_rate_is_theirs(experiment.strategy)
     began, count = time.perf_counter(), search.seeds
     tell(

@@ -53,10 +53,10 @@ def slope_of(grids: Mapping[int, Grid]) -> Slope:
     root, t the 97.5 % quantile of Student's distribution with ``depths·(S − 1)`` degrees of freedom
     for σ² and none lost for the rest (Satterthwaite).
 
-    In simulated studies the interval holds the truth in 93 to 98 % of cases, whether losses are
-    parabolas or rise like walls (``python studies/slopes.py``). Where the shape of the losses
-    changes much with the depth, the slope is biased by some hundredths, which the interval does not
-    know.
+    In simulated studies the interval holds the truth in 92.7 to 98.7 % of cases, whether losses are
+    parabolas or rise like walls (``python studies/slopes.py``). Where their shape changes much with
+    the depth it holds it in 75.8 and 87.7 % only: the slope is biased by 0.05 to 0.06, which it
+    does not know.
 
     Args:
         grids: End losses at each depth, seed by seed; infinite where a run diverged.

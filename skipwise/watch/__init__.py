@@ -2,8 +2,6 @@
 
 Takes steps, evaluations and the run, gives records for the journal, evidence for the report, and
 numbers for TensorBoard.
-Imports analysis, diagnosis, training, strategies, tasks, networks, data, randomness, records,
-shapes, description and files.
 """
 
 from skipwise.watch.gradients import layer_norms, layers_of
@@ -12,11 +10,10 @@ from skipwise.watch.monitors import Monitors, Seen, choices
 from skipwise.watch.pictures import picture_of
 from skipwise.watch.shares import branch_shares
 from skipwise.watch.tracking import tensorboard
-from skipwise.watch.watch import EVIDENCE, Watch
+from skipwise.watch.watch import Watch
 from skipwise.watch.witness import Witness
 
 __all__ = [
-    "EVIDENCE",
     "Hits",
     "Monitors",
     "Seen",

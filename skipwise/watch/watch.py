@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skipwise.data import Dataset, Examples
-from skipwise.files import write_atomic
+from skipwise.files import EVIDENCE, write_atomic
 from skipwise.randomness import seeded
 from skipwise.records import (
     EvaluationRecord,
@@ -33,7 +33,6 @@ from skipwise.watch.hits import Hits
 from skipwise.watch.shares import branch_shares
 from skipwise.watch.witness import Witness
 
-EVIDENCE = "evidence.json"
 MEASUREMENTS = 200  # of the gradient, in one run
 PROBE = 32  # examples that branch shares are measured on
 

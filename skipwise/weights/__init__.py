@@ -2,7 +2,6 @@
 
 Takes a network, gives a file with its card, or one under the names of torchvision or timm; takes
 a file of anybody's, gives the network it is of.
-Imports connections, branches, networks, layers, shapes, description and files.
 """
 
 from skipwise.weights.families import Family, infer_network, recognise
@@ -16,7 +15,6 @@ from skipwise.weights.file import (
     save_weights,
 )
 from skipwise.weights.names import (
-    from_theirs,
     names_of_cifar,
     names_of_timm_v2,
     names_of_torchvision,
@@ -35,7 +33,6 @@ __all__ = [
     "card_of",
     "ends_of",
     "fill",
-    "from_theirs",
     "infer_network",
     "load_network",
     "load_weights",

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from skipwise.description import Call, from_plain, to_plain
-from skipwise.files import write_atomic
+from skipwise.files import EXPERIMENT, write_atomic
 from skipwise.networks import NetworkDescription, build_network
 from skipwise.shapes import Ends
 
@@ -115,9 +116,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _remedy(path: Path) -> str:
     """Say how to come by a whole file: a run's best weights are nowhere else, but can be remade."""
-    described = path.parent / "experiment.yaml"
+    described = path.parent / EXPERIMENT
     if path.name == BEST and described.is_file():
-        return f"give back a copy, or train it again: skipwise train {described}"
+        return f"give back a copy, or train it again: skipwise train {quote(str(described))}"
     return "fetch or copy the file again"
 
 

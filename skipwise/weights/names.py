@@ -137,22 +137,6 @@ def to_theirs(network: nn.Module, names: Mapping[str, str]) -> dict[str, Tensor]
     return found
 
 
-def from_theirs(
-    network: nn.Module, tensors: Mapping[str, Tensor], names: Mapping[str, str]
-) -> None:
-    """Fill a network with another library's tensors.
-
-    Args:
-        network: Ours; it is changed only if all of its tensors are found and fit.
-        tensors: Theirs, by their names; counters of batches may be missing.
-        names: Our prefix → theirs.
-
-    Raises:
-        ValueError: If a tensor is missing or has another shape; the first is named.
-    """
-    network.load_state_dict(matched(network, tensors, names), strict=False)
-
-
 def matched(
     network: nn.Module,
     tensors: Mapping[str, Tensor],

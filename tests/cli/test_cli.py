@@ -2,19 +2,23 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
+from inspect import getdoc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import skipwise
 from skipwise.data import Views
+from skipwise.description import from_plain
 from skipwise.files import free_folder
 from skipwise.prediction import load
 from skipwise.records import read_journal
 from skipwise.runs import go_on
+from skipwise.strategies import Strategy, sgd_cosine
 from skipwise.training import Step
 from tests.cli.commands import SMALL, call, fails
 
@@ -107,6 +111,31 @@ def test_list_describe_and_doctor(capsys):
     assert "stage 3 (3 blocks)" in out
     found = json.loads(call(capsys, "doctor", "--json")[1])
     assert found["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_a_strategy_is_shown_with_every_value_that_set_can_change(capsys):
+    code, out, _ = call(capsys, "describe", "sgd_cosine", "--set", "strategy.peak_lr=0.3")
+    text, _, values = out.partition("\n\nis: skipwise.strategies.Strategy\n")
+    assert (code, text) == (0, (getdoc(sgd_cosine) or "").replace("``", ""))
+    read = yaml.safe_load(f"is: skipwise.strategies.Strategy\n{values}")
+    assert from_plain(read) == replace(sgd_cosine(), peak_lr=0.3)
+    assert set(read) == {"is", *(field.name for field in fields(Strategy))}
+    found = json.loads(call(capsys, "describe", "sgd-cosine", "--json")[1])
+    assert from_plain(found["values"]) == sgd_cosine()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("adm",), "there is no network or strategy 'adm'; did you mean 'adam'?"),
+        (("resnet2",), "there is no network or strategy 'resnet2'; did you mean 'resnet20'?"),
+        (("plain_resnt50",), "did you mean 'plain_resnet50'?"),
+        (("adam", "--classes", "5"), "adam is a strategy; leave --input and --classes out"),
+        (("adam", "--set", "strategy.rate=1"), "Strategy has no field 'rate'"),
+    ],
+)
+def test_what_cannot_be_described_is_one_sentence(capsys, words: tuple[str, ...], told: str):
+    assert told in fails(capsys, "describe", *words)
 
 
 def test_plain_before_the_name_of_a_resnet_leaves_its_skips_out(capsys, rings: str):

@@ -64,10 +64,8 @@ TWO = ("--network", "resnet20", "--strategy", "sgd,momentum", "--steps", "4", "-
         (("--strategy", "sgd,adam", "--steps", "5", "--epochs", "1"), "give one length"),
         (("--strategy", "sgd,adam", "--set", "target=0.9"), "a run of a study stops at no target"),
         (("--strategy", "sgd,adam", "--ablate"), "an ablation is of one strategy on one network"),
-        (
-            ("--strategy", "sgd,adam", "--freeze", "2"),
-            "--freeze keeps parts of what --weights",
-        ),
+        (("--strategy", "sgd,adam", "--freeze", "2"), "freeze keeps parts of what a file of"),
+        (("--strategy", "sgd", "--vary", "freeze=0,1"), "freeze keeps parts of what a file of"),
         (("--strategy", "sgd,adam", "--weights", "none.pth"), "none.pth does not exist; weights"),
         (("--strategy", "sgd,adam", "--size", "64"), "--size is for folders of pictures and"),
         (("--strategy", "sgd,adam", "--memory", "much"), "'much' is no amount of memory; write"),

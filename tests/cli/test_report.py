@@ -21,6 +21,18 @@ def test_a_page_is_written_where_the_command_says(tmp_path: Path, capsys):
     assert Path("x.html").stat().st_size > 1e6
 
 
+def test_of_a_study_the_way_to_its_page_is_told(tmp_path: Path, capsys):
+    study = tmp_path / "a study"
+    study.mkdir()
+    (study / "study.yaml").write_text("networks:\n- is: own.nets:small\n")
+    said = (
+        f"skipwise: {study} is a study, and its page is {study}/study.html; skipwise compare"
+        f" '{study}' --allow own goes on with it and writes that; its runs lie below {study}/runs\n"
+    )
+    assert fails(capsys, "report", str(study)) == said
+    assert fails(capsys, "resume", str(study)) == said
+
+
 def test_a_report_is_opened_in_the_browser(tmp_path: Path, capsys, monkeypatch):
     run, opened = told(tmp_path / "run", LEVEL, FALLS, FALLS), []
     monkeypatch.setattr(webbrowser, "open", opened.append)
@@ -48,13 +60,14 @@ def test_a_run_without_a_report_has_none(rings: str, capsys):
 @pytest.mark.processes
 @pytest.mark.xdist_group("processes")
 def test_a_disk_that_is_full_for_the_report_leaves_the_run_whole(rings: str):
-    words = ("train", rings, "--steps", "2", "--out", "run", *SMALL)
+    words = ("train", rings, "--steps", "2", "--out", "a run", *SMALL)
     done = process(*words, largest_file=2_000_000)
     assert done.returncode == 0
-    assert "skipwise: no report was written: File too large; the run is whole" in done.stderr
+    assert "no report was written: File too large; the run is whole" in done.stderr
+    assert "skipwise report 'a run' writes it" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert not [p.name for p in Path("run").iterdir() if "report" in p.name]
-    again = process("report", "run", largest_file=2_000_000)
+    assert not [p.name for p in Path("a run").iterdir() if "report" in p.name]
+    again = process("report", "a run", largest_file=2_000_000)
     assert again.returncode == 2
     assert "the report cannot be written: File too large" in again.stderr
-    assert process("report", "run").returncode == 0
+    assert process("report", "a run").returncode == 0

@@ -265,4 +265,8 @@ def test_the_report_of_a_run_leads_to_its_diagnosis(tmp_path: Path):
     other = skipwise.report(run, out=tmp_path / "other.html").read_text()
     assert '<a href="a%20run/diagnosis.html">' in other
     (run / "diagnosis.json").write_text("{}")
-    assert "diagnosis.json cannot be read" in skipwise.report(run).read_text()
+    with (run / "experiment.yaml").open("a") as file:
+        file.write("network:\n  is: own.nets:small\n")
+    again = f"skipwise diagnose '{run}' --allow own"
+    page = unescape(skipwise.report(run).read_text())
+    assert f"diagnosis.json cannot be read; {again} writes it anew." in page

@@ -16,11 +16,11 @@ from skipwise.comparison.tables import CHANGED
 from skipwise.data import Arrays, Dataset
 from skipwise.description import Call
 from skipwise.experiment import compose
+from skipwise.files import STUDY
 from skipwise.networks import AutoStem, ResNet, SmallStem
 from skipwise.studies import Study, read_study, study_folder, study_of
 from skipwise.studies.plan import PLAN, opened, planned, same_study
 from skipwise.studies.results import design_of
-from skipwise.studies.study import STUDY
 from tests.references import rings_file
 from tests.studies.small import NETWORK, momentum, sgd, small_study, with_steps
 

@@ -1,7 +1,6 @@
 """Curvature and noise of the loss where a network stands.
 
-Takes a model, batches and a loss, gives measurements; puts the model back. Imports the contract of
-``analysis``, spectra and state.
+Takes a model, batches and a loss, gives measurements; puts the model back.
 """
 
 from skipwise.analysis.curvature.gradient import Objective, objective

@@ -1,7 +1,6 @@
 """What happens along the depth of a network: signal, gradient, paths, lesions, Jacobians.
 
 Takes a model, a batch and a loss, gives measurements with the theory of random wide networks.
-Imports the contract of the analysis: sites, problem, forward pass, graph.
 """
 
 from skipwise.analysis.depth.gradient_split import gradient_split

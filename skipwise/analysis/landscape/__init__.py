@@ -1,7 +1,6 @@
 """The loss around, between and along sets of weights.
 
-Takes a model, batches and a loss, gives measurements; weights are moved and put back. Imports the
-contract of ``analysis``, curvature, spectra and state.
+Takes a model, batches and a loss, gives measurements; weights are moved and put back.
 """
 
 from skipwise.analysis.landscape.barrier import barrier

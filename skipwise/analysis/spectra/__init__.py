@@ -1,7 +1,7 @@
 """Symmetric matrices that are known by their products with vectors.
 
 Takes an operator, gives eigenvalues at the ends, the trace and the density, each with its error.
-Knows no network; imports randomness.
+Knows no network.
 """
 
 from skipwise.analysis.spectra.density import Density, spectral_density

@@ -100,7 +100,6 @@ class Extremes:
             order of the bound's square.
         vectors: Their directions, unit length, shape ``(count, size)``.
         lowest: The smallest eigenvalue, negative where the loss curves downwards.
-        lowest_bound: Its bound.
         products: How many products were taken.
         converged: Whether all bounds reached the tolerance.
     """
@@ -109,7 +108,6 @@ class Extremes:
     bounds: tuple[float, ...]
     vectors: Float[Tensor, "count size"]
     lowest: float
-    lowest_bound: float
     products: int
     converged: bool
 
@@ -166,7 +164,6 @@ def _ritz(krylov: Krylov, count: int, tolerance: float) -> Extremes:
         bounds=tuple(bounds[top].tolist()),
         vectors=vectors[:, top].mT.to(krylov.basis) @ krylov.basis,
         lowest=values[0].item(),
-        lowest_bound=bounds[0].item(),
         products=len(values),
         converged=bool((bounds[asked] <= tolerance * values.abs().max()).all()),
     )

@@ -1,7 +1,6 @@
 """The state of a network: its units, ranks, similarities, norms and updates.
 
-Takes a model and batches, or two sets of weights, gives measurements. Imports the contract of
-``analysis`` and curvature.
+Takes a model and batches, or two sets of weights, gives measurements.
 """
 
 from skipwise.analysis.state.normalisation import normalisation, settled

@@ -1,7 +1,6 @@
 """The checks, each a function (strategy) → outcome, in the order of the table.
 
 Takes a strategy, gives an outcome with its reason.
-Imports strategies, training and experiment.
 """
 
 from skipwise.conformity.checks.accumulation import accumulates_exactly

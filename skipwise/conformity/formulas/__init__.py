@@ -1,7 +1,6 @@
 """Update rules, averages and gradient transforms written slowly, one function or class for each.
 
 Takes a description, gives its formula; :data:`FORMULAS` has an entry a rule.
-Imports strategies.
 """
 
 from collections.abc import Callable, Mapping

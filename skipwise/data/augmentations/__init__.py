@@ -1,7 +1,6 @@
 """Augmentations of batches of pictures: functions of the pictures and one draw per example.
 
 Takes raw pictures and a Draw, gives changed ones; a Mixing changes the targets too.
-Imports randomness, shapes and description.
 """
 
 from skipwise.data.augmentations.augmentation import Augmentation, Draw, Mixing

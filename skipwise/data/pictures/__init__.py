@@ -1,7 +1,6 @@
 """Pictures in files: found, read, and brought to one size, at once or as they are used.
 
 Takes files and labels, gives a Dataset.
-Imports the contracts of data.
 """
 
 from skipwise.data.pictures.gallery import MEMORY_BYTES, Gallery, Listing

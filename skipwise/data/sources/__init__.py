@@ -1,7 +1,6 @@
 """Where data come from, one source a file.
 
 Takes a description, gives a Dataset.
-Imports the contracts of data.
 """
 
 from skipwise.data.sources.arrays import Arrays, read_inputs

@@ -1,7 +1,6 @@
 """What an examination measures, in order, and within which time.
 
 Takes a subject, gives measurements.
-Imports analysis, the rehearsal and the subject.
 """
 
 from skipwise.diagnosis.plan.curvature import is_of_all, rate_of

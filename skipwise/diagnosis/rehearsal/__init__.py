@@ -1,7 +1,6 @@
 """Real steps on a copy of a model and its optimiser, and what they did.
 
-Takes a model, batches and an optimiser, gives plain numbers; changes none of them. Imports
-analysis and randomness.
+Takes a model, batches and an optimiser, gives plain numbers; changes none of them.
 """
 
 from skipwise.diagnosis.rehearsal.moves import Moved, Rehearsal

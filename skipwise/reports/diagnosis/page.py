@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from skipwise.files import write_atomic
+from skipwise.files import DIAGNOSIS_PAGE, write_atomic
 from skipwise.reports.chart import Table
 from skipwise.reports.diagnosis.measured import measured_of
 from skipwise.reports.diagnosis.numbers import number_of
@@ -13,7 +13,6 @@ from skipwise.reports.diagnosis.verdicts import cards_of, summary_of
 from skipwise.reports.page import Page, Section, rendered
 from skipwise.reports.words import duration
 
-DIAGNOSIS = "diagnosis.html"
 TIMES = "seconds by measurement"
 
 
@@ -32,7 +31,7 @@ def write_diagnosis(plain: Mapping[str, Any], path: str | Path) -> Path:
     """
     path = Path(path)
     if path.is_dir():
-        path /= DIAGNOSIS
+        path /= DIAGNOSIS_PAGE
     write_atomic(path, rendered(diagnosis_page(plain)).encode())
     return path
 

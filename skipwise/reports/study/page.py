@@ -7,7 +7,7 @@ from skipwise.comparison.comparison import Comparison, compare
 from skipwise.comparison.study import StudyRecord
 from skipwise.comparison.tables import as_csv, as_json, as_latex, as_markdown, sheets, tuning_sheet
 from skipwise.comparison.words import conclusion, counted, headline
-from skipwise.files import write_atomic
+from skipwise.files import STUDY_PAGE, write_atomic
 from skipwise.reports.chart import Chart
 from skipwise.reports.page import Page, Section, rendered
 from skipwise.reports.study.curves import bands
@@ -17,8 +17,6 @@ from skipwise.reports.study.ranking import rankings
 from skipwise.reports.study.runs import counts, gradient_flow, run_table, settings
 from skipwise.reports.study.target import arrivals, profile_charts, time_tables
 from skipwise.reports.study.tuning import parts_chart, tuning_charts
-
-STUDY = "study.html"
 
 
 def study_report(record: StudyRecord, folder: str | Path) -> Path:
@@ -36,7 +34,7 @@ def study_report(record: StudyRecord, folder: str | Path) -> Path:
     Raises:
         OSError: If the page cannot be written.
     """
-    path = Path(folder) / STUDY
+    path = Path(folder) / STUDY_PAGE
     write_atomic(path, rendered(study_page(record, path.parent)).encode())
     return path
 

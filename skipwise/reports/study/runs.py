@@ -10,8 +10,8 @@ from skipwise.comparison.comparison import Comparison
 from skipwise.comparison.study import ArmRun, Design, StudyRecord
 from skipwise.comparison.tables import amount
 from skipwise.comparison.words import Unit
+from skipwise.files import REPORT
 from skipwise.reports.chart import Chart, Link, Table, axis_of, figure, line
-from skipwise.reports.page import REPORT
 from skipwise.reports.study.look import arms_of, networks, on, style
 from skipwise.reports.words import counted, duration, number
 

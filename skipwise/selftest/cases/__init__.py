@@ -1,6 +1,6 @@
 """The planted faults and the healthy designs.
 
-Takes a seed, gives specimens. Imports the selftest's own networks, examples and practice.
+Takes a seed, gives specimens.
 """
 
 from skipwise.selftest.cases.depth import DEPTH

@@ -1,7 +1,6 @@
 """The named strategies, every hyper-parameter pinned, with sources and what speaks for each.
 
 Takes nothing, gives strategies; rates are for batches of ``rate_batch`` and follow ``rate_rule``.
-Imports optimisers, schedules, averaging and the contract.
 """
 
 import inspect

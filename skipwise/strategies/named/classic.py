@@ -38,7 +38,7 @@ def nesterov_triangle() -> Strategy:
     The default with a target. Rate and length were chosen on Fashion-MNIST's validation part.
     """
     return Strategy(
-        name="nesterov_triangle",
+        name="nesterov-triangle",
         optimiser=SGD(momentum=0.9, nesterov=True),
         peak_lr=0.2,
         schedule=WarmupLinear(),
@@ -50,7 +50,9 @@ def nesterov_triangle() -> Strategy:
 def finetuning() -> Strategy:
     """Nesterov's momentum 0.9 with rate 0.01 and decay 1e-4, cosine: the default with --weights.
 
-    Evidence: ``studies/fine_tuning.py``.
+    A low rate on purpose, so that trained weights stay near where they were; no evidence of ours
+    speaks for it: ``studies/fine_tuning.py`` took ``nesterov`` (decay 5e-4), chose 0.1 among 0.3,
+    0.1, 0.03 and 0.01 by validation, and reached 95.19 %.
     """
     rule = SGD(momentum=0.9, nesterov=True)
     return Strategy(name="finetuning", optimiser=rule, peak_lr=0.01, weight_decay=1e-4)

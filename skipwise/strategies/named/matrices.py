@@ -10,8 +10,8 @@ def muon() -> Strategy:
 
     Evidence: Jordan's airbench, CIFAR-10 to 94 % in 16 % less time than Nesterov's momentum (200
     runs; there with rate 0.24, momentum 0.6, weights of fixed norm). The rate here is that of his
-    README. With ResNet-20 and batches of 128 a step takes 1.023 [0.997, 1.040] times as long as
-    SGD's (``benchmarks/muon.py``: one thread, 30 rounds, a machine with other work on it).
+    README. With ResNet-20 and batches of 128 a step takes 1.016 [0.984, 1.035] times as long as
+    SGD's (``benchmarks/muon.md``).
     """
     return Strategy(
         name="muon", optimiser=Muon(), peak_lr=0.02, weight_decay=0.01, label_smoothing=0.1

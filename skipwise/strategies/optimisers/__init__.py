@@ -1,7 +1,6 @@
 """The update rules, as descriptions with every hyper-parameter named.
 
 Takes parameter groups, gives torch optimisers.
-Imports nothing of ours but the contract.
 """
 
 from skipwise.strategies.optimisers.adam import Adam, AdamW, NAdam, NAdamW, RAdam

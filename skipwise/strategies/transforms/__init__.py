@@ -1,7 +1,6 @@
 """What happens to a gradient before the update.
 
 Takes gradients with the state of the step before, gives them changed with the state that follows.
-Imports nothing of ours.
 """
 
 from skipwise.strategies.transforms.adaptive import AdaptiveClipping, unit_norms

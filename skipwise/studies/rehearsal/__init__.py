@@ -1,7 +1,6 @@
 """The rehearsal of an arm, before anything trains: does it fit, into memory too, and what it takes.
 
-Takes an experiment and its data, gives an outcome. Imports ``experiment`` and the contract of
-launchers.
+Takes an experiment and its data, gives an outcome.
 """
 
 from skipwise.studies.rehearsal.memory import free_memory

@@ -1,7 +1,6 @@
 """What is decided while a run goes: the best weights, its length, which steps are refused, threads.
 
 Takes steps, evaluations and the clock, gives lengths and choices; all of it is state of the run.
-Imports data, records, randomness and the rest of training.
 """
 
 from skipwise.training.policies.best import Best

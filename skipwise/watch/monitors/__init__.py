@@ -1,7 +1,6 @@
 """Monitors that a user asks for: what they see of a run while it trains, and when they look.
 
-Takes words and a run, gives records of measurements and verdicts, and notes. Imports analysis,
-diagnosis, strategies, training, tasks, data, randomness, records, shapes and description.
+Takes words and a run, gives records of measurements and verdicts, and notes.
 """
 
 from skipwise.watch.monitors.choice import Choice, choices

@@ -1,7 +1,6 @@
 """What theory expects along rows of blocks.
 
-Takes blocks read off a pass and stages of them, gives curves with their bands. Imports mean-field
-theory and the graph of a pass.
+Takes blocks read off a pass and stages of them, gives curves with their bands.
 """
 
 from skipwise.analysis.depth.theory.designs import distances

@@ -1,6 +1,6 @@
 """The rules on the blocks of a network and its depth: V1, V6, V7, V8, V9 and V13.
 
-Takes measurements of ``analysis`` that have a row for each block, gives verdicts. Imports analysis.
+Takes measurements of ``analysis`` that have a row for each block, gives verdicts.
 """
 
 from skipwise.diagnosis.rules.blocks.collapse import collapse

@@ -1,7 +1,6 @@
 """Rules on how a model trains: its steps, its units, its norms, its data.
 
-Takes measurements and plain numbers, gives verdicts. Imports the contract of ``diagnosis``,
-history and rehearsal.
+Takes measurements and plain numbers, gives verdicts.
 """
 
 from skipwise.diagnosis.rules.training.batch_size import batch_size

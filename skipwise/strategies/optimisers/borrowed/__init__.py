@@ -1,7 +1,6 @@
 """Rules of the package pytorch-optimizer (extra ``optimizers``), behind our descriptions.
 
 Takes parameter groups, gives torch optimisers.
-Imports the contract, and the package where an optimiser is built.
 """
 
 from skipwise.strategies.optimisers.borrowed.corrected import ADOPT, MARS
