@@ -7,7 +7,7 @@ import json
 import sys
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 
 def read(path, card):
@@ -17,8 +17,9 @@ def read(path, card):
         ValueError: If it is a stack of pictures, or its values do not fit into 16 bits.
     """
     with Image.open(path) as file:
-        if file.format == "TIFF" and max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
-            raise ValueError("it is a stack of pictures; save the one that counts by itself")
+        if isinstance(file, TiffImagePlugin.TiffImageFile):
+            if max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
+                raise ValueError("it is a stack of pictures; save the one that counts by itself")
         image = ImageOps.exif_transpose(file)
     if image.mode.startswith(("I", "F")):
         deep = np.asarray(image)
