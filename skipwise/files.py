@@ -78,6 +78,9 @@ class Hold:
         folder: Made if it is not there; None holds nothing.
         seconds: How long to wait for another process; ten if None.
 
+    Attributes:
+        is_lost: Whether another session of this process has taken the folder over.
+
     Raises:
         ValueError: If another holds it for longer.
     """
@@ -86,11 +89,13 @@ class Hold:
 
     def __init__(self, folder: Path | None, *, seconds: float | None = None):
         self._file: TextIO | None = None
+        self.is_lost = False
         if folder is None or find_spec("fcntl") is None:  # Windows, where nothing is held
             return
 
         folder.mkdir(parents=True, exist_ok=True)
         if (earlier := self._by_this_process.get(folder.absolute())) is not None:
+            earlier.is_lost = True
             earlier.close()
         self._path, began = folder / LOCK, time.perf_counter()
         patience = HOLD_SECONDS if seconds is None else seconds

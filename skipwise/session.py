@@ -162,7 +162,7 @@ class Session:
             caught_signals() as signals,
             closing(self.journal),
             closing(self.run.batches),
-            self.watch.ending(),
+            self.watch.ending(self.hold),
             self.threads.shared() as shares,
         ):
             if shares:

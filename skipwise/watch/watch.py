@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from skipwise.data import Dataset, Examples
-from skipwise.files import EVIDENCE, write_atomic
+from skipwise.files import EVIDENCE, Hold, write_atomic
 from skipwise.randomness import seeded
 from skipwise.records import (
     EvaluationRecord,
@@ -122,10 +122,13 @@ class Watch:
         self._tell("running")
 
     @contextmanager
-    def ending(self) -> Iterator[None]:
+    def ending(self, hold: Hold) -> Iterator[None]:
         """Tell in the evidence how what happens inside ends, and bring every step into the journal.
 
         Steps after the last save are there for a reader; a resumed run cuts them off.
+
+        Args:
+            hold: On the folder; nothing is written once another session has it.
 
         Raises:
             BaseException: What was raised inside.
@@ -137,12 +140,13 @@ class Watch:
             state = _at_its_end(self.run)
         except BaseException as error:
             state = _in_words(error)
-            with suppress(Exception):  # what ended the run is what its reader must hear of
-                self.journal.read()
             raise
         finally:
-            self._write_norms()
-            self._tell(state)
+            if not hold.is_lost:
+                with suppress(Exception):  # what ended the run is what its reader must hear of
+                    self.journal.read()
+                self._write_norms()
+                self._tell(state)
 
     def _tell(self, state: str) -> None:
         if self.path is None:

@@ -5,6 +5,7 @@ import math
 import random
 import time
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -283,6 +284,18 @@ def test_a_caller_who_leaves_at_a_step_leaves_it_in_the_journal(tmp_path: Path):
     run = read_run(tmp_path / "run")
     assert [step.step for step in run.steps] == [1, 2, 3]
     assert headline(run) == "stopped at step 3 of 14"
+
+
+def test_a_session_that_another_took_over_writes_nothing_at_its_end(tmp_path: Path):
+    described = experiment(tmp_path)
+    left = begin(described, described.data.load(), tmp_path / "run").events()
+    assert isinstance(left, Generator)
+    next(event for event in left if isinstance(event, Step) and event.step == 3)
+    list(go_on(tmp_path / "run")[0].events())
+    left.close()
+    run = read_run(tmp_path / "run")
+    assert [step.step for step in run.steps] == list(range(1, 15))
+    assert run.state == "finished"
 
 
 def test_a_run_that_pauses_says_where_and_is_finished_when_it_went_on(tmp_path: Path):
