@@ -271,7 +271,7 @@ def _usual(sizes: Counter[tuple[int, int]]) -> tuple[tuple[int, int], str]:
         size, why = (side, side), ", by the median of their shorter sides"
     if max(size) > LARGEST:
         size, why = (LARGEST, LARGEST), ", the largest that is taken unasked"
-    return size, f"{why}; --size chooses (compare and find-rate: --set data.size=[64,64])"
+    return size, f"{why}; --size chooses"
 
 
 def _each(work: Callable[..., T], items: Iterable, bad: list[str] | None) -> list[T | None]:

@@ -19,7 +19,7 @@ from skipwise.data.pictures.picture import File, UnreadablePicture
 from skipwise.randomness import generator
 from skipwise.shapes import Index
 
-SKIP_BAD = "add --skip-bad (compare and find-rate: --set data.skip_bad=true)"
+SKIP_BAD = "add --skip-bad"
 SAMPLE = 10_000
 AHEAD = 4  # batches that each worker keeps ready
 MOST = 16  # workers: each is a process that keeps batches in memory
