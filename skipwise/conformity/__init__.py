@@ -7,11 +7,12 @@ Imports strategies, training, experiment and what these need.
 from skipwise.conformity.certificate import MARKS, Certificate, certify, versions
 from skipwise.conformity.checks import CHECKS
 from skipwise.conformity.formulas import FORMULAS, formula_of
-from skipwise.conformity.outcome import Check, Outcome
+from skipwise.conformity.outcome import LESS, Check, Outcome
 
 __all__ = [
     "CHECKS",
     "FORMULAS",
+    "LESS",
     "MARKS",
     "Certificate",
     "Check",
