@@ -7,7 +7,7 @@ versions that it names.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from skipwise.conformity import CHECKS, MARKS, Certificate, certify, versions
+from skipwise.conformity import CHECKS, LESS, MARKS, Certificate, certify, versions
 from skipwise.strategies import Strategy, named_strategies
 from tests.conformity.planted import PLANTED, planted
 
@@ -38,9 +38,10 @@ def _table(found: Sequence[Certificate]) -> str:
     heads = [check.name for check in CHECKS]
     rows = [f"| strategy | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
     for certificate in found:
-        marks = (MARKS[certificate.outcomes[head].passed] for head in heads)
+        marks = (certificate.outcomes[head].mark(MARKS) for head in heads)
         rows.append(f"| `{certificate.strategy}` | {' | '.join(marks)} |")
-    return "\n".join([*rows, "", "–: the claim is not about this strategy.", ""])
+    less = " ".join(f"{word}: {meaning}." for word, meaning in LESS.items())
+    return "\n".join([*rows, "", f"–: the claim is not about this strategy. {less}", ""])
 
 
 def _failures(found: Sequence[Certificate]) -> str:

@@ -3,7 +3,8 @@
 Eight convolutions in a row, without skips, norms and biases, whose weights start at 1.5 times He's
 deviation: the signal grows 1.5-fold in every layer, and the gradient with it. At a rate of 0.1 the
 first updates destroy the network. The guard skips steps that are not finite, notices units that
-died, returns to the last good state and lowers the rate to a tenth each time.
+died, returns to the last good state and lowers the rate to a tenth each time. Of five seeds it trains
+four; in the fifth half of the units die in a step that raised no loss, which it does not see.
 
 Run: ``.venv/bin/python examples/explosion.py``, some seconds a seed, on scikit-learn's digits.
 """
@@ -63,12 +64,12 @@ def trained(dataset: Dataset, seed: int, guard: Guard | None, steps: int) -> tup
     return record.metrics["accuracy"], words if guard else "nothing is done about it"
 
 
-def main(seeds: Sequence[int] = (0, 1, 2), steps: int = 300) -> dict[str, list[float]]:
+def main(seeds: Sequence[int] = (0, 1, 2, 3, 4), steps: int = 300) -> dict[str, list[float]]:
     """Print a line for each seed without and with the guard; give the test accuracies."""
     dataset = Digits().load()
     found: dict[str, list[float]] = {}
     print("guard  seed  test accuracy")
-    for name, guard in (("off", None), ("on", Guard(factor=0.1))):
+    for name, guard in (("off", None), ("on", Guard())):
         for seed in seeds:
             accuracy, words = trained(dataset, seed, guard, steps)
             found.setdefault(name, []).append(accuracy)

@@ -111,11 +111,13 @@ def _width(chosen: Iterable[Any]) -> int:
 def _print_row(certificate: Any, heads: Sequence[str], *, first: bool, width: int) -> None:
     if first:
         print(" " * width, *heads, sep="  ", flush=True)
-    marks = (WORDS[certificate.outcomes[head].passed].center(len(head)) for head in heads)
+    marks = (certificate.outcomes[head].mark(WORDS).center(len(head)) for head in heads)
     print(certificate.strategy.ljust(width), *marks, sep="  ", flush=True)
 
 
 def _print_end(found: Sequence[Any], of: dict[str, str]) -> None:
+    from skipwise.conformity import LESS
+
     for certificate in found:
         for name, sentence in certificate.failures.items():
             print(f"{certificate.strategy}, {name}: {sentence}")
@@ -124,4 +126,8 @@ def _print_end(found: Sequence[Any], of: dict[str, str]) -> None:
             print(f"{certificate.strategy} was not checked: {first.sentence}")
     passed = sum(certificate.passed for certificate in found)
     print(f"{passed} of {len(found)} strategies pass; - : the claim is not about this strategy")
+    shown = {outcome.word for each in found for outcome in each.outcomes.values()}
+    for word, meaning in LESS.items():
+        if word in shown:
+            print(f"{word}: {meaning}")
     print("with " + ", ".join(f"{name} {value}" for name, value in of.items()))

@@ -6,11 +6,12 @@ Takes a strategy, gives its certificate: one outcome a check, with numbers and a
 from skipwise.conformity.certificate import MARKS, Certificate, certify, versions
 from skipwise.conformity.checks import CHECKS
 from skipwise.conformity.formulas import FORMULAS, formula_of
-from skipwise.conformity.outcome import Check, Outcome
+from skipwise.conformity.outcome import LESS, Check, Outcome
 
 __all__ = [
     "CHECKS",
     "FORMULAS",
+    "LESS",
     "MARKS",
     "Certificate",
     "Check",

@@ -45,7 +45,7 @@ class Certificate:
         """Give it as JSON has it."""
         return {"strategy": self.strategy, "passed": self.passed, "tried": self.tried} | {
             "checks": {
-                name: {"passed": o.passed, "sentence": o.sentence, **o.numbers}
+                name: {"passed": o.passed, "sentence": o.sentence, **_shown(o), **o.numbers}
                 for name, o in self.outcomes.items()
             }
         }
@@ -64,6 +64,10 @@ def certify(
 def versions() -> dict[str, str]:
     """Give the versions that a certificate holds for."""
     return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
+def _shown(outcome: Outcome) -> dict[str, str]:
+    return {"shown": outcome.word} if outcome.passed and outcome.word else {}
 
 
 def _version(package: str) -> str:

@@ -21,6 +21,11 @@ IN_FLOAT32: Mapping[type[Optimiser], str] = {
     Prodigy: "the package keeps what d is estimated from in float32",
     SOAP: "the package turns its basis in float32",
 }
+# What a table says where less than the whole claim was shown.
+LESS = {
+    "rate": "it goes at the rate that is predicted; no limit of stability is known",
+    "converges": "no theory is known here; it goes down",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +36,17 @@ class Outcome:
         passed: Whether the claim holds; None where it is not about this strategy.
         sentence: Why, in one sentence.
         numbers: What it rests on.
+        word: What a table says in the place of yes, where less was shown; one of :data:`LESS`.
     """
 
     passed: bool | None
     sentence: str
     numbers: Mapping[str, float] = field(default_factory=dict)
+    word: str = ""
+
+    def mark(self, marks: Mapping[bool | None, str]) -> str:
+        """Give what stands in a table, by the words for passed, failed and not due."""
+        return self.word if self.passed and self.word else marks[self.passed]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,9 @@ class Guard:
     window, and where the gradient of ``patience`` of the last 2 ``patience`` steps is exactly zero
     with a loss above 0.001: hardly a unit is active any more. That state is the newest of ``kept``
     that was taken at least ``age`` steps before the trouble; the rate is multiplied by ``factor``
-    from there on, and the batches go on, so those that did harm lie behind.
+    from there on, and the batches go on, so those that did harm lie behind. Where a loss in the
+    ``settling`` steps after a return is more than 1.5 times the largest remembered, and than 1.5,
+    the rate is too high still, and the run returns to that state again.
 
     The kept states are copies of weights, optimiser and average, in memory and in every checkpoint.
     A step waits for the device twice: for the loss and the norm, and for whether the weights are
@@ -50,7 +52,7 @@ class Guard:
     """
 
     patience: int = 5
-    factor: float = 0.25
+    factor: float = 0.1
     returns: int = 10
     sigmas: float = 6.0
     ratio: float = 10.0

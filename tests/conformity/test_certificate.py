@@ -71,7 +71,7 @@ def test_every_named_strategy_passes_every_check(name: str):
     assert found.tried
 
 
-def test_every_rule_but_the_line_search_has_a_formula():
+def test_every_rule_but_the_line_search_which_has_a_check_of_its_own_has_a_formula():
     rules: set[type[Optimiser]] = {type(make().optimiser) for make in named_strategies().values()}
     assert rules - set(FORMULAS) == {LBFGS}
 

@@ -88,8 +88,8 @@ CHECKS = (
     ),
     Check(
         name="quadratic",
-        claim="on a quadratic it is stable below the limit of its theory and not above;"
-        " without a theory it converges",
+        claim="on a quadratic it goes the way of its formula, and is stable below the limit of its"
+        " theory and not above; `rate` and `converges` stand where less is known",
         find=obeys_its_theory,
     ),
     Check(

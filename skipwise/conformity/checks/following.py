@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,19 @@ import torch
 
 from skipwise.conformity.changing import allowed_variants, paths
 from skipwise.conformity.formulas import Setting, change_of, formula_of, norm_of
-from skipwise.conformity.outcome import EXACT, Outcome, judged, not_due, precision_of, tolerance
+from skipwise.conformity.formulas.searching import direction, excess
+from skipwise.conformity.outcome import (
+    EXACT,
+    Outcome,
+    judged,
+    not_due,
+    precision_of,
+    steadied,
+    tolerance,
+)
 from skipwise.conformity.problem import (
     PARTS,
+    Array,
     Arrays,
     Problem,
     Walk,
@@ -23,7 +33,7 @@ from skipwise.conformity.problem import (
 from skipwise.conformity.rehearsal import rehearsal, weights_of
 from skipwise.description import replace_at
 from skipwise.randomness import seeded
-from skipwise.strategies import Chain, Strategy, decays, roles
+from skipwise.strategies import LBFGS, Chain, Strategy, decays, roles
 from skipwise.training import learning_of, train
 
 NO_FORMULA = "there is no formula of this rule in the package to compare with"
@@ -36,6 +46,8 @@ def equals_its_formula(strategy: Strategy) -> Outcome:
     So do the weights that are evaluated, those of the rule with each of its numbers changed, one at
     a time, and all with gradients so small that a number added to them somewhere is seen.
     """
+    if isinstance(strategy.optimiser, LBFGS):
+        return _searches_along_its_formula(strategy, strategy.optimiser)
     if formula_of(strategy.optimiser) is None:
         return not_due(NO_FORMULA)
     problem, allowed = drawn(), tolerance(strategy.optimiser)
@@ -111,6 +123,50 @@ def setting_of(strategy: Strategy, name: str, rate: float) -> Setting:
         factor *= strategy.scalar_rate
     decay = strategy.weight_decay * strategy.decay_factors.get(part.role, float(part.decays))
     return Setting(rate=rate * factor, decay=decay, role=part.role)
+
+
+def _searches_along_its_formula(strategy: Strategy, rule: LBFGS) -> Outcome:
+    """Each of ten updates of one search goes along the direction, as far as Wolfe would have it.
+
+    How far is read off the step; the direction is that of all the steps that were taken before, and
+    of as few as two.
+    """
+    rules = (rule, replace(rule, history=2))
+    found = [_search(steadied(replace(strategy, optimiser=each)), each.history) for each in rules]
+    aside, broken = (float(np.max(numbers)) for numbers in zip(*found, strict=True))
+    return judged(
+        aside <= EXACT and broken <= EXACT,
+        f"ten updates leave their direction by {aside:.1e} of the way, and their lengths keep the"
+        f" strong Wolfe conditions with {-broken:.1e} to spare",
+        aside=aside,
+        spare=-broken,
+    )
+
+
+def _search(strategy: Strategy, history: int) -> tuple[float, float]:
+    """Give how far steps leave their direction, and by how much they break the conditions."""
+    problem = drawn()
+    problem = replace(problem, pushes=problem.pushes[:1] * problem.steps)  # one function
+    walk, before, pairs = Walk(strategy, problem), problem.start, list[tuple[Array, Array]]()
+    aside, broken = [], []
+    for step in range(problem.steps):
+        walk.step()
+        after = walk.weights()
+        old, new = (_flat(problem.gradient(step, w)) for w in (before, after))
+        towards, move = direction(old, pairs[-history:]), _flat(after) - _flat(before)
+        if not move.any():
+            return math.inf, math.inf
+        length = float(move @ towards) / float(towards @ towards)
+        aside.append(np.abs(move - length * towards).max() / np.abs(move).max())
+        losses = problem.loss(step, before), problem.loss(step, after)
+        broken.append(excess(losses, (float(old @ towards), float(new @ towards)), length))
+        pairs.append((move, new - old))
+        before = after
+    return float(np.max(aside)), float(np.max(broken))
+
+
+def _flat(arrays: Arrays) -> Array:
+    return np.concatenate([value.ravel() for value in arrays.values()])
 
 
 def steps_once(strategy: Strategy) -> Outcome:

@@ -1,15 +1,17 @@
-"""On a quadratic the rule does what its theory says: the rate of convergence, and where it ends."""
+"""On a quadratic the rule does what its theory says: its way, and where it gets unstable."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from skipwise.conformity.outcome import EXACT, Outcome, judged
+from skipwise.conformity.formulas import Setting, formula_of
+from skipwise.conformity.outcome import EXACT, SINGLE, Outcome, judged, steadied, tolerance
 from skipwise.conformity.problem import (
-    Array,
+    PARTS,
     Problem,
     Walk,
     changed,
@@ -17,151 +19,155 @@ from skipwise.conformity.problem import (
     with_one_rate,
     without_decay,
 )
-from skipwise.strategies import (
-    ADOPT,
-    LARS,
-    SGD,
-    SGDW,
-    Adagrad,
-    Adam,
-    AdamW,
-    NAdamW,
-    Optimiser,
-    RMSprop,
-    Strategy,
-)
+from skipwise.conformity.theory import NEXT_TO_NOTHING, STEPS, Theory, theory_of
+from skipwise.strategies import LAMB, LBFGS, Lion, Optimiser, Strategy
 
-STEPS = 200
 SCALES = (1.0, 10.0, 0.1, 100.0, 1000.0)
+PACE, START = 0.1, 5.05  # rate and start of a walk at a known pace
 
 
 def obeys_its_theory(strategy: Strategy) -> Outcome:
-    """It converges below the limit of stability and diverges above it, at the predicted rate."""
+    """It goes its way, converges below the limit of stability and diverges above it."""
     plain = with_one_rate(without_decay(strategy))
     rule = strategy.optimiser
-    if isinstance(rule, SGD | SGDW):
-        return _descends(plain, _matrix(rule))
-    for kind, limit in LIMITS.items():
+    for kind, find in PACES.items():
         if isinstance(rule, kind):
-            return _is_stable_to(plain, limit(rule))
-    return _converges(plain)
+            return find(plain)
+    theory = theory_of(rule)
+    if theory is None:
+        return replace(_converges(plain), word="converges")
+    found = _is_stable_to(plain, theory)
+    if theory.start > NEXT_TO_NOTHING or not found.passed:
+        return found
+    usual = _converges(plain)  # where gradients are no longer nothing beside ε
+    return replace(usual, sentence=f"{found.sentence}; {usual.sentence}", numbers=found.numbers)
 
 
-def bowl(curvature: float, start: float, steps: int = STEPS) -> Problem:
-    """Give ½ h w² for every number of every parameter."""
+def bowl(
+    curvature: float, start: float, steps: int = STEPS, *, of_matrices: bool = False
+) -> Problem:
+    """Give ½ h w² for every number of every parameter, or of every matrix."""
     base = drawn(1)
     nothing = {name: np.zeros_like(w) for name, w in base.start.items()}
-    same = {name: np.full_like(w, curvature) for name, w in base.start.items()}
+    same = {n: np.full_like(w, curvature * (w.ndim > 1 or not of_matrices))
+            for n, w in base.start.items()}  # fmt: skip
     begin = {name: np.full_like(w, start) for name, w in base.start.items()}
     return Problem(start=begin, pushes=(nothing,) * steps, curvature=same)
 
 
-@dataclass(frozen=True)
-class Linear:
-    """A rule that is linear in (weight, velocity): its matrix at ηh, and its limit on ηh."""
+@dataclass(frozen=True, kw_only=True)
+class Descent:
+    """A walk beside that of the formula.
 
-    matrix: Callable[[float], Array]
-    limit: float
-
-
-def _matrix(rule: Any) -> Linear:
-    """Give that of momentum: v' = μv + hw, w' = w − ηv', or w − η(hw + μv'); v in units of 1/η.
-
-    Source of the limits: 2(1 + μ), and 2(1 + μ)/(1 + 2μ) with Nesterov: where an eigenvalue is −1.
+    Args:
+        apart: The largest difference of both, in units of the largest number up to there.
+        end: The largest number at the end, in units of the start.
+        peak: The largest number on the way, likewise.
     """
-    mu, ahead = rule.momentum, rule.nesterov
 
-    def matrix(x: float) -> Array:
-        velocity = np.array([x, mu])
-        seen = np.array([x, 0.0]) + mu * velocity if ahead else velocity
-        return np.stack([np.array([1.0, 0.0]) - seen, velocity])
-
-    return Linear(matrix, 2 * (1 + mu) / (1 + 2 * mu if ahead else 1))
+    apart: float
+    end: float
+    peak: float
 
 
-def _descends(strategy: Strategy, theory: Linear) -> Outcome:
-    """Compare with powers of the matrix, below and above the limit."""
-    error, found, lengths = 0.0, 1.0, []
-    for share in (0.5, 0.95, 1.05):
-        walk = Walk(strategy, bowl(share * theory.limit / strategy.peak_lr, 1.0))
-        matrix, state = theory.matrix(share * theory.limit), np.array([1.0, 0.0])
-        for _ in range(STEPS):
-            walk.step(strategy.peak_lr)
-            state = matrix @ state
-            found = walk.weights()["head.bias"][0]
-            error = float(np.maximum(error, abs(found - state[0]) / max(1.0, abs(state[0]))))
-        lengths.append(abs(found))
-    limit = theory.limit
+def _is_stable_to(strategy: Strategy, theory: Theory) -> Outcome:
+    """Walk below the limit and above it."""
+    rule, limit = theory.rule or strategy.optimiser, theory.limit
+    walks = []
+    for share in (0.95, 1.05):
+        x = share * limit * theory.unit
+        rate, curvature = (x, 1.0) if theory.by_rate else (strategy.peak_lr, x / strategy.peak_lr)
+        problem = bowl(curvature, theory.start, of_matrices=theory.of_matrices)
+        walks.append(_descended(changed(strategy, optimiser=rule), problem, rate))
+    apart = float(np.max([walk.apart for walk in walks]))
+    below, above = walks
+    falls, grows = below.end < 0.1 * below.peak, above.end > max(10, 0.1 * above.peak)
     return judged(
-        error <= EXACT and lengths[1] < 0.1 and lengths[2] > 10,
-        f"follows the powers of its matrix to {error:.1e}; below the limit ηh = {limit:.4g} it ends"
-        f" at {lengths[1]:.1e} of the start, above at {lengths[2]:.1e}",
-        error=error,
+        apart <= tolerance(rule) and falls and grows,
+        f"goes the way of its formula for {STEPS} steps to {apart:.1e}; 5 % below the limit of"
+        f" stability {limit:.4g} it ends at {below.end / below.peak:.1e} of its largest number, 5 %"
+        f" above at {above.end:.1e} of the start",
+        error=apart,
         limit=limit,
+        below=below.end / below.peak,
+        above=above.end,
     )
 
 
-def _limit_of_adam(rule: Adam | AdamW | ADOPT) -> float:
-    """Give 2(1 + β₁)/(1 − β₁), on ηh/ε while √v̂ is nothing beside ε.
+def _descended(strategy: Strategy, problem: Problem, rate: float) -> Descent:
+    formula = formula_of(strategy.optimiser)
+    assert formula is not None
+    settings = {n: Setting(rate=rate, decay=0.0, role=part.role) for n, part in PARTS.items()}
+    names = [name for name, h in problem.curvature.items() if h.any()]
+    walk, weights = Walk(strategy, problem), problem.start
+    start = peak = float(weights[names[0]].max())
+    apart = end = 0.0
+    for step in range(problem.steps):
+        walk.step(rate)
+        weights = formula.step(weights, partial(problem.gradient, step), settings)
+        found = walk.weights()
+        end = float(np.max([np.abs(weights[n]).max() for n in names]))
+        peak = max(peak, end)
+        error = np.max([np.abs(found[n] - weights[n]).max() for n in names])
+        apart = float(np.maximum(apart, error / peak))
+        if not apart <= SINGLE:
+            break
+    return Descent(apart=apart, end=end / start, peak=peak / start)
 
-    Source: Cohen et al. (2022), "Adaptive gradient methods at the edge of stability", section 3:
-    38 for β₁ = 0.9, for the Hessian in units of the preconditioner.
+
+def _shrinks(strategy: Strategy) -> Outcome:
+    """LAMB: ‖w‖u/‖u‖ is w while u keeps its sign, as it does below a rate of one.
+
+    An ε of nothing stands for its own, and no parameter is longer than 10.
     """
-    return 2 * (1 + rule.beta1) / (1 - rule.beta1)
+    rule: Any = strategy.optimiser
+    plain = changed(strategy, optimiser=replace(rule, epsilon=1e-15))
+    wanted = [START / 10 * (1 - PACE) ** t for t in range(1, STEPS + 1)]
+    return _paced(plain, START / 10, wanted, "every number shrinks by the rate in every step")
 
 
-def _limit_of_nadamw(rule: NAdamW) -> float:
-    """Give Nesterov's limit, for a velocity in units of 1 − β₁."""
-    return 2 * (1 + rule.beta1) / ((1 + 2 * rule.beta1) * (1 - rule.beta1))
+def _descends_evenly(strategy: Strategy) -> Outcome:
+    """Lion: a sign moves by the rate, until the minimum is passed."""
+    wanted = [START - PACE * t for t in range(1, int(START / PACE) + 1)]
+    return _paced(strategy, START, wanted, "every step down to the minimum is as long as the rate")
 
 
-def _limit_of_rmsprop(rule: RMSprop) -> float:
-    """Give that of heavy ball."""
-    return 2 * (1 + rule.momentum)
+def _paced(strategy: Strategy, start: float, wanted: list[float], claim: str) -> Outcome:
+    walk, error = Walk(strategy, bowl(1.0, start, len(wanted))), 0.0
+    for w in wanted:
+        walk.step(PACE)
+        apart = np.max([np.abs(found - w).max() for found in walk.weights().values()])
+        error = float(np.maximum(error, apart / start))
+    found = judged(error <= EXACT, f"{claim}, to {error:.1e} of the start", error=error)
+    return replace(found, word="rate")
 
 
-LIMITS: Mapping[type[Optimiser], Callable[[Any], float]] = {
-    Adam: _limit_of_adam,
-    AdamW: _limit_of_adam,
-    ADOPT: _limit_of_adam,
-    NAdamW: _limit_of_nadamw,
-    RMSprop: _limit_of_rmsprop,
-    Adagrad: lambda _: 2.0,
+def _lands(strategy: Strategy) -> Outcome:
+    """L-BFGS: where there is one curvature, the second direction is Newton's."""
+    walk = Walk(steadied(strategy), bowl(1.0, START))
+    walk.step(1.0)
+    before = float(np.abs(walk.weights()["head.bias"]).max()) / START
+    walk.step(1.0)
+    error = float(np.max([np.abs(w).max() for w in walk.weights().values()])) / START
+    found = judged(
+        before > EXACT >= error,
+        f"its first step ends at {before:.1e} of the start, its second in the minimum, to"
+        f" {error:.1e}",
+        error=error,
+    )
+    return replace(found, word="rate")
+
+
+PACES: Mapping[type[Optimiser], Callable[[Strategy], Outcome]] = {
+    LAMB: _shrinks,
+    Lion: _descends_evenly,
+    LBFGS: _lands,
 }
 
 
-def _is_stable_to(strategy: Strategy, limit: float) -> Outcome:
-    """Stay where ε is the preconditioner: gradients far below it, after the corrections of bias."""
-    rule: Any = strategy.optimiser
-    ends = []
-    for share in (0.95, 1.05):
-        curvature = share * limit * rule.epsilon / strategy.peak_lr
-        start = 1e-9 * rule.epsilon / curvature
-        problem = bowl(curvature, start, 400 + STEPS)
-        walk = Walk(strategy, replace(problem, start=bowl(0.0, 0.0).start))
-        for _ in range(400):
-            walk.step(strategy.peak_lr)
-        walk.place(problem.start)
-        for _ in range(STEPS):
-            walk.step(strategy.peak_lr)
-        ends.append(max(float(np.abs(w).max()) for w in walk.weights().values()) / start)
-    below, above = ends
-    return judged(
-        below < 0.1 and above > 10,
-        f"where ε is the preconditioner, 5 % below the limit ηh/ε = {limit:.4g} it ends at"
-        f" {below:.1e} of the start, 5 % above at {above:.1e}",
-        limit=limit,
-        below=below,
-        above=above,
-    )
-
-
 def _converges(strategy: Strategy) -> Outcome:
-    """Ask no more than that it goes down; there is no theory here."""
+    """Ask no more than that it goes down."""
     problem = bowl(1.0, 0.5)
-    if isinstance(strategy.optimiser, LARS):  # its vectors have another rate by far
-        flat = {n: h * (h.ndim > 1) for n, h in problem.curvature.items()}
-        problem = replace(problem, curvature=flat)
     lowest = math.inf
     for scale in SCALES:
         reached = _reached(changed(strategy, peak_lr=strategy.peak_lr * scale), problem)
@@ -169,8 +175,8 @@ def _converges(strategy: Strategy) -> Outcome:
         if reached < 0.01:
             return judged(
                 True,
-                f"no theory is known here; at {scale:g} times its rate it goes down a quadratic to"
-                f" {reached:.1e} of the start in {STEPS} steps",
+                f"at {scale:g} times its rate it goes down a quadratic to {reached:.1e} of the"
+                f" start in {STEPS} steps",
                 reached=reached,
                 scale=scale,
             )

@@ -10,6 +10,7 @@ from skipwise.strategies.optimisers.optimiser import Groups, Optimiser, check_po
 from skipwise.strategies.optimisers.wrapping import Closure, Wrapping, asked
 
 LARGEST = 500_000  # parameters: each asks for two numbers of history a pair, and a line search
+SEARCH = 26  # gradients: that at the start, and as many as torch's search may ask for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,8 @@ class LBFGS(Optimiser):
         still: It stops where a step, or a change of the loss, is smaller.
 
     Source: Liu, Nocedal (1989), "On the limited memory BFGS method", algorithm 2.1; torch's form,
-    with at most 5/4 as many gradients as iterations.
+    with at most 5/4 as many gradients as iterations, or 26: torch gives a search what is left of
+    these, and with one iteration alone it would be none. A search that uses them up ends short.
     """
 
     can_skip: ClassVar[bool] = False
@@ -70,6 +72,7 @@ class LBFGS(Optimiser):
             parameters,
             lr=rate,
             max_iter=self.iterations,
+            max_eval=max(self.iterations * 5 // 4, SEARCH),
             history_size=self.history,
             tolerance_grad=self.flat,
             tolerance_change=self.still,

@@ -25,6 +25,7 @@ RECENT = 10  # steps; a norm that grows from step to step is told by the loss
 NOTHING = -80.0  # stands for the logarithm of zero
 LEARNED = 1e-3  # with a loss below, a gradient of zero is no harm
 LEAST_DEVIATION = 0.1  # of the logarithm: norms that hardly vary accuse none
+RISE = 1.5  # of the loss, soon after a return: the rate is too high still
 
 
 @dataclass(kw_only=True)
@@ -88,6 +89,15 @@ class History:
         usual = max(1.0, self.first_loss, median(self.losses))
         if now > self.guard.ratio * usual:
             return f"the loss of the last {count} steps is {now:.3g}, where {usual:.3g} was usual"
+        return ""
+
+    def rise(self) -> str:
+        """Say that the last loss is far above all that are remembered, as it is when none is."""
+        if len(self.losses) < 2:
+            return ""
+        now, largest = self.losses[-1], max(1.0, *self.losses[:-1])
+        if now > RISE * largest:
+            return f"the loss rose to {now:.3g} soon after a return, where it was {largest:.3g}"
         return ""
 
     def state(self) -> dict[str, Any]:
@@ -195,8 +205,16 @@ class Guarding:
             earlier = self._earlier(first)
             where = origin(run, batch, earlier["model"], f"after step {earlier['step']}")
             yield from self.turn_back(f"{damage}; it began in {where}", began=first)
+        elif self._is_fresh() and (rise := self.history.rise()):
+            yield from self.turn_back(rise, began=self.returned_at)
         elif run.step - self._taken >= self.guard.every:
             self._keep()
+
+    def _is_fresh(self) -> bool:
+        """Whether it returned lately, and may do so again."""
+        if not 0 < self.returns < self.guard.returns:
+            return False
+        return self.run.step - self.returned_at <= self.guard.settling
 
     def _is_broken(self) -> bool:
         """Whether a weight or a running statistic is not finite, in any process.
@@ -264,6 +282,7 @@ class Guarding:
             "skipped": self.skipped,
             "first": self._first,
             "refused": self.refused,
+            "returned_at": self.returned_at,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -272,6 +291,7 @@ class Guarding:
         self._kept, self._taken = list(state["kept"]), state["taken"]
         self.returns, self.skipped = state["returns"], state["skipped"]
         self.refused, self._first = state.get("refused", 0), state.get("first", "")
+        self.returned_at = state.get("returned_at", 0)
 
 
 def _times(count: int) -> str:
