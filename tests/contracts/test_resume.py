@@ -204,8 +204,8 @@ def test_a_run_whose_checkpoints_are_gone_is_refused_and_stays_as_it_is(tmp_path
 
 def test_a_run_is_saved_before_its_first_step(tmp_path: Path):
     experiment = an_experiment(tmp_path)
-    for _ in begin(experiment, experiment.data.load(), tmp_path / "a").events():
-        break
+    events = begin(experiment, experiment.data.load(), tmp_path / "a").events()
+    next(event for event in events if isinstance(event, Step))
     assert load_checkpoint(tmp_path / "a" / "last.ckpt")["run"]["step"] == 0
 
 
