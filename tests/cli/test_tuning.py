@@ -62,7 +62,7 @@ def test_json_holds_every_test_and_every_run(capsys, rings: str):
         (("--memory", "much"), "'much' is no amount of memory; write 4g or 500m"),
         (("--multi-label",), "--multi-label is for folders of pictures and tables of them"),
         (("--skip-bad",), "--skip-bad is for folders of pictures and tables of them"),
-        (("--freeze", "trunk"), "--freeze keeps parts of what --weights gives; there are no"),
+        (("--freeze", "trunk"), "freeze keeps parts of what a file of weights gives"),
         (("--weights", "none.pth"), "none.pth does not exist; weights are a file, or a run"),
     ],
 )
