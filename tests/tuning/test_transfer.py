@@ -3,10 +3,12 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from skipwise.cli.tuning import as_plain
@@ -14,7 +16,7 @@ from skipwise.connections import Additive, StochasticDepth
 from skipwise.data import Arrays, Dataset
 from skipwise.description import Call
 from skipwise.experiment import Experiment, compose
-from skipwise.networks import ResNet
+from skipwise.networks import ResidualMLP, ResNet
 from skipwise.strategies import (
     LBFGS,
     SAM,
@@ -123,6 +125,35 @@ def test_parts_that_stop_later_in_the_run_move_in_its_first_steps():
     stopping = replace(momentum(), freezing=Freezing(first=0.2))
     found = movement(replace(experiment, strategy=stopping), dataset, seed=0)
     assert found == movement(experiment, dataset, seed=0)
+
+
+def perceptrons(folder: Path, **power: float) -> tuple[Experiment, Experiment, Dataset]:
+    """Residual perceptrons of 4 and of 16 blocks, on digits as rows, in whole batches."""
+    digits: Any = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    x, y = (digits.data[order] / 16).astype(np.float32), digits.target[order]
+    few = {"x": x[:256], "y": y[:256], "x_val": x[1200:], "y_val": y[1200:]}
+    np.savez(folder / "rows.npz", allow_pickle=False, **few)
+    network = ResidualMLP(blocks=4, width=32, connection=Additive(**power))  # pyright: ignore
+    tuned = replace(adam(), peak_lr=0.01, schedule=Constant())
+    data = Arrays(path=str(folder / "rows.npz"))
+    shallow, dataset = compose(data, network, tuned, batch_size=256, precision="float32")
+    return shallow, replace(shallow, network=replace(network, blocks=16)), dataset
+
+
+@pytest.mark.slow
+def test_adams_rate_holds_where_residual_branches_are_divided_by_the_depth(tmp_path: Path):
+    many = Check(seeds=6, steps=12, rates=5)
+    found = check_transfer(*perceptrons(tmp_path, scale_by_depth=1.0, base_depth=4), many)
+    assert found.holds, found.verdict
+    assert abs(found.slope.value) < 0.1
+    assert abs(found.coordinates) < 0.05
+
+
+def test_the_same_branches_as_they_are_move_the_stream_with_the_depth(tmp_path: Path):
+    found = check_transfer(*perceptrons(tmp_path), replace(FEW, reach=4.0))
+    assert not found.holds
+    assert found.coordinates > 0.3
 
 
 def test_a_step_in_which_no_depth_moves_says_nothing_of_the_slope():
