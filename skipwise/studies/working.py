@@ -161,7 +161,11 @@ def main() -> None:
     sys.path.insert(0, os.getcwd())  # package.module:function names what lies in the user's folder
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     tasks: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    words = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
+    # A process that decodes pictures closes sys.stdin when it is forked, and would wait for good
+    # for the thread that reads from it.
+    sys.stdin = open(os.devnull, encoding="utf-8")
+    threading.Thread(target=_listen, args=(words, tasks), daemon=True).start()
     while True:
         task = _task(tasks.get())
         with _printing_into(Path(task.folder), wanted=not task.is_rehearsal):
@@ -191,8 +195,8 @@ def _printing_into(folder: Path, *, wanted: bool) -> Iterator[None]:
             path.unlink()
 
 
-def _listen(tasks: queue.Queue[str]) -> None:
-    for line in sys.stdin:
+def _listen(words: IO[str], tasks: queue.Queue[str]) -> None:
+    for line in words:
         tasks.put(line)
     os.kill(os.getpid(), signal.SIGTERM)  # saves if a run goes on, else ends at once
 
