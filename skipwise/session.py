@@ -34,8 +34,8 @@ from skipwise.training import (
     Threads,
     TimeBudget,
     caught_signals,
-    check_fits,
     check_judged,
+    check_step_fits,
     evaluate,
     join,
     keep_freed_memory,
@@ -85,7 +85,7 @@ class Session:
         self.dataset = prepared(dataset, experiment.preprocessing)
         is_plain = experiment.compile != "on" and not isinstance(experiment.network, Call)
         if state is None and is_plain:  # compiled it may keep less; the user's own is left alone
-            check_fits(self.run, self.dataset.ends.inputs)
+            check_step_fits(self.run, self.dataset.ends.inputs)
         wanted, higher, doublings = experiment.target, self.task.higher, experiment.doublings
         self.best = Best(metric=self.task.best_metric, higher=higher, patience=experiment.patience)
         self.target = (

@@ -130,5 +130,8 @@ def _guessing(problem: Problem, seen: Sequence[tuple[Tensor, int]]) -> tuple[flo
     shares = torch.bincount(targets, minlength=seen[0][1]) / len(targets)
     if int((shares > 0).sum()) < 2:
         return math.nan, math.nan  # sorted by class: nothing is known of the others
-    said = shares.clamp(min=RARE).log().expand(len(targets), -1)
-    return problem.loss(said, targets).item(), shares.max().item()
+    shares = shares.clamp(min=RARE)
+    # Of a softmax their logarithms are right, of a sigmoid a class their logits: the better ones.
+    ways = (shares.log(), shares.logit())
+    losses = [problem.loss(said.expand(len(targets), -1), targets).item() for said in ways]
+    return min(losses), shares.max().item()

@@ -26,8 +26,9 @@ class Guard:
     with a loss above 0.001: hardly a unit is active any more. That state is the newest of ``kept``
     that was taken at least ``age`` steps before the trouble; the rate is multiplied by ``factor``
     from there on, and the batches go on, so those that did harm lie behind. Where a loss in the
-    ``settling`` steps after a return is more than 1.5 times the largest remembered, and than 1.5,
-    the rate is too high still, and the run returns to that state again.
+    ``settling`` steps after a return is more than 1.5 times the largest remembered, than 1.5, and
+    than that of the kept state on the same batch, the rate is too high still, and the run returns
+    again; the last of ``returns`` is kept for lasting trouble.
 
     The kept states are copies of weights, optimiser and average, in memory and in every checkpoint.
     A step waits for the device twice: for the loss and the norm, and for whether the weights are

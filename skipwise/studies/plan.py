@@ -71,7 +71,7 @@ class Plan:
         """Give the task of one run of an arm, in a folder of its own."""
         text = text_of(experiment)
         # A field that came later leaves the folders of older studies as they are called.
-        known = text.replace("\nmetric: null\n", "\n")
+        known = re.sub(r"\n *(metric: null|loss: cross-entropy)(?=\n)", "", text)
         marks = "\n".join((known, self.digest, str(self.facts["version"])))
         digest = hashlib.sha256(marks.encode()).hexdigest()[:10]
         stem = re.sub(r"[^A-Za-z0-9_.=-]+", "-", arm.name).strip("-.")[:80]
@@ -213,10 +213,17 @@ def _with_later_fields(plain: Any) -> Any:
     """Give a plain description in which fields that came later have their defaults."""
     if not isinstance(plain, dict):
         return plain
-    experiment = plain.get("experiment")
+    plain, experiment = {"halving": False, **plain}, plain.get("experiment")
     if isinstance(experiment, dict):
-        plain = {**plain, "experiment": {"metric": None, **experiment}}
-    return {"halving": False, **plain}
+        strategy = _with_loss(experiment.get("strategy"))
+        plain["experiment"] = {"metric": None, **experiment, "strategy": strategy}
+    if isinstance(strategies := plain.get("strategies"), list):
+        plain["strategies"] = [_with_loss(strategy) for strategy in strategies]
+    return plain
+
+
+def _with_loss(strategy: Any) -> Any:
+    return {"loss": "cross-entropy", **strategy} if isinstance(strategy, dict) else strategy
 
 
 def _first_difference(before: Any, now: Any, path: str = "") -> tuple[str, str, str]:

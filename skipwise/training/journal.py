@@ -45,7 +45,7 @@ class Journal:
         self._path = path
         if path is not None:
             _cut_back(path, size)
-        self._file = (path or Path(os.devnull)).open("a", encoding="utf-8")
+        self._file = (path or Path(os.devnull)).open("a", buffering=1, encoding="utf-8")
         self._epoch = epoch
         self._waiting: list[Step] = []
 

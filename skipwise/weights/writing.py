@@ -46,6 +46,7 @@ def save_as(path: str | Path, network: nn.Module, library: str) -> None:
     if path.suffix not in (".pth", ".safetensors"):
         raise ValueError(f"{path} must end in .pth or .safetensors")
     tensors = on_their_own(_tensors(network, library))
+    _check_stages(network, library, set(tensors), LIBRARIES[library])
     if path.suffix == ".safetensors":
         write_atomic(path, save(tensors))
         return

@@ -171,6 +171,10 @@ def test_the_one_library_that_has_a_network_is_found(capsys, rings: str):
     assert code == 0
     assert "under the names of cifar" in out
     assert {"linear.weight", "layer2.0.shortcut.0.weight"} <= set(torch.load("m.pth"))
+    for library in ("torchvision", "timm"):
+        told = fails(capsys, "export", "three", "other.pth", "--format", library)
+        assert f"{library} has no such network: it has 3 stages, where its networks have 4" in told
+        assert not Path("other.pth").exists()
     x = torch.from_numpy(np.load("rings.npz")["x"][:8]).permute(0, 3, 1, 2)
     predictor, again = skipwise.load("three"), load_network("m.pth")
     with torch.no_grad():

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +247,7 @@ def test_a_folder_from_before_there_was_halving_is_still_the_same_study(tmp_path
         opened(planned(halved, dataset, folder, threads=1))
 
 
-def test_a_study_of_before_there_was_a_metric_goes_on_with_its_runs(tmp_path: Path):
+def test_a_study_of_before_there_were_metric_and_loss_goes_on_with_its_runs(tmp_path: Path):
     study, dataset = small_study(tmp_path)
     folder = tmp_path / "s"
     plan = opened(planned(study, dataset, folder, threads=1))
@@ -254,11 +255,14 @@ def test_a_study_of_before_there_was_a_metric_goes_on_with_its_runs(tmp_path: Pa
         text = (folder / name).read_text()
         old = text.replace("  metric: null\n", "").replace('   "metric": null,\n', "")
         assert old != text
+        younger = old
+        old = re.sub(r'\n *"?loss"?: "?cross-entropy"?,?(?=\n)', "", old)
+        assert len(re.findall("cross-entropy", younger)) > len(re.findall("cross-entropy", old))
         (folder / name).write_text(old)
     assert same_study(folder, study)
     assert opened(planned(study, dataset, folder, threads=1)).folder == folder
     task = plan.tasks()[0]
-    text = task.experiment.replace("metric: null\n", "")
+    text = task.experiment.replace("metric: null\n", "").replace("  loss: cross-entropy\n", "")
     marks = "\n".join((text, dataset.digest, str(plan.facts["version"])))
     assert task.folder.endswith(hashlib.sha256(marks.encode()).hexdigest()[:10])
     judged = dataclasses.replace(study.experiment, metric="f1")

@@ -76,6 +76,10 @@ class Cluster(Launcher):
                     f"{DEVICE} does not reach the nodes of a Ray cluster; set it where they are"
                     " started, and not here"
                 )
+        elif ":" in os.environ.get(DEVICE, ""):
+            raise ValueError(
+                f"Ray chooses the GPU of each run; name none with a number in {DEVICE}"
+            )
         _ray()
 
     @property

@@ -6,7 +6,7 @@ Takes steps, evaluations and the clock, gives lengths and choices; all of it is 
 from skipwise.training.policies.best import Best
 from skipwise.training.policies.budget import Cost, TimeBudget
 from skipwise.training.policies.compiling import CHOICES, Compiling
-from skipwise.training.policies.fitting import check_fits
+from skipwise.training.policies.fitting import check_step_fits
 from skipwise.training.policies.guard import Guarding, guarded
 from skipwise.training.policies.pause import Pause
 from skipwise.training.policies.target import Target, check_judged
@@ -23,8 +23,8 @@ __all__ = [
     "Target",
     "Threads",
     "TimeBudget",
-    "check_fits",
     "check_judged",
+    "check_step_fits",
     "guarded",
     "shared_out",
     "waited",

@@ -14,8 +14,10 @@ from skipwise.randomness import examples, seeded
 from skipwise.training.gradient import leaving_no_trace
 from skipwise.training.run import Run
 
+MOST = 4  # examples that are looked at
 
-def check_fits(run: Run, shape: tuple[int, ...]) -> None:
+
+def check_step_fits(run: Run, shape: tuple[int, ...]) -> None:
     """See that a processor has the memory for what a forward pass keeps of a batch.
 
     It is a lower bound, and what it is held against an upper one: with what is free, what could be
@@ -32,12 +34,14 @@ def check_fits(run: Run, shape: tuple[int, ...]) -> None:
     if run.batches.device.type != "cpu" or run.is_sharded or free == 0:
         return
     most = free + _told("meminfo", "SwapFree") + _told("self/status", "VmRSS")
-    own = run.batches.own.stop - run.batches.own.start
-    need = kept_of_one(run, shape) * math.ceil(own / run.parts)
+    part = math.ceil((run.batches.own.stop - run.batches.own.start) / run.parts)
+    if part < MOST:  # the look would take more than the step
+        return
+    need = kept_of_one(run, shape) * part
     if need > most:
         raise ValueError(
             f"a step needs more than {need / 1e9:,.1f} GB of memory, {free / 1e9:.1f} GB are free;"
-            " take a smaller network, set a smaller --batch-size, or set --parts to 2 or more"
+            " take a smaller network, set a smaller --batch-size, or --set parts=2 or more"
         )
 
 
@@ -46,7 +50,7 @@ def kept_of_one(run: Run, shape: tuple[int, ...]) -> int:
 
     Two small passes tell what grows with the examples; weights, in whatever numbers, do not.
     """
-    return (_kept(run, shape, 4) - _kept(run, shape, 2)) // 2
+    return (_kept(run, shape, MOST) - _kept(run, shape, MOST // 2)) // (MOST // 2)
 
 
 def _kept(run: Run, shape: tuple[int, ...], count: int) -> int:

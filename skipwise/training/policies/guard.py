@@ -17,7 +17,7 @@ from torch.nn.utils import get_total_norm
 
 from skipwise.data import Batch
 from skipwise.strategies import Guard
-from skipwise.training.policies.origin import NOWHERE, first_broken, origin
+from skipwise.training.policies.origin import NOWHERE, first_broken, loss_with, origin
 from skipwise.training.run import Run, Skipped, statistics_of
 
 TO_DEVIATION = 1.4826  # of a median absolute deviation, for normal numbers
@@ -91,14 +91,10 @@ class History:
             return f"the loss of the last {count} steps is {now:.3g}, where {usual:.3g} was usual"
         return ""
 
-    def rise(self) -> str:
-        """Say that the last loss is far above all that are remembered, as it is when none is."""
-        if len(self.losses) < 2:
-            return ""
-        now, largest = self.losses[-1], max(1.0, *self.losses[:-1])
-        if now > RISE * largest:
-            return f"the loss rose to {now:.3g} soon after a return, where it was {largest:.3g}"
-        return ""
+    def rose(self) -> bool:
+        """Whether the last loss is far above all that are remembered; not where none is."""
+        largest = max(1.0, *self.losses[:-1], 0.0)
+        return len(self.losses) > 1 and self.losses[-1] > RISE * largest
 
     def state(self) -> dict[str, Any]:
         """Give what a checkpoint must hold."""
@@ -205,7 +201,7 @@ class Guarding:
             earlier = self._earlier(first)
             where = origin(run, batch, earlier["model"], f"after step {earlier['step']}")
             yield from self.turn_back(f"{damage}; it began in {where}", began=first)
-        elif self._is_fresh() and (rise := self.history.rise()):
+        elif self._is_fresh() and self.history.rose() and (rise := self._rise(batch)):
             yield from self.turn_back(rise, began=self.returned_at)
         elif run.step - self._taken >= self.guard.every:
             self._keep()
@@ -215,6 +211,17 @@ class Guarding:
         if not 0 < self.returns < self.guard.returns:
             return False
         return self.run.step - self.returned_at <= self.guard.settling
+
+    def _rise(self, batch: Batch) -> str:
+        """Say that a batch's loss rose beside that of the state to return to, for some are hard."""
+        now, earlier = self._now[0], self._earlier(self.returned_at)
+        before = loss_with(self.run, batch, earlier["model"])
+        if not now > RISE * before:
+            return ""
+        where = f"after step {earlier['step']}"
+        return (
+            f"the loss is {now:.3g} soon after a return, where the state {where} has {before:.3g}"
+        )
 
     def _is_broken(self) -> bool:
         """Whether a weight or a running statistic is not finite, in any process.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -70,6 +71,24 @@ def _origin(run: Run, batch: Batch, earlier: Mapping[str, Tensor], when: str) ->
     if grown:
         return 1, grown
     return 0, f"no one layer: with the weights {when} all outputs on this batch are as large"
+
+
+def loss_with(run: Run, batch: Batch, weights: Mapping[str, Tensor]) -> float:
+    """Give the mean loss of a step's batch with other weights and buffers; nothing stays of it.
+
+    Args:
+        run: The run, after the step was counted.
+        batch: The step's batch, or this process's share of it.
+        weights: Those of another state.
+    """
+    criterion = unwrap(run.loss)
+    sums = torch.zeros(2, dtype=torch.float64, device=batch.inputs.device)
+    with run.with_weights(weights), torch.no_grad():
+        for part in batch.parts(run.parts):
+            loss, count = criterion(_forward(run, part), part)
+            sums += torch.stack([loss.double(), torch.as_tensor(count).to(sums)])
+    total, count = run.world.sum(sums).tolist()
+    return total / count
 
 
 def first_broken(model: nn.Module) -> str:

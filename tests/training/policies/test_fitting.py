@@ -11,7 +11,7 @@ import skipwise
 from skipwise.data import Arrays
 from skipwise.experiment import build, compose
 from skipwise.strategies import sgd
-from skipwise.training import check_fits, train
+from skipwise.training import check_step_fits, train
 from skipwise.training.policies.fitting import kept_of_one
 from tests.references import rings_file
 from tests.studies.small import NETWORK
@@ -41,7 +41,7 @@ def test_what_one_example_keeps_is_known_by_hand(tmp_path: Path):
 def test_looking_leaves_no_trace(tmp_path: Path):
     looked, other = a_run(tmp_path), a_run(tmp_path)
     numbers = torch.get_rng_state()
-    check_fits(looked, SHAPE)
+    check_step_fits(looked, SHAPE)
     assert torch.equal(torch.get_rng_state(), numbers)
     for run in (looked, other):
         list(train(run))
@@ -59,16 +59,16 @@ def test_a_step_that_is_too_large_is_refused_and_in_parts_it_is_not(tmp_path: Pa
 
     monkeypatch.setattr("pathlib.Path.read_text", told)
     with pytest.raises(
-        ValueError, match=r"a step needs more than .* --parts to 2 or more"
+        ValueError, match=r"a step needs more than .* --set parts=2 or more"
     ) as error:
-        check_fits(run, SHAPE)
+        check_step_fits(run, SHAPE)
     (said,) = re.findall(r"more than ([\d.]+) GB", str(error.value))
     assert float(said) == pytest.approx(need / 1e9, abs=0.05)
     run.parts = 2
-    check_fits(run, SHAPE)
+    check_step_fits(run, SHAPE)
     run.parts = 1
     held["VmRSS"] = need // 3
-    check_fits(run, SHAPE)
+    check_step_fits(run, SHAPE)
 
 
 def test_a_run_that_would_be_killed_never_begins(tmp_path: Path, monkeypatch):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skipwise.diagnosis import Evaluated, History, Level, generalisation
 from skipwise.diagnosis.rules import overfitting
@@ -136,6 +136,19 @@ def test_both_parts_are_measured_as_by_hand():
     shares = torch.bincount(unseen[1]) / 50
     assert found.figures["loss of guessing"] == pytest.approx(-(shares * shares.log()).sum().item())
     assert found.figures["accuracy of guessing"] == pytest.approx(shares.max().item())
+
+
+def test_guessing_has_the_loss_of_sigmoids_where_these_are_trained():
+    seen, unseen = blobs(30, seed=0), blobs(50, seed=1)
+
+    def binary(output: Tensor, targets: Tensor) -> Tensor:
+        truth = nn.functional.one_hot(targets, output.shape[1]).to(output.dtype)
+        return nn.functional.binary_cross_entropy_with_logits(output, truth)
+
+    found = generalisation(perceptron(0), seen, unseen, binary)
+    shares = torch.bincount(unseen[1]).double() / 50
+    entropies = -(shares * shares.log() + (1 - shares) * (1 - shares).log())
+    assert found.figures["loss of guessing"] == pytest.approx(entropies.mean().item())
 
 
 def test_numbers_have_a_gap_and_no_accuracy():
