@@ -3,9 +3,8 @@
 Eight convolutions in a row, without skips, norms and biases, whose weights start at 1.5 times He's
 deviation: the signal grows 1.5-fold in every layer, and the gradient with it. At a rate of 0.1 the
 first updates destroy the network. The guard skips steps that are not finite, notices units that
-died, returns to the last good state and lowers the rate to a tenth each time. Of five seeds it
-trains four; in the fifth half of the units die in a step that raised no loss, which it does not
-see.
+died, returns to the last good state and lowers the rate to a tenth each time. Of five seeds four
+are trained; in the fifth most units die in steps that hardly raise the loss: it does not see that.
 
 Run: ``.venv/bin/python examples/explosion.py``, some seconds a seed, on scikit-learn's digits.
 """

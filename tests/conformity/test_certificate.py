@@ -127,6 +127,13 @@ def test_a_healthy_strategy_leaves_exit_code_zero(capsys: pytest.CaptureFixture[
     assert versions()["torch"] in out
 
 
+def test_where_less_was_shown_is_said_and_explained(capsys: pytest.CaptureFixture[str]):
+    _, out, _ = call(capsys, "check", "lion")
+    assert "  rate  " in out.splitlines()[1]
+    assert "rate: it goes at the rate that is predicted; no limit of stability is known" in out
+    assert "converges" not in out
+
+
 def test_a_bug_of_the_users_own_is_one_line_and_exit_code_one(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):

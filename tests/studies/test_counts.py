@@ -67,7 +67,8 @@ def test_clips_of_every_kind_are_counted(tmp_path: Path):
 
 
 def test_what_a_guard_skipped_and_took_back_is_counted(tmp_path: Path):
-    guard = Guard(patience=2, every=5, age=3, settling=5, window=20)
+    # Strict: a small rise of the norm is refused.
+    guard = Guard(patience=2, every=5, age=3, settling=5, window=20, sigmas=1.1, ratio=1.1)
     wild = dataclasses.replace(nesterov(), name="wild", peak_lr=30.0, guard=guard)
     network = dataclasses.replace(fixup20(), width=4, blocks=(1, 1))
     found = runs_of(tmp_path, PLAIN, wild, steps=40, networks=(network,))
