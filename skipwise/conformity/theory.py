@@ -43,6 +43,7 @@ from skipwise.strategies import (
 STEPS = 200  # of a walk
 NEXT_TO_NOTHING = 1e-100  # its gradient is nothing beside any ε, and what it grows to is too
 SETTLED = 0.9  # a memory of the square that is full after some steps
+MEMORIES = ("momentum", "beta", "beta1")  # of gradients: what they hold fades as their powers do
 ADDED = math.sqrt(1e-15)  # to ε, by what the package adds under the root
 
 
@@ -71,6 +72,23 @@ def theory_of(rule: Optimiser) -> Theory | None:
     """Give what is known of a rule, or of the nearest class it is made from; None if nothing is."""
     makers = [THEORIES[kind] for kind in type(rule).__mro__ if kind in THEORIES]
     return makers[0](rule) if makers else None
+
+
+def soon_forgetting(rule: Any) -> Any:
+    """Give the rule, and those within it, with memories that fade within a walk.
+
+    Below the limit momentum fades as μ^(t/2), at 0.99 to a third in 200 steps. Schedule-Free's
+    limit is that of late steps: at 95 % of it what it holds grows until 9.5 β/(1 − β).
+    """
+    memories = (*MEMORIES, "beta2") if isinstance(rule, Adan) else MEMORIES
+    longest = 0.9 if isinstance(rule, ScheduleFreeSGD | ScheduleFreeAdamW) else 0.95
+    changed: dict[str, Any] = {}
+    for name, value in vars(rule).items():
+        if isinstance(value, Optimiser):
+            changed[name] = soon_forgetting(value)
+        elif name in memories and value > longest:
+            changed[name] = longest
+    return replace(rule, **changed) if changed else rule
 
 
 def limit_of_momentum(rule: Any) -> float:

@@ -219,7 +219,7 @@ class Strategy:
     @property
     def stated_rate(self) -> str:
         """The rate with the batches it is for and its rule: ``0.1 per 128, in proportion``."""
-        if _has(self.optimiser, SELF_TUNED):
+        if self.rate_rule == "none" and _has(self.optimiser, SELF_TUNED):
             return f"{self.peak_lr:g}, not scaled"
         return f"{self.peak_lr:g} per {self.rate_batch}, {IN_WORDS[self.rate_rule]}"
 
@@ -250,7 +250,7 @@ def _unscaled_notes(stated: Strategy, size: int) -> tuple[str, ...]:
     is_near = stated.rate_batch / 2 < size < 2 * stated.rate_batch
     if is_near or _has(stated.optimiser, SELF_TUNED):
         return ()
-    rule = "linear" if _has(stated.optimiser, IN_PROPORTION) else "sqrt"
+    rule = "linear" if _is_in_proportion(stated.optimiser) else "sqrt"
     scaled = replace(stated, rate_rule=rule).for_batches(size).peak_lr
     return (
         f"the rate stays {stated.peak_lr:g} for batches of {size}, as for {stated.rate_batch};"
@@ -272,3 +272,9 @@ def strategy_notes(stated: Strategy, size: int) -> tuple[str, ...]:
 def _has(rule: Optimiser, kinds: tuple[type[Optimiser], ...]) -> bool:
     """Whether a rule, or one within it, is of such a kind."""
     return any(isinstance(part, kinds) for part in rule.rules)
+
+
+def _is_in_proportion(rule: Optimiser) -> bool:
+    """Whether a rule, or the base that it wraps, is one whose rate follows the batch itself."""
+    base = vars(rule).get("base")
+    return _is_in_proportion(base) if base is not None else isinstance(rule, IN_PROPORTION)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from docs.strategies import FILE
-from skipwise.conformity import CHECKS, FORMULAS, certify, versions
+from skipwise.conformity import CHECKS, FORMULAS, LESS, certify, versions
 from skipwise.conformity.changing import paths
 from skipwise.conformity.problem import difference
 from skipwise.conformity.rehearsal import rehearsal
@@ -237,4 +237,5 @@ def test_a_strategy_with_a_history_of_norms_resumes(capsys: pytest.CaptureFixtur
 def test_the_document_has_every_strategy_and_check():
     text = FILE.read_text()
     assert all(f"| `{make().name}` |" in text for make in named_strategies().values())
-    assert all(f"**{check.name}**" in text for check in CHECKS)
+    assert all(f"* **{check.name}**: {check.claim}.\n" in text for check in CHECKS)
+    assert all(f" {word}: {meaning}." in text for word, meaning in LESS.items())

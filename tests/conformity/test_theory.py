@@ -29,6 +29,7 @@ from skipwise.strategies import (
     Optimiser,
     RAdam,
     RMSprop,
+    ScheduleFreeAdamW,
     ScheduleFreeSGD,
     Strategy,
     named_strategies,
@@ -63,9 +64,34 @@ def twice(strategy: Strategy) -> Strategy:
 
 @pytest.mark.parametrize("kind", [*THEORIES, LAMB, Lion], ids=lambda kind: kind.__name__)
 def test_a_rate_applied_twice_breaks_the_prediction(kind: type[Optimiser]):
+    assert QUADRATIC(RULES[kind]).passed
     outcome = QUADRATIC(twice(RULES[kind]))
     assert outcome.passed is False
     assert "stops with" not in outcome.sentence
+
+
+LONG: Mapping[str, Optimiser] = {
+    "momentum": SGD(momentum=0.99),
+    "lars": LARS(momentum=0.99),
+    "sam": SAM(base=SGD(momentum=0.99)),
+    "lookahead": Lookahead(base=SGD(momentum=0.99)),
+    "rmsprop": RMSprop(momentum=0.99),
+    "adam": Adam(beta1=0.99),
+    "soap": SOAP(beta1=0.99),
+    "adan": Adan(beta1=0.99, beta2=0.99),
+    "schedulefree-sgd": ScheduleFreeSGD(beta=0.95),
+    "schedulefree-adamw": ScheduleFreeAdamW(beta1=0.95),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_memory_longer_than_the_walk_is_no_fault_and_hides_none(name: str):
+    strategy = replace(NAMED[name], optimiser=LONG[name])
+    healthy, faulty = QUADRATIC(strategy), QUADRATIC(twice(strategy))
+    assert healthy.passed, healthy.sentence
+    assert healthy.sentence.startswith("with shorter memories: ")
+    assert faulty.passed is False
+    assert "stops with" not in faulty.sentence
 
 
 @pytest.mark.parametrize("share", [0.9, 1.11])

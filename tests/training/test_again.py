@@ -24,6 +24,7 @@ from skipwise.strategies import (
     lbfgs,
     lookahead,
     momentum,
+    muon,
     prodigy,
     schedulefree_sgd,
     sgd_cosine,
@@ -130,8 +131,13 @@ def said_of(strategy: Strategy, size: int, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("strategy", "rule", "small"),
-    [(momentum(), "linear", "0.025"), (adam(), "sqrt", "0.0005"), (CLIMBING, "linear", "0.025")],
-    ids=["momentum", "adam", "sam"],
+    [
+        (momentum(), "linear", "0.025"),
+        (adam(), "sqrt", "0.0005"),
+        (CLIMBING, "linear", "0.025"),
+        (replace(muon(), optimiser=Muon(others=SGD())), "sqrt", "0.01"),
+    ],
+    ids=["momentum", "adam", "sam", "muon"],
 )
 def test_a_rate_that_does_not_follow_the_batches_is_said_once_they_are_far(
     strategy: Strategy, rule: str, small: str, tmp_path: Path
@@ -147,6 +153,14 @@ def test_what_may_be_left_as_it_is_says_nothing_of_the_rate(tmp_path: Path):
     assert said_of(momentum(), 65, tmp_path) == []
     assert said_of(prodigy(), 32, tmp_path) == []
     assert said_of(lbfgs(), 32, tmp_path) == []
+
+
+@pytest.mark.parametrize("strategy", [prodigy(), lbfgs()], ids=["prodigy", "lbfgs"])
+def test_a_rate_that_finds_itself_is_stated_as_scaled_only_where_it_is(strategy: Strategy):
+    assert strategy.stated_rate == "1, not scaled"
+    scaled = replace(strategy, rate_rule="sqrt")
+    assert scaled.stated_rate == "1 per 128, by the root"
+    assert scaled.for_batches(32).peak_lr == pytest.approx(0.5, rel=1e-12)
 
 
 def test_a_rule_for_the_rate_that_does_not_exist_is_refused():

@@ -1,7 +1,7 @@
 """On a quadratic the rule does what its theory says: its way, and where it gets unstable."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from skipwise.conformity.problem import (
     with_one_rate,
     without_decay,
 )
-from skipwise.conformity.theory import NEXT_TO_NOTHING, STEPS, Theory, theory_of
+from skipwise.conformity.theory import NEXT_TO_NOTHING, STEPS, Theory, soon_forgetting, theory_of
 from skipwise.strategies import LAMB, LBFGS, Lion, Optimiser, Strategy
 
 SCALES = (1.0, 10.0, 0.1, 100.0, 1000.0)
@@ -28,8 +28,15 @@ PACE, START = 0.1, 5.05  # rate and start of a walk at a known pace
 
 def obeys_its_theory(strategy: Strategy) -> Outcome:
     """It goes its way, converges below the limit of stability and diverges above it."""
-    plain = with_one_rate(without_decay(strategy))
-    rule = strategy.optimiser
+    rule = soon_forgetting(strategy.optimiser)
+    found = _obeys(changed(with_one_rate(without_decay(strategy)), optimiser=rule))
+    if rule == strategy.optimiser:
+        return found
+    return replace(found, sentence=f"with shorter memories: {found.sentence}")
+
+
+def _obeys(plain: Strategy) -> Outcome:
+    rule = plain.optimiser
     for kind, find in PACES.items():
         if isinstance(rule, kind):
             return find(plain)
@@ -118,28 +125,30 @@ def _descended(strategy: Strategy, problem: Problem, rate: float) -> Descent:
 def _shrinks(strategy: Strategy) -> Outcome:
     """LAMB: ‖w‖u/‖u‖ is w while u keeps its sign, as it does below a rate of one.
 
-    An ε of nothing stands for its own, and no parameter is longer than 10.
+    An ε of nothing stands for its own. Norms, biases and scales have no such factor.
     """
     rule: Any = strategy.optimiser
     plain = changed(strategy, optimiser=replace(rule, epsilon=1e-15))
-    wanted = [START / 10 * (1 - PACE) ** t for t in range(1, STEPS + 1)]
-    return _paced(plain, START / 10, wanted, "every number shrinks by the rate in every step")
+    wanted = [START * (1 - PACE) ** t for t in range(1, STEPS + 1)]
+    names = [name for name, part in PARTS.items() if part.decays]
+    return _paced(plain, names, wanted, "every weight shrinks by the rate in every step")
 
 
 def _descends_evenly(strategy: Strategy) -> Outcome:
     """Lion: a sign moves by the rate, until the minimum is passed."""
     wanted = [START - PACE * t for t in range(1, int(START / PACE) + 1)]
-    return _paced(strategy, START, wanted, "every step down to the minimum is as long as the rate")
+    return _paced(strategy, PARTS, wanted, "every step down to the minimum is as long as the rate")
 
 
-def _paced(strategy: Strategy, start: float, wanted: list[float], claim: str) -> Outcome:
-    walk, error = Walk(strategy, bowl(1.0, start, len(wanted))), 0.0
+def _paced(strategy: Strategy, names: Collection[str], wanted: list[float], claim: str) -> Outcome:
+    walk, error = Walk(strategy, bowl(1.0, START, len(wanted))), 0.0
     for w in wanted:
         walk.step(PACE)
-        apart = np.max([np.abs(found - w).max() for found in walk.weights().values()])
-        error = float(np.maximum(error, apart / start))
-    found = judged(error <= EXACT, f"{claim}, to {error:.1e} of the start", error=error)
-    return replace(found, word="rate")
+        found = walk.weights()
+        apart = np.max([np.abs(found[name] - w).max() for name in names])
+        error = float(np.maximum(error, apart / START))
+    outcome = judged(error <= EXACT, f"{claim}, to {error:.1e} of the start", error=error)
+    return replace(outcome, word="rate")
 
 
 def _lands(strategy: Strategy) -> Outcome:

@@ -10,7 +10,7 @@ DESCENT, FLATTENING = 1e-4, 0.9  # c₁ and c₂ of the strong Wolfe conditions,
 
 
 def direction(gradient: Array, pairs: Sequence[tuple[Array, Array]]) -> Array:
-    """Give −H g, H made of pairs (s, y) from the oldest on: the newest is the first to be laid on.
+    """Give −H g, H made of pairs (s, y), the oldest laid on first.
 
     H₀ = sᵀy/yᵀy · 1 of the newest pair, and H ← (1 − s yᵀ/sᵀy) H (1 − y sᵀ/sᵀy) + s sᵀ/sᵀy.
 

@@ -116,7 +116,8 @@ def adan() -> Strategy:
     A warm-up of a fifth. Evidence: the authors' ResNet-50 on ImageNet, batches of 2048, warm-up of
     60 epochs, binary cross-entropy, mixup and CutMix: 80.2 % in 300 epochs (79.7 % in 200; 78.1 %
     in 100 with rate 0.03). Scaling by the root was not tried there. Differs: norms and biases do
-    not decay.
+    not decay; the loss is the cross-entropy, ``--set strategy.loss=binary`` takes theirs; mixing
+    is left to ``--augment``.
     """
     return Strategy(
         name="adan",
