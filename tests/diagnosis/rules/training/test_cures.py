@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import skipwise.diagnosis.rules.training as rules
+from skipwise.cli.composing import Common
 from skipwise.cli.training import train
 from skipwise.cli.tuning import find_rate
 from skipwise.cli.words import apply_settings
@@ -33,9 +34,8 @@ def test_a_setting_is_there(setting: str):
 def test_options_and_commands_are_there():
     options = set(re.findall(r"--([a-z-]+)", TEXT)) - {"set"}
     assert options == {"batch-size", "augment", "patience"}
-    assert {option.replace("-", "_") for option in options} <= set(
-        inspect.signature(train).parameters
-    )
+    known = {*inspect.signature(train).parameters, *inspect.signature(Common).parameters}
+    assert {option.replace("-", "_") for option in options} <= known
     words = re.findall(r"--augment ([a-z,-]+)", TEXT)
     assert words
     assert all(find_augmentation(word) for word in words)
