@@ -13,7 +13,7 @@ from skipwise.data import CLASSES, LABELS
 from skipwise.files import check_place
 from skipwise.prediction import Predictor, load
 from skipwise.records import RunRecord
-from skipwise.weights import BEST, only_library, save_as
+from skipwise.weights import BEST, check_library, only_library, save_as
 
 FEW = 10  # classes that are named
 
@@ -88,6 +88,7 @@ def export_weights(
         raise ValueError(f"{path} is the file that is read; name another")
     predictor = load(run, allow=allow)
     library = only_library(predictor.model) if format is None else format
+    check_library(predictor.model, library)
     save_as(path, predictor.model, library)
     card, preprocessing = predictor.card, predictor.preprocessing
     return Weights(

@@ -22,7 +22,7 @@ from skipwise.weights.names import (
 )
 from skipwise.weights.reading import read_weights
 from skipwise.weights.source import Source, adapted, ends_of, fill, load_network, read_source
-from skipwise.weights.writing import only_library, save_as
+from skipwise.weights.writing import check_library, only_library, save_as
 
 __all__ = [
     "BEST",
@@ -31,6 +31,7 @@ __all__ = [
     "Source",
     "adapted",
     "card_of",
+    "check_library",
     "ends_of",
     "fill",
     "infer_network",

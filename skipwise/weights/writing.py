@@ -41,12 +41,9 @@ def save_as(path: str | Path, network: nn.Module, library: str) -> None:
         ValueError: If the library has no such network, or the file is of another kind.
     """
     path = Path(path)
-    if library not in LIBRARIES:
-        raise ValueError(f"library must be one of {', '.join(LIBRARIES)}, got {library!r}")
     if path.suffix not in (".pth", ".safetensors"):
         raise ValueError(f"{path} must end in .pth or .safetensors")
     tensors = on_their_own(_tensors(network, library))
-    _check_stages(network, library, set(tensors), LIBRARIES[library])
     if path.suffix == ".safetensors":
         write_atomic(path, save(tensors))
         return
@@ -62,9 +59,9 @@ def only_library(network: nn.Module) -> str:
         ValueError: If none has it, or several do: many are in torchvision and in timm.
     """
     found, reasons = [], []
-    for library, stages in LIBRARIES.items():
+    for library in LIBRARIES:
         try:
-            _check_stages(network, library, set(_tensors(network, library)), stages)
+            check_library(network, library)
         except ValueError as error:
             reasons.append(str(error))
         else:
@@ -76,12 +73,13 @@ def only_library(network: nn.Module) -> str:
     return found[0]
 
 
-def _check_stages(network: nn.Module, library: str, names: set[str], stages: int) -> None:
-    """Refuse what has the names, but is built of other parts than the library's networks.
+def check_library(network: nn.Module, library: str) -> None:
+    """Refuse what a library's own networks would not load, the names notwithstanding.
 
     Raises:
         ValueError: With what differs.
     """
+    names, stages = _tensors(network, library), LIBRARIES[library]
     assert isinstance(network, Network)
     own = max((stage for _, stage, _, _ in blocks_by_stage(network)), default=0)
     what = f"has {own} stages, where its networks have {stages}" if own != stages else ""
@@ -97,8 +95,10 @@ def _tensors(network: nn.Module, library: str) -> dict[str, Tensor]:
     """Give a network's tensors under a library's names.
 
     Raises:
-        ValueError: If it has no such network.
+        ValueError: If it has no such network, or there is no such library.
     """
+    if library not in LIBRARIES:
+        raise ValueError(f"library must be one of {', '.join(LIBRARIES)}, got {library!r}")
     names = {
         "torchvision": names_of_torchvision,
         "timm": names_of_timm_v2 if _is_preactivated(network) else names_of_torchvision,
