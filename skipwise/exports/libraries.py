@@ -87,8 +87,9 @@ def export_weights(
     if path.resolve() == (source / BEST if source.is_dir() else source).resolve():
         raise ValueError(f"{path} is the file that is read; name another")
     predictor = load(run, allow=allow)
-    library = only_library(predictor.model) if format is None else format
-    check_library(predictor.model, library)
+    library = format or only_library(predictor.model)
+    if format is not None:
+        check_library(predictor.model, format)
     save_as(path, predictor.model, library)
     card, preprocessing = predictor.card, predictor.preprocessing
     return Weights(

@@ -40,7 +40,6 @@ from skipwise.studies.launchers import (
     mark_of,
 )
 from skipwise.studies.plan import RUNS, Plan
-from skipwise.studies.rehearsal import free_memory
 from skipwise.studies.results import design_of, record_of_study
 from skipwise.studies.telling import Progress, Teller, in_time, telling
 from skipwise.studies.tuning import (
@@ -52,7 +51,7 @@ from skipwise.studies.tuning import (
     with_settings,
     write_tuning,
 )
-from skipwise.training import Interrupted, caught_signals
+from skipwise.training import Interrupted, caught_signals, free_memory
 
 RECORD = "record.json"  # all that the comparison is computed from
 

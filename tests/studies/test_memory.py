@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from skipwise.studies.rehearsal import free_memory, rehearse
+from skipwise.studies.rehearsal import rehearse
 from skipwise.studies.rehearsal.memory import check_memory, size_of
+from skipwise.training import free_memory
 from tests.studies.small import NETWORK, small_study
 
 

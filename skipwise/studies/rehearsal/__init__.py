@@ -3,7 +3,6 @@
 Takes an experiment and its data, gives an outcome.
 """
 
-from skipwise.studies.rehearsal.memory import free_memory
 from skipwise.studies.rehearsal.rehearse import rehearse
 
-__all__ = ["free_memory", "rehearse"]
+__all__ = ["rehearse"]

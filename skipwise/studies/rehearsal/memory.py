@@ -1,7 +1,6 @@
 """What an arm needs of this machine's memory, known before it is built."""
 
 import math
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -9,17 +8,7 @@ from torch import nn
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment
 from skipwise.networks import Size, build_network, measure_size
-from skipwise.training import autocast_type, choose_device
-
-
-def free_memory() -> int | None:
-    """Give the bytes of memory that are free, None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    found = next((line for line in lines if line.startswith("MemAvailable:")), None)
-    return None if found is None else 1024 * int(found.split()[1])
+from skipwise.training import autocast_type, choose_device, free_memory
 
 
 def size_of(

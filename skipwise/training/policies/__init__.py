@@ -6,7 +6,7 @@ Takes steps, evaluations and the clock, gives lengths and choices; all of it is 
 from skipwise.training.policies.best import Best
 from skipwise.training.policies.budget import Cost, TimeBudget
 from skipwise.training.policies.compiling import CHOICES, Compiling
-from skipwise.training.policies.fitting import check_step_fits
+from skipwise.training.policies.fitting import check_step_fits, free_memory
 from skipwise.training.policies.guard import Guarding, guarded
 from skipwise.training.policies.pause import Pause
 from skipwise.training.policies.target import Target, check_judged
@@ -25,6 +25,7 @@ __all__ = [
     "TimeBudget",
     "check_judged",
     "check_step_fits",
+    "free_memory",
     "guarded",
     "shared_out",
     "waited",

@@ -30,8 +30,8 @@ def check_step_fits(run: Run, shape: tuple[int, ...]) -> None:
     Raises:
         ValueError: If a step certainly needs more than there is.
     """
-    free = _told("meminfo", "MemAvailable")
-    if run.batches.device.type != "cpu" or run.is_sharded or free == 0:
+    free = free_memory()
+    if run.batches.device.type != "cpu" or run.is_sharded or free is None:
         return
     most = free + _told("meminfo", "SwapFree") + _told("self/status", "VmRSS")
     part = math.ceil((run.batches.own.stop - run.batches.own.start) / run.parts)
@@ -70,6 +70,11 @@ def _kept(run: Run, shape: tuple[int, ...], count: int) -> int:
         output = run.model(torch.zeros((count, *shape), device=run.batches.device))
         del output
     return sum(tensor.untyped_storage().nbytes() for tensor in held.values())
+
+
+def free_memory() -> int | None:
+    """Give the bytes of memory that are free, None where the system does not tell."""
+    return _told("meminfo", "MemAvailable") or None
 
 
 def _told(file: str, name: str) -> int:

@@ -69,6 +69,9 @@ def test_a_step_that_is_too_large_is_refused_and_in_parts_it_is_not(tmp_path: Pa
     run.parts = 1
     held["VmRSS"] = need // 3
     check_step_fits(run, SHAPE)
+    held = dict.fromkeys(held, 1024)
+    run.parts = 16  # parts of two examples, of which a look at four would take more
+    check_step_fits(run, SHAPE)
 
 
 def test_a_run_that_would_be_killed_never_begins(tmp_path: Path, monkeypatch):
