@@ -167,6 +167,19 @@ def test_losses_are_read_every_few_steps_only(tmp_path: Path):
     journal.close()
 
 
+def test_what_was_read_stands_in_the_file_before_the_journal_closes(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    taken_over = Journal(path, size=0, epoch=float)
+    taken_over.step(step(1))
+    taken_over.read()
+    again = Journal(path, size=0, epoch=float)  # another session, from the first save
+    again.step(step(7))
+    again.read()
+    taken_over.close()
+    again.close()
+    assert [e.step for e in read_journal(path)] == [7]
+
+
 def test_a_loss_that_is_not_finite_is_named_with_its_step(tmp_path: Path):
     journal = Journal(tmp_path / "m", size=0, epoch=float)
     for n in range(1, 5):
