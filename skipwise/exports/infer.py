@@ -7,28 +7,27 @@ import json
 import sys
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps
 
 
 def read(path, card):
-    """Decode a picture, turn it upright, and bring it to the size of the network if it has one.
+    """Decode a picture, turn it upright, and bring it to the colours and size of the network.
 
     Raises:
         ValueError: If it is a stack of pictures, or its values do not fit into 16 bits.
     """
     with Image.open(path) as file:
-        if isinstance(file, TiffImagePlugin.TiffImageFile):
-            if max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
-                raise ValueError("it is a stack of pictures; save the one that counts by itself")
         image = ImageOps.exif_transpose(file)
-    if image.mode.startswith(("I", "F")):
+        if file.format == "TIFF" and max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
+            raise ValueError("it is a stack of pictures; save the one that counts by itself")
+    if image.mode[0] in "IF":
         deep = np.asarray(image)
         if image.mode == "F" or deep.min() < 0 or deep.max() > 65535:
             raise ValueError("its values do not fit; save it with 8 or 16 bits")
         image = Image.fromarray((deep / 257).round().astype(np.uint8))
-    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        clear = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    if image.mode[-1] == "A" or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("L" if card["channels"] == 1 else "RGB")
     if card["size"]:
         image = ImageOps.fit(image, card["size"][::-1], Image.Resampling.BILINEAR)
@@ -36,24 +35,23 @@ def read(path, card):
 
 
 if __name__ == "__main__":
-    path = sys.argv[0]
+    path, *files = sys.argv[1:] or sys.argv
     try:
         from onnxruntime import InferenceSession
 
-        if len(sys.argv) < 3:
+        if not files:
             raise ValueError("name a model and pictures: python infer.py model.onnx picture.png …")
-        session = InferenceSession(path := sys.argv[1], providers=["CPUExecutionProvider"])
+        session = InferenceSession(path, providers=["CPUExecutionProvider"])
         card = json.loads(session.get_modelmeta().custom_metadata_map.get("skipwise", "{}"))
         if not card.get("channels"):
             raise ValueError("it is not a network that Skipwise exported and that reads pictures")
-        for path in sys.argv[2:]:
-            row = np.asarray(session.run(None, {"input": read(path, card)})[0])[0]
-            if card["task"] == "regression":
-                print(path, *row.flat)
-                continue
-            one = card["task"] == "classification"
-            likely = [row.argmax()] if one else np.flatnonzero(row >= 0.5)
-            print(path, "+".join(card["classes"][n] for n in likely), f"{row.max():.4f}")
+        for path in files:
+            found = np.asarray(session.run(None, {"input": read(path, card)})[0])[0]
+            if card["task"] != "regression":
+                one = card["task"] == "classification"
+                likely = [found.argmax()] if one else np.flatnonzero(found >= 0.5)
+                found = ["+".join(card["classes"][n] for n in likely), f"{found.max():.4f}"]
+            print(path, *found)
     except Exception as error:
         print(f"{path}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

@@ -69,7 +69,7 @@ def test_whatever_is_wrong_is_one_sentence_and_exit_code_2():
     Path("cut.png").write_bytes(Path("large.png").read_bytes()[:100])
     for wrong, told in {
         "": "infer.py: name a model and pictures",
-        "m.onnx": "infer.py: name a model and pictures",
+        "m.onnx": "m.onnx: name a model and pictures",
         "missing.onnx cut.png": "missing.onnx: ",
         "none.onnx cut.png": "none.onnx: ",
         "m.onnx missing.png": "missing.png: ",

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from skipwise.experiment import build
 from skipwise.studies.rehearsal import rehearse
-from skipwise.studies.rehearsal.memory import check_memory, size_of
+from skipwise.studies.rehearsal.memory import size_of
 from skipwise.training import free_memory
+from skipwise.training.policies.fitting import kept_of_one
 from tests.studies.small import NETWORK, small_study
 
 
@@ -22,7 +24,7 @@ def test_an_arm_that_is_too_large_is_refused_before_it_is_built(tmp_path: Path):
     # one example the rest is less than a hundredth.
     width = math.isqrt(2 * free // 144)
     experiment = replace(study.experiment, network=replace(NETWORK, width=width), batch_size=1)
-    with pytest.raises(ValueError, match="smaller --batch-size, or --set parts=2") as told:
+    with pytest.raises(ValueError, match="take a smaller network") as told:
         rehearse(experiment, dataset)
     needs = re.search(r"about ([\d,.]+) GB of memory, ([\d,.]+) GB are free", str(told.value))
     assert needs is not None
@@ -31,17 +33,17 @@ def test_an_arm_that_is_too_large_is_refused_before_it_is_built(tmp_path: Path):
     )
 
 
-def test_what_a_batch_keeps_counts_by_its_examples(tmp_path: Path):
+def test_an_arm_whose_step_is_too_large_is_refused_and_with_frozen_parts_it_is_not(
+    tmp_path: Path, monkeypatch
+):
     study, dataset = small_study(tmp_path)
-    experiment = replace(study.experiment, network=replace(NETWORK, width=256), precision="float32")
-    size, free = size_of(experiment, dataset), free_memory()
-    assert size is not None
-    assert free is not None
-    check_memory(experiment, dataset, size)
-    size.rows[0].memory_bytes = free // 16  # of 32 examples
-    with pytest.raises(ValueError, match="a step needs about"):
-        check_memory(experiment, dataset, size)
-    check_memory(replace(experiment, parts=4), dataset, size)
+    whole = replace(study.experiment, precision="float32")
+    need = 32 * kept_of_one(build(whole, dataset)[0], dataset.ends.inputs)
+    monkeypatch.setattr("skipwise.training.policies.fitting._told", lambda *_: need // 4)
+    with pytest.raises(ValueError, match="a step needs more than"):
+        rehearse(whole, dataset)
+    assert rehearse(replace(whole, parts=2), dataset).macs > 0
+    assert rehearse(replace(whole, freeze="trunk"), dataset).macs > 0
 
 
 def test_a_module_that_does_not_run_without_numbers_is_not_measured(tmp_path: Path):

@@ -1,14 +1,12 @@
 """What an arm needs of this machine's memory, known before it is built."""
 
-import math
-
 import torch
 from torch import nn
 
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment
 from skipwise.networks import Size, build_network, measure_size
-from skipwise.training import autocast_type, choose_device, free_memory
+from skipwise.training import choose_device, free_memory
 
 
 def size_of(
@@ -27,22 +25,18 @@ def size_of(
         return None
 
 
-def check_memory(experiment: Experiment, dataset: Dataset, size: Size) -> None:
-    """See that weights, gradients and what one part of a batch keeps for them fit into memory.
+def check_weights_fit(experiment: Experiment, size: Size) -> None:
+    """See that a network's weights and their gradients fit into memory.
 
     Raises:
-        ValueError: If they need more than is free. It is a lower bound, so less may not fit either.
+        ValueError: If they need more than is free.
     """
-    device, free = choose_device(), free_memory()
-    if device.type != "cpu" or free is None:
+    free = free_memory()
+    if choose_device().type != "cpu" or free is None:
         return
-    one = size.memory_bytes
-    if autocast_type(experiment.precision, device) is not None:
-        one //= 2
-    examples = math.ceil(min(experiment.batch_size, len(dataset.train)) / experiment.parts)
-    need = 8 * size.parameters + one * examples
+    need = (8 if experiment.freeze is None else 4) * size.parameters
     if need > free:
         raise ValueError(
-            f"a step needs about {need / 1e9:,.1f} GB of memory, {free / 1e9:.1f} GB are free;"
-            " take a smaller network, set a smaller --batch-size, or --set parts=2 or more"
+            f"the network's weights and their gradients need about {need / 1e9:,.1f} GB of memory,"
+            f" {free / 1e9:.1f} GB are free; take a smaller network"
         )

@@ -9,7 +9,8 @@ import torch
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment, build
 from skipwise.studies.launchers.launcher import FINISHED, Outcome
-from skipwise.studies.rehearsal.memory import check_memory, size_of
+from skipwise.studies.rehearsal.memory import check_weights_fit, size_of
+from skipwise.training import check_step_fits
 from skipwise.training.gradient import leaving_no_trace, trial_gradient
 
 
@@ -21,8 +22,10 @@ def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:
     """
     size = size_of(experiment, dataset)
     if size is not None:
-        check_memory(experiment, dataset, size)
+        check_weights_fit(experiment, size)
     run, _ = build(experiment, dataset)
+    if experiment.compile != "on":  # compiled it may keep less
+        check_step_fits(run, dataset.ends.inputs)
     seconds = []
     for _ in range(2):  # the first warms up
         began = time.perf_counter()
