@@ -9,7 +9,7 @@ from skipwise.data import AlternatingFlip, Dataset, Flip, Views
 from skipwise.defaults import SMALL_FIRST, complete
 from skipwise.networks import mlp, resnet8_w32, resnet20
 from skipwise.shapes import Ends
-from skipwise.strategies import finetuning, momentum, nesterov, nesterov_triangle
+from skipwise.strategies import finetuning, momentum, muon_triangle, nesterov, nesterov_triangle
 from tests.references import rings
 
 NONE: dict[str, Any] = {"network": None, "strategy": None}
@@ -32,13 +32,19 @@ def test_without_a_target_there_are_ten_epochs_and_at_least_400_updates():
 
 def test_with_a_target_the_choices_are_quick_ones_that_may_double():
     chosen = complete(pictures(), {**NONE, "target": 0.9})
-    assert (chosen["network"], chosen["strategy"]) == (resnet8_w32(), nesterov_triangle())
+    assert (chosen["network"], chosen["strategy"]) == (resnet8_w32(), muon_triangle())
     assert (chosen["doublings"], chosen["views"]) == (5, Views())
     assert chosen["augmentation"] == (AlternatingFlip(), SMALL_FIRST)
 
 
 def test_pictures_too_small_for_the_stride_keep_the_network_of_full_resolution():
     assert complete(pictures(8), {**NONE, "target": 0.9})["network"] == resnet20()
+
+
+def test_muon_is_left_out_where_branches_are_not_known_or_weights_not_whole():
+    for given in ({"network": mlp()}, {"network": None, "shard": True}):
+        chosen = complete(pictures(), {**NONE, **given, "target": 0.9})
+        assert chosen["strategy"] == nesterov_triangle()
 
 
 def test_what_was_chosen_stays():

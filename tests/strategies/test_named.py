@@ -25,7 +25,7 @@ TABLE = (
     "sgd-cosine sgdw-algoperf sgd-onecycle sgd-step sgd-wsd adamw-cosine nadamw-algoperf muon lamb"
     " lars lion adan soap shampoo prodigy schedulefree-adamw schedulefree-sgd sam asam gsam"
     " lookahead ema swa lawa nadam radam rmsprop adagrad adafactor lbfgs sgd momentum nesterov"
-    " nesterov-triangle adam adamw finetuning adopt mars cautious-adamw agc-nf"
+    " nesterov-triangle muon-triangle adam adamw finetuning adopt mars cautious-adamw agc-nf"
 ).split()
 
 

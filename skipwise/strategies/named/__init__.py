@@ -26,7 +26,7 @@ from skipwise.strategies.named.descent import (
     sgdw_algoperf,
 )
 from skipwise.strategies.named.experimental import adopt, cautious_adamw, mars
-from skipwise.strategies.named.matrices import lbfgs, muon, shampoo, soap
+from skipwise.strategies.named.matrices import lbfgs, muon, muon_triangle, shampoo, soap
 from skipwise.strategies.named.moments import (
     adafactor,
     adagrad,
@@ -77,6 +77,7 @@ __all__ = [
     "mars",
     "momentum",
     "muon",
+    "muon_triangle",
     "nadam",
     "nadamw_algoperf",
     "named_strategies",
