@@ -143,7 +143,11 @@ def go_on(
         saved = state["run"] if state else {"step": 0}  # killed before its first save: begin again
         kind = _change(experiment, planned)
         if kind == "length" and given.seconds is None:
-            _check_more(folder, saved["step"], given.planned_steps(len(dataset.train)))
+            steps = given.planned_steps(len(dataset.train))
+            _check_more(folder, saved["step"], steps, "steps")
+        elif kind == "length" and state is not None:
+            spent = (state["budget"] or {"spent": state["seconds"]})["spent"]
+            _check_more(folder, spent, given.seconds, "seconds")
         if planned.strategy.peak_lr != experiment.strategy.peak_lr:
             _forgive(saved)
         options: dict[str, Any] = {"change": kind, "started": started, "watch": watch, "hold": hold}
@@ -175,10 +179,10 @@ def _with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Exper
     return changed
 
 
-def _check_more(folder: Path, taken: int, steps: int) -> None:
-    if steps < taken:
+def _check_more(folder: Path, taken: float, asked: float, what: str) -> None:
+    if asked < taken:
         raise ValueError(
-            f"{folder} has taken {taken} steps already, more than the {steps} asked for;"
+            f"{folder} has taken {taken:.0f} {what} already, more than the {asked:.0f} asked for;"
             " ask for more"
         )
 

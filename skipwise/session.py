@@ -287,10 +287,8 @@ class Session:
     def _lengthen(self, fitted: int) -> Iterator[NoteRecord]:
         if self.budget is not None and fitted != self.run.steps:
             self.run.steps = fitted
-            yield from self._note(
-                f"{fitted} steps ({self.epoch(fitted):.1f} epochs)"
-                f" fit into {self.budget.seconds:.0f} seconds"
-            )
+            told = self.budget.told(self.run.step, fitted, self.epoch(fitted))
+            yield from self._note(told)
 
     def _evaluate(self) -> Iterator[Event]:
         yield from self.journal.read()

@@ -74,8 +74,8 @@ def train(
             strategy, scaled to this depth, if that is measured to hold; exit code 1 if not.
         epochs: Length in passes over the training part; 10 by default, more on small data.
         steps: Length in updates.
-        time: Length in time, 90s, 10m or 1h30m: the first steps are measured and the
-            schedule is fitted to it.
+        time: Length in time, 90s, 10m or 1h30m, from the command's start to its end: the first
+            steps are measured and the schedule is fitted to it.
         seed: Of initial weights, order, augmentation and all other noise.
         parts: Compute each batch in so many parts whose gradients add up, to save memory.
         metric: What best weights, --patience and --target go by: of classes accuracy (if left out),

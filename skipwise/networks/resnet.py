@@ -136,7 +136,8 @@ class ResNet(NetworkDescription):
             remedy += ", and network.stem=SmallStem" if needs > halved else ""
         raise ValueError(
             f"the shorter side of the input is {side}, but {self.name} needs at least {needs},"
-            f" since its strides divide the resolution by {needs}; take larger inputs, or {remedy}"
+            f" since its strides divide the resolution by {needs}; take larger inputs, of picture"
+            f" files by --size {needs}, or {remedy}"
         )
 
     def notes(self, ends: Ends) -> tuple[str, ...]:

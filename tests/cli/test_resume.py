@@ -24,9 +24,19 @@ def test_a_setting_leaves_the_length_that_a_time_was_fitted_to(capsys, rings: st
     assert json.loads(out)["step"] == before
 
 
+def test_less_time_than_was_taken_already_is_refused(capsys, rings: str):
+    call(capsys, "train", rings, "--steps", "3", "--out", "run", *SMALL)
+    state = load_checkpoint(Path("run/last.ckpt"))
+    save_checkpoint(Path("run"), {**state, "seconds": 6.0})
+    told = fails(capsys, "resume", "run", "--time", "1s")
+    assert "run has taken 6 seconds already, more than the 1 asked for; ask for more" in told
+    assert load_checkpoint(Path("run/last.ckpt"))["run"]["step"] == 3
+
+
 def test_a_setting_leaves_the_length_that_a_target_doubled(capsys, rings: str):
-    words = ("--target", "1", "--set", "data.shares.test=0", "--epochs", "2", "--set")
-    call(capsys, "train", rings, *words, "doublings=1", "--out", "aimed", *SMALL)
+    words = ("--target", "1", "--strategy", "nesterov-triangle", "--set", "data.shares.test=0")
+    words += ("--epochs", "2", "--set", "doublings=1")
+    call(capsys, "train", rings, *words, "--out", "aimed", *SMALL)
     lines = list(map(json.loads, Path("aimed/metrics.jsonl").read_text().splitlines()))
     steps = max(line["step"] for line in lines)
     assert any("twice as long" in line.get("text", "") for line in lines)

@@ -56,7 +56,8 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (
             ("digits", "--network", "resnet18", "--set", "network.stem=LargeStem"),
             "the shorter side of the input is 8, but resnet18 needs at least 32, since its strides"
-            " divide the resolution by 32; take larger inputs, or set network.stem=SmallStem,",
+            " divide the resolution by 32; take larger inputs, of picture files by --size 32, or"
+            " set network.stem=SmallStem,",
         ),
         (
             ("digits", "--strategy", "momentun"),

@@ -34,8 +34,8 @@ def test_the_stem_is_chosen_by_the_size_of_the_input_and_said():
             LARGE,
             (3, 40, 31),
             "the shorter side of the input is 31, but resnet18 needs at least 32, since its strides"
-            r" divide the resolution by 32; take larger inputs, or set network.stem=SmallStem,"
-            " which needs 8$",
+            r" divide the resolution by 32; take larger inputs, of picture files by --size 32, or"
+            " set network.stem=SmallStem, which needs 8$",
         ),
         (LARGE, (3, 7, 7), r"set network.blocks=\[2,2,2\] for .* and network.stem=SmallStem$"),
         (resnet50(), (3, 7, 7), r"needs at least 8, .* or set network.blocks=\[3,4,6\] for fewer"),

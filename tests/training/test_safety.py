@@ -275,6 +275,7 @@ def test_a_run_ends_within_five_percent_of_its_budget(step_seconds: float, drift
 
 def test_a_spent_budget_ends_the_run_at_once():
     budget = TimeBudget(seconds=10, spent=11)
+    assert budget.told(3, 3, 0.5) == "the 10 seconds are over, so the run ends at step 3"
     assert budget.fit(5, 1000, elapsed=0, cost=Cost(step=1, examples=1, between=0, end=0)) == 5
 
 

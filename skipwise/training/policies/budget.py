@@ -75,6 +75,12 @@ class TimeBudget:
         fitted = step + max(int(left / (typical + cost.between * each)), 1)
         return steps if abs(fitted - steps) <= TOLERANCE * (fitted - step) else fitted
 
+    def told(self, step: int, fitted: int, epochs: float) -> str:
+        """Say what became of the length, after ``step`` updates; ``epochs`` are those of it."""
+        if fitted <= step:
+            return f"the {self.seconds:.0f} seconds are over, so the run ends at step {step}"
+        return f"{fitted} steps ({epochs:.1f} epochs) fit into {self.seconds:.0f} seconds"
+
     def state(self, elapsed: float) -> dict[str, Any]:
         """Give what a checkpoint must hold."""
         return {"spent": self.spent + elapsed, "last_fit": self.last_fit}

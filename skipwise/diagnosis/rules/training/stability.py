@@ -123,7 +123,7 @@ def _silent(ratio: float, witnesses: _Witnesses, numbers: dict[str, float]) -> V
         return _verdict(
             level=Level.UNKNOWN,
             says="The curvature was not held against a limit of the optimiser, which is known for"
-            " SGD, Adam, AdamW and for a Rule in plain numbers.",
+            " SGD, for Adam and AdamW once they took a step, and for a Rule in plain numbers.",
             numbers=numbers,
         )
     if ratio < EDGE:
