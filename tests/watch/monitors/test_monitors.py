@@ -282,11 +282,15 @@ def test_numbers_that_are_not_finite_are_a_verdict_and_do_not_end_the_run(tmp_pa
     assert sum("could not be measured" in s.text for s in seen if isinstance(s, NoteRecord)) == 1
 
 
-def test_a_cost_above_the_share_is_said_once(tmp_path: Path):
+def test_a_cost_above_the_share_is_said_once_in_all_sessions(tmp_path: Path):
     run, monitors = made(tmp_path, "curvature:every=1")
     seen = list(monitors.begin())
     for step in train(run):
         seen += monitors.after(step)
+        if step.step == 4:
+            before, (_, monitors) = monitors.state(), made(tmp_path, "curvature:every=1")
+            monitors.restore(before)
+            assert monitors.state() == before
         if step.step == 6:
             break
     told = [s.text for s in seen if isinstance(s, NoteRecord) and "of the step time" in s.text]
