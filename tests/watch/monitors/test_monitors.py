@@ -204,7 +204,13 @@ def test_a_step_that_was_skipped_is_no_update(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "strategy", [strategies.nesterov(), strategies.sgd()], ids=lambda s: s.name
+    "strategy",
+    [
+        strategies.nesterov(),
+        strategies.sgd(),
+        dataclasses.replace(strategies.sgd(), name="layers", layer_decay=0.5),  # the head has 1
+    ],
+    ids=lambda s: s.name,
 )
 def test_sharpness_stands_against_the_limit_of_the_rule(strategy, tmp_path: Path):
     run, monitors = made(tmp_path, "curvature:every=1", strategy=strategy)
