@@ -65,14 +65,15 @@ def test_a_run_resumes_exactly_before_amid_and_after_a_return(tmp_path: Path):
         assert events(folder) == events(tmp_path / "whole")
 
 
-def test_no_return_leads_to_a_state_that_was_left_by_another():
-    strategy = replace(nesterov(), guard=Guard(every=1, age=0, kept=9))
+@pytest.mark.parametrize(("age", "first"), [(0, 3), (2, 5)])
+def test_a_return_leads_to_a_state_that_is_old_enough_and_was_not_left(age: int, first: int):
+    strategy = replace(nesterov(), guard=Guard(every=1, age=age, kept=9))
     run = a_run(strategy, normed(), steps=20)
     weights = {0: tensors(run.model.state_dict())}
     for step in islice(train(run), 6):
         weights[step.step] = [tensor.clone() for tensor in tensors(run.model.state_dict())]
     assert run.guard is not None
-    for began, scale in ((3, 0.1), (6, 0.01)):  # the states of steps 3 to 5 led to the first
+    for began, scale in ((first, 0.1), (6, 0.01)):  # what led to the first is not returned to
         (said,) = run.guard.turn_back("it broke", began=began)
         assert "returned to its state after step 2 and" in said
         now = tensors(run.model.state_dict())
