@@ -6,9 +6,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from sklearn.metrics import accuracy_score
+from sklearn.metrics import root_mean_squared_error as rmse
 
 import skipwise
-from skipwise.data import Arrays, Shares
+from skipwise.data import CLASSES, LABELS, NUMBERS, Arrays, InMemory, Shares
+from skipwise.exports.checking import Part
+from skipwise.exports.quantising import loss_of
 from skipwise.exports.target import find_part
 from skipwise.weights import save_as
 from tests.exports.test_export import TINY, small, theirs
@@ -79,3 +83,35 @@ def test_a_network_of_colours_trained_on_grey_numbers_is_exported():
     assert eight is not None
     assert run.test is not None
     assert eight.before == pytest.approx(run.test.metrics["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"),
+    [(CLASSES, "accuracy"), (LABELS, "accuracy by label"), (NUMBERS, "root mean square error")],
+)
+def test_the_loss_is_that_of_the_whole_part_in_one_example_by_example(task: str, metric: str):
+    """150 examples are three batches of which the last is smaller."""
+    noise = np.random.default_rng(0)
+    first = noise.random((150, 3))
+    second = first + noise.normal(size=(150, 3)) * np.linspace(0.4, 0.0, 150)[:, None]
+    shape = {CLASSES: (150,), LABELS: (150, 3), NUMBERS: (150, 3)}[task]
+    truth = noise.integers(0, 2, shape) if task != NUMBERS else noise.random(shape)
+    part = InMemory(torch.arange(150)[:, None], torch.from_numpy(truth))
+    before, after = Path("before.onnx"), Path("after.onnx")
+    before.write_bytes(bytes(900))
+    after.write_bytes(bytes(300))
+    files = {before: lambda rows: first[rows[:, 0]], after: lambda rows: second[rows[:, 0]]}
+    found = loss_of(
+        files, Part(name="test", examples=part, training=part), task, lambda raw: raw.numpy()
+    )
+
+    def score(given: np.ndarray) -> float:
+        if task == CLASSES:
+            return accuracy_score(truth, given.argmax(1))
+        flat = truth.ravel(), given.ravel()
+        return accuracy_score(flat[0], flat[1] >= 0.5) if task == LABELS else rmse(*flat)
+
+    assert (found.metric, found.part, found.examples) == (metric, "test", 150)
+    assert (found.before, found.after) == pytest.approx((score(first), score(second)))
+    assert found.difference == pytest.approx(np.abs(first - second).max())
+    assert (found.bytes_before, found.bytes_after) == (900, 300)

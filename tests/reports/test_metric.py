@@ -1,5 +1,6 @@
 """A run whose weights another metric chose: every number of its report is of that metric."""
 
+import json
 from pathlib import Path
 
 import skipwise
@@ -28,6 +29,16 @@ def test_headline_verdict_and_best_are_of_the_metric(tmp_path: Path):
     assert "the best balanced accuracy went from 80 % to 60 %" in found
     assert "against 90 % of validation" in found  # training and validation accuracy
     assert "The network is not better than that." in said(balanced(tmp_path / "bad", test=0.5))
+
+
+def test_a_class_without_examples_is_none_to_guess(tmp_path: Path):
+    run = balanced(tmp_path / "run")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line.get("part") == "test":
+            line["per_class"]["examples"] = [700, 0, 300]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "Always saying one class would reach 50 %." in said(run)  # of two that are there
 
 
 def test_the_curve_is_of_the_metric(tmp_path: Path):

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+from scipy.stats import binomtest
+
 import skipwise
 from skipwise.records import (
     EvaluationRecord,
@@ -47,6 +50,32 @@ def test_a_class_without_examples_is_not_the_lowest(tmp_path: Path):
     assert chart.figure["data"][0]["y"] == ["c1", "c0"]
     assert len(chart.table.rows) == 3
     assert classes(run, scored([0.0] * 3, [0] * 3)) is None
+
+
+def test_colours_are_shares_of_a_row_and_the_sentence_counts_its_class(tmp_path: Path):
+    pairs = [[0, 0, 6], [0, 1, 2], [1, 1, 1], [2, 0, 1], [2, 2, 4]]
+    chart = confusion(read_run(with_classes(tmp_path / "run", 3, pairs)), "test")
+    assert chart is not None
+    (heat,) = chart.figure["data"]
+    assert heat["z"] == [[0.75, 0.25, 0.0], [0.0, 1.0, 0.0], [0.2, 0.0, 0.8]]
+    assert "The most frequent mistake: 'c0' taken for 'c1', 2 of 8." in chart.words
+    assert [row[1:] for row in chart.table.rows] == [
+        ["6", "2", "0"],
+        ["0", "1", "0"],
+        ["1", "0", "4"],
+    ]
+
+
+def test_the_bars_of_a_recall_reach_to_the_ends_of_its_interval(tmp_path: Path):
+    run = read_run(with_classes(tmp_path / "run", 2, [[0, 0, 9], [1, 1, 9]]))
+    chart = classes(run, scored([0.9, 0.25], [10, 8]))
+    assert chart is not None
+    (dots,) = chart.figure["data"]
+    assert (dots["y"], dots["x"]) == (["c1", "c0"], [0.25, 0.9])
+    for n, (right, size) in enumerate([(2, 8), (9, 10)]):
+        truth = binomtest(right, size).proportion_ci(method="wilson")
+        assert dots["x"][n] + dots["error_x"]["array"][n] == pytest.approx(truth.high, abs=1e-4)
+        assert dots["x"][n] - dots["error_x"]["arrayminus"][n] == pytest.approx(truth.low, abs=1e-4)
 
 
 def test_a_chart_that_leaves_classes_out_says_so(tmp_path: Path):

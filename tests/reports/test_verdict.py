@@ -1,14 +1,19 @@
 """The verdict says what the numbers say: planted stories and their healthy twins."""
 
+import dataclasses
+import json
+import math
 import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 from skipwise.reports import compare_to, read_run
-from skipwise.reports.verdict import headline, verdict
-from tests.reports.runs import told
+from skipwise.reports.verdict import headline, interval, mean_loss, verdict
+from tests.reports.runs import a_step, judged, told
 
 LEVEL = [0.5, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
 RISING = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -46,6 +51,47 @@ def test_over_fitting_needs_both_losses_to_part(tmp_path: Path):
     assert "It over-fitted: since step 40 the validation loss rose from 0.4 to 0.8" in found
     assert "over-fitted" not in said(told(tmp_path / "stays", LEVEL, TURNS, STAYS))
     assert "over-fitted" not in said(told(tmp_path / "falls", LEVEL, FALLS, FALLS))
+
+
+def test_a_loss_that_falls_was_still_improving_and_one_that_rises_was_not(tmp_path: Path):
+    falls = judged(told(tmp_path / "falls", LEVEL, FALLS, FALLS), "loss", FALLS, 0.3)
+    assert "still improving: in the last 2 evaluations the best loss went from 0.6 to 0.4" in said(
+        falls
+    )
+    rises = judged(told(tmp_path / "rises", LEVEL, TURNS, STAYS), "loss", TURNS, 0.3)
+    assert "levelled off: in the last 2 evaluations the best loss went from 0.4 to 0.7" in said(
+        rises
+    )
+
+
+def test_a_step_that_was_skipped_is_no_part_of_a_mean_loss():
+    steps = [a_step(n, loss) for n, loss in ((1, 9.0), (2, 2.0), (3, math.inf), (4, 4.0), (5, 9.0))]
+    steps[2] = dataclasses.replace(steps[2], skipped=True)
+    assert mean_loss(steps, 1, 4) == 3.0  # of steps 2 and 4
+    assert math.isnan(mean_loss(steps, 2, 3))
+
+
+def test_training_is_compared_over_the_last_stretch_example_by_example(tmp_path: Path):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["event"] == "step" and line["step"] > 70:
+            line |= {"accuracy": 0.5, "examples": 20} if line["step"] == 80 else {"accuracy": 1.0}
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    right = (9 * 80 * 1.0 + 20 * 0.5) / (9 * 80 + 20)
+    assert f"In the last 10 steps {100 * right:.1f} % of the training examples" in said(run)
+
+
+def test_the_interval_of_a_loss_is_that_of_a_mean_over_examples(tmp_path: Path):
+    run = judged(told(tmp_path / "run", LEVEL, FALLS, FALLS), "loss", FALLS, 0.3)
+    evidence = json.loads((run / "evidence.json").read_text())
+    evidence["parts"]["test"]["loss_deviation"] = 2.0
+    (run / "evidence.json").write_text(json.dumps(evidence))
+    reading = read_run(run)
+    assert reading.test is not None
+    truth = norm.interval(0.95, loc=0.3, scale=2.0 / np.sqrt(1000))
+    assert interval(reading, reading.test) == pytest.approx(truth, rel=1e-6)
+    assert f"lies between {truth[0]:.4g} and {truth[1]:.4g} with 95 % confidence" in said(run)
 
 
 def test_a_jump_that_the_loss_comes_down_from_is_no_over_fitting(tmp_path: Path):

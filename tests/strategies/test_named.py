@@ -10,8 +10,15 @@ from skipwise.conformity.rehearsal import WITHOUT_NORMS, rehearsal
 from skipwise.description import from_plain, to_plain
 from skipwise.strategies import (
     GSAM,
+    LAMB,
+    LARS,
+    SGD,
+    SGDW,
     Adan,
     Cosine,
+    NAdamW,
+    Steps,
+    WarmupLinear,
     agc_nf,
     named_strategies,
     parameter_groups,
@@ -66,6 +73,61 @@ def test_adan_has_the_numbers_of_its_authors_longest_run():
     assert (found.weight_decay, found.label_smoothing) == (0.02, 0.0)
     assert found.optimiser == Adan(beta1=0.98, beta2=0.92, beta3=0.99, epsilon=1e-8)
     assert found.schedule == Cosine(warmup=60 / 300)
+
+
+NAG = SGD(momentum=0.9, nesterov=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "rate", "decay", "smoothing", "schedule"),
+    [
+        # AlgoPerf, external tuning, trial 1 of "Generalized Adam"; its baseline NadamW.
+        (
+            "sgdw-algoperf",
+            SGDW(momentum=0.972, nesterov=True),
+            (1.949, 1024, "linear"),
+            2.4e-4,
+            0.2,
+            Cosine(warmup=0.1),
+        ),
+        (
+            "nadamw-algoperf",
+            NAdamW(beta1=0.973, beta2=0.998, epsilon=1e-8),
+            (1.3e-3, 1024, "sqrt"),
+            0.164,
+            0.1,
+            Cosine(warmup=0.1),
+        ),
+        # He et al. (2016), section 4.2; Page (2018); Wightman et al. (2021), recipe A2.
+        (
+            "sgd-step",
+            SGD(momentum=0.9),
+            (0.1, 128, "linear"),
+            1e-4,
+            0.0,
+            Steps(milestones=(0.5, 0.75), decay=0.1),
+        ),
+        ("sgd-onecycle", NAG, (0.4, 512, "linear"), 5e-4, 0.0, WarmupLinear(warmup=5 / 24)),
+        ("lamb", LAMB(), (5e-3, 2048, "sqrt"), 0.02, 0.0, Cosine(warmup=0.05)),
+        # Zagoruyko, Komodakis (2016), section 3; You et al. (2017); Brock et al. (2021), NFNet.
+        ("nesterov", NAG, (0.1, 128, "none"), 5e-4, 0.0, Cosine(warmup=0.05)),
+        (
+            "lars",
+            LARS(momentum=0.9, trust=1e-3),
+            (0.1, 256, "linear"),
+            1e-4,
+            0.1,
+            Cosine(warmup=0.05),
+        ),
+        ("agc-nf", NAG, (0.1, 256, "linear"), 2e-5, 0.1, Cosine(warmup=5 / 360)),
+    ],
+)
+def test_a_recipe_has_the_numbers_of_its_source(name, rule, rate, decay, smoothing, schedule):
+    found = MAKERS[name]()
+    assert found.optimiser == rule
+    assert (found.peak_lr, found.rate_batch, found.rate_rule) == rate
+    assert (found.weight_decay, found.label_smoothing) == (decay, smoothing)
+    assert found.schedule == schedule
 
 
 def test_agc_nf_bounds_every_unit_of_a_network_without_norms_but_the_heads():

@@ -137,8 +137,9 @@ def test_only_weights_of_maps_decay():
     }
 
 
-def test_norms_of_several_axes_do_not_decay():
-    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LayerNorm([4, 6, 6]), nn.Linear(6, 2))
+@pytest.mark.parametrize("norm", [nn.LayerNorm, nn.RMSNorm])
+def test_norms_of_several_axes_do_not_decay(norm: type[nn.Module]):
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), norm([4, 6, 6]), nn.Linear(6, 2))
     found = {group["role"]: group["weight_decay"] for group in parameter_groups(layers, 0.1)}
     assert found == {"stem": 0.1, "head": 0.1, "norm": 0.0, "bias": 0.0}
 

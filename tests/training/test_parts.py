@@ -132,6 +132,19 @@ def test_swa_is_the_mean_of_the_weights_of_its_steps(tmp_path: Path):
     close(mean, torch.stack(seen).mean(0).float())
 
 
+def test_swa_of_a_run_that_grew_longer_is_the_mean_of_its_new_last_part(tmp_path: Path):
+    strategy = replace(nesterov(), averaging=SWA(last=0.5), schedule=Constant())
+    run = build(*compose(str(rings_file(tmp_path / "r.npz")), SMALL_NET, strategy, steps=4))[0]
+    list(train(run))
+    run.steps, seen = 12, []
+    for step in train(run):
+        if step.step > 6:
+            seen.append(weights(run).double())
+    assert run.average is not None
+    mean = torch.cat([p.flatten() for p in run.average.model.parameters()])
+    close(mean, torch.stack(seen).mean(0).float())
+
+
 def test_lawa_is_the_mean_of_the_latest_weights_that_count_at_every_step(tmp_path: Path):
     """Of 10 steps the second, fourth, … count, and three of them are remembered."""
     strategy = replace(nesterov(), averaging=LAWA(latest=3, distance=0.2), schedule=Constant())

@@ -238,6 +238,15 @@ def test_the_best_is_the_highest_then_the_lowest_loss_then_the_earliest():
     assert (best.step, best.gives_up) == (3, True)
 
 
+def test_a_metric_that_is_no_number_is_worse_than_every_number():
+    for higher, first, worse in ((True, -5.0, -6.0), (False, 5.0, 6.0)):
+        best = Best(metric="accuracy", higher=higher)
+        values = (math.nan, first, math.nan, worse)
+        improved = [best.improves(evaluation(n, v, 1.0)) for n, v in enumerate(values, 1)]
+        assert improved == [True, True, False, False]
+        assert (best.step, best.value) == (2, first)
+
+
 def test_what_is_known_of_the_best_survives_a_resume():
     best, again = (Best(metric="accuracy", higher=True, patience=2) for _ in range(2))
     for record in (evaluation(1, 0.5, 1.0), evaluation(2, 0.4, 1.0)):
@@ -277,6 +286,15 @@ def test_a_spent_budget_ends_the_run_at_once():
     budget = TimeBudget(seconds=10, spent=11)
     assert budget.told(3, 3, 0.5) == "the 10 seconds are over, so the run ends at step 3"
     assert budget.fit(5, 1000, elapsed=0, cost=Cost(step=1, examples=1, between=0, end=0)) == 5
+
+
+def test_the_seconds_of_every_session_before_count():
+    first, second, third = (TimeBudget(seconds=100) for _ in range(3))
+    second.restore(first.state(40))
+    third.restore(second.state(40))
+    cost = Cost(step=1, examples=1, between=0, end=0)
+    assert third.fit(85, 1000, elapsed=10, cost=cost) == 85 + 10
+    assert third.fit(85, 1000, elapsed=20, cost=cost) == 85
 
 
 def test_one_slow_step_at_the_start_does_not_end_the_run():

@@ -19,7 +19,7 @@ from skipwise.strategies import SGD, Strategy, nesterov
 from skipwise.tuning import FoundRate, NothingFound, Search, Sweep, find_rate, rate_of, sweep
 from skipwise.tuning.confirm import alike, best_of, climb, interval, middle, scores_of, tidy
 from skipwise.tuning.range_test import explodes
-from skipwise.tuning.search import beginning
+from skipwise.tuning.search import _notes, beginning
 from skipwise.tuning.trials import Trial, begun, check_rate_is_theirs, losses_of
 
 TINY = ResNet(name="tiny", blocks=(1, 1), width=4)
@@ -127,6 +127,20 @@ def test_a_search_says_what_it_found(tmp_path: Path):
     assert all(sentence in page for sentence in found.words)
     ours = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert "//" not in ours.replace("http://www.w3.org", "")
+
+
+def test_a_best_rate_at_the_edge_is_said_with_the_side_to_look_on(tmp_path: Path):
+    experiment, dataset, _ = least_squares(tmp_path, 1.0)
+    tested = Sweep(seed=0, rates=(0.1, 1.0), losses=(1.0, math.inf), exploded=True)
+
+    def said(*losses: float) -> list[str]:
+        scores = {rate: [loss] for rate, loss in zip((0.1, 0.3, 0.9), losses, strict=True)}
+        return list(_notes([tested], scores, 0.3, experiment, dataset))
+
+    assert said(3.0, 1.0, 2.0) == []
+    (low,), (high,) = said(1.0, 2.0, 3.0), said(3.0, 2.0, 1.0)
+    assert low == "The best tried, 0.1, was the lowest, so a lower one may be better."
+    assert high == "The best tried, 0.9, was the highest, so a higher one may be better."
 
 
 def test_the_rate_of_the_updates_is_said_where_it_follows_the_batches():

@@ -1,6 +1,7 @@
 """What is measured of a transfer, on networks whose best rate goes with the depth as is known."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ from skipwise.strategies import (
     momentum,
 )
 from skipwise.tuning import Check, check_transfer, movement, movement_slope
-from skipwise.tuning.transfer import kept_of, regret_of
+from skipwise.tuning.slope import Slope
+from skipwise.tuning.transfer import Transfer, kept_of, regret_of
 
 RULE = Strategy(name="plain", optimiser=SGD(), peak_lr=0.05, schedule=Constant())
 QUICK = Check(seeds=2, steps=8, rates=5)
@@ -197,6 +199,49 @@ def test_the_regret_is_taken_at_the_multiple_that_is_best_for_the_run():
     assert regret_of(deep, 0.0) == pytest.approx((0.25, math.sqrt(0.005)))
     assert regret_of(deep, 1.0)[0] == 0.0
     assert regret_of({**deep, 3.0: [math.inf, 1.0]}, 3.0)[0] == math.inf
+
+
+def measured(
+    low: float, high: float, coordinates: float = 0.0, regret: float = 0.0, spread: float = 1.0
+) -> Transfer:
+    """Give what a measurement from 2 to 32 blocks would say with these numbers."""
+    slope = Slope(value=(low + high) / 2, low=low, high=high, optima={2: 0.0, 8: 0.0})
+    return Transfer(
+        depths=(2, 32),
+        power=0.5,
+        strategy=RULE,
+        epsilons={},
+        moved={2: [1.0], 8: [1.0]},
+        coordinates=coordinates,
+        slope=slope,
+        losses={2: {0.0: [1.0]}, 8: {0.0: [1.0]}},
+        regret=regret,
+        spread=spread,
+        seconds=0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "fault"),
+    [
+        ((-0.25, 0.25), ""),
+        ((-0.25, 0.25, 0.15, 1.0, 1.0), ""),
+        ((-0.26, 0.1), r"is -0.08 \(-0.26 to 0.10\), not known within ±0.25: more seeds"),
+        ((-0.1, 0.26), "not known within ±0.25"),
+        ((0.01, 0.2), r"is 0.11 \(0.01 to 0.20\), without 0"),
+        ((-0.2, -0.01), "without 0"),
+        ((-0.1, 0.1, 0.16), "to the power 0.16 in the first steps, not within ±0.15"),
+        ((-0.1, 0.1, -0.16), "to the power -0.16"),
+        ((-0.1, 0.1, 0.0, 1.1, 1.0), "at 8 blocks the best rate of 2 costs a loss of 1.1, more"),
+    ],
+)
+def test_a_rate_holds_within_the_limits_that_are_told_and_not_beyond(numbers, fault: str):
+    found = measured(*numbers)
+    assert found.holds is not bool(fault)
+    assert len(found.faults) == bool(fault)
+    assert re.search(fault, found.verdict)
+    ends = [0.05 * 16**slope for slope in (numbers[0], sum(numbers[:2]) / 2, numbers[1])]
+    assert found.suggested == pytest.approx(ends)
 
 
 def test_what_cannot_be_checked_is_refused(tmp_path: Path):

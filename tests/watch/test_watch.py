@@ -143,6 +143,12 @@ def test_confusion_and_mistakes_are_those_of_numpy():
     order = wrong[np.argsort(-shares[wrong, said[wrong]], kind="stable")]
     assert [m.index for m in found.mistakes] == order.tolist()
     assert [m.name for m in found.mistakes] == data.validation.called(torch.from_numpy(order))
+    assert [(m.truth, m.said) for m in found.mistakes] == list(
+        zip(truth.numpy()[order], said[order], strict=True)
+    )
+    both = [(m.probability, m.probability_of_truth) for m in found.mistakes]
+    wanted = np.stack([shares[order, said[order]], shares[order, truth.numpy()[order]]], axis=1)
+    np.testing.assert_allclose(both, wanted, atol=1e-6)
     assert record.metrics["accuracy"] == pytest.approx(matrix.trace() / matrix.sum())
 
 
@@ -181,8 +187,9 @@ def test_the_deviation_of_a_regression_is_that_of_the_squared_errors():
     tally = witness.tally(outputs, batch)
     errors = ((targets.double() - outputs.double()) ** 2).sum(1)
     metrics = witness.metrics(tally)
-    square = float(tally["loss_squares"]) / 9 - metrics["loss"] ** 2
-    assert square**0.5 == pytest.approx(float(errors.std(correction=0)), rel=1e-9)
+    record = EvaluationRecord(step=1, part="test", examples=9, metrics=metrics, seconds=0.0)
+    found = witness.evidence(record, InMemory(targets, targets))
+    assert found.loss_deviation == pytest.approx(float(errors.std(correction=0)), rel=1e-9)
     assert task.right(outputs, batch) is None
 
 

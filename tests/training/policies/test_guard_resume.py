@@ -1,8 +1,10 @@
 """A guarded run through stops, returns and its journal."""
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import pytest
 import torch
 
 from skipwise.experiment import Experiment, compose
@@ -17,8 +19,10 @@ from skipwise.strategies import (
 from skipwise.training import (
     Step,
     load_checkpoint,
+    train,
 )
 from tests.references import rings_file, tensors
+from tests.training.policies.test_guard import a_run, normed
 
 
 def wild(tmp_path: Path) -> Experiment:
@@ -59,6 +63,22 @@ def test_a_run_resumes_exactly_before_amid_and_after_a_return(tmp_path: Path):
             assert torch.equal(a, b)
         assert found["run"]["rate_scale"] == wanted["run"]["rate_scale"]
         assert events(folder) == events(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("age", "first"), [(0, 3), (2, 5)])
+def test_a_return_leads_to_a_state_that_is_old_enough_and_was_not_left(age: int, first: int):
+    strategy = replace(nesterov(), guard=Guard(every=1, age=age, kept=9))
+    run = a_run(strategy, normed(), steps=20)
+    weights = {0: tensors(run.model.state_dict())}
+    for step in islice(train(run), 6):
+        weights[step.step] = [tensor.clone() for tensor in tensors(run.model.state_dict())]
+    assert run.guard is not None
+    for began, scale in ((first, 0.1), (6, 0.01)):  # what led to the first is not returned to
+        (said,) = run.guard.turn_back("it broke", began=began)
+        assert "returned to its state after step 2 and" in said
+        now = tensors(run.model.state_dict())
+        assert all(torch.equal(a, b) for a, b in zip(now, weights[2], strict=True))
+        assert (run.step, run.rate_scale) == (6, pytest.approx(scale))
 
 
 def test_the_journal_has_every_step_once_and_says_which_were_skipped(tmp_path: Path):

@@ -67,6 +67,18 @@ def test_measuring_leaves_no_trace_and_the_choice_is_state():
         assert (torch.get_num_threads(), examples.workers) == (1, 5)
 
 
+def test_a_run_that_breaks_gives_the_threads_back():
+    run = a_run(momentum(), model=normed())
+    run.batches.examples = InMemory(*DATA.train.gather(torch.arange(60)))
+    run.batches.examples.workers = 3
+    policy = Threads(run)
+    policy.restore({"decided": (1, 5)})
+    with threads(6):
+        with pytest.raises(KeyboardInterrupt), policy.shared():
+            raise KeyboardInterrupt
+        assert torch.get_num_threads() == 6
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Have torch believe in so many cores."""

@@ -1,8 +1,13 @@
 """A verdict speaks where its level changes, and not again."""
 
+from dataclasses import replace
+
+import pytest
+
 from skipwise.diagnosis import Level, Verdict
 from skipwise.records import NoteRecord, VerdictRecord, from_line, to_line
-from skipwise.watch.monitors.judging import Judge
+from skipwise.watch.monitors.judging import Judge, Recent
+from tests.training.test_safety import step
 
 
 def verdict(level: Level, says: str = "It is so.") -> Verdict:
@@ -33,3 +38,16 @@ def test_the_journal_gives_a_verdict_back():
     (record, _) = Judge().told(3, [verdict(Level.FAIL)])
     assert isinstance(record, VerdictRecord)
     assert from_line(to_line(record)) == record
+
+
+def test_the_last_steps_are_the_same_after_a_resume():
+    first, second = (Recent(batch_size=8, dtype="float32") for _ in range(2))
+    for n in range(1, 131):
+        first.add(replace(step(n, 1 / n), rate=0.2 if n < 9 else 0.01, skipped=n == 120))
+    second.restore(first.state())
+    for recent in (first, second):
+        found = recent.history()
+        assert found.steps == tuple(range(31, 131))  # a hundred are remembered
+        assert found.losses == pytest.approx([1 / n for n in range(31, 131)])
+        assert (set(found.rates), found.skipped) == ({0.01}, (120,))
+        assert (recent.peak_rate, recent.last_rate) == (0.2, 0.01)

@@ -204,7 +204,13 @@ def test_a_step_that_was_skipped_is_no_update(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "strategy", [strategies.nesterov(), strategies.sgd()], ids=lambda s: s.name
+    "strategy",
+    [
+        strategies.nesterov(),
+        strategies.sgd(),
+        dataclasses.replace(strategies.sgd(), name="layers", layer_decay=0.5),  # the head has 1
+    ],
+    ids=lambda s: s.name,
 )
 def test_sharpness_stands_against_the_limit_of_the_rule(strategy, tmp_path: Path):
     run, monitors = made(tmp_path, "curvature:every=1", strategy=strategy)
@@ -282,11 +288,15 @@ def test_numbers_that_are_not_finite_are_a_verdict_and_do_not_end_the_run(tmp_pa
     assert sum("could not be measured" in s.text for s in seen if isinstance(s, NoteRecord)) == 1
 
 
-def test_a_cost_above_the_share_is_said_once(tmp_path: Path):
+def test_a_cost_above_the_share_is_said_once_in_all_sessions(tmp_path: Path):
     run, monitors = made(tmp_path, "curvature:every=1")
     seen = list(monitors.begin())
     for step in train(run):
         seen += monitors.after(step)
+        if step.step == 4:
+            before, (_, monitors) = monitors.state(), made(tmp_path, "curvature:every=1")
+            monitors.restore(before)
+            assert monitors.state() == before
         if step.step == 6:
             break
     told = [s.text for s in seen if isinstance(s, NoteRecord) and "of the step time" in s.text]
