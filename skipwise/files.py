@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar, TextIO, final
 from weakref import WeakValueDictionary
 from zipfile import BadZipFile
@@ -182,11 +183,43 @@ def check_place(path: Path | None, what: str) -> None:
     """
     if path is None:
         return
-    at = path if path.exists() else path.parent
-    if path.is_dir() or not path.parent.is_dir() or not os.access(at, os.W_OK):
-        why = f"{path} is a folder" if path.is_dir() else f"{path.parent} is no folder"
-        why = why if path.is_dir() or not path.parent.is_dir() else f"{at} is not writable"
+    if path.is_dir():
+        why = f"{path} is a folder"
+    elif path.exists():
+        why = "" if os.access(path, os.W_OK) else f"{path} is not writable"
+    else:
+        why = _refusal(path.parent)
+    if why:
         raise ValueError(f"{why}, so the {what} could not be written to {path}; name another file")
+
+
+def check_folder(path: Path | None, what: str) -> None:
+    """Ask before the work that files can be written to a folder, which need not be there yet.
+
+    Raises:
+        ValueError: If it is a file, lies below one, or may not be written.
+    """
+    if path is None:
+        return
+    why = _refusal(next(at for at in (path, *path.parents) if os.path.exists(at)))
+    if why:
+        raise ValueError(
+            f"{why}, so the {what} could not be written to {path}; name another folder"
+        )
+
+
+def _refusal(folder: Path) -> str:
+    """Say why a folder takes no file, if so; tried, as root has the right to where nothing can be.
+
+    An example of such a place is ``/proc``.
+    """
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    try:
+        with TemporaryDirectory(dir=folder):
+            return ""
+    except OSError:
+        return f"{folder} is not writable"
 
 
 def free_folder(above: Path, stem: str) -> Path:

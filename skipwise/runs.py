@@ -10,7 +10,7 @@ from typing import Any
 from skipwise.data import Data, Dataset, Own, check_readable
 from skipwise.description import nearest, read_described, replace_at
 from skipwise.experiment import Experiment, checked, compose, extended
-from skipwise.files import EXPERIMENT, METRICS, Hold, free_folder
+from skipwise.files import EXPERIMENT, METRICS, Hold, check_folder, free_folder
 from skipwise.finetuning import check_freeze
 from skipwise.progress import Listener
 from skipwise.progress import watch as follow
@@ -82,6 +82,7 @@ def _empty(folder: Path) -> Path:
         raise ValueError(
             f"{folder} is not empty; resume the run in it, or name another folder with --out"
         )
+    check_folder(folder, "run")
     return folder
 
 
