@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.data import Data, Dataset, Own, check_readable
-from skipwise.description import nearest, read_described, replace_at
-from skipwise.experiment import Experiment, checked, compose, extended
+from skipwise.description import read_described, replace_at
+from skipwise.experiment import Experiment, checked, compose, extended, nearest_setting
 from skipwise.files import EXPERIMENT, METRICS, Hold, check_folder, free_folder
 from skipwise.finetuning import check_freeze
 from skipwise.progress import Listener
@@ -372,7 +372,7 @@ def resume(
         name, value = next(iter(unknown.items()))
         if name in CHANGEABLE:
             raise TypeError(f"resume takes {name} as a setting: set={{{name!r}: {value!r}}}")
-        raise TypeError(f"resume has no setting {name!r}{nearest(name, RESUMED)}")
+        raise TypeError(f"resume has no setting {name!r}{nearest_setting(name, RESUMED)}")
     length = checked({"epochs": epochs, "steps": steps, "seconds": seconds})
     folder = Path(run.path if isinstance(run, RunRecord) else run)
     described = data if data is None or isinstance(data, Data) else Own(dataset=data)
