@@ -38,7 +38,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     one counts.
 
     Raises:
-        OSError: If it cannot be written; nothing half-written is left.
+        OSError: If it cannot be written, which names the file; nothing half-written is left.
     """
     # Not the process's id: two machines that share a disk may have the same.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
@@ -48,8 +48,9 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    except OSError:
+    except OSError as error:
         draft.unlink(missing_ok=True)
+        error.filename = str(path)  # Python names the draft, and of a full disk nothing
         raise
     with suppress(OSError):  # it is written; another may have removed them meanwhile
         for left in drafts_of(path):
@@ -60,6 +61,21 @@ def write_atomic(path: Path, content: bytes) -> None:
 def drafts_of(path: Path) -> list[Path]:
     """Give the drafts of a file that lie beside it, of writers at work and of killed ones."""
     return [*path.parent.glob(f".{glob.escape(path.name)}.*.draft")]
+
+
+@contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """Give an error inside that names no file a place: of a full disk Python gives none.
+
+    Raises:
+        OSError: That of inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(place)
+        raise
 
 
 def is_of_the_disk(error: OSError, folder: Path) -> bool:
@@ -218,8 +234,8 @@ def _refusal(folder: Path) -> str:
     try:
         with TemporaryDirectory(dir=folder):
             return ""
-    except OSError:
-        return f"{folder} is not writable"
+    except OSError as error:
+        return f"{folder} is not writable ({error.strerror})"
 
 
 def free_folder(above: Path, stem: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 from skipwise.data import Data, Dataset, Own, check_readable
 from skipwise.description import read_described, replace_at
 from skipwise.experiment import Experiment, checked, compose, extended, nearest_setting
-from skipwise.files import EXPERIMENT, METRICS, Hold, check_folder, free_folder
+from skipwise.files import EXPERIMENT, METRICS, Hold, check_folder, free_folder, naming
 from skipwise.finetuning import check_freeze
 from skipwise.progress import Listener
 from skipwise.progress import watch as follow
@@ -132,7 +132,7 @@ def go_on(
     world = join()
     experiment = experiment_of(folder, allow=allow)
     hold = Hold(folder if world.is_first else None)
-    with ExitStack() as until_taken_up:
+    with ExitStack() as until_taken_up, naming(folder):
         until_taken_up.callback(hold.close)
         state, refused = world.broadcast(
             newest_checkpoint(folder) if world.is_first else (None, ())

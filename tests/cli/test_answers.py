@@ -112,4 +112,4 @@ def test_where_nothing_can_be_made_not_even_by_root_is_refused_beforehand(capsys
         (("diagnose", "resnet20", "--data", rings, "--out", "/proc/x"), "so the diagnosis could"),
         (("explain", "depth", "--out", "/proc/x.html"), "so the page could not be written to"),
     ):
-        assert f"/proc is not writable, {told}" in fails(capsys, *words)
+        assert f"/proc is not writable (No such file or directory), {told}" in fails(capsys, *words)
