@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar, TextIO, final
 from weakref import WeakValueDictionary
 from zipfile import BadZipFile
@@ -37,7 +38,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     one counts.
 
     Raises:
-        OSError: If it cannot be written; nothing half-written is left.
+        OSError: If it cannot be written, which names the file; nothing half-written is left.
     """
     # Not the process's id: two machines that share a disk may have the same.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
@@ -47,8 +48,9 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    except OSError:
+    except OSError as error:
         draft.unlink(missing_ok=True)
+        error.filename = str(path)  # Python names the draft, and of a full disk nothing
         raise
     with suppress(OSError):  # it is written; another may have removed them meanwhile
         for left in drafts_of(path):
@@ -59,6 +61,21 @@ def write_atomic(path: Path, content: bytes) -> None:
 def drafts_of(path: Path) -> list[Path]:
     """Give the drafts of a file that lie beside it, of writers at work and of killed ones."""
     return [*path.parent.glob(f".{glob.escape(path.name)}.*.draft")]
+
+
+@contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """Give an error inside that names no file a place: of a full disk Python gives none.
+
+    Raises:
+        OSError: That of inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(place)
+        raise
 
 
 def is_of_the_disk(error: OSError, folder: Path) -> bool:
@@ -182,11 +199,43 @@ def check_place(path: Path | None, what: str) -> None:
     """
     if path is None:
         return
-    at = path if path.exists() else path.parent
-    if path.is_dir() or not path.parent.is_dir() or not os.access(at, os.W_OK):
-        why = f"{path} is a folder" if path.is_dir() else f"{path.parent} is no folder"
-        why = why if path.is_dir() or not path.parent.is_dir() else f"{at} is not writable"
+    if path.is_dir():
+        why = f"{path} is a folder"
+    elif path.exists():
+        why = "" if os.access(path, os.W_OK) else f"{path} is not writable"
+    else:
+        why = _refusal(path.parent)
+    if why:
         raise ValueError(f"{why}, so the {what} could not be written to {path}; name another file")
+
+
+def check_folder(path: Path | None, what: str) -> None:
+    """Ask before the work that files can be written to a folder, which need not be there yet.
+
+    Raises:
+        ValueError: If it is a file, lies below one, or may not be written.
+    """
+    if path is None:
+        return
+    why = _refusal(next(at for at in (path, *path.parents) if os.path.exists(at)))
+    if why:
+        raise ValueError(
+            f"{why}, so the {what} could not be written to {path}; name another folder"
+        )
+
+
+def _refusal(folder: Path) -> str:
+    """Say why a folder takes no file, if so; tried, as root has the right to where nothing can be.
+
+    An example of such a place is ``/proc``.
+    """
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    try:
+        with TemporaryDirectory(dir=folder):
+            return ""
+    except OSError as error:
+        return f"{folder} is not writable ({error.strerror})"
 
 
 def free_folder(above: Path, stem: str) -> Path:

@@ -242,11 +242,22 @@ def evidence_from_text(text: str) -> Evidence:
 
 
 def read_journal(path: Path) -> Iterator[Event]:
-    """Yield the events of a journal; a last line cut short by a crash is left out."""
+    """Yield the events of a journal; a last line cut short by a crash is left out.
+
+    Raises:
+        ValueError: If another line is no event.
+    """
     with path.open("rb") as lines:  # the cut may go through a letter of several bytes
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             if line.endswith(b"\n"):
-                yield from_line(line.decode())
+                try:
+                    event = from_line(line.decode())
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    raise ValueError(
+                        f"{path}, line {number} is no event of a run: the file was changed; give"
+                        " back a copy of it (without the line the run can be read, not resumed)"
+                    ) from None
+                yield event
 
 
 def throughput(steps: Iterable[StepRecord]) -> float:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.data import Data, Dataset, Own, check_readable
-from skipwise.description import nearest, read_described, replace_at
-from skipwise.experiment import Experiment, checked, compose, extended
-from skipwise.files import EXPERIMENT, METRICS, Hold, free_folder
+from skipwise.description import read_described, replace_at
+from skipwise.experiment import Experiment, checked, compose, extended, nearest_setting
+from skipwise.files import EXPERIMENT, METRICS, Hold, check_folder, free_folder, naming
 from skipwise.finetuning import check_freeze
 from skipwise.progress import Listener
 from skipwise.progress import watch as follow
@@ -82,6 +82,7 @@ def _empty(folder: Path) -> Path:
         raise ValueError(
             f"{folder} is not empty; resume the run in it, or name another folder with --out"
         )
+    check_folder(folder, "run")
     return folder
 
 
@@ -131,7 +132,7 @@ def go_on(
     world = join()
     experiment = experiment_of(folder, allow=allow)
     hold = Hold(folder if world.is_first else None)
-    with ExitStack() as until_taken_up:
+    with ExitStack() as until_taken_up, naming(folder):
         until_taken_up.callback(hold.close)
         state, refused = world.broadcast(
             newest_checkpoint(folder) if world.is_first else (None, ())
@@ -371,7 +372,7 @@ def resume(
         name, value = next(iter(unknown.items()))
         if name in CHANGEABLE:
             raise TypeError(f"resume takes {name} as a setting: set={{{name!r}: {value!r}}}")
-        raise TypeError(f"resume has no setting {name!r}{nearest(name, RESUMED)}")
+        raise TypeError(f"resume has no setting {name!r}{nearest_setting(name, RESUMED)}")
     length = checked({"epochs": epochs, "steps": steps, "seconds": seconds})
     folder = Path(run.path if isinstance(run, RunRecord) else run)
     described = data if data is None or isinstance(data, Data) else Own(dataset=data)

@@ -144,6 +144,7 @@ MAY_IMPORT = {
         "randomness",
         "reports",
         "shapes",
+        "files",
     },
     "studies": {
         "defaults",

@@ -30,6 +30,11 @@ def test_a_word_for_a_network_and_an_unknown_setting_are_refused():
         skipwise.train("digits", network="resnet20")
     with pytest.raises(TypeError, match="no setting 'epoch'; did you mean 'epochs'"):
         skipwise.train("digits", epoch=1)
+    for refused in (skipwise.train, skipwise.find_rate, skipwise.resume):
+        with pytest.raises(TypeError, match="no setting 'time'; did you mean 'seconds'"):
+            refused("digits", time=15)
+    with pytest.raises(TypeError, match="no setting 'time'; did you mean 'seconds'"):
+        skipwise.compare("digits", seeds=2, time=15)
     assert not Path("runs").exists()
 
 
@@ -96,12 +101,15 @@ def test_what_is_given_beside_an_experiment_replaces_its_fields_and_nothing_else
 
 
 def test_a_rate_is_found_for_a_whole_experiment(tmp_path: Path):
-    whole, few = recipe_on(tmp_path), Search(seeds=1, steps=20)
-    names = ("batch_size", "steps", "augmentation", "views")
-    pieces = {name: getattr(whole, name) for name in names}
+    whole, few = recipe_on(tmp_path), Search(seeds=1, steps=20, low=1e-5, high=3.0)
+    pieces = {name: getattr(whole, name) for name in ("batch_size", "augmentation", "views")}
     found = skipwise.find_rate(whole, search=few)
-    apart = skipwise.find_rate(whole.data, NETWORK, whole.strategy, search=few, **pieces)
+    parts = {"seeds": 1, "steps": 20, "low": 1e-5, "high": 3.0}
+    apart = skipwise.find_rate(whole.data, NETWORK, whole.strategy, **parts, **pieces)
     assert found == replace(apart, seconds=found.seconds)
+    assert found.sweeps[0].rates[0] == pytest.approx(1e-5)
+    with pytest.raises(TypeError, match="how much is tried already; leave seeds, high out"):
+        skipwise.find_rate(whole, search=few, seeds=1, high=2.0)
 
 
 def test_what_is_wrong_about_an_experiment_is_one_sentence(tmp_path: Path):

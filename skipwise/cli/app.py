@@ -5,11 +5,13 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from errno import EACCES, EPERM
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
 from skipwise.description import line_in_own_code
+from skipwise.files import FULL
 
 # The clock of --time begins with the program, not with the first step.
 STARTED = time.perf_counter()
@@ -106,7 +108,8 @@ def sentence_of(error: Exception) -> str:
         return "another process of this run ended, so this one ends too; what was saved is there"
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or error}{where}; what was saved before is as it was"
+        advice = "make room or rights; " if error.errno in (*FULL, EACCES, EPERM) else ""
+        return f"{error.strerror or error}{where}; {advice}what was saved before is as it was"
     if isinstance(error, CycloptsError | ValueError | TypeError):
         return f"{error}{line_in_own_code(error)}"
     if isinstance(error, MemoryError) or re.search("out of memory|t allocate memory", str(error)):

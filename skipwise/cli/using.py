@@ -100,7 +100,7 @@ def predict(
         json: Print the result as one JSON object.
 
     Raises:
-        ValueError: If no file is named, or the run or a file cannot be read.
+        ValueError: If no file is named, the run or a file cannot be read, or all were skipped.
     """
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
@@ -124,8 +124,14 @@ def predict(
         found = _predicted(predictor, files, skipped if skip_bad else None)
     except UnreadablePicture as error:
         raise ValueError(f"{error}; mend or remove it, or add --skip-bad") from None
+    if skipped and not found:
+        others = f" and so on, {len(skipped)} files in all" if len(skipped) > 1 else ""
+        raise ValueError(f"nothing can be predicted: {skipped[0]}{others}; mend or replace them")
     for error in skipped:
         print(f"skipwise: skipped: {error}", file=sys.stderr)
+    if len(skipped) > 1:
+        every = len(skipped) + len(found)
+        print(f"skipwise: {len(skipped)} of {every} files were skipped", file=sys.stderr)
     _tell(found, run, csv, as_json=json, skipped=len(skipped))
 
 

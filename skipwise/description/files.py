@@ -9,6 +9,7 @@ import yaml
 from skipwise.description.plain import from_plain, public_name, to_plain
 
 Described = TypeVar("Described")
+REMEDY = "mend it, or give back a copy"
 
 
 def read_yaml(text: str, where: str) -> Any:
@@ -20,7 +21,9 @@ def read_yaml(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(
+            f"{where} is not valid YAML: {' '.join(str(error).split())}; {REMEDY}"
+        ) from None
 
 
 def read_described(path: Path, kind: type[Described], *, allow: Iterable[str] = ()) -> Described:
@@ -38,12 +41,15 @@ def read_described(path: Path, kind: type[Described], *, allow: Iterable[str] = 
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text in UTF-8; {REMEDY}") from None
     found = from_plain(read_yaml(text, str(path)), allow=allow, where=str(path))
     if not isinstance(found, kind):
         word = kind.__name__.lower()
         article = "an" if word[0] in "aeiou" else "a"
         raise ValueError(
-            f"{path} does not describe {article} {word}; its top must say is: {public_name(kind)}"
+            f"{path} does not describe {article} {word}; its top must say is:"
+            f" {public_name(kind)}; {REMEDY}"
         )
     return found
 

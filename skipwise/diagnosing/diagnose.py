@@ -18,6 +18,7 @@ from skipwise.diagnosing.networks import patient_of_network
 from skipwise.diagnosing.patient import Patient
 from skipwise.diagnosing.runs import patient_of_run
 from skipwise.diagnosis import Diagnosis
+from skipwise.files import check_folder
 from skipwise.networks import NetworkDescription
 from skipwise.records import RunRecord
 from skipwise.strategies import Strategy
@@ -67,17 +68,17 @@ def diagnose(
 
     Raises:
         TypeError: If ``what`` is none of these, or something has no effect on it.
-        ValueError: If it cannot be read, built, or measured.
+        ValueError: If it cannot be read, built, or measured, or ``out`` cannot be written.
     """
     how = {"sites": sites, "deep": deep, "seconds": seconds, "progress": progress}
     with _patient(
         what, batches, data=data, strategy=strategy, allow=allow, of_model=of_model
     ) as patient:
+        folder = patient.folder if out is None else Path(out)
+        check_folder(folder, "diagnosis")
         found = patient.examined(**how, ask_deep="--deep" if command else "deep=True")
     found = replace(found, facts={**found.facts, "command": command, "versions": VERSIONS})
-    folder = patient.folder if out is None else Path(out)
-    if folder is not None:
-        leave_diagnosis(found, folder)
+    leave_diagnosis(found, folder)
     return found
 
 

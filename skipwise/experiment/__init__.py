@@ -9,6 +9,7 @@ from skipwise.experiment.compose import (
     compose,
     described_network,
     extended,
+    nearest_setting,
     opened,
     settled,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "compose",
     "described_network",
     "extended",
+    "nearest_setting",
     "opened",
     "settled",
     "task_of",

@@ -17,6 +17,7 @@ from skipwise.strategies import Strategy
 from skipwise.training import choose_device
 
 LENGTHS = ("epochs", "steps", "seconds")
+OPTIONS = {"time": "seconds"}  # of the command line, whose field is called otherwise
 
 
 def compose(
@@ -107,11 +108,16 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     known = [entry.name for entry in dataclasses.fields(Experiment)]
     for name in settings:
         if name not in known:
-            raise TypeError(f"an experiment has no setting {name!r}{nearest(name, known)}")
+            raise TypeError(f"an experiment has no setting {name!r}{nearest_setting(name, known)}")
     words = {"augmentation": find_augmentation, "views": find_views, "weights": str}
     given = {name: value for name, value in settings.items() if value is not None}
     read = {name: words[name](v) if name in words else v for name, v in given.items()}
     return {name: fitted(Experiment, name, value) for name, value in read.items()}
+
+
+def nearest_setting(name: str, known: Iterable[str]) -> str:
+    """Say which setting is meant, also by an option of the command line that is called so."""
+    return nearest(OPTIONS.get(name, name), known)
 
 
 def settled(

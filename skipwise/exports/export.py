@@ -33,7 +33,7 @@ from skipwise.exports.writing import (
     write_onnx,
     write_pt2,
 )
-from skipwise.files import write_atomic
+from skipwise.files import naming, write_atomic
 from skipwise.prediction import Predictor, load
 from skipwise.records import RunRecord
 
@@ -155,7 +155,7 @@ def _exported(
     card = card_for(predictor, pictures=pictures, resize=resize)
     program, folding = _program(predictor, pictures=pictures, resize=resize)
     example = _example(predictor, pictures=pictures)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, naming(Path(folder)):
         made = Path(folder) / f"float32{path.suffix}"
         compute = _written(program, example, made, card)
         found = check(predictor, compute, card, part)

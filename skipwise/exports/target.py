@@ -9,7 +9,7 @@ from skipwise.data import CLASSES, LABELS, Data, Dataset, find_data
 from skipwise.exports import infer
 from skipwise.exports.checking import Part, part_of
 from skipwise.exports.writing import check_onnx_installed
-from skipwise.files import write_atomic
+from skipwise.files import check_place, write_atomic
 from skipwise.prediction import Predictor, brought_to, check_fits, fit_to, loaded_for
 from skipwise.records import RunRecord
 from skipwise.runs import experiment_of
@@ -35,10 +35,7 @@ def check_target(path: Path, *, int8: bool, calibrate: bool) -> None:
             f"{path} must end in {ONNX}, in {PT2} for torch.export.load, or in"
             f" {' or '.join(WEIGHTS)} for other libraries"
         )
-    if not path.parent.is_dir():
-        raise ValueError(f"the folder {path.parent} does not exist; make it, or name another")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file")
+    check_place(path, "model")
     if int8 and path.suffix != ONNX:
         raise ValueError(f"eight bits are for {ONNX}; export {path.with_suffix(ONNX)}")
     if calibrate and not int8:

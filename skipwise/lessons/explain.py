@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from skipwise.files import check_place
 from skipwise.lessons.depth import depth_lesson
 from skipwise.reports.lesson import DepthLesson, lesson_report, sentences
 
@@ -59,10 +60,12 @@ def explain(
         tell: Is told what goes on.
 
     Raises:
-        ValueError: If there is no such topic.
+        ValueError: If there is no such topic, or the page could not be written.
         OSError: If the page cannot be written.
     """
     if topic not in TOPICS:
         raise ValueError(f"there is no lesson on {topic!r}; the topics are: {', '.join(TOPICS)}")
+    if out is not None and not Path(out).is_dir():
+        check_place(Path(out), "page")
     lesson = depth_lesson(data, seed=seed, seconds=seconds, tell=tell)
     return Explanation(lesson=lesson, page=None if out is None else lesson_report(lesson, out))

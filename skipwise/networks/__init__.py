@@ -29,7 +29,9 @@ from skipwise.networks.image import (
 )
 from skipwise.networks.imagenet import (
     fixup_resnet50,
+    resnet10_w32,
     resnet18,
+    resnet18_w32,
     resnet34,
     resnet50,
     resnet50_d,
@@ -105,7 +107,9 @@ __all__ = [
     "residual_linear",
     "residual_mlp",
     "resnet8_w32",
+    "resnet10_w32",
     "resnet18",
+    "resnet18_w32",
     "resnet20",
     "resnet32",
     "resnet34",

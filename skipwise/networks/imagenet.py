@@ -20,6 +20,16 @@ def resnet18() -> ResNet:
     return replace(IMAGENET, name="resnet18")
 
 
+def resnet10_w32() -> ResNet:
+    """ResNet-10 of width 32: 1.2 million parameters for ten classes; the recipes' network."""
+    return replace(IMAGENET, name="resnet10_w32", blocks=(1, 1, 1, 1), width=32)
+
+
+def resnet18_w32() -> ResNet:
+    """ResNet-18 of width 32 behind the ImageNet stem at any size: 2.8 million parameters."""
+    return replace(IMAGENET, name="resnet18_w32", width=32, stem=LargeStem())
+
+
 def resnet34() -> ResNet:
     """ResNet-34: 21.8 million parameters; 73.31 % top-1 on ImageNet (torchvision)."""
     return replace(IMAGENET, name="resnet34", blocks=(3, 4, 6, 3))

@@ -124,7 +124,8 @@ class Predictor:
                 go into a network that reads colours.
 
         Raises:
-            ValueError: If the examples have another shape than those of the training.
+            ValueError: If the examples have another shape than those of the training, or one is
+                not finite.
         """
         raw = torch.as_tensor(inputs)
         if not self.reads(raw.shape[1:]):
@@ -132,6 +133,7 @@ class Predictor:
                 f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])};{BY_HAND}"
             )
         self.check_units(raw)
+        _check_finite(raw, range(len(raw)))
         first = next(self.model.parameters(), None)
         device = raw.device if first is None else first.device
         with torch.inference_mode():
@@ -173,8 +175,12 @@ class Predictor:
         if isinstance(inputs, Examples):
             some = torch.arange(len(inputs)).split(AT_ONCE)
             pairs = zip(some, inputs.stream(some), strict=True)
-            named = (self.named(self.outputs(raw), inputs.called(n)) for n, (raw, _) in pairs)
-            return [prediction for predictions in named for prediction in predictions]
+            said: list[Prediction] = []
+            for n, (raw, _) in pairs:
+                called = inputs.called(n)
+                _check_finite(raw, called)
+                said += self.named(self.outputs(raw), called)
+            return said
         if isinstance(inputs, Tensor | np.ndarray):
             return self.named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
         if isinstance(inputs, Shown) or not isinstance(inputs, Iterable):
@@ -281,6 +287,12 @@ class Predictor:
 def _are_shares(pictures: Tensor, preprocessing: Preprocessing) -> bool:
     low, high = float(pictures.min()), float(pictures.max())
     return min(preprocessing.std) > 2 and 0 <= low <= high <= 1 and high > 0  # black is black
+
+
+def _check_finite(raw: Tensor, called: Sequence[object]) -> None:
+    if raw.is_floating_point() and not (finite := torch.isfinite(raw)).all():
+        which = called[int((~finite).nonzero()[0][0])]
+        raise ValueError(f"input {which} holds NaN or infinity; mend or remove it")
 
 
 def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor:

@@ -237,17 +237,17 @@ def read_run(folder: Path) -> Reading:
     """Read a run's folder.
 
     Raises:
-        ValueError: If it is no run, or its journal cannot be read.
+        ValueError: If it is no run, or its journal or its evidence cannot be read.
     """
     check_run(folder)
-    journal = folder / METRICS
+    journal, evidence = folder / METRICS, folder / EVIDENCE
+    events = tuple(read_journal(journal)) if journal.exists() else ()
     try:
-        events = tuple(read_journal(journal)) if journal.exists() else ()
-        evidence = folder / EVIDENCE
         found = evidence_from_text(_text(evidence)) if evidence.exists() else None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError:
         raise ValueError(
-            f"the journal or the evidence in {folder} was changed and cannot be read: {error}"
+            f"{evidence} was changed and is no evidence of a run; give back a copy, or delete it:"
+            " the report then lacks what only that file knows"
         ) from None
     return Reading(
         folder=folder,

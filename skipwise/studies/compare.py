@@ -13,8 +13,8 @@ import torch
 from skipwise.comparison import extension, warning
 from skipwise.data import Dataset, Own, check_readable
 from skipwise.defaults import check_kinds
-from skipwise.description import Call, fitted, nearest
-from skipwise.experiment import Experiment, compose, settled
+from skipwise.description import Call, fitted
+from skipwise.experiment import Experiment, compose, nearest_setting, settled
 from skipwise.files import STUDY
 from skipwise.finetuning import check_freeze
 from skipwise.studies.conduct import Conducted, conduct, rehearsed
@@ -97,7 +97,7 @@ def study_of(
     known = list(dict.fromkeys([*FIELDS, *(f.name for f in dataclasses.fields(Experiment))]))
     for name in settings:
         if name not in known:
-            raise TypeError(f"a study has no setting {name!r}{nearest(name, known)}")
+            raise TypeError(f"a study has no setting {name!r}{nearest_setting(name, known)}")
     given = {k: v for k, v in settings.items() if k in FIELDS and v is not None}
     given["vary"] = {path: _listed(values) for path, values in given.get("vary", {}).items()}
     of_study = {name: fitted(Study, name, value) for name, value in given.items()}

@@ -16,7 +16,7 @@ from typing import Any
 from skipwise.data import Dataset
 from skipwise.description import read_yaml
 from skipwise.experiment import Experiment, settled, task_of
-from skipwise.files import STUDY, drafts_of, write_atomic
+from skipwise.files import STUDY, check_folder, drafts_of, write_atomic
 from skipwise.studies.arms import Arm, arms_of, family_of
 from skipwise.studies.launchers import Task
 from skipwise.studies.settled import check_same, surroundings
@@ -173,11 +173,12 @@ def check_free(folder: Path) -> None:
     """Ask that nothing lie in a folder but what a study leaves that is killed while it begins.
 
     Raises:
-        ValueError: If something does.
+        ValueError: If something does, or the folder may not be written.
     """
     ours = {folder / PLAN, *drafts_of(folder / PLAN), *drafts_of(folder / STUDY)}
     if folder.exists() and not (folder.is_dir() and ours.issuperset(folder.iterdir())):
         raise ValueError(f"{folder} is not empty and no study; name another folder with --out")
+    check_folder(folder, "study")
 
 
 def _taken_up(plan: Plan) -> Plan:

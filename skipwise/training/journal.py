@@ -139,7 +139,7 @@ def _cut_back(path: Path, size: int) -> None:
     path.touch()
     if path.stat().st_size < size:
         raise ValueError(
-            f"{path} is shorter than at the last save; it was changed,"
-            " so the run cannot go on from it"
+            f"{path} is shorter than at the last save; it was changed, so the run cannot go on"
+            " from it; give back a copy, or train experiment.yaml in another folder"
         )
     os.truncate(path, size)

@@ -79,6 +79,10 @@ def find_rate(
     strategy: Any = None,
     *,
     search: Search | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    low: float | None = None,
+    high: float | None = None,
     **settings: Any,
 ) -> FoundRate:
     """Find the learning rate for data, a network and a strategy.
@@ -87,10 +91,22 @@ def find_rate(
         data: As for :func:`skipwise.train`.
         network: Chosen by the data if None.
         strategy: Chosen by the task if None; its rate is what is looked for.
-        search: How much is tried: ``Search(seeds=5)``.
+        search: How much is tried, as a whole, in place of the four that follow.
+        seeds: So many range tests, and runs at each rate; three if None.
+        steps: Updates of each of them; a hundred if None.
+        low: Lowest rate of the range tests; 1e-6 if None.
+        high: Highest; 10 if None.
         **settings: Other fields of :class:`skipwise.Experiment`, ``batch_size`` for example.
+
+    Raises:
+        TypeError: If ``search`` is given and one of its parts too.
     """
-    return rate_of(*compose(data, network, strategy, **settings), search or Search())
+    parts = {"seeds": seeds, "steps": steps, "low": low, "high": high}
+    given = {name: value for name, value in parts.items() if value is not None}
+    if search is not None and given:
+        raise TypeError(f"search says how much is tried already; leave {', '.join(given)} out")
+    wanted = replace(search or Search(), **given)
+    return rate_of(*compose(data, network, strategy, **settings), wanted)
 
 
 def rate_of(

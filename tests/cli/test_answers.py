@@ -99,3 +99,17 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(capsy
         assert "nowhere is no folder, so the table could not be written to nowhere/" in told
         told = fails(capsys, *verb, "--csv", "there")
         assert "there is a folder, so the table could not be written to there; name anoth" in told
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_where_nothing_can_be_made_not_even_by_root_is_refused_beforehand(capsys, rings: str):
+    for words, told in (
+        (("predict", "no-run", "cat.png", "--csv", "/proc/x.csv"), "so the table could not be"),
+        (("export", "no-run", "/proc/x.pt2"), "so the model could not be written to /proc/x.pt2"),
+        (("train", rings, "--out", "/proc/x"), "so the run could not be written to /proc/x"),
+        (("train", rings, "--out", "/proc/x/y"), "so the run could not be written to /proc/x/y"),
+        (("compare", rings, "--network", "resnet20,plain20", "--out", "/proc/x"), "so the study"),
+        (("diagnose", "resnet20", "--data", rings, "--out", "/proc/x"), "so the diagnosis could"),
+        (("explain", "depth", "--out", "/proc/x.html"), "so the page could not be written to"),
+    ):
+        assert f"/proc is not writable (No such file or directory), {told}" in fails(capsys, *words)

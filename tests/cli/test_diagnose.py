@@ -63,6 +63,14 @@ def test_a_network_by_its_name(capsys, rings: str):
         (("resnet20", "--data", "digits", "--strategy", "adm"), "there is no strategy 'adm'"),
         (("math:pi", "--data", "digits"), "math:pi is a float, not a function; name one"),
         (
+            ("resnet20", "--data", "digits", "--out", "notes.txt"),
+            "notes.txt is no folder, so the diagnosis could not be written to notes.txt; name anot",
+        ),
+        (
+            ("resnet20", "--data", "digits", "--out", "notes.txt/there"),
+            "notes.txt is no folder, so the diagnosis could not be written to notes.txt/there; n",
+        ),
+        (
             ("resnet20", "--data", "digits", "--sites", "trunk.blocks"),
             "computes none of the blocks trunk.blocks; name the modules",
         ),
@@ -70,4 +78,5 @@ def test_a_network_by_its_name(capsys, rings: str):
 )
 def test_wrong_input_is_one_sentence(capsys, words: tuple[str, ...], told: str):
     Path("folder").mkdir()
+    Path("notes.txt").touch()
     assert told in fails(capsys, "diagnose", *words)

@@ -70,12 +70,12 @@ def test_classes_that_differ_are_named_three_at_most(capsys, run: str):
     ("words", "told"),
     [
         (("m.tflite",), "m.tflite must end in .onnx, in .pt2 for torch.export.load, or"),
-        (("none/m.onnx",), "the folder none does not exist; make it, or name another"),
+        (("none/m.onnx",), "none is no folder, so the model could not be written to none/m.onnx"),
         (("m.pt2", "--int8"), "eight bits are for .onnx; export m.onnx"),
         (("m.onnx", "--calibrate"), "calibrate has no effect without int8; add it"),
         (("m.onnx", "--data", "digits"), "the network was trained for classification with outputs"),
         (("m.onnx", "--views", "flop"), "there are no views 'flop'"),
-        (("folder.onnx",), "folder.onnx is a folder; name a file"),
+        (("folder.onnx",), "folder.onnx is a folder, so the model could not be written"),
     ],
 )
 def test_wrong_words_are_one_sentence(capsys, run: str, words, told: str):
@@ -121,7 +121,8 @@ def test_a_missing_extra_is_the_line_that_installs_it_and_a_full_disk_leaves_not
     )
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    assert "File too large" in done.stderr
+    assert "File too large: /" in done.stderr
+    assert "; make room or rights; what was saved before is as it was" in done.stderr
     assert sorted(p.name for p in Path().iterdir()) == ["rings.npz", "run"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skipwise.cli.words import known_recipes
+from skipwise.cli.words import find_network, known_recipes
 from skipwise.data import AlternatingFlip, Cutout, Digits, PadCrop, Views
 from skipwise.description import from_plain, read_described, read_yaml, to_plain, write_yaml
 from skipwise.experiment import Experiment
@@ -19,6 +19,12 @@ from tests.cli.commands import call, fails
 def test_a_recipe_survives_the_disk(name: str):
     made = known_recipes()[name](Digits())
     assert from_plain(to_plain(made)) == from_plain(read_yaml(write_yaml(made), "file")) == made
+
+
+@pytest.mark.parametrize("name", known_recipes())
+def test_the_network_of_a_recipe_is_one_that_can_be_named(name: str):
+    network = known_recipes()[name](Digits()).network
+    assert find_network(network.name) == network
 
 
 def test_a_run_by_a_recipe_has_all_of_it_but_what_else_is_given(capsys, rings: str):

@@ -10,9 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from skipwise.data import Own, Shares
 from skipwise.prediction import load
 from skipwise.records import EvaluationRecord, read_journal
 from tests.cli.commands import SMALL, call, fails
+
+NONE = Shares(validation=0.0, test=0.0)  # is held out
 
 
 def test_predict_prints_a_table_writes_csv_and_needs_no_training_data(
@@ -46,6 +49,42 @@ def test_predict_names_a_bad_file_or_skips_it(capsys, pictures: str, rings: str)
     assert code == 0
     assert (len(json.loads(out)["predictions"]), json.loads(out)["skipped"]) == (40, 1)
     assert "skipped:" in err
+
+
+def test_of_several_that_are_skipped_the_number_is_said_and_all_of_them_is_an_error(
+    capsys, pictures: str
+):
+    call(capsys, "train", pictures, "--steps", "2", "--out", "r", *SMALL)
+    bad = [str(Path(pictures, "cat", name)) for name in ("bad.png", "worse.png")]
+    for name in bad:
+        Path(name).write_bytes(b"nothing")
+    code, out, err = call(capsys, "predict", "r", pictures, "--skip-bad")
+    assert (code, len(out.splitlines())) == (0, 40)
+    assert err.splitlines()[-1] == "skipwise: 2 of 42 files were skipped"
+    told = fails(capsys, "predict", "r", *bad, "--skip-bad", "--csv", "table.csv")
+    assert "nothing can be predicted: " in told
+    assert "bad.png cannot be read as a picture" in told
+    assert "and so on, 2 files in all; mend or replace them" in told
+    assert "nothing can be predicted: " in fails(capsys, "predict", "r", bad[0], "--skip-bad")
+    assert not Path("table.csv").exists()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_inputs_that_are_not_finite_are_refused_by_number(capsys, rings: str, wrong: float):
+    call(capsys, "train", rings, "--steps", "2", "--out", "run", *SMALL)
+    predictor = load("run")
+    x = np.random.default_rng(0).normal(size=(300, *predictor.card.inputs)).astype(np.float32)
+    assert len(predictor.predict(x)) == 300
+    x[270].flat[1] = wrong
+    np.savez("wrong.npz", x=x)
+    told = "input 270 holds NaN or infinity; mend or remove it"
+    assert told in fails(capsys, "predict", "run", "wrong.npz")
+    for refused in (predictor.predict, predictor.outputs):
+        with pytest.raises(ValueError, match=told):
+            refused(x)
+    part = Own(dataset=[(torch.from_numpy(row), n % 2) for n, row in enumerate(x)], shares=NONE)
+    with pytest.raises(ValueError, match=told):
+        predictor.predict(part.load().train)
 
 
 def test_evaluate_names_a_bad_file_or_skips_it(capsys, pictures: str):

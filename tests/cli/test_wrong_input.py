@@ -162,6 +162,15 @@ def test_wrong_yaml_names_file_key_and_nearest(capsys, rings: str):
     ):
         Path(name).write_text(text.replace(old, new, 1))
         assert told in fails(capsys, "train", name)
+    for wrong, told in (
+        (text[:300].encode() + bytes(9), "experiment.yaml is not valid YAML: "),
+        (b"", "experiment.yaml does not describe an experiment; its top must say is: skipwise"),
+        (b"\xff\xfe", "experiment.yaml is no text in UTF-8"),
+    ):
+        Path("run/experiment.yaml").write_bytes(wrong)
+        said = fails(capsys, "resume", "run", "--steps", "9")
+        assert told in said
+        assert said.endswith("; mend it, or give back a copy\n")
 
 
 def test_wrong_runs_and_weights_are_one_sentence(capsys, rings: str):

@@ -68,4 +68,6 @@ def test_a_read_only_disk_is_one_sentence(tmp_path: Path):
             pytest.skip(f"this machine does not let root mount: {done.stderr.strip()}")
         assert done.returncode == 2
         assert "Read-only file system" in done.stderr
+        told = "make room or rights" if words is again else "name another folder"
+        assert told in done.stderr
         assert "Traceback" not in done.stderr

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import skipwise
 from skipwise.data import Arrays, Folder, Own, find_data, read_picture
@@ -313,6 +313,22 @@ def test_a_class_in_an_array_of_its_own_is_a_class():
 def test_a_data_set_of_ones_own_that_gives_no_pairs_is_refused(dataset: object, told: str):
     with pytest.raises(ValueError, match=told):
         Own(dataset=dataset).load()
+
+
+def test_arrays_and_loaders_are_refused_by_what_makes_a_data_set_of_them():
+    x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
+    tensors = torch.from_numpy(x), torch.from_numpy(y)
+    for given in (x, (x, y), [x, y], tensors, tensors[0]):
+        with pytest.raises(TypeError, match=r"give list\(zip\(X, Y\)\), torch.*TensorDataset.*npz"):
+            skipwise.train(given)
+    whole = TensorDataset(*tensors)
+    with pytest.raises(TypeError, match=r"give loader\.dataset, and batch_size="):
+        skipwise.train(DataLoader(whole, batch_size=4))
+    for named in (list(zip(x, y, strict=True)), DataLoader(whole).dataset):
+        data = Own(dataset=named).load()
+        assert (data.task, data.ends.inputs) == ("classification", (4,))
+    run = skipwise.train(list(zip(x, y, strict=True)), steps=1, quiet=True, report=False)
+    assert run.test is not None
 
 
 def test_whole_numbers_in_a_column_are_classes(tmp_path: Path):

@@ -242,6 +242,20 @@ def test_a_run_may_be_moved():
     assert diagnose("elsewhere").facts["run"] == "elsewhere"
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path):
+    (tmp_path / "notes.txt").touch()
+    measured: list[str] = []
+    for out in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "below"):
+        with pytest.raises(ValueError, match="is no folder, so the diagnosis could not be written"):
+            diagnose(
+                exploding(),
+                (torch.randn(8, 4), torch.arange(8) % 3),
+                out=out,
+                progress=measured.append,
+            )
+    assert not measured
+
+
 def exploding() -> nn.Module:
     """Plain layers whose weights are twice as large as He's."""
     row = [nn.Sequential(nn.Linear(16, 16, bias=False), nn.ReLU()) for _ in range(12)]

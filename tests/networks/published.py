@@ -29,6 +29,7 @@ def _torchvision(parameters: int, giga_macs: float) -> Published:
 
 SMALL = {  # 3×32×32, ten classes, shortcut A where the paper has it
     "resnet8_w32": Published(parameters=308_650, giga_macs=0.012),
+    "resnet18_w32": Published(parameters=2_801_450, giga_macs=0.010),
     "resnet20": Published(parameters=269_722, giga_macs=0.041),
     "resnet32": Published(parameters=464_154),
     "resnet44": Published(parameters=658_586),
@@ -44,6 +45,7 @@ SMALL = {  # 3×32×32, ten classes, shortcut A where the paper has it
     "fixup110": Published(parameters=1_720_138),
 }
 LARGE = {  # 3×224×224, a thousand classes
+    "resnet10_w32": Published(parameters=1_487_240, giga_macs=0.252),
     "resnet18": _torchvision(11_689_512, 1.814),
     "resnet34": _torchvision(21_797_672, 3.664),
     "resnet50": _torchvision(25_557_032, 4.089),

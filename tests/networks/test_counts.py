@@ -41,6 +41,18 @@ def test_a_hundred_classes_change_the_last_layer_only():
     assert measure_size(resnet20().build(hundred), hundred.inputs).parameters == 275_572
 
 
+def test_the_network_of_small_recipes_is_counted_by_hand():
+    """Stem, four stages of two 3×3 convolutions (a projection where it widens), ten classes."""
+    widths = (32, 64, 128, 256)
+    parameters, macs = 9 * 3 * 32 + 2 * 32, 9 * 3 * 32 * 32**2
+    for before, width, side in zip((32, *widths), widths, (32, 16, 8, 4), strict=False):
+        weights = 9 * before * width + 9 * width**2 + (before * width if before < width else 0)
+        parameters += weights + (3 if before < width else 2) * 2 * width
+        macs += weights * side**2
+    size = measure_size(networks.resnet10_w32().build(CIFAR), CIFAR.inputs)
+    assert (size.parameters, size.macs) == (parameters + 256 * 10 + 10, macs + 256 * 10)
+
+
 @pytest.mark.parametrize("depth", [20, 56, 110])
 def test_depth_counts_the_weighted_layers(depth: int):
     model = vars(networks)[f"resnet{depth}"]().build(CIFAR)

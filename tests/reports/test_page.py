@@ -187,10 +187,25 @@ def test_a_loss_that_is_not_finite_is_left_out_of_the_curves(tmp_path: Path):
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"is not a run: it has no experiment\.yaml"):
         skipwise.report(tmp_path)
+
+
+def test_a_damaged_file_of_a_run_is_named_with_what_to_do(tmp_path: Path):
     run = told(tmp_path / "run", LEVEL, FALLS, FALLS)
-    (run / "metrics.jsonl").write_text("{}\n")
-    with pytest.raises(ValueError, match="was changed and cannot be read"):
-        skipwise.report(run)
+    journal, evidence = run / "metrics.jsonl", run / "evidence.json"
+    before = journal.read_bytes()
+    for wrong in (b"{}", b"5", b'{"event": "step"}', b'{"event": "st', b"\xff"):
+        journal.write_bytes(b"\n".join([*before.splitlines()[:2], wrong, b""]))
+        with pytest.raises(ValueError, match=r"metrics\.jsonl, line 3 is no event.*give back a c"):
+            skipwise.report(run)
+    journal.write_bytes(before)
+    for wrong in ("{}", "5", "", '{"parts": '):
+        evidence.write_text(wrong)
+        with pytest.raises(
+            ValueError, match=r"evidence\.json was changed.*give back a copy, or del"
+        ):
+            skipwise.report(run)
+    evidence.unlink()
+    assert skipwise.report(run).is_file()
 
 
 def test_a_report_is_written_without_torch(tmp_path: Path):

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from skipwise.cli.app import leave
 from skipwise.cli.words import Flag, Whole, print_json
 
 
@@ -32,15 +31,11 @@ def explain(
         quiet: Tell nothing of what goes on.
         json: Print all numbers as one JSON object.
     """
-    from skipwise.lessons import TOPICS
     from skipwise.lessons import explain as give
 
-    place = Path(f"{topic}.html") if out is None else out
-    if topic in TOPICS and not place.parent.is_dir():
-        leave(f"{place.parent} is no folder, so the page could not be written to {place}")
     found = give(
         topic,
-        out=place,
+        out=out or Path(f"{topic}.html"),
         data=data,
         seed=seed,
         seconds=seconds,

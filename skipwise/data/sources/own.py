@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from skipwise.data.assemble import Shares, numbered
 from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, MapStyle, as_column, digest_of
@@ -48,6 +50,7 @@ class Own(Data):
         """Make the data set, read every target once, hold out validation and test.
 
         Raises:
+            TypeError: If it is what a data set is made of, or made from one.
             ValueError: If it does not give pairs, or its targets cannot be trained on.
         """
         if self.dataset is None:
@@ -56,6 +59,7 @@ class Own(Data):
                 " there: skipwise.resume(run, data=…)"
             )
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
+        _refuse_what_is_near(dataset)
         targets, first = _targets(dataset, self.name)
         is_class = are_classes(targets)
         classes = self.classes or (numbered(targets, self.name) if is_class else ())
@@ -97,6 +101,26 @@ def without_objects(data: Data) -> Data:
     if isinstance(data, Own) and data.is_nameless:
         return replace(data, dataset=None)
     return data
+
+
+def _refuse_what_is_near(dataset: Any) -> None:
+    """Say how arrays or a loader become a data set.
+
+    Raises:
+        TypeError: If it is an array, a pair of arrays, or a loader.
+    """
+    arrays = Tensor, np.ndarray
+    is_pair = isinstance(dataset, tuple | list) and len(dataset) == 2
+    if isinstance(dataset, arrays) or (is_pair and all(isinstance(p, arrays) for p in dataset)):
+        raise TypeError(
+            "arrays alone are no data set; give list(zip(X, Y)), torch.utils.data.TensorDataset of"
+            " two tensors, or the path of an .npz with x and y"
+        )
+    if isinstance(dataset, DataLoader):
+        raise TypeError(
+            "a DataLoader gives batches, and a data set is needed that gives examples; give"
+            " loader.dataset, and batch_size= beside it"
+        )
 
 
 def _targets(dataset: Any, name: str) -> tuple[Tensor, Tensor]:
