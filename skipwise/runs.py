@@ -143,12 +143,8 @@ def go_on(
         dataset = given.data.load()
         saved = state["run"] if state else {"step": 0}  # killed before its first save: begin again
         kind = _change(experiment, planned)
-        if kind == "length" and given.seconds is None:
-            steps = given.planned_steps(len(dataset.train))
-            _check_more(folder, saved["step"], steps, "steps")
-        elif kind == "length" and state is not None:
-            spent = (state["budget"] or {"spent": state["seconds"]})["spent"]
-            _check_more(folder, spent, given.seconds, "seconds")
+        if kind == "length" and state is not None:
+            _check_more(folder, state, given, examples=len(dataset.train))
         if planned.strategy.peak_lr != experiment.strategy.peak_lr:
             _forgive(saved)
         options: dict[str, Any] = {"change": kind, "started": started, "watch": watch, "hold": hold}
@@ -180,7 +176,11 @@ def _with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Exper
     return changed
 
 
-def _check_more(folder: Path, taken: float, asked: float, what: str) -> None:
+def _check_more(folder: Path, state: dict[str, Any], given: Experiment, *, examples: int) -> None:
+    what, taken, asked = "steps", state["run"]["step"], given.planned_steps(examples)
+    if given.seconds is not None:
+        spent = (state["budget"] or {"spent": state["seconds"]})["spent"]
+        what, taken, asked = "seconds", spent, given.seconds
     if asked < taken:
         raise ValueError(
             f"{folder} has taken {taken:.0f} {what} already, more than the {asked:.0f} asked for;"

@@ -7,7 +7,7 @@ import json
 import sys
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 
 def read(path, card):
@@ -18,7 +18,8 @@ def read(path, card):
     """
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file)
-        if file.format == "TIFF" and max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
+        is_tiff = isinstance(file, TiffImagePlugin.TiffImageFile)
+        if is_tiff and max(file.n_frames, int(file.tag_v2.get(32997, 1))) > 1:
             raise ValueError("it is a stack of pictures; save the one that counts by itself")
     if image.mode[0] in "IF":
         deep = np.asarray(image)
