@@ -150,6 +150,28 @@ def test_slow_weights_of_a_state_can_be_taken_up_again():
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
+@pytest.mark.parametrize("rule", [SAM(), Lookahead(), ScheduleFreeSGD()], ids=repr)
+def test_a_rate_is_followed_after_a_state_was_taken_up_too(rule: Optimiser):
+    parts = parameters()
+    optimiser = made(rule, parts, 0.01)
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = loss_of(parts)
+        loss.backward()
+        return loss.detach()
+
+    optimiser.step(closure)  # pyright: ignore
+    optimiser.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    before = {name: p.detach().clone() for name, p in parts.items()}
+    for rate, moves in ((1e-9, False), (0.01, True)):
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step(closure)  # pyright: ignore
+        change = max(float((p.detach() - before[n]).abs().max()) for n, p in parts.items())
+        assert (change > 1e-6) is moves
+
+
 def test_sam_climbs_with_what_learns_alone():
     parts = parameters()
     still = nn.Parameter(torch.ones(3, dtype=torch.float64))
