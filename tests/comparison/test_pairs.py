@@ -68,6 +68,22 @@ def test_no_more_than_the_margin_is_equivalent():
     assert only(two(BASE + noise, BASE)).verdict == "inconclusive"
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_interval_that_leaves_the_margin_on_one_side_is_not_equivalent(sign: int):
+    lower = np.array([-0.004, 0.001, -0.004, 0.001, -0.004, 0.001, -0.003, 0.0005])
+    pair = only(two(BASE + sign * lower, BASE, margin=0.002))
+    near, far = sorted((-pair.family_low, pair.family_high))
+    assert near < 0.002 < far
+    assert pair.verdict == "inconclusive"
+
+
+def test_the_nearer_verdict_counts_the_seeds_that_are_missing():
+    noise = np.array([0.004, -0.003, 0.006, -0.001, 0.003, -0.004, 0.005, -0.002])
+    pair = only(two(BASE + noise, BASE, margin=0.003))  # the mean is 0.001
+    needed = (2.802 * noise.std(ddof=1) / (0.003 - noise.mean())) ** 2
+    assert pair.further_seeds == pytest.approx(needed - 8, abs=3)
+
+
 def test_equivalence_takes_the_interval_of_the_whole_family():
     names = ["sgd", "momentum", "adam", "adamw"]
     noise = np.array([0.0004, -0.0003, 0.0006, -0.0001, 0.0003, -0.0004, 0.0005, -0.0002])
@@ -109,6 +125,10 @@ def test_five_seeds_reach_no_verdict():
 def test_a_study_that_goes_on_gives_no_verdict():
     pair = only(two(BASE[:7] + GAPS[:7], BASE))
     assert (pair.verdict, pair.pairs, pair.missing) == ("unfinished", 7, 1)
+    ended = np.array([*BASE[:7] + GAPS[:7], math.nan])
+    pair = only(two(ended, BASE[:7]))  # whose eighth partner may reach as little
+    assert (pair.verdict, pair.pairs, pair.missing) == ("unfinished", 7, 1)
+    assert pair.first_diverged == 0
 
 
 def test_a_run_that_diverged_counts_as_worst():
@@ -215,8 +235,9 @@ def test_a_pair_that_is_not_complete_does_not_help_another():
         ["sgd", "momentum", "adam"],
         family=(("resnet20/momentum", "resnet20/sgd"), ("resnet20/adam", "resnet20/sgd")),
     )
-    flips = np.array([1, 1, 1, 1, 1, 1, 1, -0.02])  # p = 4/256
+    flips = np.array([1, 1, 1, 1, 1, 1, -0.02, -0.02])  # p = 8/256
     scores = {"resnet20/sgd": BASE, "resnet20/momentum": BASE + GAPS * flips}
-    found = judge(study(plan, {**scores, "resnet20/adam": (BASE + GAPS)[:6]}))
-    assert found[0].p == pytest.approx(4 / 256)
-    assert found[0].holm_p == pytest.approx(2 * 4 / 256)
+    found = judge(study(plan, {**scores, "resnet20/adam": (BASE + GAPS)[:7]}))
+    assert found[1].p == pytest.approx(2 / 128)  # less, so it would stand first
+    assert found[0].p == pytest.approx(8 / 256)
+    assert found[0].holm_p == pytest.approx(2 * 8 / 256)

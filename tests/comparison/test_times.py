@@ -100,6 +100,9 @@ def test_a_kind_that_is_not_known_of_a_run_at_the_target_is_left_out():
     runs = [there(seed=0, macs_to_target=1e6), ArmRun(arm="resnet20/sgd", seed=1, score=0.5)]
     missed = compare(StudyRecord(design=plan, runs=tuple(runs)))
     assert {time.kind for time in missed.times} == {"steps", "seconds", "macs"}
+    runs += [there(seed=3, diverged=True)]  # after the target, so that it missed it
+    later = compare(StudyRecord(design=plan, runs=tuple(runs)))
+    assert {time.kind for time in later.times} == {"steps", "seconds", "macs"}
     runs += [there(seed=2)]
     unknown = compare(StudyRecord(design=plan, runs=tuple(runs)))
     assert {time.kind for time in unknown.times} == {"steps", "seconds"}

@@ -86,6 +86,18 @@ def test_the_best_rate_at_the_edge_is_said():
     assert sensitivity(tuned([0.7, 0.8], [0.1, 0.1]), "resnet20/sgd") is None
 
 
+def test_of_losses_the_good_rates_are_those_of_the_lowest():
+    rates, losses = [0.1, 0.2, 0.3, 0.4], [1.04, 1.0, 1.06, 0.99]
+    record = tuned(losses[:3], rates[:3], lower_is_better=True, percent=False)
+    found = sensitivity(record, "resnet20/sgd")
+    assert found is not None
+    assert (found.best, found.best_score, found.low, found.high) == (0.2, 1.0, 0.1, 0.2)
+    record = tuned(losses, rates, lower_is_better=True, percent=False)
+    found = sensitivity(record, "resnet20/sgd")
+    assert found is not None
+    assert (found.best, found.low, found.at_edge) == (0.4, 0.4, True)
+
+
 def parts_study() -> StudyRecord:
     """Make a study of two parts with planted gains; decay was not tried alone."""
     random = np.random.default_rng(2)

@@ -96,6 +96,18 @@ def test_a_gate_on_the_shortcut_alone_is_its_formula():
     close(connection(X, f), f(X) + (1 - gate) * X)
 
 
+@pytest.mark.parametrize("description", [Highway(), ShortcutGate()], ids=repr)
+def test_before_an_activation_the_gate_reads_what_the_branch_reads(description):
+    connection, f = randomised(description.build(SAME, Skip(nn.Tanh()))), branch()
+    weight, bias = connection.get_parameter("gate.weight"), connection.get_parameter("gate.bias")
+    read = X.tanh()
+    gate = torch.sigmoid(
+        torch.einsum("oc,bcij->boij", weight[:, :, 0, 0], read) + bias.view(1, -1, 1, 1)
+    )
+    written = f(read) * (gate if description == Highway() else 1)
+    close(connection(X, f), written + (1 - gate) * X)
+
+
 def test_a_pooled_shortcut_maps_the_mean_of_the_positions_that_are_there():
     shortcut = Pooled().build(Place(width_in=4, width_out=8, stride=2))
     assert shortcut is not None
@@ -142,7 +154,9 @@ def test_at_the_start_every_hyper_stream_is_the_plain_residual_stream():
     description, f = Hyper(streams=4), branch()
     for index in range(5):
         place = Place(width_in=4, width_out=4, index=index, depth=5)
-        state = description.build(place, Skip()).double()(description.expand(X), f)
+        connection = description.build(place, Skip()).double()
+        assert connection.get_parameter("read").tolist() == [n == index % 4 for n in range(4)]
+        state = connection(description.expand(X), f)
         for stream in state.unbind(1):
             close(stream, X + f(X))
         close(description.collapse(state), 4 * (X + f(X)))

@@ -139,6 +139,8 @@ def test_random_erasing_blackens_one_box_of_the_drawn_area_inside_some_pictures(
     draw = a_draw(400)
     erased = RandomErasing(probability=0.5).apply(bright, draw)[:, 0] == 0
     chosen = (draw.uniform(14) < 0.5).tolist()
+    assert erased.any(0).any(0).all()  # to every edge
+    assert erased.any(0).any(1).all()
     for n, box in enumerate(erased):
         rows, columns = box.any(1).sum(), box.any(0).sum()
         assert box.sum() == rows * columns
@@ -193,6 +195,16 @@ def test_boxes_have_the_areas_and_shapes_that_were_asked_for_and_lie_inside():
     assert 3 / 4 - 1e-5 <= float(ratio.min()) <= float(ratio.max()) <= 4 / 3 + 1e-5
 
 
+def test_boxes_are_as_often_wide_as_tall_in_pixels_whatever_the_picture():
+    draw = a_draw(4000)
+    tall, wide = RandomResizedCrop(smallest=0.2).boxes(48, 24, draw).unbind(1)[2:]
+    free = draw.uniform(4) < 0.2  # so that no side is cut to the picture's
+    ratio = (24 * wide / (48 * tall)).log()[free] / math.log(4 / 3)  # uniform in −1 … 1
+    assert ratio.abs().max() <= 1 + 1e-5
+    assert ratio.mean().abs() < 5 * (1 / 3 / len(ratio)) ** 0.5
+    assert ratio.square().mean() == pytest.approx(1 / 3, abs=5 * (4 / 45 / len(ratio)) ** 0.5)
+
+
 TARGETS = torch.arange(COUNT) % 5
 VECTORS = one_hot(TARGETS, 5).float()
 
@@ -221,6 +233,23 @@ def test_cut_mix_pastes_a_box_of_the_partner_and_counts_its_pixels():
         assert torch.equal(pasted.sum(), torch.tensor(len(rows) * len(columns)))
         close(targets[n], (1 - area) * VECTORS[n] + area * VECTORS[COUNT - 1 - n])
         assert torch.equal(picture[:, ~pasted], PICTURES[n][:, ~pasted])
+
+
+def test_the_box_of_cut_mix_has_the_share_of_the_area_about_its_middle():
+    dark, bright = torch.zeros(COUNT, 1, 30, 20), torch.ones(COUNT, 1, 30, 20)
+    half = COUNT // 2
+    pictures = torch.cat([dark[:half], bright[half:]])  # partners differ
+    found = CutMix().mix(pictures, VECTORS, DRAW)[0] != pictures
+    share = DRAW.uniform(18).double()  # λ, uniform where α is 1
+    for n, box in enumerate(found[:, 0]):
+        wanted = torch.zeros(30, 20, dtype=torch.bool)
+        ends = []
+        for length, lane in ((30, 20), (20, 21)):
+            middle = int(float(DRAW.uniform(lane)[n]) * length)
+            reach = round(math.sqrt(1 - float(share[n])) * length / 2)
+            ends.append(slice(max(middle - reach, 0), middle + reach))
+        wanted[ends[0], ends[1]] = True
+        assert torch.equal(box, wanted)
 
 
 def test_some_examples_stay_unmixed():

@@ -1,6 +1,7 @@
 """Splits, order and batches are pure functions of their seeds, and lose nothing."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from skipwise.data import (
     Arrays,
     Batches,
     Digits,
+    Flip,
+    Mixup,
+    PadCrop,
+    ProgressiveResize,
     Shares,
     batch_index,
     find_data,
@@ -30,6 +35,12 @@ def test_a_split_is_stratified_disjoint_and_complete():
     stay, out = held_out(targets, 0.2, seed=0, purpose="test")
     assert torch.bincount(targets[out]).tolist() == [10, 6, 1]
     assert torch.equal(torch.cat([stay, out]).sort().values, torch.arange(82))
+    assert all(torch.equal(rows, rows.sort().values) for rows in (stay, out))
+
+
+def test_each_class_draws_for_itself_which_of_its_examples_are_held_out():
+    first, second = held_out(torch.arange(80) // 40, 0.25, seed=0, purpose="test")[1].split(10)
+    assert not torch.equal(first, second - 40)
 
 
 def test_a_split_depends_on_its_seed_and_purpose_and_nothing_else():
@@ -108,6 +119,50 @@ def test_parts_of_a_batch_are_its_examples_in_order():
     assert sorted(len(p) for p in parts) == [16, 17, 17]
     for name in ("inputs", "targets", "index", "keys"):
         assert torch.equal(torch.cat([vars(p)[name] for p in parts]), vars(batch)[name])
+    assert [len(p) for p in batch.cut(slice(3)).parts(5)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("augmentation", [(PadCrop(padding=1), Flip()), (Flip(), Mixup())], ids=str)
+def test_the_shares_of_three_processes_are_the_batch_of_one(augmentation):
+    data = rings()
+    make = partial(Batches, data.train, data.preprocessing, size=50, seed=0, device=CPU)
+    whole, *shares = (
+        make(augmentation=augmentation, classes=5, among=among)[3]
+        for among in ((0, 1), (0, 3), (1, 3), (2, 3))
+    )
+    assert [len(share) for share in shares] == [16, 17, 17]
+    for name in ("inputs", "targets", "index", "keys"):
+        assert torch.equal(torch.cat([vars(share)[name] for share in shares]), vars(whole)[name])
+
+
+def test_no_batch_of_an_evaluation_is_larger_than_it_may_be():
+    data = rings(99)
+    sizes = [len(b) for b in in_order(data.train, data.preprocessing, size=10, device=CPU)]
+    assert sum(sizes) == len(data.train)
+    assert len(data.train) % 10  # the last would be smaller
+    assert 10 >= max(sizes) >= min(sizes) >= max(sizes) - 1
+
+
+def test_a_batch_is_as_large_as_the_progress_of_the_run_says():
+    data = rings()
+    batches = Batches(
+        data.train, data.preprocessing, size=4, seed=0, device=CPU,
+        augmentation=(ProgressiveResize(start=0.5, multiple=4),),
+    )  # fmt: skip
+    full = batches[0].inputs.shape[2]
+    sides = [batches.at(0, progress=p).inputs.shape[2] for p in (0.0, 1.0)]
+    assert sides == [full // 2, full]
+
+
+def test_pictures_that_are_targets_are_learned_between_0_and_1(tmp_path: Path):
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "pairs.npz", x=x, y=255 - x)
+    data = Arrays(path=str(tmp_path / "pairs.npz")).load()
+    batch = Batches(data.train, data.preprocessing, size=8, seed=0, device=CPU)[0]
+    raw = data.train.gather(batch.index)[1]
+    assert raw.dtype == torch.uint8
+    torch.testing.assert_close(batch.targets, raw.float() / 255)
+    torch.testing.assert_close(data.preprocessing.unscaled(batch.targets), raw.float())
 
 
 def test_digits_are_those_of_scikit_learn():

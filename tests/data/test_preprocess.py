@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skipwise.data import Arrays, InMemory, fit_preprocessing
+from skipwise.data import Arrays, InMemory, fit_preprocessing, imagenet_preprocessing
 
 
 def test_mean_and_deviation_are_those_of_the_training_rows_and_no_row_is_copied(tmp_path: Path):
@@ -35,3 +35,18 @@ def test_rows_that_are_read_one_by_one_give_what_all_of_them_give():
     found = fit_preprocessing(large, rows)
     assert found.mean == pytest.approx(mean.tolist(), abs=1e-9)
     assert found.std == pytest.approx(std.tolist(), abs=1e-9)
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_networks_of_others_read_what_timm_gives_them(halves: bool):
+    from timm.data import constants as timm
+
+    mean, std = (
+        (timm.IMAGENET_INCEPTION_MEAN, timm.IMAGENET_INCEPTION_STD)
+        if halves
+        else (timm.IMAGENET_DEFAULT_MEAN, timm.IMAGENET_DEFAULT_STD)
+    )
+    x = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    theirs = (x / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    found = imagenet_preprocessing((4, 4), halves=halves)(x)
+    torch.testing.assert_close(found, theirs, rtol=1e-5, atol=1e-5)

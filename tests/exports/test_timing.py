@@ -30,6 +30,20 @@ def test_a_time_is_a_median_and_calls_that_are_held_up_do_not_count():
     assert 0.032 <= found.several_seconds
 
 
+def test_the_first_call_counts_only_where_it_is_alone(monkeypatch: pytest.MonkeyPatch):
+    seconds = iter([0.1, 0.01, 0.02, 0.03, 0.01, 0.05, 0.02, 0.04, 0.02, 0.03, 0.5])
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def compute(examples: np.ndarray) -> np.ndarray:
+        now[0] += next(seconds)
+        return examples
+
+    (found,) = speeds([compute], EXAMPLE)
+    # Of nine calls the fifth in order; of 16 examples one call has taken all the time there is.
+    assert (found.one_seconds, found.several_seconds) == pytest.approx((0.02, 0.5))
+
+
 def test_files_take_turns_and_the_slower_one_is_the_slower_one():
     calls: list[int] = []
     fast, slow = speeds([waiting(0.001, calls), waiting(0.004, calls)], EXAMPLE)

@@ -34,6 +34,13 @@ def test_stable_decay_rises_stays_and_falls_as_its_formula():
     assert factors(StableDecay(warmup=0.0, decay=1.0), 4) == pytest.approx([1, 0.75, 0.5, 0.25])
 
 
+def test_a_share_of_the_run_is_the_nearest_number_of_steps():
+    peak = factors(OneCycle(rise=0.29), 33)  # 9.57 steps
+    assert max(range(33), key=peak.__getitem__) == 10
+    assert factors(StableDecay(warmup=0.0, decay=0.29), 33)[22:25] == pytest.approx([1, 1, 0.9])
+    assert factors(StableDecay(warmup=0.17, decay=0.2), 33)[4:7] == pytest.approx([5 / 6, 1, 1])
+
+
 def test_the_polynomial_is_torchs():
     from torch.optim.lr_scheduler import PolynomialLR
 
@@ -176,6 +183,8 @@ def test_of_the_latest_weights_each_has_the_share_of_its_number():
     counted = LAWA(latest=3, distance=10 / 95)
     assert [s for s in range(1, 96) if 0 < counted.share(s, 95) < 1] == [*range(15, 96, 10)]
     assert all(rule.share(step, 4) == 1 / min(step, 3) for step in range(1, 5))
+    rounded = LAWA(latest=3, distance=0.29)  # 100 times that is just below 29
+    assert [s for s in range(1, 101) if 0 < rounded.share(s, 100) < 1] == [42, 71, 100]
     assert LAWA().share(89, 90) == LAWA().share(90 * 391, 90 * 391) == 1 / 6
 
 

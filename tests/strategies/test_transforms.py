@@ -134,6 +134,17 @@ def test_what_is_short_beside_its_weights_stays_bit_for_bit():
     assert all(torch.equal(g, before[name]) for name, g in gradients(entries).items())
 
 
+@pytest.mark.parametrize("name", ["", *SHAPES])
+def test_a_step_is_clipped_where_any_unit_of_any_parameter_was_shortened(name: str):
+    entries = learning(length=1e-6)
+    for entry in entries:
+        assert entry.parameter.grad is not None
+        entry.parameter.grad.mul_(1e9 if entry.name == name else 1)
+    found = AdaptiveClipping().apply(entries, norm_of(entries), {}, 0).clipped
+    assert found is not None
+    assert bool(found) == (name not in ("", "head"))
+
+
 def test_a_unit_without_gradient_stays_at_zero():
     entries = learning(length=0.0)
     applied(AdaptiveClipping(), entries)

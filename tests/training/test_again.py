@@ -1,12 +1,14 @@
 """Rules that ask for the gradient twice, and weights that are evaluated but not trained."""
 
 import copy
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from skipwise.data import Batch
 from skipwise.experiment import build, compose
 from skipwise.networks import fixup20, resnet20
 from skipwise.strategies import (
@@ -30,6 +32,7 @@ from skipwise.strategies import (
     sgd_cosine,
 )
 from skipwise.training import Run, train, with_own_statistics
+from skipwise.training.gradient import leaving_no_trace, trial_gradient
 from skipwise.watch import Hits
 from tests.references import close, rings_file
 
@@ -59,6 +62,32 @@ def test_only_the_first_gradient_moves_statistics_counts_answers_and_is_reported
     for name, buffer in runs[0].model.named_buffers():
         assert torch.equal(buffer, runs[1].model.get_buffer(name)), name
     assert not torch.equal(*(run.model.get_parameter("stem.conv.weight") for run in runs))
+
+
+def test_the_seconds_of_every_gradient_of_a_step_count(tmp_path: Path):
+    run = run_of(tmp_path, CLIMBING)
+    inner = run.loss
+
+    def slow(output: torch.Tensor, batch: Batch):
+        time.sleep(0.1)
+        return inner(output, batch)
+
+    run.loss = slow
+    step = next(train(run))
+    assert step.gradients == 2
+    assert 0.2 <= step.gradient_seconds <= step.seconds
+
+
+def test_a_trial_leaves_no_gradient_and_no_statistics(tmp_path: Path):
+    run = run_of(tmp_path, PLAIN)
+    before = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
+    with leaving_no_trace(run):
+        trial_gradient(run, run.batches.at(0))
+        moved = [not torch.equal(b, before[name]) for name, b in run.model.named_buffers()]
+        assert all(p.grad is not None for p in run.model.get_submodule("trunk").parameters())
+    assert any(moved)
+    assert all(torch.equal(b, before[name]) for name, b in run.model.named_buffers())
+    assert all(p.grad is None for p in run.model.parameters())
 
 
 def test_sam_on_parts_of_a_batch_is_sam_on_the_batch(tmp_path: Path):

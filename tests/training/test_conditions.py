@@ -15,8 +15,11 @@ from skipwise.networks import resnet20
 from skipwise.provenance import conditions, no_longer_exact
 from skipwise.records import NoteRecord
 from skipwise.runs import experiment_of, go_on
+from skipwise.strategies import EMA, muon, nesterov
 from skipwise.training import (
     World,
+    can_shard,
+    check_shares,
     load_checkpoint,
     repeated_blocks,
     save_checkpoint,
@@ -54,6 +57,38 @@ def test_norms_of_several_gpus_are_synchronised():
         model, said = share_statistics(normed(), GPU, TWO, synchronised=True, resumed=resumed)
         assert [type(part) for part in model.children()] == [nn.Conv2d, nn.SyncBatchNorm]
         assert said == ()
+
+
+def test_of_several_processes_it_is_said_whose_statistics_norms_have():
+    told = {"synchronised": False, "resumed": False}
+    (said,) = share_statistics(normed(), CPU, TWO, **told)[1]
+    assert said.startswith("each of the 2 processes normalises by the statistics of its own share")
+    assert share_statistics(nn.Linear(2, 2), CPU, TWO, **told)[1] == ()
+    assert share_statistics(normed(), CPU, ONE, **told)[1] == ()
+
+
+def test_every_process_has_something_to_do():
+    three = World(size=3)
+    check_shares(three, batch=6, parts=2, held={"validation": 3})
+    check_shares(ONE, batch=1, parts=9, held={"validation": 0})
+    for numbers, why in (
+        ({"batch": 6, "parts": 2, "held": {"test": 2}}, "the test part has 2 .* start at most 2"),
+        ({"batch": 2, "parts": 1, "held": {}}, "a batch of 2 is too small for 3 .* at most 2"),
+        ({"batch": 5, "parts": 2, "held": {}}, "a batch of 5 cannot be cut into 2 parts on each"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            check_shares(three, **numbers)
+
+
+def test_what_looks_at_whole_parameters_is_not_shared():
+    assert can_shard(TWO, nesterov(), resumed=False)
+    assert not can_shard(ONE, nesterov(), resumed=True)
+    for strategy, why in (
+        (replace(nesterov(), averaging=EMA()), "shard and strategy.averaging do not go together"),
+        (muon(), "shard and Muon do not go together: it looks at whole parameters"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            can_shard(TWO, strategy, resumed=False)
 
 
 def test_one_process_cannot_begin_what_is_for_several(tmp_path: Path):
@@ -116,6 +151,13 @@ def test_a_run_whose_norms_are_synchronised_no_more_says_so(tmp_path: Path):
     assert no_longer_exact(conditions(run), run, experiment) == ()
 
 
+def test_ranks_count_from_0(monkeypatch: pytest.MonkeyPatch):
+    for name, number in (("RANK", "2"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, number)
+    with pytest.raises(ValueError, match="RANK=2 must be less than WORLD_SIZE=2"):
+        named_world()
+
+
 @pytest.mark.parametrize("port", ["abc", "65536", "-1"])
 def test_a_port_that_is_none_is_named(port: str, monkeypatch: pytest.MonkeyPatch):
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_PORT": port}.items():
@@ -159,3 +201,4 @@ def test_what_repeats_in_a_network_is_gathered_by_itself():
     assert repeated_blocks(model) == stages  # and neither their linear maps nor one of a kind
     assert repeated_blocks(Holding(tied=True)) == []
     assert repeated_blocks(nn.Linear(2, 2)) == []
+    assert repeated_blocks(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))) == []

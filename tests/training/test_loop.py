@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from skipwise.data import Batches, in_order
+from skipwise.data import Batch, Batches, in_order
 from skipwise.networks import resnet20
 from skipwise.strategies import Strategy, momentum, sgd, shampoo
 from skipwise.tasks import Classification
@@ -76,6 +76,24 @@ def test_accumulated_parts_equal_the_whole_batch(parts: int):
     for a, b in zip(train(whole), train(cut), strict=True):
         torch.testing.assert_close(a.loss, b.loss, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(weights(whole), weights(cut), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+@pytest.mark.parametrize("number", [float, torch.Tensor.clone], ids=["number", "tensor"])
+def test_the_gradient_of_weighted_classes_is_that_of_the_weighted_mean(parts: int, number):
+    scales = torch.tensor([0.2, 1.0, 1.5, 3.0, 0.7])
+
+    def weighted(output: torch.Tensor, batch: Batch):
+        total = nn.functional.cross_entropy(output, batch.targets, scales, reduction="sum")
+        return total, number(scales[batch.targets].sum())
+
+    run, twin = a_run(sgd(), parts=parts), a_run(sgd())
+    run.loss, batch = weighted, twin.batches[0]
+    loss = nn.functional.cross_entropy(twin.model(batch.inputs), batch.targets, scales)
+    loss.backward()
+    step = next(train(run))
+    torch.testing.assert_close(step.loss, loss.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient(run), gradient(twin), rtol=1e-4, atol=1e-6)
 
 
 def test_a_long_gradient_is_scaled_to_the_clip_norm_and_a_short_one_is_not():

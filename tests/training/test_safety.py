@@ -5,6 +5,7 @@ import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,26 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(tmp_path: Pa
     assert state["step"] == 1
     assert len(refused) == 1
     assert "last.ckpt" in refused[0]
+
+
+def test_a_save_that_was_killed_between_its_two_names_is_gone_on_from(tmp_path: Path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    save_checkpoint(tmp_path / "one", {"step": 1})
+    save_checkpoint(tmp_path / "two", {"step": 2})
+    (tmp_path / "one" / "last.ckpt").rename(tmp_path / "before.ckpt")
+    (tmp_path / "two" / "last.ckpt").rename(tmp_path / ".next.ckpt")
+    assert newest_checkpoint(tmp_path) == ({"step": 2}, ())
+
+
+def test_a_save_that_fails_leaves_both_files(tmp_path: Path):
+    for step in (1, 2):
+        save_checkpoint(tmp_path, {"step": step})
+    (tmp_path / ".next.ckpt").mkdir()  # so that nothing can be written there
+    with pytest.raises(IsADirectoryError):
+        save_checkpoint(tmp_path, {"step": 3})
+    found = [load_checkpoint(tmp_path / f"{name}.ckpt")["step"] for name in ("last", "before")]
+    assert found == [2, 1]
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path):
@@ -158,6 +179,23 @@ def test_a_line_that_was_cut_within_a_letter_is_left_out(tmp_path: Path):
 def test_a_journal_that_lost_lines_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"metrics\.jsonl is shorter than.*give back a copy, or"):
         Journal(tmp_path / "metrics.jsonl", size=10, epoch=float)
+
+
+def test_a_step_stands_in_the_journal_with_all_its_numbers(tmp_path: Path):
+    journal = Journal(tmp_path / "m", size=0, epoch=lambda s: s / 8)
+    seconds = {"data_seconds": 0.125, "gradient_seconds": 0.25, "optimiser_seconds": 0.0625}
+    measured = {"accuracy": torch.tensor(0.75), "clipped": torch.tensor(True), "gradients": 3}
+    journal.step(replace(step(1, 0.5), **seconds, **measured))
+    journal.step(replace(step(2, math.inf), skipped=True))  # its loss ends nothing
+    given = journal.read()
+    journal.close()
+    first, second = read_journal(tmp_path / "m")
+    told = {"loss": 0.5, "rate": 0.1, "gradient_norm": 2.0, "examples": 8, "seconds": 0.01}
+    whole = {**told, **seconds, "accuracy": 0.75, "gradients": 3, "clipped": True}
+    assert first == given[0] == StepRecord(step=1, epoch=0.125, **whole)
+    assert isinstance(second, StepRecord)
+    assert (second.step, second.skipped, second.clipped, second.gradients) == (2, True, False, 1)
+    assert math.isnan(second.accuracy)
 
 
 def test_losses_are_read_every_few_steps_only(tmp_path: Path):

@@ -141,6 +141,17 @@ def test_depths_between_two_networks_are_geometric():
     assert between(few, many, 0.5) == Call(target="a:b", arguments={"blocks": 4, "width": 4})
 
 
+def test_branches_that_are_dropped_are_scaled_as_those_that_are_not():
+    dropped = [replace(DEEP, connection=StochasticDepth(inner=sum_)) for sum_ in (Additive(), ROOT)]
+    shallow = replace(SHALLOW, connection=StochasticDepth())
+    for network in dropped:
+        check_family(shallow, network)
+    kept = replace(DEEP, connection=ROOT)
+    found, wanted = (at_other_depth(adam(), n, 9.0, {"branch"}) for n in (dropped[1], kept))
+    assert found == wanted
+    assert found.rates == {"branch": pytest.approx(9.0**-0.5)}
+
+
 def test_networks_of_one_family_differ_in_their_blocks_only():
     check_family(SHALLOW, DEEP)
     check_family(SHALLOW, replace(DEEP, connection=ROOT))  # at 3 blocks the same factor

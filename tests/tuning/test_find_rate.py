@@ -13,9 +13,9 @@ from torch import nn
 import skipwise
 from skipwise.data import Arrays, Dataset
 from skipwise.experiment import Experiment, compose
-from skipwise.networks import ResNet, residual_linear
+from skipwise.networks import ResNet, residual_linear, residual_mlp
 from skipwise.randomness import seeded
-from skipwise.strategies import SGD, Strategy, nesterov
+from skipwise.strategies import SGD, Freezing, Guard, Strategy, nesterov
 from skipwise.tuning import FoundRate, NothingFound, Search, Sweep, find_rate, rate_of, sweep
 from skipwise.tuning.confirm import alike, best_of, climb, interval, middle, scores_of, tidy
 from skipwise.tuning.range_test import explodes
@@ -68,6 +68,18 @@ def test_the_loss_explodes_just_above_the_stability_limit(tmp_path: Path, spread
     assert limit < found.limit < 6.3 * limit
     # Modes of less curvature go on falling meanwhile, so that the sum turns between the two.
     assert limit < found.turn < found.limit
+
+
+def test_a_guard_and_parts_that_stop_are_set_aside(tmp_path: Path):
+    experiment, dataset, limit = least_squares(tmp_path, 3.0)
+    found = []
+    for more in ({}, {"guard": Guard(patience=1), "freezing": Freezing(first=0.2)}):
+        changed = dataclasses.replace(PLAIN, **more)
+        of_these = dataclasses.replace(experiment, network=residual_mlp(), strategy=changed)
+        ends = {"low": limit / 1e3, "high": limit * 1e4}
+        found.append(sweep(of_these, dataset, **ends, steps=40, seed=0))
+    assert found[0].exploded
+    assert found[0] == found[1]
 
 
 def test_gradient_descent_is_stable_below_the_limit_and_not_above(tmp_path: Path):
@@ -157,6 +169,7 @@ def test_a_loss_explodes_at_four_times_its_least_mean():
     assert not explodes([1.0] * 20 + [3.9] * 200)
     assert explodes([1.0] * 20 + [4.5] * 200)
     assert explodes([1.0, math.nan])
+    assert not explodes([1.0] * 20 + [0.1] + [1.0] * 20)  # one low loss is no low mean
 
 
 def test_the_curve_turns_where_it_is_least():
@@ -165,6 +178,11 @@ def test_the_curve_turns_where_it_is_least():
     found = Sweep(seed=0, rates=rates, losses=(*losses[:-1], math.inf), exploded=True)
     assert found.turn == pytest.approx(10**-1.5)
     assert found.limit == pytest.approx(1.0)
+    assert dataclasses.replace(found, exploded=False).limit == math.inf
+    noisy = dataclasses.replace(found, losses=tuple(n % 7 + abs(n - 30) for n in range(61)))
+    # Over seven steps, three on either side of each, the noise has one mean: that of 0 to 6.
+    assert noisy.curve[3:27] == pytest.approx([3 + 30 - n for n in range(3, 27)])
+    assert noisy.turn == rates[30]
     with pytest.raises(NothingFound, match=r"rates from 0\.001 on; look again with .*low=1e-06"):
         beginning([dataclasses.replace(found, losses=tuple(float(n) for n in range(61)))])
 
@@ -177,6 +195,7 @@ def test_the_climb_goes_on_while_the_best_stands_at_the_edge():
     assert sorted(climb(0.1, losses(0.1))) == [0.033, 0.058, 0.1, 0.17, 0.3]
     assert sorted(climb(0.1, losses(1.0))) == [0.033, 0.1, 0.3, 0.52, 0.9, 1.6, 2.7]
     assert sorted(climb(0.1, losses(1e-9)))[:4] == [0.00069, 0.0012, 0.0021, 0.0037]
+    assert max(climb(0.1, lambda rate: [run_of(math.inf, rate=rate)])) == 0.3  # all diverge
 
 
 def test_the_middle_of_what_is_alike_costs_less_than_the_best_of_noisy_means():
@@ -210,7 +229,9 @@ def test_the_interval_holds_what_is_within_one_standard_error_of_the_best():
     assert alike(scores) == [0.1, 0.3]
     closer = {0.1: best, 0.17: best, 0.3: best, 0.9: [9.0, 9.0, 9.0]}
     assert interval(closer)[1] == pytest.approx(math.sqrt(0.3 * 0.9))
-    with pytest.raises(NothingFound, match=r"every rate from 0\.1 to 0\.3 diverged; look again"):
+    below = {0.001: [9.0] * 3, 0.01: [9.0] * 3, 0.1: best, 0.3: [9.0] * 3}
+    assert interval(below) == pytest.approx((0.1 / math.sqrt(10), 0.1 * math.sqrt(3)))
+    with pytest.raises(NothingFound, match=r"0\.1 to 0\.3 diverged; look again .*\(high=0\.033\)"):
         interval({0.1: [math.inf], 0.3: [math.inf]})
 
 

@@ -98,6 +98,9 @@ def test_next_to_an_explosion_and_at_an_end_of_the_grid_the_interval_is_wider():
     falling = slope_of(grids(0.0, lambda x: math.exp(-0.1 * x)))
     widths = [found.high - found.low for found in (smooth, cut, falling)]
     assert widths[0] < widths[1] < widths[2]
+    # The next rate that was tried, a quarter of a step higher, exploded: between them all is alike.
+    half = 1.959964 * math.sqrt((RESOLUTION**2 + 0.25**2 / 12) / 2)
+    assert widths[1] == pytest.approx(2 * half, rel=1e-6)
     # Four rates beyond the grid and a half-step, of which the parabola goes on by one at most.
     assert set(falling.optima.values()) == {8.5}
 
@@ -123,6 +126,9 @@ def test_the_ceiling_is_twice_the_rise_below_the_best():
     at = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     low, high = (minimum(at, np.array([1, 0.25, 0, y, np.inf])) for y in (2.0, 1e9))
     assert low == high
+    wall = minimum(at, np.array([1, 0.25, 0, 1e9, np.inf]))
+    # The parabola of least squares through (−1, 1), (−½, ¼), (0, 0) and (½, 2), the ceiling.
+    assert wall == pytest.approx(-1.925 / (2 * 2.75), rel=1e-12)
 
 
 def test_the_slope_of_the_movement_is_that_of_its_power_law():

@@ -12,6 +12,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from skipwise.branches import PreActivation
 from skipwise.cli.tuning import as_plain
 from skipwise.connections import Additive, StochasticDepth
 from skipwise.data import Arrays, Dataset
@@ -24,6 +25,7 @@ from skipwise.strategies import (
     SGD,
     Adam,
     Constant,
+    Cosine,
     Freezing,
     Optimiser,
     Strategy,
@@ -109,10 +111,13 @@ def test_the_movement_of_the_stream_is_that_of_its_update(tmp_path: Path):
         weight = weight - 0.05 * 2 * (x @ weight.T - y).T @ x / 64
         seen.append(float((x @ weight.T).abs().mean()))
     assert movement(shallow, dataset, seed=0) == pytest.approx(seen, rel=1e-5)
+    falling = replace(shallow, strategy=replace(RULE, schedule=Cosine()))
+    assert movement(falling, dataset, seed=0) == movement(shallow, dataset, seed=0)
 
 
 def test_movement_is_no_noise_of_layers_and_draws_nothing_of_the_callers():
-    network = ResNet(name="small", blocks=(1, 1), width=4, connection=StochasticDepth(survival=0.5))
+    noisy = {"connection": StochasticDepth(survival=0.5), "branch": PreActivation(dropout=0.5)}
+    network = ResNet(name="small", blocks=(1, 1), width=4, **noisy)
     still = replace(momentum(), peak_lr=1e-12)
     experiment, dataset = compose("digits", network, still, batch_size=32)
     before = torch.get_rng_state()

@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import skipwise
 from skipwise.data import Arrays
+from skipwise.records import NoteRecord
 from tests.references import rings_file
 from tests.reports.runs import a_step, an_evaluation
 from tests.studies.small import NETWORK
@@ -71,6 +72,7 @@ def test_a_session_that_goes_on_replaces_the_steps_that_it_takes_again(tmp_path:
         first(a_step(step, 1.0))
     time.sleep(1.1)  # files of one second have no order
     second = skipwise.tensorboard(tmp_path)
+    second(NoteRecord(step=5, text="goes on from step 5"))  # which stays
     for step in range(6, 13):
         second(replace(a_step(step, 2.0), accuracy=float("nan")))
     time.sleep(1.1)

@@ -170,6 +170,17 @@ def test_ours_is_timms(rule: Optimiser, name: str, options: dict):
         close(mine[n].detach(), parameter.detach())
 
 
+def test_caution_leaves_what_has_no_gradient_now_though_it_had_one():
+    weight = nn.Parameter(torch.ones(2, dtype=torch.float64))
+    optimiser = CautiousAdamW().build([{"params": [weight], "weight_decay": 0.0}], rate=0.1)
+    for gradient in ([1.0, 1.0], [0.0, 1.0]):
+        before = weight.detach().clone()
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimiser.step()
+    moved = (weight.detach() - before).tolist()
+    assert moved == pytest.approx([0.0, -0.2], rel=1e-6)  # one of two moves twice as far
+
+
 def test_torchs_nadam_is_another_rule():
     start, gradients, rates = problem(3)
     ours, _ = trained(NAdamW(), start, gradients, rates)

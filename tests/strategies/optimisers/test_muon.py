@@ -47,6 +47,27 @@ def test_the_size_of_the_gradient_does_not_count():
     close(orthogonal(1e-3 * matrix), orthogonal(matrix))
 
 
+def test_matrices_that_go_together_are_each_made_orthogonal_alone():
+    matrices = (
+        torch.randn(3, 4, 9, dtype=torch.float64) * torch.tensor([1, 1e-3, 1e3])[:, None, None]
+    )
+    close(orthogonal(matrices), torch.cat([orthogonal(one[None]) for one in matrices]))
+
+
+def test_factors_of_groups_stay_beside_the_share_and_gradients_as_they_were():
+    hidden, rest = nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(4))
+    groups = [
+        {"params": [p], "role": role, "weight_decay": 0.0, "factor": 0.5}
+        for p, role in ((hidden, "branch"), (rest, "head"))
+    ]
+    optimiser = Muon(share=0.1).build(groups, rate=0.02)
+    assert [group["factor"] for group in optimiser.param_groups] == pytest.approx([0.5, 0.05])
+    hidden.grad, rest.grad = torch.randn(4, 3), torch.randn(4)
+    before = hidden.grad.clone()
+    optimiser.step()
+    assert torch.equal(hidden.grad, before)
+
+
 def test_a_zero_gradient_gives_no_update():
     assert torch.equal(orthogonal(torch.zeros(1, 3, 4)), torch.zeros(1, 3, 4))
 

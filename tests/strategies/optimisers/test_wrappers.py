@@ -1,5 +1,6 @@
 """Rules around rules: SAM by hand, slow weights, and what a broken step leaves behind."""
 
+import copy
 import math
 
 import numpy as np
@@ -128,6 +129,64 @@ def test_slow_weights_follow_every_few_steps(count: int):
     for name, parameter in parts.items():
         close(parameter.detach(), torch.from_numpy(w[name]))
         close(evaluated[parameter], torch.from_numpy(slow[name]))
+
+
+def test_slow_weights_of_a_state_can_be_taken_up_again():
+    rule, found = Lookahead(base=SGD(), steps=2), []
+    parts = parameters()
+    optimiser = made(rule, parts, 0.01)
+    start = {n: p.detach().clone() for n, p in parts.items()}
+    for parameter in parts.values():
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step()
+    state = copy.deepcopy(optimiser.state_dict())
+    for _ in range(2):
+        for name, parameter in parts.items():
+            parameter.data.copy_(start[name])
+        optimiser.load_state_dict(state)
+        for _ in range(3):
+            optimiser.step()
+        found.append({n: p.detach().clone() for n, p in parts.items()})
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+@pytest.mark.parametrize("rule", [SAM(), Lookahead(), ScheduleFreeSGD()], ids=repr)
+def test_a_rate_is_followed_after_a_state_was_taken_up_too(rule: Optimiser):
+    parts = parameters()
+    optimiser = made(rule, parts, 0.01)
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = loss_of(parts)
+        loss.backward()
+        return loss.detach()
+
+    optimiser.step(closure)  # pyright: ignore
+    optimiser.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    before = {name: p.detach().clone() for name, p in parts.items()}
+    for rate, moves in ((1e-9, False), (0.01, True)):
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step(closure)  # pyright: ignore
+        change = max(float((p.detach() - before[n]).abs().max()) for n, p in parts.items())
+        assert (change > 1e-6) is moves
+
+
+def test_sam_climbs_with_what_learns_alone():
+    parts = parameters()
+    still = nn.Parameter(torch.ones(3, dtype=torch.float64))
+    optimiser = made(SAM(radius=0.1), {**parts, "still": still}, 0.01)
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = loss_of(parts)
+        loss.backward()
+        return loss.detach()
+
+    optimiser.step(closure)  # pyright: ignore
+    wanted, _ = steps(SAM(radius=0.1), 1)
+    assert torch.equal(still, torch.ones_like(still))
+    assert all(torch.equal(p, wanted[name]) for name, p in parts.items())
 
 
 def test_lookahead_leaves_what_has_no_gradient_any_more_and_evaluates_it_as_it_is():

@@ -71,6 +71,17 @@ def test_the_share_of_one_that_is_too_dear_goes_to_the_others():
     assert seconds <= 0.03 * 400 * 0.3
 
 
+def test_what_is_left_over_is_too_little_for_one_more_measurement():
+    pace, spent = Pace(every=None, share=0.03, passes=lambda: 3.5), Spent()
+    for _ in range(10):
+        spent.add(2.0)
+    assert pace.left_over(500, spent) == pytest.approx(2)  # of 30 seconds, in sevens
+    assert pace.left_over(500, spent, held=4.0) == pytest.approx(5)
+    pace.measured(0, 8.0)
+    assert pace.left_over(500, spent) == pytest.approx(6)  # of 22, in eights
+    assert pace.left_over(500, spent, held=23.0) == 0.0
+
+
 def test_every_is_honoured_whatever_it_costs():
     pace = Pace(every=7, share=0.03, passes=lambda: 1.0)
     assert run_through(pace, 30, 0.1, 5.0) == [0, 7, 14, 21, 28]
@@ -81,8 +92,9 @@ def test_a_restored_pace_goes_on_where_it_was():
     first, spent, found = Pace(every=None, share=0.03, passes=lambda: 0.5), Spent(), []
     for step in range(401):
         if step == 100:
-            second = Pace(every=None, share=0.03, passes=lambda: 0.5)
+            second = Pace(every=None, share=0.03, passes=lambda: 50.0)  # it knows its cost
             second.restore(first.state())
+            assert (second.last, second.count) == (found[-1], len(found))
             first = second
         if step:
             spent.add(0.3)
