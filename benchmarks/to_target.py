@@ -259,9 +259,10 @@ def table(curves: dict[str, Any]) -> str:
             seconds = sorted(reached(curve, target, "seconds") for curve in own)
             ours = [reached(c, target, "seconds") for c in of.get("skipwise", [])]
             epochs = statistics.median(epochs_to(curve, target) for curve in own)
-            at_best = epochs * shortest_epoch(own)
+            is_ours = arm == "skipwise"
+            at_best = statistics.median(seconds) if is_ours else epochs * shortest_epoch(own)
             beside = statistics.median(ours) if ours else float("inf")
-            times = 1.0 if arm == "skipwise" else at_best / beside
+            times = 1.0 if is_ours else at_best / beside
             ratio = f"{times:.1f}" if beside < float("inf") else ""
             shown = f"{target:.2%}" + (", its best" if target == best else "")
             if epochs == float("inf"):
@@ -269,7 +270,8 @@ def table(curves: dict[str, Any]) -> str:
                 continue
             lines.append(
                 f"| {arm} | {len(own)} | {shown} | {statistics.median(seconds):.0f}"
-                f" ({seconds[0]:.0f} to {seconds[-1]:.0f}) | {epochs:.0f} | {at_best:.0f}"
+                f" ({seconds[0]:.0f} to {seconds[-1]:.0f}) | {'' if is_ours else f'{epochs:.0f}'}"
+                f" | {at_best:.0f}"
                 f" | {ratio} |".replace("inf", "never")
             )
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """The Python side says what is wrong in a sentence, as the command line does."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch.utils.data import TensorDataset
 import skipwise
 from skipwise.data import Arrays, Flip, PadCrop, Views
 from skipwise.experiment import Experiment, compose
-from skipwise.records import RunRecord
+from skipwise.records import EvaluationRecord, RunRecord
 from skipwise.runs import experiment_of
 from skipwise.studies.compare import study_of
 from skipwise.training import load_checkpoint
@@ -49,6 +50,21 @@ def test_words_of_the_command_line_stand_for_augmentations_and_views(tmp_path: P
     rings = str(rings_file(tmp_path / "rings.npz"))
     assert compose(rings, target=0.9)[0].views == Views()
     assert compose(rings, target=0.9, views="none")[0].views is None
+
+
+def test_with_a_target_evaluations_lie_whole_epochs_before_the_end(tmp_path: Path):
+    rings = str(rings_file(tmp_path / "rings.npz"))
+    seen: list[int] = []
+
+    def look(event: object) -> None:
+        if isinstance(event, EvaluationRecord) and event.part == "validation":
+            seen.append(event.step)
+
+    never: dict[str, Any] = {"metric": "loss", "target": 1e-9, "doublings": 0}
+    run = skipwise.train(rings, NETWORK, epochs=2.5, out="run", on_event=look, **QUICK, **never)
+    an_epoch = len(Arrays(path=rings).load().train) / 32
+    assert run.step == math.ceil(2.5 * an_epoch)
+    assert seen[:3] == [math.ceil(run.step - n * an_epoch) for n in (2, 1, 0)]
 
 
 def weights_of(run: str | RunRecord) -> dict[str, torch.Tensor]:

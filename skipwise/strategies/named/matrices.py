@@ -10,7 +10,7 @@ def muon() -> Strategy:
 
     Evidence: Jordan's airbench, CIFAR-10 to 94 % in 16 % less time than Nesterov's momentum (200
     runs; there with rate 0.24, momentum 0.6, weights of fixed norm). The rate here is that of his
-    README. With ResNet-20 and batches of 128 a step takes 1.016 [0.984, 1.035] times as long as
+    README. With ResNet-20 and batches of 128 a step takes 0.997 [0.978, 1.037] times as long as
     SGD's (``benchmarks/muon.md``).
     """
     return Strategy(
