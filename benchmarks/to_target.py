@@ -260,7 +260,7 @@ def table(curves: dict[str, Any]) -> str:
             ours = [reached(c, target, "seconds") for c in of.get("skipwise", [])]
             epochs = statistics.median(epochs_to(curve, target) for curve in own)
             is_ours = arm == "skipwise"
-            at_best = statistics.median(seconds) if is_ours else epochs * shortest_epoch(own)
+            at_best = epochs * shortest_epoch(own)
             beside = statistics.median(ours) if ours else float("inf")
             times = 1.0 if is_ours else at_best / beside
             ratio = f"{times:.1f}" if beside < float("inf") else ""
@@ -270,9 +270,10 @@ def table(curves: dict[str, Any]) -> str:
                 continue
             lines.append(
                 f"| {arm} | {len(own)} | {shown} | {statistics.median(seconds):.0f}"
-                f" ({seconds[0]:.0f} to {seconds[-1]:.0f}) | {'' if is_ours else f'{epochs:.0f}'}"
-                f" | {at_best:.0f}"
-                f" | {ratio} |".replace("inf", "never")
+                f" ({seconds[0]:.0f} to {seconds[-1]:.0f})"
+                f" | {'|' if is_ours else f'{epochs:.0f} | {at_best:.0f} |'} {ratio} |".replace(
+                    "inf", "never"
+                )
             )
     return "\n".join(lines)
 

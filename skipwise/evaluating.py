@@ -108,7 +108,7 @@ def evaluate(
     """
     place = Path(run.path if isinstance(run, RunRecord) else run)
     table = None if csv is None else Path(csv)
-    check_place(table, "table")
+    check_place(table, "table", whole=False)
     predictor = load(place, allow=allow)
     if views is not None:
         predictor.show(views)

@@ -65,7 +65,7 @@ def drafts_of(path: Path) -> list[Path]:
 
 @contextmanager
 def naming(place: Path) -> Iterator[None]:
-    """Give an error inside that names no file a place: of a full disk Python gives none.
+    """Name a place in the error of a full disk, of which Python names none.
 
     Raises:
         OSError: That of inside.
@@ -73,7 +73,7 @@ def naming(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno in FULL:
             error.filename = str(place)
         raise
 
@@ -191,8 +191,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(str(error) if plain else "it is no archive of plain arrays") from None
 
 
-def check_place(path: Path | None, what: str) -> None:
+def check_place(path: Path | None, what: str, *, whole: bool = True) -> None:
     """Ask before the work that a file can be written to its folder.
+
+    Args:
+        path: The file, or None.
+        what: What it is to be, in a word.
+        whole: Whether a new file takes the place of an old one, as :func:`write_atomic` does it;
+            else the old one is written over.
 
     Raises:
         ValueError: If there is no such folder, the file is one, or it may not be written.
@@ -201,7 +207,7 @@ def check_place(path: Path | None, what: str) -> None:
         return
     if path.is_dir():
         why = f"{path} is a folder"
-    elif path.exists():
+    elif path.exists() and not whole:
         why = "" if os.access(path, os.W_OK) else f"{path} is not writable"
     else:
         why = _refusal(path.parent)

@@ -1,6 +1,7 @@
 """Runs and their folders: begin one, go on with one, read what one left behind."""
 
 import dataclasses
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -127,7 +128,7 @@ def go_on(
         The session, and what was refused on the way to it.
 
     Raises:
-        ValueError: If it is no run, its saves are damaged, or it has taken more steps already.
+        ValueError: If it is no run, its saves are damaged, or it has taken more already.
     """
     world = join()
     experiment = experiment_of(folder, allow=allow)
@@ -183,8 +184,8 @@ def _check_more(folder: Path, state: dict[str, Any], given: Experiment, *, examp
         what, taken, asked = "seconds", spent, given.seconds
     if asked < taken:
         raise ValueError(
-            f"{folder} has taken {taken:.0f} {what} already, more than the {asked:.0f} asked for;"
-            " ask for more"
+            f"{folder} has taken {math.ceil(taken)} {what} already, more than the {asked:g} asked"
+            " for; ask for more"
         )
 
 

@@ -259,14 +259,12 @@ class Session:
             self.best.since = 0
 
     def _ends_epoch(self, step: int) -> bool:
-        """Say whether to evaluate: each epoch, or so seldom that training sees as many examples.
-
-        With a target epochs count back from the end: a lucky look shortly before would be the last.
-        """
+        """Say whether to evaluate: each epoch, or so seldom that training sees as many examples."""
         held, train = len(self.dataset.validation or ()), len(self.dataset.train)
         every = max(math.ceil(held / train), 1)
-        late = 0.0 if self.target is None else self.epoch(self.run.steps) % every
-        now, before = (math.floor((self.epoch(s) - late) / every + 1e-9) for s in (step, step - 1))
+        if self.target is not None:  # from the end: a lucky look shortly before would be the last
+            return (self.run.steps - step + 1e-9) % (every / self.epoch(1)) < 1
+        now, before = (math.floor(self.epoch(s) / every + 1e-9) for s in (step, step - 1))
         return now > before
 
     def _save_is_due(self) -> bool:

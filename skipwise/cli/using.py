@@ -104,7 +104,7 @@ def predict(
     """
     if not files:
         raise ValueError("name the pictures, or a folder of them: skipwise predict RUN FILE…")
-    check_place(csv, "table")
+    check_place(csv, "table", whole=False)
     predictor = load(run, allow=allow)
     if views is not None:
         predictor.show(views)

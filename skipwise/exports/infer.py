@@ -52,7 +52,7 @@ if __name__ == "__main__":
                 one = card["task"] == "classification"
                 likely = [found.argmax()] if one else np.flatnonzero(found >= 0.5)
                 found = ["+".join(card["classes"][n] for n in likely), f"{found.max():.4f}"]
-            print(path, *found)
+            print(path, *np.ravel(found))
     except Exception as error:
         print(f"{path}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

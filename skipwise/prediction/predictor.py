@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import final
 
@@ -116,12 +117,13 @@ class Predictor:
         grey = (1, *space) if channels == 3 and len(space) == 2 else None
         return tuple(shape) in (tuple(self.card.inputs), grey)
 
-    def outputs(self, inputs: Tensor | np.ndarray) -> Tensor:
+    def outputs(self, inputs: Tensor | np.ndarray, called: Sequence[object] = ()) -> Tensor:
         """Give raw outputs for raw inputs: logits for classes, numbers in the target's units else.
 
         Args:
             inputs: Shape ``(batch, *example)``, pictures as uint8 with channels first; grey ones
                 go into a network that reads colours.
+            called: How messages call the examples; by their numbers if empty.
 
         Raises:
             ValueError: If the examples have another shape than those of the training, or one is
@@ -133,7 +135,7 @@ class Predictor:
                 f"examples must have shape {self.card.inputs}, got {tuple(raw.shape[1:])};{BY_HAND}"
             )
         self.check_units(raw)
-        _check_finite(raw, range(len(raw)))
+        _check_finite(raw, called or range(len(raw)))
         first = next(self.model.parameters(), None)
         device = raw.device if first is None else first.device
         with torch.inference_mode():
@@ -174,13 +176,9 @@ class Predictor:
         """
         if isinstance(inputs, Examples):
             some = torch.arange(len(inputs)).split(AT_ONCE)
-            pairs = zip(some, inputs.stream(some), strict=True)
-            said: list[Prediction] = []
-            for n, (raw, _) in pairs:
-                called = inputs.called(n)
-                _check_finite(raw, called)
-                said += self.named(self.outputs(raw), called)
-            return said
+            pairs = zip(map(inputs.called, some), inputs.stream(some), strict=True)
+            said = (self.named(self.outputs(raw, names), names) for names, (raw, _) in pairs)
+            return list(chain.from_iterable(said))
         if isinstance(inputs, Tensor | np.ndarray):
             return self.named(self.outputs(inputs), [str(n) for n in range(len(inputs))])
         if isinstance(inputs, Shown) or not isinstance(inputs, Iterable):

@@ -1,5 +1,6 @@
 """Checkpoints, journal, budget, early stopping: nothing broken is written, none is read."""
 
+import errno
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from skipwise.files import LEFT_SECONDS, drafts_of, write_atomic
+from skipwise.files import LEFT_SECONDS, drafts_of, naming, write_atomic
 from skipwise.records import (
     EvaluationRecord,
     NoteRecord,
@@ -343,3 +344,16 @@ def test_one_slow_step_at_the_start_does_not_end_the_run():
         steps = budget.fit(step, 10_000, elapsed=0.15 * step + seconds, cost=cost)
     # 15,000 examples cost 5.9 s at a third of a step, and 11.6 of them 4.5 ms a step.
     assert steps == pytest.approx((240 - 1.5 - 8 - 5.9) / 0.1545, rel=0.05)
+
+
+def test_a_full_disk_is_given_its_place_and_another_error_stays_as_it_is(tmp_path: Path):
+    for error, place in (
+        (OSError(errno.ENOSPC, "No space left on device"), str(tmp_path)),
+        (OSError("image file is truncated"), None),
+        (OSError(errno.ECONNRESET, "Connection reset by peer"), None),
+    ):
+        before = str(error)
+        with pytest.raises(OSError) as told, naming(tmp_path):
+            raise error
+        assert told.value.filename == place
+        assert place is not None or str(told.value) == before
