@@ -151,6 +151,7 @@ def test_sam_ends_in_the_cycle_of_bartlett_long_and_bousquet():
 WORDS = {
     "adafactor": "converges",
     "muon": "converges",
+    "muon-triangle": "converges",
     "prodigy": "converges",
     "lamb": "rate",
     "lion": "rate",
