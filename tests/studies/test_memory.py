@@ -5,14 +5,19 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import nn
 
-from skipwise.experiment import build
+from skipwise.connections import Padded
+from skipwise.experiment import build, compose
+from skipwise.networks import resnet20
+from skipwise.shapes import Ends
 from skipwise.studies.rehearsal import rehearse
 from skipwise.studies.rehearsal.memory import size_of
 from skipwise.training import free_memory
 from skipwise.training.policies.fitting import kept_of_one
+from skipwise.weights import save_as
 from tests.studies.small import NETWORK, small_study
 
 
@@ -44,6 +49,18 @@ def test_an_arm_whose_step_is_too_large_is_refused_and_with_frozen_parts_it_is_n
         rehearse(whole, dataset)
     assert rehearse(replace(whole, parts=2), dataset).macs > 0
     assert rehearse(replace(whole, freeze="trunk"), dataset).macs > 0
+
+
+def test_grey_pictures_are_rehearsed_in_a_network_of_colours(tmp_path: Path):
+    noise = np.random.default_rng(0)
+    x = noise.integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "grey.npz", x=x, y=np.arange(60) % 3)
+    network = replace(resnet20(), shortcut=Padded(side="both"))
+    save_as(tmp_path / "c.pth", network.build(Ends(inputs=(3, 8, 8), outputs=(10,))), "cifar")
+    grey = str(tmp_path / "grey.npz")
+    experiment, dataset = compose(grey, weights=str(tmp_path / "c.pth"), steps=2)
+    assert dataset.ends.inputs == (1, 8, 8)
+    assert rehearse(experiment, dataset).macs > 0
 
 
 def test_a_module_that_does_not_run_without_numbers_is_not_measured(tmp_path: Path):

@@ -8,6 +8,7 @@ import torch
 
 from skipwise.data import Dataset
 from skipwise.experiment import Experiment, build
+from skipwise.finetuning import prepared
 from skipwise.studies.launchers.launcher import FINISHED, Outcome
 from skipwise.studies.rehearsal.memory import check_weights_fit, size_of
 from skipwise.training import check_step_fits
@@ -20,12 +21,13 @@ def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:
     Raises:
         ValueError: If the parts do not go together.
     """
-    size = size_of(experiment, dataset)
+    read = prepared(dataset, experiment.preprocessing)  # perhaps grey as colours
+    size = size_of(experiment, read)
     if size is not None:
         check_weights_fit(experiment, size)
     run, _ = build(experiment, dataset)
     if experiment.compile != "on":  # compiled it may keep less
-        check_step_fits(run, dataset.ends.inputs)
+        check_step_fits(run, read.ends.inputs)
     seconds = []
     for _ in range(2):  # the first warms up
         began = time.perf_counter()
@@ -37,7 +39,7 @@ def rehearse(experiment: Experiment, dataset: Dataset) -> Outcome:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
     run.batches.close()
-    size = size or size_of(experiment, dataset, run.model)
+    size = size or size_of(experiment, read, run.model)
     return Outcome(
         state=FINISHED,
         memory_bytes=_most_memory(),
