@@ -268,10 +268,10 @@ def table(curves: dict[str, Any]) -> str:
             if epochs == float("inf"):
                 lines.append(f"| {arm} | {len(own)} | {shown} | not reached | | | |")
                 continue
+            paced = "| |" if is_ours else f"{epochs:.0f} | {at_best:.0f} |"
             lines.append(
                 f"| {arm} | {len(own)} | {shown} | {statistics.median(seconds):.0f}"
-                f" ({seconds[0]:.0f} to {seconds[-1]:.0f})"
-                f" | {'|' if is_ours else f'{epochs:.0f} | {at_best:.0f} |'} {ratio} |".replace(
+                f" ({seconds[0]:.0f} to {seconds[-1]:.0f}) | {paced} {ratio} |".replace(
                     "inf", "never"
                 )
             )

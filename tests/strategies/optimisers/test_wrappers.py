@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -40,9 +41,10 @@ def made(rule: Optimiser, parts: dict[str, nn.Parameter], rate: float) -> torch.
     return rule.build([{"params": [p], "weight_decay": 0.0} for p in parts.values()], rate=rate)
 
 
-def steps(rule: Optimiser, count: int, rate: float = 0.01) -> tuple[dict, list[float]]:
-    parts, losses = parameters(), []
-    optimiser = made(rule, parts, rate)
+def asked_again(
+    optimiser: torch.optim.Optimizer, parts: dict[str, nn.Parameter]
+) -> Callable[[], Tensor]:
+    """Give the closure that computes the gradients anew."""
 
     def closure() -> Tensor:
         optimiser.zero_grad()
@@ -50,6 +52,13 @@ def steps(rule: Optimiser, count: int, rate: float = 0.01) -> tuple[dict, list[f
         loss.backward()
         return loss.detach()
 
+    return closure
+
+
+def steps(rule: Optimiser, count: int, rate: float = 0.01) -> tuple[dict, list[float]]:
+    parts, losses = parameters(), []
+    optimiser = made(rule, parts, rate)
+    closure = asked_again(optimiser, parts)
     for _ in range(count):
         losses.append(float(optimiser.step(closure)))  # pyright: ignore
     return parts, losses
@@ -155,12 +164,7 @@ def test_a_rate_is_followed_after_a_state_was_taken_up_too(rule: Optimiser):
     parts = parameters()
     optimiser = made(rule, parts, 0.01)
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = loss_of(parts)
-        loss.backward()
-        return loss.detach()
-
+    closure = asked_again(optimiser, parts)
     optimiser.step(closure)  # pyright: ignore
     optimiser.load_state_dict(copy.deepcopy(optimiser.state_dict()))
     before = {name: p.detach().clone() for name, p in parts.items()}
@@ -177,12 +181,7 @@ def test_sam_climbs_with_what_learns_alone():
     still = nn.Parameter(torch.ones(3, dtype=torch.float64))
     optimiser = made(SAM(radius=0.1), {**parts, "still": still}, 0.01)
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = loss_of(parts)
-        loss.backward()
-        return loss.detach()
-
+    closure = asked_again(optimiser, parts)
     optimiser.step(closure)  # pyright: ignore
     wanted, _ = steps(SAM(radius=0.1), 1)
     assert torch.equal(still, torch.ones_like(still))
