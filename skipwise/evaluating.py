@@ -1,5 +1,6 @@
 """How well a trained network does on a part of its data, or on others."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,6 +143,8 @@ def _scored(
     left = (note for note in dataset.notes if " skipped: " in note or " left out, since " in note)
     is_own = dataset.digest == predictor.card.digest
     remarks = _remarks(dataset.name, called, by_class, asked=part is not None, is_own=is_own)
+    if not math.isfinite(record.metrics["loss"]):
+        remarks = (*remarks, "some outputs are not finite; look for NaN and infinity in the inputs")
     return Evaluation(record=record, by_class=by_class, notes=(*left, *remarks, written))
 
 

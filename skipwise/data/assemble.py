@@ -19,7 +19,7 @@ from skipwise.data.dataset import (
 )
 from skipwise.data.preprocess import Preprocessing, few_at_once, fit_preprocessing
 from skipwise.data.split import are_classes, held_out
-from skipwise.shapes import Ends
+from skipwise.shapes import Ends, Index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,10 @@ def assemble(
     task = LABELS if multi_label else CLASSES if are_classes(stored["train"].targets) else NUMBERS
     _check_targets(name, stored, task, classes)
     stored, classes = _by_name(name, stored, classes, known)
-    stored, held = _hold_out(stored, shares, task, classes)
+    rows, held = hold_out({p: found.targets for p, found in stored.items()}, shares, task, classes)
+    if len(rows) > 1:
+        stored |= {part: stored["train"].subset(some) for part, some in rows.items()}
+    stored = {part: found for part, found in stored.items() if len(found)}
     train, numbers = stored["train"], task == NUMBERS
     _check_present(name, train.targets, classes, may_lack=numbers or bool(known))
     size = train.shape[1:] if len(train.shape) == 3 else ()
@@ -124,40 +127,51 @@ def numbered(labels: Tensor, where: str, *, known: int = 0) -> tuple[str, ...]:
     return tuple(str(number) for number in range(high + 1))
 
 
-def _hold_out(
-    parts: dict[str, Stored], shares: Shares, task: str, classes: tuple[str, ...]
-) -> tuple[dict[str, Stored], tuple[str, ...]]:
-    parts, notes = dict(parts), []
+def hold_out(
+    targets: Mapping[str, Tensor], shares: Shares, task: str, classes: tuple[str, ...]
+) -> tuple[dict[str, Index], tuple[str, ...]]:
+    """Choose the training examples that become the parts which are missing.
+
+    Args:
+        targets: Of ``train``, perhaps ``validation`` and ``test``.
+        shares: How much is held out.
+        task: Of the data set.
+        classes: Their names; empty for numbers.
+
+    Returns:
+        Rows of ``train`` for itself and for each part that is taken from it; what a reader should
+        know.
+    """
+    rows, notes = {"train": torch.arange(len(targets["train"]))}, []
     # Who brings train and validation but no test part keeps it so: nothing is carved out unasked.
     wanted = {
-        "test": shares.test if "validation" not in parts or shares.test != Shares.test else 0.0,
+        "test": shares.test if "validation" not in targets or shares.test != Shares.test else 0.0,
         "validation": shares.validation,
     }
     for part, share in wanted.items():
         asked = getattr(shares, part) != getattr(Shares, part)
-        if part in parts and len(parts[part]):
+        if part in targets and len(targets[part]):
             if asked:
                 notes.append(
                     f"the share for {part} has no effect: the data have a part of their own"
                 )
             continue
-        parts.pop(part, None)
-        train = parts["train"]
-        strata = rarest(train.targets) if task == LABELS else train.targets
+        left = targets["train"][rows["train"]]
+        strata = rarest(left) if task == LABELS else left
         stay, out = held_out(strata, share, seed=shares.split_seed, purpose=part)
         if len(out):
-            parts["train"], parts[part] = train.subset(stay), train.subset(out)
+            rows["train"], rows[part] = rows["train"][stay], rows["train"][out]
             notes.append(
                 f"{len(out)} examples held out for {part} (split seed {shares.split_seed})"
             )
-            if task == CLASSES and (few := _absent(parts[part].targets, classes)):
+            if task == CLASSES and (few := _absent(left[out], classes)):
                 notes.append(f"too few examples to hold one out for {part}: {', '.join(few)}")
         else:
             notes.append(
                 f"there is no {part} part"
                 + (": no score is free of choices" if part == "test" else "")
             )
-    return parts, tuple(notes)
+    return rows, tuple(notes)
 
 
 def _absent(targets: Tensor, classes: tuple[str, ...]) -> list[str]:

@@ -76,10 +76,8 @@ def loaded_for(predictor: Predictor, data: Data) -> Dataset:
     card, known = predictor.card, tuple(predictor.card.classes)
     if predictor.is_foreign or card.task == NUMBERS:
         return data.load()
-    if isinstance(data, Gallery) or (isinstance(data, Arrays) and card.task == CLASSES):
+    if isinstance(data, Gallery) or (isinstance(data, Arrays | Own) and card.task == CLASSES):
         return data.load(known)
-    if isinstance(data, Own) and known == tuple(map(str, range(len(known)))):
-        data = replace(data, classes=data.classes or known)
     return data.load()
 
 

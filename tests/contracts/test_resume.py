@@ -224,7 +224,7 @@ def test_less_than_was_taken_is_refused(tmp_path: Path):
 
 
 def test_a_users_own_data_with_noise_from_anywhere_resumes_exactly(tmp_path: Path):
-    from tests.data.test_sources import Blobs
+    from tests.data.test_own import Blobs
 
     whole = skipwise.train(Blobs(), steps=12, batch_size=16, out=str(tmp_path / "a"))
     experiment, dataset = compose(Blobs(), None, None, steps=12, batch_size=16)

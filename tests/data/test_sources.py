@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import skipwise
 from skipwise.data import Arrays, Folder, Own, find_data, read_picture
-from skipwise.description import Call
 from tests.references import paint, rings_file
 
 
@@ -218,41 +216,6 @@ def test_words_become_data_or_a_sentence_with_the_nearest_name(folder: Path):
         find_data("missing/set")
 
 
-class Blobs(Dataset):
-    """A user's data set, with random augmentation of its own."""
-
-    def __init__(self, examples: int = 60):
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return self.examples
-
-    def __getitem__(self, n: int) -> tuple[np.ndarray, int]:
-        noise = torch.randn(4).numpy() * 0.1 + np.random.normal(0, 0.1, 4)
-        return (np.eye(4)[n % 4] + noise).astype(np.float32), n % 4
-
-
-def test_a_users_own_data_set_is_split_and_described():
-    data = Own(dataset=Blobs()).load()
-    assert data.classes == tuple("0123")
-    assert data.ends.inputs == (4,)
-    named = Own(dataset=Call(target="tests.data.test_sources:Blobs", arguments={"examples": 40}))
-    assert named.name == "Blobs"
-    assert named.load().digest == named.load().digest
-
-
-def test_a_users_broken_data_set_is_refused():
-    class Endless:
-        def __len__(self):
-            return 2
-
-        def __getitem__(self, n):
-            return n
-
-    with pytest.raises(ValueError, match=r"Endless must have len\(\) and give \(input, target\)"):
-        Own(dataset=Endless()).load()
-
-
 def test_numbers_of_any_size_are_learned_alike(tmp_path: Path):
     """An affine map of the targets is one of the predictions."""
     noise = np.random.default_rng(0)
@@ -288,49 +251,6 @@ def test_inputs_and_targets_of_one_shape_in_two_units_are_said(tmp_path: Path):
         assert not told or f"they spread by {x.std():.3g} and {y.std():.3g}; bring" in told[0]
 
 
-class Rows(list):
-    """A list of pairs, or of anything else."""
-
-
-def test_a_class_in_an_array_of_its_own_is_a_class():
-    """As MedMNIST gives labels."""
-    pairs = [(torch.ones(3) * n, np.array([n % 2])) for n in range(20)]
-    data = Own(dataset=Rows(pairs)).load()
-    assert (data.task, data.classes) == ("classification", ("0", "1"))
-    targets = data.train.gather(torch.arange(4))[1]
-    assert targets.dtype == torch.int64
-    assert targets.shape == (4,)
-
-
-@pytest.mark.parametrize(
-    ("dataset", "told"),
-    [
-        (Rows([{"image": 1, "label": 0}] * 4), r"must have len\(\) and give \(input, target\)"),
-        (Rows([(torch.ones(3), torch.tensor([0, 1]))] * 4), "are neither one class an example"),
-        (None, r"were made in Python.*skipwise\.resume\(run, data=…\)"),
-    ],
-)
-def test_a_data_set_of_ones_own_that_gives_no_pairs_is_refused(dataset: object, told: str):
-    with pytest.raises(ValueError, match=told):
-        Own(dataset=dataset).load()
-
-
-def test_arrays_and_loaders_are_refused_by_what_makes_a_data_set_of_them():
-    x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
-    tensors = torch.from_numpy(x), torch.from_numpy(y)
-    for given in (x, (x, y), [x, y], tensors, tensors[0]):
-        with pytest.raises(TypeError, match=r"give list\(zip\(X, Y\)\), torch.*TensorDataset.*npz"):
-            skipwise.train(given)
-    whole = TensorDataset(*tensors)
-    with pytest.raises(TypeError, match=r"give loader\.dataset, and batch_size="):
-        skipwise.train(DataLoader(whole, batch_size=4))
-    for named in (list(zip(x, y, strict=True)), DataLoader(whole).dataset):
-        data = Own(dataset=named).load()
-        assert (data.task, data.ends.inputs) == ("classification", (4,))
-    run = skipwise.train(list(zip(x, y, strict=True)), steps=1, quiet=True, report=False)
-    assert run.test is not None
-
-
 def test_whole_numbers_in_a_column_are_classes(tmp_path: Path):
     """As Keras gives the labels of CIFAR-10."""
     np.savez(tmp_path / "a.npz", x=np.zeros((6, 4)), y=np.array([[0], [1]] * 3, np.uint8))
@@ -352,23 +272,6 @@ def test_parts_without_one_to_train_on_are_no_classes(tmp_path: Path):
             paint(tmp_path / "s" / part / name / "1.png", (1, 0, 0))
     with pytest.raises(ValueError, match="has test, val but no train"):
         Folder(path=str(tmp_path / "s")).load()
-
-
-@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.int8])
-def test_labels_of_any_whole_numbers_are_trained_on(kind: type):
-    class Mine(Dataset):
-        labels = np.arange(40, dtype=kind) % 2
-
-        def __len__(self):
-            return 40
-
-        def __getitem__(self, n):
-            return torch.eye(2)[int(self.labels[n])], self.labels[n]
-
-    data = Own(dataset=Mine()).load()
-    _, targets = data.train.gather(torch.arange(4))
-    assert targets.dtype == torch.long
-    assert data.classes == ("0", "1")
 
 
 def test_features_of_a_tiny_spread_are_brought_to_one(tmp_path: Path):

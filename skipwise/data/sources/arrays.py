@@ -1,5 +1,6 @@
-"""A file of numpy arrays."""
+"""Numpy arrays, from a file or as they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,7 +27,8 @@ class Arrays(Data):
 
     It may have ``x_val``, ``y_val``, ``x_test``, ``y_test`` and ``classes`` too. Pictures are
     ``(examples, height, width)``, or with 1, 3 or 4 channels first or last; vectors are
-    ``(examples, features)``. Whole numbers in ``y`` are classes, anything else is regression.
+    ``(examples, features)``. Whole numbers or words in ``y`` are classes, floating point is
+    regression.
 
     Args:
         path: The file.
@@ -53,38 +55,76 @@ class Arrays(Data):
             ValueError: If it cannot be read, or has no examples that can be trained on.
         """
         arrays = _open(Path(self.path))
-        parts = {part: found for part in PARTS if (found := _part(arrays, part, self.path))}
-        if "train" not in parts:
-            raise ValueError(
-                f"{self.path} has {', '.join(sorted(arrays)) or 'no arrays'}; it needs x and y"
-            )
-        notes = _unread(arrays, self.path)
-        names = tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else ()
-        for what, number in (("inputs", 0), ("targets", 1)):
-            if len({(pair[number].dtype, *pair[number].shape[1:]) for pair in parts.values()}) > 1:
-                raise ValueError(f"{self.path}: {what} of its parts differ in type or shape")
-        whole = torch.cat([targets for _, targets in parts.values()])
-        if names and (whole.is_floating_point() or whole.dim() != 1):
-            raise ValueError(
-                f"{self.path} names classes, so y must be one whole number an example; leave"
-                " classes out to regress numbers"
-            )
-        if not names and not whole.is_floating_point() and whole.dim() == 1:
-            names = numbered(whole, self.path, known=len(known))
-            if names and not known and int(whole.min()) == 1:
-                raise ValueError(f"{self.path}: labels begin at 1, classes at 0; subtract 1 from y")
-        return assemble(
-            self.name,
-            parts,
-            self.shares,
-            classes=names,
-            known=known if names else (),
+        return from_arrays(
+            arrays,
+            name=self.name,
+            where=self.path,
+            shares=self.shares,
+            known=known,
             flip=self.flip,
-            notes=notes,
         )
 
 
-def _unread(arrays: dict[str, np.ndarray], path: str) -> tuple[str, ...]:
+def from_arrays(
+    arrays: Mapping[str, np.ndarray],
+    *,
+    name: str,
+    where: str,
+    shares: Shares,
+    known: tuple[str, ...] = (),
+    flip: bool = True,
+) -> Dataset:
+    """Make a data set of arrays that are called as those of a file.
+
+    Args:
+        arrays: By name.
+        name: What tables call the data.
+        where: What messages call the arrays.
+        shares: What is held out where parts are missing.
+        known: As of :meth:`Arrays.load`.
+        flip: Whether pictures are mirrored in training.
+
+    Raises:
+        ValueError: If they hold no examples that can be trained on.
+    """
+    arrays = _numbered(arrays)
+    parts = {part: found for part in PARTS if (found := _part(arrays, part, where))}
+    if "train" not in parts:
+        raise ValueError(
+            f"{where} has {', '.join(sorted(arrays)) or 'no arrays'}; it needs x and y"
+        )
+    notes = _unread(arrays, where)
+    names = tuple(str(c) for c in arrays["classes"]) if "classes" in arrays else ()
+    for what, number in (("inputs", 0), ("targets", 1)):
+        if len({(pair[number].dtype, *pair[number].shape[1:]) for pair in parts.values()}) > 1:
+            raise ValueError(f"{where}: {what} of its parts differ in type or shape")
+    whole = torch.cat([targets for _, targets in parts.values()])
+    if names and (whole.is_floating_point() or whole.dim() != 1):
+        raise ValueError(
+            f"{where} names classes, so y must be one whole number an example; leave"
+            " classes out to regress numbers"
+        )
+    if not names and not whole.is_floating_point() and whole.dim() == 1:
+        names = numbered(whole, where, known=len(known))
+        if names and not known and int(whole.min()) == 1:
+            raise ValueError(f"{where}: labels begin at 1, classes at 0; subtract 1 from y")
+    known = known if names else ()
+    return assemble(name, parts, shares, classes=names, known=known, flip=flip, notes=notes)
+
+
+def _numbered(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Give labels that are words by the places of their classes, which are named by them."""
+    labels = {name + suffix for name in TARGETS for part in PARTS.values() for suffix in part}
+    found = {name: array for name, array in arrays.items() if name in labels}
+    are_words = bool(found) and all(array.dtype.kind == "U" for array in found.values())
+    if "classes" in arrays or not are_words:
+        return dict(arrays)
+    classes = np.unique(np.concatenate([array.ravel() for array in found.values()]))
+    places = {name: np.searchsorted(classes, array) for name, array in found.items()}
+    return {**arrays, **places, "classes": classes}
+
+
+def _unread(arrays: Mapping[str, np.ndarray], path: str) -> tuple[str, ...]:
     """Say which arrays are not read; one that is nearly called like one that is, is a mistake.
 
     Raises:
@@ -127,7 +167,7 @@ def _open(path: Path) -> dict[str, np.ndarray]:
         ) from None
 
 
-def _part(arrays: dict[str, np.ndarray], part: str, path: str) -> Part | None:
+def _part(arrays: Mapping[str, np.ndarray], part: str, path: str) -> Part | None:
     def find(names: tuple[str, ...]) -> np.ndarray | None:
         return next((arrays[n + s] for n in names for s in PARTS[part] if n + s in arrays), None)
 

@@ -1,5 +1,6 @@
-"""A user's own data set: anything with ``len(dataset)`` and ``dataset[i] → (input, target)``."""
+"""Data of the user's own: anything with ``len(data)`` and ``data[i] → (input, target)``; arrays."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,13 +9,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from skipwise.data.assemble import Shares, numbered
+from skipwise.data.assemble import Shares, hold_out, numbered
 from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, MapStyle, as_column, digest_of
 from skipwise.data.preprocess import Preprocessing
-from skipwise.data.split import are_classes, held_out
+from skipwise.data.sources.arrays import from_arrays
+from skipwise.data.split import are_classes
 from skipwise.description import Call
 from skipwise.randomness import seeded
 from skipwise.shapes import Ends
+
+PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +31,10 @@ class Own(Data):
 
     Args:
         dataset: The function or class that makes it, ``package.module:thing`` with its arguments,
-            or an object.
-        shares: What is held out.
+            or an object. Where there are parts already, a mapping of ``train``, ``validation`` and
+            ``test``. A pair ``(x, y)`` of arrays or tensors, such pairs by part, or a mapping of
+            arrays that are called as in a file, are normalised and augmented like :class:`Arrays`.
+        shares: What is held out where parts are missing.
         classes: Names; numbered if empty.
     """
 
@@ -39,15 +45,22 @@ class Own(Data):
     @property
     def name(self) -> str:
         """The name of the function, or of the object's class."""
-        return self.dataset.name if isinstance(self.dataset, Call) else type(self.dataset).__name__
+        if isinstance(self.dataset, Call):
+            return self.dataset.name
+        if _arrays(self.dataset) is not None:
+            return "arrays"
+        return type(_parts(self.dataset).get("train")).__name__
 
     @property
     def is_nameless(self) -> bool:
         """Whether it was made in Python, so that no file can say how to make it again."""
         return not isinstance(self.dataset, Call)
 
-    def load(self) -> Dataset:
-        """Make the data set, read every target once, hold out validation and test.
+    def load(self, known: tuple[str, ...] = ()) -> Dataset:
+        """Make the data set, read every target once, hold out what is missing.
+
+        Args:
+            known: The names of the classes, of which the data may lack some.
 
         Raises:
             TypeError: If it is what a data set is made of, or made from one.
@@ -56,44 +69,80 @@ class Own(Data):
         if self.dataset is None:
             raise ValueError(
                 "these data were made in Python, and no command can make them again; hand them over"
-                " there: skipwise.resume(run, data=…)"
+                " there: skipwise.resume(run, data=…), skipwise.evaluate(run, data)"
             )
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
+        if (found := _arrays(dataset)) is not None:
+            arrays = {str(name): _as_numpy(array) for name, array in found.items()}
+            arrays |= {"classes": np.array(self.classes)} if self.classes else {}
+            name = self.name
+            return from_arrays(arrays, name=name, where=name, shares=self.shares, known=known)
         _refuse_what_is_near(dataset)
-        targets, first = _targets(dataset, self.name)
-        is_class = are_classes(targets)
-        classes = self.classes or (numbered(targets, self.name) if is_class else ())
-        low, high = (int(targets.min()), int(targets.max())) if is_class else (0, -1)
-        if low == 1 and not self.classes:
+        parts = _parts(dataset)
+        looks = {part: _targets(some, self.name) for part, some in parts.items()}
+        return self._assembled(parts, looks, known)
+
+    def _assembled(
+        self,
+        parts: dict[str, Any],
+        looks: dict[str, tuple[Tensor, Tensor]],
+        known: tuple[str, ...],
+    ) -> Dataset:
+        """Make a data set of its parts, each with its targets and first input.
+
+        Raises:
+            ValueError: If the parts differ in shape, or cannot be trained on.
+        """
+        targets, firsts = ({p: look[n] for p, look in looks.items()} for n in (0, 1))
+        if len({(t.dtype, *t.shape[1:]) for t in targets.values()}) > 1:
+            raise ValueError(f"{self.name}: targets of its parts differ in type or shape")
+        if len({tuple(first.shape) for first in firsts.values()}) > 1:
+            raise ValueError(f"{self.name}: inputs of its parts differ in shape")
+        classes = self._classes(torch.cat(list(targets.values())), known)
+        task = CLASSES if classes else NUMBERS
+        rows, notes = hold_out(targets, self.shares, task, classes)
+        own = {p: MapStyle(some, torch.arange(len(targets[p]))) for p, some in parts.items()}
+        own |= {p: MapStyle(parts["train"], some) for p, some in rows.items()}
+        learned, first = targets["train"][rows["train"]], firsts["train"]
+        return Dataset(
+            name=self.name,
+            task=task,
+            train=own["train"],
+            validation=own.get("validation"),
+            test=own.get("test"),
+            classes=classes,
+            ends=Ends(
+                inputs=tuple(first.shape),
+                outputs=(len(classes),) if classes else tuple(learned.shape[1:]),
+            ),
+            preprocessing=_nothing(first),
+            notes=notes,
+            digest=digest_of(*(array for part in sorted(looks) for array in looks[part])),
+            counts=tuple(torch.bincount(learned, minlength=len(classes)).tolist())
+            if classes
+            else (),
+        )
+
+    def _classes(self, targets: Tensor, known: tuple[str, ...]) -> tuple[str, ...]:
+        """Name the classes of all parts; none if numbers are regressed.
+
+        Raises:
+            ValueError: If they are not numbered from 0, or there is one alone.
+        """
+        if not are_classes(targets):
+            return ()
+        given = self.classes or (known if known == tuple(map(str, range(len(known)))) else ())
+        classes = given or numbered(targets, self.name)
+        low, high = int(targets.min()), int(targets.max())
+        if low == 1 and not given:
             raise ValueError(f"{self.name}: labels begin at 1, classes at 0; subtract 1")
         if low < 0 or high >= len(classes):
             raise ValueError(
                 f"{self.name}: labels must lie in 0 … {len(classes) - 1}, got {low} … {high}"
             )
-        if is_class and len(classes) < 2:
+        if len(classes) < 2:
             raise ValueError(f"{self.name} has one class only; there is nothing to tell apart")
-        seed = self.shares.split_seed
-        rest, test = held_out(targets, self.shares.test, seed=seed, purpose="test")
-        stay, validation = held_out(
-            targets[rest], self.shares.validation, seed=seed, purpose="validation"
-        )
-        return Dataset(
-            name=self.name,
-            task=CLASSES if is_class else NUMBERS,
-            train=MapStyle(dataset, rest[stay]),
-            validation=MapStyle(dataset, rest[validation]) if len(validation) else None,
-            test=MapStyle(dataset, test) if len(test) else None,
-            classes=classes,
-            ends=Ends(
-                inputs=tuple(first.shape),
-                outputs=(len(classes),) if is_class else tuple(targets.shape[1:]),
-            ),
-            preprocessing=_nothing(first),
-            digest=digest_of(targets, first),
-            counts=tuple(torch.bincount(targets[rest[stay]], minlength=len(classes)).tolist())
-            if is_class
-            else (),
-        )
+        return classes
 
 
 def without_objects(data: Data) -> Data:
@@ -103,19 +152,58 @@ def without_objects(data: Data) -> Data:
     return data
 
 
-def _refuse_what_is_near(dataset: Any) -> None:
-    """Say how arrays or a loader become a data set.
+def _arrays(dataset: Any) -> dict[str, Any] | None:
+    """Give arrays under the names of a file's: of a pair, of pairs by part, or as they are named.
+
+    None of all else.
+    """
+    if _is_pair(dataset):
+        dataset = dict(zip("xy", dataset, strict=True))
+    if not isinstance(dataset, Mapping) or not dataset:
+        return None
+    if all(map(_is_pair, dataset.values())):
+        pairs = ((part, zip("xy", pair, strict=True)) for part, pair in dataset.items())
+        return {f"{name}_{part}": array for part, pair in pairs for name, array in pair}
+    return dict(dataset) if all(hasattr(a, "__array__") for a in dataset.values()) else None
+
+
+def _is_pair(value: Any) -> bool:
+    is_two = isinstance(value, tuple | list) and len(value) == 2
+    return is_two and all(hasattr(array, "__array__") for array in value)
+
+
+def _as_numpy(array: Any) -> np.ndarray:
+    """Bring a tensor, or what numpy reads, to numpy; words that pandas holds as objects too."""
+    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    is_words = array.dtype == object and all(isinstance(value, str) for value in array.flat)
+    return array.astype(str) if is_words else array
+
+
+def _parts(dataset: Any) -> dict[str, Any]:
+    """Give data sets by part: those of a mapping, or the one that there is.
 
     Raises:
-        TypeError: If it is an array, a pair of arrays, or a loader.
+        ValueError: If a mapping has no training part, or one that nobody knows.
     """
-    arrays = Tensor, np.ndarray
-    is_pair = isinstance(dataset, tuple | list) and len(dataset) == 2
-    if isinstance(dataset, arrays) or (is_pair and all(isinstance(p, arrays) for p in dataset)):
-        raise TypeError(
-            "arrays alone are no data set; give list(zip(X, Y)), torch.utils.data.TensorDataset of"
-            " two tensors, or the path of an .npz with x and y"
+    if not isinstance(dataset, Mapping) or not all(isinstance(name, str) for name in dataset):
+        return {"train": dataset}
+    parts = {PARTS.get(name, str(name)): some for name, some in dataset.items() if some is not None}
+    if "train" not in parts or parts.keys() - PARTS.keys():
+        raise ValueError(
+            f"a mapping of data sets has train, and perhaps validation and test, got"
+            f" {', '.join(map(str, dataset)) or 'none'}"
         )
+    return parts
+
+
+def _refuse_what_is_near(dataset: Any) -> None:
+    """Say how an array or a loader becomes a data set.
+
+    Raises:
+        TypeError: If it is an array without targets, or a loader.
+    """
+    if isinstance(dataset, Tensor | np.ndarray):
+        raise TypeError("inputs alone are no data set; give a pair, (x, y)")
     if isinstance(dataset, DataLoader):
         raise TypeError(
             "a DataLoader gives batches, and a data set is needed that gives examples; give"

@@ -1,0 +1,213 @@
+"""Data of a user's own: taken as they are, split, or refused in a sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+import skipwise
+from skipwise.data import Arrays, Examples, Own, Shares
+from skipwise.description import Call
+
+
+class Blobs(Dataset):
+    """A user's data set, with random augmentation of its own."""
+
+    def __init__(self, examples: int = 60):
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return self.examples
+
+    def __getitem__(self, n: int) -> tuple[np.ndarray, int]:
+        noise = torch.randn(4).numpy() * 0.1 + np.random.normal(0, 0.1, 4)
+        return (np.eye(4)[n % 4] + noise).astype(np.float32), n % 4
+
+
+def test_a_users_own_data_set_is_split_and_described():
+    data = Own(dataset=Blobs()).load()
+    assert data.classes == tuple("0123")
+    assert data.ends.inputs == (4,)
+    named = Own(dataset=Call(target="tests.data.test_own:Blobs", arguments={"examples": 40}))
+    assert named.name == "Blobs"
+    assert named.load().digest == named.load().digest
+
+
+def test_a_users_broken_data_set_is_refused():
+    class Endless:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, n):
+            return n
+
+    with pytest.raises(ValueError, match=r"Endless must have len\(\) and give \(input, target\)"):
+        Own(dataset=Endless()).load()
+
+
+class Rows(list):
+    """A list of pairs, or of anything else."""
+
+
+def test_a_class_in_an_array_of_its_own_is_a_class():
+    """As MedMNIST gives labels."""
+    pairs = [(torch.ones(3) * n, np.array([n % 2])) for n in range(20)]
+    data = Own(dataset=Rows(pairs)).load()
+    assert (data.task, data.classes) == ("classification", ("0", "1"))
+    targets = data.train.gather(torch.arange(4))[1]
+    assert targets.dtype == torch.int64
+    assert targets.shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "told"),
+    [
+        (Rows([{"image": 1, "label": 0}] * 4), r"must have len\(\) and give \(input, target\)"),
+        (Rows([(torch.ones(3), torch.tensor([0, 1]))] * 4), "are neither one class an example"),
+        (None, r"were made in Python.*skipwise\.resume\(run, data=…\)"),
+    ],
+)
+def test_a_data_set_of_ones_own_that_gives_no_pairs_is_refused(dataset: object, told: str):
+    with pytest.raises(ValueError, match=told):
+        Own(dataset=dataset).load()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.int8])
+def test_labels_of_any_whole_numbers_are_trained_on(kind: type):
+    class Mine(Dataset):
+        labels = np.arange(40, dtype=kind) % 2
+
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, n):
+            return torch.eye(2)[int(self.labels[n])], self.labels[n]
+
+    data = Own(dataset=Mine()).load()
+    _, targets = data.train.gather(torch.arange(4))
+    assert targets.dtype == torch.long
+    assert data.classes == ("0", "1")
+
+
+ROWS = np.random.default_rng(0)
+X, Y = ROWS.normal(3.0, 2.0, (60, 5)).astype(np.float32), np.arange(60) % 3
+XV, YV = ROWS.normal(3.0, 2.0, (12, 5)).astype(np.float32), np.arange(12) % 3
+PAIRS = list(zip(XV, YV, strict=True))
+
+
+class Column:
+    """What numpy reads, as a column of pandas is."""
+
+    def __init__(self, values: np.ndarray):
+        self.values = values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.values, dtype=dtype)
+
+
+def inputs_of(part: Examples | None) -> torch.Tensor:
+    assert part is not None
+    return part.gather(torch.arange(len(part)))[0]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (X, Y),
+        [torch.from_numpy(X), torch.from_numpy(Y)],
+        {"x": X, "y": Y},
+        {"train": (X, torch.from_numpy(Y))},
+        (Column(X), Column(Y)),
+    ],
+)
+def test_arrays_are_trained_on_as_those_of_a_file(given: Any, tmp_path: Path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y)
+    own, file = Own(dataset=given).load(), Arrays(path=str(tmp_path / "a.npz")).load()
+    assert (own.name, own.task, own.classes) == ("arrays", "classification", ("0", "1", "2"))
+    assert own.preprocessing == file.preprocessing
+    assert (own.digest, own.notes, own.counts) == (file.digest, file.notes, file.counts)
+    assert torch.equal(inputs_of(own.test), inputs_of(file.test))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x": X, "y": Y, "x_val": XV, "y_val": YV},
+        {"train": (X, Y), "validation": (XV, YV)},
+        {"train": TensorDataset(*map(torch.from_numpy, (X, Y))), "val": PAIRS},
+    ],
+)
+def test_parts_that_there_are_stay_and_none_is_carved_out(given: Any):
+    data = Own(dataset=given).load()
+    assert torch.equal(inputs_of(data.train), torch.from_numpy(X))
+    assert torch.equal(inputs_of(data.validation), torch.from_numpy(XV))
+    assert data.test is None
+    assert data.notes == ("there is no test part: no score is free of choices",)
+
+
+def test_a_part_that_is_missing_is_held_out_of_the_training_one_and_no_example_lost():
+    pairs = {"train": list(zip(X, Y, strict=True)), "test": PAIRS}
+    data = Own(dataset=pairs).load()
+    both = torch.cat([inputs_of(data.train), inputs_of(data.validation)])
+    assert sorted(map(tuple, both.tolist())) == sorted(map(tuple, X.tolist()))
+    assert torch.equal(inputs_of(data.test), torch.from_numpy(XV))
+    assert data.notes == ("6 examples held out for validation (split seed 0)",)
+    assert data.counts == (18, 18, 18)
+
+
+def test_words_are_classes_in_their_order():
+    words = np.array(["owl", "cat", "dog"])[Y]
+    for labels in (words, Column(words.astype(object))):
+        data = Own(dataset=(X, labels), shares=Shares(test=0.0, validation=0.0)).load()
+        assert data.classes == ("cat", "dog", "owl")
+        assert torch.equal(data.train.gather(torch.arange(4))[1], torch.tensor([2, 0, 1, 2]))
+    numbers = Own(dataset=(X, Y), classes=("owl", "cat", "dog")).load()
+    assert numbers.classes == ("owl", "cat", "dog")
+
+
+def test_a_run_on_arrays_is_evaluated_on_arrays_that_lack_a_class(tmp_path: Path):
+    how: dict[str, Any] = {"quiet": True, "report": False, "out": str(tmp_path / "run")}
+    words = np.array(["owl", "cat", "dog"])[Y]
+    run = skipwise.train({"train": (X, words), "test": (XV, words[:12])}, steps=30, **how)
+    assert run.test is not None
+    found = skipwise.evaluate(run, (XV, words[:12]))
+    assert found.metrics["loss"] == pytest.approx(run.test.metrics["loss"], rel=1e-6)
+    is_owl = words[:12] == "owl"
+    said = skipwise.load(run).predict(XV[is_owl])
+    assert not found.notes
+    pairs = list(zip(XV * np.nan, YV, strict=True))
+    broken = skipwise.evaluate(run, Own(dataset=pairs, classes=("cat", "dog", "owl")))
+    assert "some outputs are not finite; look for NaN" in str(broken)
+    one = skipwise.evaluate(run, (XV[is_owl], words[:12][is_owl]))
+    assert one.metrics["accuracy"] == np.mean([p.label == "owl" for p in said])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ((X, Y[:5]), "arrays: the train part has 60 inputs but 5 targets"),
+        ((X, Y + 1), "arrays: labels begin at 1, classes at 0; subtract 1 from y"),
+        ((X * np.nan, Y), "arrays: train input 0 holds NaN or infinity"),
+        ((X, np.array([{}] * 60)), "the train targets are of type object; numbers are needed"),
+        ({"training": (X, Y)}, "arrays has x_training, y_training; it needs x and y"),
+        ({"val": [(X[0], 1)]}, "has train, and perhaps validation and test, got val"),
+        ({"train": [(X[0], 1)], "vall": [(X[0], 1)]}, "validation and test, got train, vall"),
+        ({"train": [(X[0], 1)], "val": [(X[0, :3], 0)]}, "inputs of its parts differ in shape"),
+        ({"train": [(X[0], 1)], "val": [(X[0], 0.5)]}, "targets of its parts differ in type"),
+    ],
+)
+def test_arrays_and_parts_that_cannot_be_trained_on_are_refused(given: Any, told: str):
+    with pytest.raises(ValueError, match=told):
+        Own(dataset=given).load()
+
+
+def test_inputs_alone_and_loaders_are_refused_by_what_makes_data_of_them():
+    for given in (X, torch.from_numpy(X)):
+        with pytest.raises(TypeError, match=r"inputs alone are no data set; give a pair, \(x, y\)"):
+            skipwise.train(given)
+    whole = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    with pytest.raises(TypeError, match=r"give loader\.dataset, and batch_size="):
+        skipwise.train(DataLoader(whole, batch_size=4))
