@@ -3,7 +3,7 @@
 Takes a description and (seed, step), gives batches; the test part takes part in no choice.
 """
 
-from skipwise.data.assemble import Shares, assemble, in_short
+from skipwise.data.assembly import Shares, assemble, held_out, in_short
 from skipwise.data.augmentations import (
     AlternatingFlip,
     Augmentation,
@@ -59,7 +59,6 @@ from skipwise.data.sources import (
     read_inputs,
     without_objects,
 )
-from skipwise.data.split import held_out
 from skipwise.data.views import Views, check_pictures, find_views, mean_over_views
 
 __all__ = [

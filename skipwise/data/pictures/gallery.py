@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from skipwise.data.assemble import Shares, assemble, in_short
+from skipwise.data.assembly import Shares, assemble, in_short
 from skipwise.data.dataset import Data, Dataset, InMemory, Stored
 from skipwise.data.pictures.labels import SEPARATORS, Names, targets_of
 from skipwise.data.pictures.picture import (

@@ -6,7 +6,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from skipwise.data.assemble import Shares, assemble
+from skipwise.data.assembly import Shares, assemble
 from skipwise.data.cached import cached
 from skipwise.data.dataset import Data, Dataset
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from skipwise.data.assemble import Shares, assemble
+from skipwise.data.assembly import Shares, assemble
 from skipwise.data.dataset import Data, Dataset
 
 

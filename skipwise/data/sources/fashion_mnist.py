@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skipwise.data.assemble import Shares, assemble
+from skipwise.data.assembly import Shares, assemble
 from skipwise.data.cached import cached
 from skipwise.data.dataset import Data, Dataset
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from skipwise.data.assemble import in_short
+from skipwise.data.assembly import in_short
 from skipwise.data.pictures import PARTS, SUFFIXES, Gallery, Listing
 
 Labelled = dict[Path, tuple[str, ...]]

@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from skipwise.data.assemble import Shares, hold_out, numbered
+from skipwise.data.assembly import Shares, are_classes, from_arrays, hold_out, numbered
 from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, MapStyle, as_column, digest_of
 from skipwise.data.preprocess import Preprocessing
-from skipwise.data.sources.arrays import from_arrays
-from skipwise.data.split import are_classes
 from skipwise.description import Call
 from skipwise.randomness import seeded
 from skipwise.shapes import Ends

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from skipwise.data.assembly.split import Shares, absent, are_classes, counted, hold_out
 from skipwise.data.augmentations import Augmentation, Flip, PadCrop
 from skipwise.data.dataset import (
     CLASSES,
@@ -18,31 +19,7 @@ from skipwise.data.dataset import (
     digest_of,
 )
 from skipwise.data.preprocess import Preprocessing, few_at_once, fit_preprocessing
-from skipwise.data.split import are_classes, held_out
-from skipwise.shapes import Ends, Index
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shares:
-    """How much is held out where the data have no parts of their own.
-
-    Args:
-        validation: Share of the training examples on which choices are made.
-        test: Share of all examples that takes part in no choice.
-        split_seed: Fixed for a data set: the test part never moves.
-    """
-
-    validation: float = 0.1
-    test: float = 0.2
-    split_seed: int = 0
-
-    def __post_init__(self):
-        for name, share in (("validation", self.validation), ("test", self.test)):
-            if not 0 <= share < 1:
-                raise ValueError(
-                    f"{name} is a share of the data and must lie in [0, 1), got {share}"
-                )
-
+from skipwise.shapes import Ends
 
 Part = tuple[Tensor, Tensor]
 APART = 30.0  # so many times as far do values of another unit spread, 255 for example
@@ -79,10 +56,7 @@ def assemble(
     task = LABELS if multi_label else CLASSES if are_classes(stored["train"].targets) else NUMBERS
     _check_targets(name, stored, task, classes)
     stored, classes = _by_name(name, stored, classes, known)
-    rows, held = hold_out({p: found.targets for p, found in stored.items()}, shares, task, classes)
-    if len(rows) > 1:
-        stored |= {part: stored["train"].subset(some) for part, some in rows.items()}
-    stored = {part: found for part, found in stored.items() if len(found)}
+    stored, held = _with_parts(stored, shares, task, classes)
     train, numbers = stored["train"], task == NUMBERS
     _check_present(name, train.targets, classes, may_lack=numbers or bool(known))
     size = train.shape[1:] if len(train.shape) == 3 else ()
@@ -99,8 +73,17 @@ def assemble(
         augmentation=() if numbers else _augmentation(size, flip),
         notes=(*notes, *held, *_apart(train, shares.split_seed)),
         digest=digest,
-        counts=_counts(train.targets, classes) if task == CLASSES else (),
+        counts=counted(train.targets, classes) if task == CLASSES else (),
     )
+
+
+def _with_parts(
+    parts: dict[str, Stored], shares: Shares, task: str, classes: tuple[str, ...]
+) -> tuple[dict[str, Stored], tuple[str, ...]]:
+    rows, notes = hold_out({p: some.targets for p, some in parts.items()}, shares, task, classes)
+    if len(rows) > 1:
+        parts = parts | {part: parts["train"].subset(some) for part, some in rows.items()}
+    return {part: examples for part, examples in parts.items() if len(examples)}, notes
 
 
 def numbered(labels: Tensor, where: str, *, known: int = 0) -> tuple[str, ...]:
@@ -127,65 +110,6 @@ def numbered(labels: Tensor, where: str, *, known: int = 0) -> tuple[str, ...]:
     return tuple(str(number) for number in range(high + 1))
 
 
-def hold_out(
-    targets: Mapping[str, Tensor], shares: Shares, task: str, classes: tuple[str, ...]
-) -> tuple[dict[str, Index], tuple[str, ...]]:
-    """Choose the training examples that become the parts which are missing.
-
-    Args:
-        targets: Of ``train``, perhaps ``validation`` and ``test``.
-        shares: How much is held out.
-        task: Of the data set.
-        classes: Their names; empty for numbers.
-
-    Returns:
-        Rows of ``train`` for itself and for each part that is taken from it; what a reader should
-        know.
-    """
-    rows, notes = {"train": torch.arange(len(targets["train"]))}, []
-    # Who brings train and validation but no test part keeps it so: nothing is carved out unasked.
-    wanted = {
-        "test": shares.test if "validation" not in targets or shares.test != Shares.test else 0.0,
-        "validation": shares.validation,
-    }
-    for part, share in wanted.items():
-        asked = getattr(shares, part) != getattr(Shares, part)
-        if part in targets and len(targets[part]):
-            if asked:
-                notes.append(
-                    f"the share for {part} has no effect: the data have a part of their own"
-                )
-            continue
-        left = targets["train"][rows["train"]]
-        strata = rarest(left) if task == LABELS else left
-        stay, out = held_out(strata, share, seed=shares.split_seed, purpose=part)
-        if len(out):
-            rows["train"], rows[part] = rows["train"][stay], rows["train"][out]
-            notes.append(
-                f"{len(out)} examples held out for {part} (split seed {shares.split_seed})"
-            )
-            if task == CLASSES and (few := _absent(left[out], classes)):
-                notes.append(f"too few examples to hold one out for {part}: {', '.join(few)}")
-        else:
-            notes.append(
-                f"there is no {part} part"
-                + (": no score is free of choices" if part == "test" else "")
-            )
-    return rows, tuple(notes)
-
-
-def _absent(targets: Tensor, classes: tuple[str, ...]) -> list[str]:
-    """Name the classes without example, of class indices or of rows of labels."""
-    pairs = zip(classes, _counts(targets, classes), strict=True)
-    return [name for name, count in pairs if not count]
-
-
-def _counts(targets: Tensor, classes: tuple[str, ...]) -> tuple[int, ...]:
-    several = targets.dim() == 2
-    counts = targets.sum(0) if several else torch.bincount(targets, minlength=len(classes))
-    return tuple(map(int, counts.tolist()))
-
-
 def _by_name(
     name: str, parts: dict[str, Stored], classes: tuple[str, ...], known: tuple[str, ...]
 ) -> tuple[dict[str, Stored], tuple[str, ...]]:
@@ -196,9 +120,9 @@ def _by_name(
     """
     if not known:
         return parts, classes
-    absent = [set(_absent(examples.targets, classes)) for examples in parts.values()]
+    lacking = [set(absent(examples.targets, classes)) for examples in parts.values()]
     place = {c: n for n, c in enumerate(known)}
-    strange = [c for c in classes if c not in place and not all(c in some for some in absent)]
+    strange = [c for c in classes if c not in place and not all(c in some for some in lacking)]
     if strange:
         raise ValueError(
             f"the classes differ: {name} has {in_short(strange)}, known are only"
@@ -223,17 +147,6 @@ def in_short(names: Sequence[str]) -> str:
     """
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def rarest(targets: Tensor) -> Tensor:
-    """Give each row of labels the class by which it is split: its rarest; one more for none.
-
-    >>> rarest(torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])).tolist()
-    [1, 0, 2]
-    """
-    counts = targets.sum(0).expand_as(targets)
-    sizes = torch.where(targets > 0, counts, torch.inf)
-    return torch.where(targets.any(1), sizes.argmin(1), targets.shape[1])
 
 
 def _check_targets(
@@ -263,7 +176,7 @@ def _check_present(name: str, targets: Tensor, classes: tuple[str, ...], *, may_
         raise ValueError(
             f"{name} has one class only, {classes[0]!r}; there is nothing to tell apart"
         )
-    if not may_lack and (empty := _absent(targets, classes)):
+    if not may_lack and (empty := absent(targets, classes)):
         raise ValueError(
             f"{name}: class {empty[0]!r} has no training example; add some, or remove the class"
         )
