@@ -262,7 +262,7 @@ class Session:
         """Say whether to evaluate: each epoch, or so seldom that training sees as many examples."""
         held, train = len(self.dataset.validation or ()), len(self.dataset.train)
         every = max(math.ceil(held / train), 1)
-        if self.target is not None:  # from the end: a lucky look shortly before would be the last
+        if self.target is not None and self.budget is None:  # from an end that stays where it is
             return (self.run.steps - step + 1e-9) % (every / self.epoch(1)) < 1
         now, before = (math.floor(self.epoch(s) / every + 1e-9) for s in (step, step - 1))
         return now > before

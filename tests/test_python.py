@@ -69,6 +69,11 @@ def test_with_a_target_evaluations_lie_whole_epochs_before_the_end(tmp_path: Pat
     seen.clear()
     run = skipwise.train(rings, NETWORK, epochs=2.0, out="two", on_event=look, **QUICK, **never)
     assert len(seen) == 2  # and not after the first update
+    seen.clear()  # a budget moves the end, so epochs are counted from the start
+    run = skipwise.train(rings, NETWORK, seconds=3.0, out="time", on_event=look, **QUICK, **never)
+    whole = [math.ceil(n * an_epoch) for n in range(1, math.floor(run.step / an_epoch) + 1)]
+    assert seen == [*whole, run.step][: len(seen)]
+    assert seen[-1] == run.step
 
 
 def weights_of(run: str | RunRecord) -> dict[str, torch.Tensor]:
