@@ -4,13 +4,16 @@
 ``ImageOps.fit`` and the triangle filter, which is widened where the picture shrinks
 (antialiasing). Pillow computes this with whole numbers: weights are rounded to multiples of 2⁻²²,
 and the result of each of its two passes to uint8. In float64 all of it is exact, so the pixels
-here are Pillow's own, bit for bit.
+here are Pillow's own, bit for bit. From 13 on it begins with the height where that shrinks by more
+than twice as many pixels as the width; the order of the installed one is taken.
 """
 
+import PIL
 import torch
 from torch import Tensor, nn
 
 PRECISION = float(1 << 22)  # one, in Pillow's fixed-point weights
+CHOOSES = int(PIL.__version__.split(".")[0]) >= 13  # earlier ones begin with the width always
 
 
 class Fit(nn.Module):
@@ -22,8 +25,8 @@ class Fit(nn.Module):
     Args:
         size: Height and width of what is given.
 
-    Source: ``precompute_coeffs``, ``normalize_coeffs_8bpc`` and ``ImagingResample`` in Pillow's
-    ``Resample.c``; the box is that of ``ImageOps.fit``.
+    Source: ``precompute_coeffs``, ``normalize_coeffs_8bpc`` and ``ImagingResampleInner`` in
+    Pillow's ``Resample.c``; the box is that of ``ImageOps.fit``.
     """
 
     def __init__(self, size: tuple[int, ...]):
@@ -46,8 +49,20 @@ class Fit(nn.Module):
         kept_width = torch.where(wide / tall > ratio, ratio * tall, wide)
         across = weights(width, (wide - kept_width) * 0.5, kept_width, self.size[1])
         down = weights(height, (tall - kept_height) * 0.5, kept_height, self.size[0])
-        narrow = _rounded(pictures.double() @ across.T)
-        return _rounded(down @ narrow)
+        whole = pictures.double()
+        if not CHOOSES:
+            return _width_first(whole, across, down)
+        shrinks = tall - self.size[0], wide - self.size[1]
+        by_height = (shrinks[0] > 0) & (shrinks[0] > 2 * shrinks[1])
+        return torch.cond(by_height, _height_first, _width_first, (whole, across, down))
+
+
+def _width_first(pictures: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    return _rounded(down @ _rounded(pictures @ across.T))
+
+
+def _height_first(pictures: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    return _rounded(_rounded(down @ pictures) @ across.T)
 
 
 def weights(positions: Tensor, start: Tensor, length: Tensor, count: int) -> Tensor:
