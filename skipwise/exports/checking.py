@@ -85,7 +85,7 @@ def check(
     """Compare an exported network with ours on some examples, or random ones without data.
 
     Pictures are written to files and read from there by both, ours by ``predict`` and the exported
-    one by ``infer.py``. Every second file is wider than the network reads, so resizing is checked
+    one by ``infer.py``. Every second file is larger than the network reads, so resizing is checked
     too. A batch of several is shown as well as single pictures.
 
     Args:
@@ -135,12 +135,16 @@ def expected(predictor: Predictor, outputs: Tensor) -> np.ndarray:
 def write_picture(folder: Path, number: int, raw: Tensor) -> Path:
     """Write raw pixels ``(channels, height, width)`` to a file, every second one enlarged.
 
-    It is stretched in width, where every version of Pillow computes its two passes in one order.
+    It is stretched in width and height by turns: which pass Pillow begins with depends on that.
     """
     pixels = raw.permute(1, 2, 0).numpy()
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if number % 2:
-        image = image.resize((2 * image.width + 3, image.height + 2))
+        width, height = image.size
+        is_wide = number % 4 == 1
+        image = image.resize(
+            (2 * width + 3, height + 2) if is_wide else (width + 2, 3 * height + 3)
+        )
     path = folder / f"{number}.png"
     image.save(path)
     return path

@@ -37,10 +37,6 @@ from skipwise.files import naming, write_atomic
 from skipwise.prediction import Predictor, load
 from skipwise.records import RunRecord
 
-OTHER_ORDER = (
-    "pictures are resized inside, to Pillow's own pixels; where one shrinks more in height than in"
-    " width, Pillow from 13 on rounds in another order, and a pixel may differ by 1 of 255"
-)
 _AS_TRAINED: Any = object()  # no views are None
 
 
@@ -129,8 +125,6 @@ def export(
     predictor, part, notes = find_part(predictor, run, data, calibrate=calibrate, allow=allow)
     if int8 and part is None:
         raise ValueError(f"name data with --data to measure what eight bits lose: {notes[0]}")
-    if resize:
-        notes = (*notes, OTHER_ORDER)
     options = {"resize": resize, "int8": int8, "calibrate": calibrate, "notes": notes}
     return _exported(predictor, part, path, **options)
 
