@@ -21,6 +21,8 @@ import numpy as np
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # a disk takes no more
 LOCK = ".lock"
+PAGES, TABLES = (".html", ".htm"), (".csv", ".tsv", ".txt")
+ENDINGS = {"page": PAGES, "picture": PAGES, "report": PAGES, "table": TABLES}
 HOLD_SECONDS = 10.0  # workers of a process that was killed hold its files a little longer
 LEFT_SECONDS = 3600.0  # after which a draft is one of a writer that was killed
 
@@ -196,15 +198,19 @@ def check_place(path: Path | None, what: str, *, whole: bool = True) -> None:
 
     Args:
         path: The file, or None.
-        what: What it is to be, in a word.
+        what: What it is to be, in a word. A page or picture ends on .html, and a table takes the
+            place of no file of another kind.
         whole: Whether a new file takes the place of an old one, as :func:`write_atomic` does it;
             else the old one is written over.
 
     Raises:
-        ValueError: If there is no such folder, the file is one, or it may not be written.
+        ValueError: If there is no such folder, the file is one or of another kind, or it may not be
+            written.
     """
     if path is None:
         return
+    if not path.is_dir():
+        check_ending(path, what)
     if path.is_dir():
         why = f"{path} is a folder"
     elif path.exists() and not whole:
@@ -213,6 +219,20 @@ def check_place(path: Path | None, what: str, *, whole: bool = True) -> None:
         why = _refusal(path.parent)
     if why:
         raise ValueError(f"{why}, so the {what} could not be written to {path}; name another file")
+
+
+def check_ending(path: Path, what: str) -> None:
+    """Refuse to write over a file of another kind, a save or a model for example.
+
+    Raises:
+        ValueError: If it would be.
+    """
+    endings = ENDINGS.get(what, ())
+    foreign = path.suffix.lower() not in endings and (endings is PAGES or path.is_file())
+    if endings and foreign:
+        raise ValueError(
+            f"{path} is no name for a {what}, which is a file {endings[0]}; name another file"
+        )
 
 
 def check_folder(path: Path | None, what: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from skipwise.data import Data, Dataset, Own, check_readable
 from skipwise.description import read_described, replace_at
 from skipwise.experiment import Experiment, checked, compose, extended, nearest_setting
-from skipwise.files import EXPERIMENT, METRICS, Hold, check_folder, free_folder, naming
+from skipwise.files import EXPERIMENT, LOCK, METRICS, Hold, check_folder, free_folder, naming
 from skipwise.finetuning import check_freeze
 from skipwise.progress import Listener
 from skipwise.progress import watch as follow
@@ -79,7 +79,8 @@ def check_free(folder: Path | None) -> None:
 def _empty(folder: Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder with --out, a new or an empty one")
-    if folder.exists() and any(folder.iterdir()):
+    begun = {LOCK, JOB}  # all that one leaves which was killed before its first save
+    if folder.exists() and any(path.name not in begun for path in folder.iterdir()):
         raise ValueError(
             f"{folder} is not empty; resume the run in it, or name another folder with --out"
         )

@@ -116,7 +116,8 @@ class Session:
             folder.mkdir(parents=True, exist_ok=True)
             if state is None:
                 self._describe()
-            log_session(folder / LOG, self.run.step, (*notes, *self.run.notes))
+            news = () if self._is_new else self._news
+            log_session(folder / LOG, self.run.step, (*notes, *self.run.notes, *news))
         self.journal = Journal(
             folder / METRICS if self.world.is_first else None,
             size=state["journal_bytes"] if state else 0,

@@ -14,7 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from skipwise.files import DIAGNOSIS, DIAGNOSIS_PAGE, EXPERIMENT, LOG, REPORT, write_atomic
+from skipwise.files import (
+    DIAGNOSIS,
+    DIAGNOSIS_PAGE,
+    EXPERIMENT,
+    LOG,
+    REPORT,
+    check_ending,
+    write_atomic,
+)
 from skipwise.records import RunRecord, finite, throughput
 from skipwise.reports.chart import Chart, Table
 from skipwise.reports.comparison import COMPARISON, Comparison, compare_to
@@ -88,7 +96,7 @@ def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path
         The file.
 
     Raises:
-        ValueError: If a folder is no run, none is given, or ``out`` lies in none.
+        ValueError: If a folder is no run, none is given, or ``out`` lies in none or is no page.
         OSError: If the page cannot be written; a page that was there stays as it was.
     """
     folders = [Path(run.path if isinstance(run, RunRecord) else run) for run in runs]
@@ -100,6 +108,7 @@ def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path
     path = usual if out is None else Path(out)
     if path.is_dir():
         path /= usual.name
+    check_ending(path, "report")
     place = path.parent
     if not place.is_dir():
         raise ValueError(f"the folder {place} does not exist; make it, or name another with --out")

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
+from skipwise.files import METRICS
 from skipwise.records import EvaluationRecord, StepRecord
 from skipwise.reports.reading import Reading
 from skipwise.reports.statistics import of_difference, of_mean, wilson
@@ -19,6 +20,8 @@ def headline(run: Reading) -> str:
         metric = run.metric
         value = value_of(metric, scored.metrics[metric])
         return f"{PLAIN_NAMES[metric]} {value} on the {scored.part} part"
+    if run.state == "finished" and _held_out(run):
+        return f"finished, but its scores are not in {METRICS}, which is missing or cut short"
     if run.state == "finished":
         return f"{counted(run.taken, 'step')} taken, and no part held out to score them"
     planned = "" if run.planned is None else f" of {run.planned:,}"
@@ -29,6 +32,12 @@ def headline(run: Reading) -> str:
     if run.has_diverged:
         return f"diverged {where}"
     return f"{'paused' if run.state.startswith('paused ') else 'stopped'} {where}"
+
+
+def _held_out(run: Reading) -> int:
+    """Count the examples that were held out."""
+    sizes = run.facts.get("examples", {})
+    return sizes.get("validation", 0) + sizes.get("test", 0)
 
 
 def verdict(run: Reading) -> list[str]:
@@ -110,7 +119,10 @@ def _score(run: Reading) -> Iterator[str]:
         yield "No interval is given for it: its spread over examples was not measured."
     if record.part != "test":
         sizes = run.facts.get("examples")
-        if run.state == "finished" or (sizes is not None and not sizes.get("test", 0)):
+        has_test = sizes is not None and sizes.get("test", 0)
+        if run.state == "finished" and has_test:
+            why = f"the score of the test part is not in {METRICS}, which is cut short"
+        elif run.state == "finished" or (sizes is not None and not has_test):
             why = "there is no test part"
         elif run.has_diverged and run.is_made_in_python:
             why = "nothing scored its best weights on the test part"

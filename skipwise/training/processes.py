@@ -142,26 +142,15 @@ def join(*, within: timedelta = JOIN) -> World:
         ValueError: If they cannot be met: a port is taken, or one of them is not there, or a GPU is
             named that is another process's.
     """
-    world = named_world()
-    if world.size == 1 or dist.is_initialized():
-        return world
-    device = choose_device()
-    on_gpu = device.type == "cuda"
-    if on_gpu:
-        if device.index not in (None, world.local_rank):
-            raise ValueError(
-                f"{DEVICE}={device} contradicts torchrun, which gives process {world.local_rank} of"
-                f" this machine the GPU cuda:{world.local_rank}; set {DEVICE}=cuda, or leave it out"
-            )
-        if world.local_rank >= torch.cuda.device_count():
-            raise ValueError(
-                f"process {world.local_rank} of this machine has no GPU, there are"
-                f" {torch.cuda.device_count()}; start fewer with --nproc-per-node"
-            )
-        torch.cuda.set_device(world.local_rank)
+    with _telling_alone():
+        world = named_world()
+        if world.size == 1 or dist.is_initialized():
+            return world
+        on_gpu = _takes_gpu(world)
     place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
     try:
-        store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=within))
+        with _telling_alone():  # where the first process is not there, it tells nothing
+            store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=within))
         store.set_timeout(within)
         dist.init_process_group(
             # Values that all agree on stay on the processors, so no GPU is waited for.
@@ -179,6 +168,45 @@ def join(*, within: timedelta = JOIN) -> World:
 
 
 _stores: list[Store] = []  # the one by which processes know that another has spoken
+_alone: list[Exception] = []  # what no other process has met
+
+
+@contextmanager
+def _telling_alone() -> Iterator[None]:
+    """Let this process tell an error inside, of which no other one may know.
+
+    Raises:
+        RuntimeError: The error.
+        ValueError: Likewise.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        _alone.append(error)
+        raise
+
+
+def _takes_gpu(world: World) -> bool:
+    """Take the GPU of this process, if there are any.
+
+    Raises:
+        ValueError: If there are too few, or one is named that is another process's.
+    """
+    device = choose_device()
+    if device.type != "cuda":
+        return False
+    if device.index not in (None, world.local_rank):
+        raise ValueError(
+            f"{DEVICE}={device} contradicts torchrun, which gives process {world.local_rank} of"
+            f" this machine the GPU cuda:{world.local_rank}; set {DEVICE}=cuda, or leave it out"
+        )
+    if world.local_rank >= torch.cuda.device_count():
+        raise ValueError(
+            f"process {world.local_rank} of this machine has no GPU, there are"
+            f" {torch.cuda.device_count()}; start fewer with --nproc-per-node"
+        )
+    torch.cuda.set_device(world.local_rank)
+    return True
 
 
 def _why_alone(error: str, place: str, world: World, within: timedelta) -> str:
@@ -222,7 +250,7 @@ def job() -> str:
 def is_first_to_tell() -> bool:
     """Whether this process is the one that says what went wrong: the first that knows it."""
     if not _stores:
-        return os.environ.get("RANK", "0") == "0" or dist.is_initialized()
+        return bool(_alone) or os.environ.get("RANK", "0") == "0" or dist.is_initialized()
     try:
         return _stores[0].add("error", 1) == 1
     except RuntimeError:

@@ -180,6 +180,15 @@ def test_wrong_runs_and_weights_are_one_sentence(capsys, rings: str):
     )
     call(capsys, "train", rings, "--steps", "2", "--out", "run", *SMALL)
     assert "is not empty; resume the run in it" in fails(capsys, "train", rings, "--out", "run")
+    Path("killed").mkdir()
+    for left in (".lock", ".job"):  # of a run that was killed before it began
+        Path("killed", left).write_text("")
+    call(capsys, "train", rings, "--steps", "2", "--out", "killed", *SMALL)
+    saved = Path("run/last.ckpt").read_bytes()
+    told = "last.ckpt is no name for a table, which is a file .csv; name another file"
+    assert told in fails(capsys, "evaluate", "run", "--csv", "run/last.ckpt")
+    assert told in fails(capsys, "predict", "run", rings, "--csv", "run/last.ckpt")
+    assert Path("run/last.ckpt").read_bytes() == saved
     assert "x.png does not exist" in fails(capsys, "predict", "run", "x.png")
     assert "there is no list of 'nets'; did you mean 'networks'?" in fails(capsys, "list", "nets")
     assert "outputs (5,), digits is classification with outputs (10,)" in fails(

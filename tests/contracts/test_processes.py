@@ -110,6 +110,7 @@ def test_a_stopped_run_goes_on_with_one_process_and_says_what_is_no_longer_exact
     session, _ = go_on(tmp_path / "run", steps=taken + 3)
     notes = [e.text for e in session.events() if isinstance(e, NoteRecord)]
     assert notes[0].startswith("the run had 2 processes and goes on with 1: from here on it")
+    assert notes[0] in (tmp_path / "run" / "log.txt").read_text()
     assert load_checkpoint(tmp_path / "run" / "last.ckpt")["processes"] == 1
 
 

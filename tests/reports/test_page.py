@@ -173,6 +173,31 @@ def test_a_journal_cut_short_by_a_crash_is_read_to_its_last_whole_line(tmp_path:
     assert "not finished: at step 80" in skipwise.report(run).read_text()
 
 
+@pytest.mark.parametrize("left", ["nothing", "steps"])
+def test_a_finished_run_without_its_scores_is_not_said_to_have_no_parts(tmp_path: Path, left: str):
+    parts = {"examples": {"train": 800, "validation": 400, "test": 1000}}
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS, state="finished", test=None, facts=parts)
+    if left == "nothing":
+        (run / "metrics.jsonl").write_text("")
+    page = skipwise.report(run).read_text()
+    scored = "finished, but its scores are not in metrics.jsonl, which is missing or cut short"
+    assert (scored in page) is (left == "nothing")
+    cut = "the score of the test part is not in metrics.jsonl, which is cut short"
+    assert (cut in page) is (left == "steps")
+    assert "no part held out" not in page
+    assert "there is no test part" not in page
+
+
+def test_a_report_takes_the_place_of_no_file_of_another_kind(tmp_path: Path):
+    run = told(tmp_path / "run", LEVEL, FALLS, FALLS)
+    (run / "last.ckpt").write_bytes(b"saved")
+    for name in ("last.ckpt", "r.pdf", "page"):
+        with pytest.raises(ValueError, match=rf"{name} is no name for a report, .* file \.html"):
+            skipwise.report(run, out=run / name)
+    assert (run / "last.ckpt").read_bytes() == b"saved"
+    assert skipwise.report(run, out=tmp_path / "r.HTML").is_file()
+
+
 def test_a_run_before_its_first_step_has_a_page(tmp_path: Path):
     page = skipwise.report(told(tmp_path / "run", [], [], [], state="running", test=None))
     assert "No step was taken yet." in page.read_text()

@@ -7,7 +7,14 @@ import torch
 
 from skipwise.studies.launchers.machine import visible_gpus
 from skipwise.studies.launchers.ray import Cluster
-from skipwise.training import DEVICE, choose_device, has_fast_bfloat16, join
+from skipwise.training import (
+    DEVICE,
+    choose_device,
+    has_fast_bfloat16,
+    is_first_to_tell,
+    join,
+    processes,
+)
 
 CPU = torch.device("cpu")
 
@@ -57,8 +64,11 @@ def test_a_gpu_that_torchrun_gives_to_another_process_is_refused(monkeypatch: py
     ranks = {"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "3", "MASTER_PORT": "29500"}
     for name, value in {**ranks, DEVICE: "cuda:1"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(processes, "_alone", [])
+    assert not is_first_to_tell()  # what all know is told by the first
     with pytest.raises(ValueError, match=r"cuda:1 contradicts torchrun, .*cuda:0; set"):
         join()
+    assert is_first_to_tell()
 
 
 @pytest.mark.parametrize(
