@@ -17,7 +17,7 @@ from skipwise.description import (
 )
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription, resnet20
-from skipwise.strategies import Steps, Strategy, momentum
+from skipwise.strategies import Steps, Strategy, agc_nf, momentum
 from skipwise.studies import Study
 
 EVERY = [
@@ -158,3 +158,8 @@ def test_every_named_network_and_strategy_carries_its_own_name():
         assert function().name == name
     for name, function in named("strategies", Strategy).items():  # - is _ to a reader
         assert function().name.replace("-", "_") == name
+
+
+def test_none_in_place_of_several_is_none_of_them():
+    for word in (None, "none"):
+        assert replace_at(agc_nf(), "gradient", word).gradient == ()

@@ -87,11 +87,12 @@ def found_at(name: str, allow: Iterable[str]) -> Any:
             f" if you trust it, add --allow {package or name}"
         )
     try:
-        found = vars(importlib.import_module(module))
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"{name!r} cannot be imported: {error}") from None
-    if attribute not in found:
+    if not hasattr(imported, attribute):
+        found = {n: getattr(imported, n, None) for n in dir(imported)}  # of ours some are lazy
         own = {n for n, v in found.items() if str(getattr(v, "__module__", "")).startswith(module)}
         public = [n for n in own if not n.startswith("_") and callable(found[n])]
         raise ValueError(f"{module} has no {attribute!r}{nearest(attribute, public)}")
-    return found[attribute]
+    return getattr(imported, attribute)

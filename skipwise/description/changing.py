@@ -36,7 +36,14 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     kind = type(description)
     if name not in known:
         raise ValueError(f"{kind.__name__} has no field {name!r}{nearest(name, known)}")
-    new = replace_at(getattr(description, name), rest, value) if rest else value
+    old = getattr(description, name)
+    if rest and old is None and (ours := _ours(alternatives(typing.get_type_hints(kind)[name]))):
+        example = min(member.__name__ for member in _members(ours).values())
+        raise ValueError(
+            f"there is nothing to set at {rest!r}, for {name} is none; name it first,"
+            f" {name}={example} for example"
+        )
+    new = replace_at(old, rest, value) if rest else value
     return dataclasses.replace(description, **{name: fitted(kind, name, new)})
 
 
@@ -73,6 +80,8 @@ def _named(value: Any, hint: Any) -> Any:
     words = value.split(",") if isinstance(value, str) else value
     lists = [typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is tuple]
     ours = _ours(alternatives(lists[0])) if lists else ()
+    if ours and value in (None, "none") and type(None) not in kinds:
+        return ()
     if ours and isinstance(words, list) and all(isinstance(word, str) for word in words):
         return tuple(_member(ours, word.strip()) for word in words)
     return value
@@ -82,16 +91,24 @@ def _ours(kinds: Iterable[Any]) -> tuple[type, ...]:
     return tuple(k for k in kinds if isinstance(k, type) and k.__module__.startswith(f"{HOME}."))
 
 
-def _member(kinds: tuple[type, ...], word: str) -> Any:
-    folder = public_name(kinds[0]).rpartition(".")[0]
-    members = {
+def _folder(kinds: tuple[type, ...]) -> str:
+    return public_name(kinds[0]).rpartition(".")[0]
+
+
+def _members(kinds: tuple[type, ...]) -> dict[str, type]:
+    return {
         n.lower(): v
-        for n, v in vars(importlib.import_module(folder)).items()
+        for n, v in vars(importlib.import_module(_folder(kinds))).items()
         if isinstance(v, type) and dataclasses.is_dataclass(v) and issubclass(v, kinds)
     }
+
+
+def _member(kinds: tuple[type, ...], word: str) -> Any:
+    members = _members(kinds)
     if word.lower() not in members:
         raise ValueError(
-            f"{folder} has no {word!r}{nearest(word, (v.__name__ for v in members.values()))}"
+            f"{_folder(kinds)} has no"
+            f" {word!r}{nearest(word, (v.__name__ for v in members.values()))}"
         )
     return members[word.lower()]()
 

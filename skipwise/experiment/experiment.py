@@ -229,13 +229,17 @@ def build(
         autocast=_precision(experiment, dataset, device),
         average=Average(model) if strategy.evaluates_others else None,
         frozen=frozen,
-        notes=notes if resumed else (*notes, *strategy_notes(experiment.strategy, batches.size)),
+        notes=notes if resumed else (*notes, *_told(experiment, batches.size, len(dataset.train))),
         world=world,
         spread=None if shards or world.size == 1 else replicated(model),
         is_sharded=shards,
         freezable=freezable_parts(model) if strategy.freezing is not None else (),
     )
     return guarded(run, is_new=not resumed), task
+
+
+def _told(experiment: Experiment, size: int, examples: int) -> tuple[str, ...]:
+    return strategy_notes(experiment.strategy, size, examples, experiment.planned_steps(examples))
 
 
 def _precision(

@@ -258,12 +258,22 @@ def _unscaled_notes(stated: Strategy, size: int) -> tuple[str, ...]:
     )
 
 
-def strategy_notes(stated: Strategy, size: int) -> tuple[str, ...]:
-    """Say what a run tells of its strategy: what batches do to its rate, which loss is trained."""
+def strategy_notes(stated: Strategy, size: int, examples: int, steps: int) -> tuple[str, ...]:
+    """Say what a run tells of its strategy: what batches do to its rate, which loss is trained.
+
+    Args:
+        stated: The strategy.
+        size: Of a batch.
+        examples: How many are trained on.
+        steps: Of the run.
+    """
+    rules = stated.optimiser.rules
+    remarks = [text for rule in rules for text in rule.remarks(size, examples, steps)]
     if stated.loss == "cross-entropy":
-        return rate_notes(stated, size)
+        return (*rate_notes(stated, size), *remarks)
     return (
         *rate_notes(stated, size),
+        *remarks,
         "the loss of training is the binary cross-entropy, a mean over the classes; evaluations"
         " give the cross-entropy of the softmax",
     )

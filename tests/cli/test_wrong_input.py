@@ -85,6 +85,12 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (("digits", "--set", "freeze=trunk"), "freeze keeps parts of what a file of weights"),
         (("digits", "augmentation.flip.vertical=true"), "chosen by the data, so name it first"),
         (("digits", "--set", "strategy.averaging=EMO"), "did you mean 'EMA'?"),
+        (
+            ("digits", "strategy.averaging.decay=0.9"),
+            "averaging is none; name it first, averaging=",
+        ),
+        (("digits", "strategy.guard.facto=0.5"), "guard is none; name it first, guard=Guard"),
+        (("digits", "--network", "skipwise:resnet200"), "has no 'resnet200'; did you mean 'resnet"),
         (("digits", "--batch-size", "0"), "batch_size must be positive, got 0"),
         (("digits", "--parts", "200"), "cannot be cut into 200 parts"),
         (("digits", "--patience", "-1"), "patience must not be negative"),

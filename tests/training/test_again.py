@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from skipwise.data import Batch
+from skipwise.data import Arrays, Batch
 from skipwise.experiment import build, compose
 from skipwise.networks import fixup20, resnet20
 from skipwise.strategies import (
@@ -18,6 +18,7 @@ from skipwise.strategies import (
     SGD,
     AdamW,
     Constant,
+    Lookahead,
     Muon,
     NAdam,
     Optimiser,
@@ -182,6 +183,19 @@ def test_what_may_be_left_as_it_is_says_nothing_of_the_rate(tmp_path: Path):
     assert said_of(momentum(), 65, tmp_path) == []
     assert said_of(prodigy(), 32, tmp_path) == []
     assert said_of(lbfgs(), 32, tmp_path) == []
+
+
+def test_batches_that_lbfgs_cannot_use_and_steps_too_few_for_lookahead_are_said(tmp_path: Path):
+    (told,) = run_of(tmp_path, lbfgs(), batch_size=32).notes
+    examples = len(Arrays(path=str(tmp_path / "rings.npz")).load().train)
+    assert told.endswith(
+        f"batches of 32 are not; --batch-size {examples} is the whole training part"
+    )
+    assert run_of(tmp_path, lbfgs(), batch_size=examples).notes == ()
+    late = replace(PLAIN, optimiser=SAM(base=Lookahead(steps=7)))
+    (told,) = run_of(tmp_path, late, steps=6, batch_size=128).notes
+    assert "move every 7 steps, and the run has 6: its score is that of the start" in told
+    assert run_of(tmp_path, late, steps=7, batch_size=128).notes == ()
 
 
 @pytest.mark.parametrize("strategy", [prodigy(), lbfgs()], ids=["prodigy", "lbfgs"])

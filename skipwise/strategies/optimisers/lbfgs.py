@@ -41,6 +41,15 @@ class LBFGS(Optimiser):
     flat: float = 1e-7
     still: float = 1e-9
 
+    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
+        """Say so where batches are not the whole training part."""
+        if size >= examples:
+            return ()
+        return (
+            f"L-BFGS takes the gradients of all batches for those of one function, and batches of"
+            f" {size} are not; --batch-size {examples} is the whole training part",
+        )
+
     def __post_init__(self):
         check_positive(
             iterations=self.iterations, history=self.history, flat=self.flat, still=self.still

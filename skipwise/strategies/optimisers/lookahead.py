@@ -34,6 +34,15 @@ class Lookahead(Optimiser):
     steps: int = 5
     share: float = 0.5
 
+    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
+        """Say so where the slow weights never move."""
+        if steps >= self.steps:
+            return ()
+        return (
+            f"the slow weights of Lookahead, which are evaluated, move every {self.steps} steps,"
+            f" and the run has {steps}: its score is that of the start",
+        )
+
     def __post_init__(self):
         check_positive(steps=self.steps)
         if not 0 < self.share <= 1:

@@ -72,6 +72,16 @@ class Optimiser(ABC):
         """Entries of a parameter group that are state, of this rule and of those within it."""
         return tuple(name for rule in self.rules for name in rule.state_in_groups)
 
+    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
+        """Say what a run should know of the rule.
+
+        Args:
+            size: Of a batch.
+            examples: How many are trained on.
+            steps: Of the run.
+        """
+        return ()
+
     @property
     def asks_again(self) -> bool:
         """Whether a step may ask for the gradient more than once."""

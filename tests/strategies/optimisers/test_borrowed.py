@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from skipwise.strategies import ADOPT, LARS, SOAP, Lion, Prodigy, parameter_groups
+from skipwise.strategies.optimisers.borrowed import loading
 from tests.references import close
 from tests.strategies.optimisers import formulas
 from tests.strategies.optimisers.test_formulas import DECAY, problem, trained
@@ -78,6 +79,17 @@ def test_adopt_by_hand():
         optimiser.step()
         seen.append(weight.item())
     assert seen == pytest.approx([0.0, -0.1, -0.19 + 0.1 * 2**0.25], rel=1e-12)
+
+
+@pytest.mark.parametrize(("found", "is_old"), [("3.10.0", True), ("4.0.2", True), ("4.10", False)])
+def test_an_old_package_is_refused(found: str, is_old: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loading, "version", lambda name: found)
+    groups = parameter_groups(nn.Linear(2, 2), 0.0)
+    if not is_old:
+        assert Lion().build(groups, rate=0.1)
+        return
+    with pytest.raises(ValueError, match=rf"lion .*version {found} computes .*\[optimizers\]"):
+        Lion().build(groups, rate=0.1)
 
 
 def test_a_missing_package_is_one_sentence_with_the_line(monkeypatch: pytest.MonkeyPatch):

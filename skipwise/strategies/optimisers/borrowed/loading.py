@@ -4,6 +4,8 @@ Its classes are asked for by name, with every option that changes an update spel
 our parameter groups as they are, so that each group keeps its decay, its rate and its role.
 """
 
+import re
+from importlib.metadata import version
 from typing import Any, final
 
 import torch
@@ -11,6 +13,8 @@ from torch.optim import Optimizer
 
 from skipwise.strategies.optimisers.optimiser import Groups
 from skipwise.strategies.optimisers.wrapping import Closure, Wrapping, asked
+
+OLDEST = (4, 1)  # before it many updates are not those of their papers
 
 
 class NotInstalled(ValueError):
@@ -30,6 +34,12 @@ def load(name: str, groups: Groups, **options: Any) -> Optimizer:
             f"{name} is a rule of pytorch-optimizer, which is not installed; install it:"
             ' .venv/bin/pip install -e ".[optimizers]"'
         ) from None
+    found = version("pytorch-optimizer")
+    if tuple(map(int, re.findall(r"\d+", found)[:2])) < OLDEST:
+        raise NotInstalled(
+            f"{name} is a rule of pytorch-optimizer, whose version {found} computes some rules"
+            ' wrongly; install a later one: .venv/bin/pip install -e ".[optimizers]"'
+        )
     made: Any = load_optimizer(name)
     return made([dict(group) for group in groups], **options)
 
