@@ -272,3 +272,20 @@ WHOLE = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
 def test_what_is_near_to_data_is_refused_by_what_makes_data_of_it(given: Any, told: str):
     with pytest.raises(TypeError, match=told):
         skipwise.train(given)
+
+
+def test_a_part_alone_is_scored_where_nothing_is_trained(tmp_path: Path):
+    words = np.array(["owl", "cat", "dog"])[Y]
+    how: dict[str, Any] = {"steps": 3, "quiet": True, "report": False}
+    run = skipwise.train((X, words), out=str(tmp_path / "arrays"), **how)
+    whole = skipwise.evaluate(run, (XV, words[:12]))
+    for word, part in (("test", "test"), ("val", "validation")):
+        alone = skipwise.evaluate(run, {word: (XV, words[:12])})
+        assert (alone.record.part, alone.metrics) == (part, whole.metrics)
+    with pytest.raises(ValueError, match="arrays has no train part; choose another"):
+        skipwise.evaluate(run, {"test": (XV, words[:12])}, part="train")
+    run = skipwise.train(list(zip(X, Y, strict=True)), out=str(tmp_path / "sets"), **how)
+    both = {"val": PAIRS[:5], "test": PAIRS}
+    for part, some in (("test", PAIRS), ("validation", PAIRS[:5])):
+        found = skipwise.evaluate(run, both, part=part)
+        assert found.metrics == skipwise.evaluate(run, some).metrics

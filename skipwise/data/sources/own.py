@@ -55,11 +55,12 @@ class Own(Data):
         """Whether it was made in Python, so that no file can say how to make it again."""
         return not isinstance(self.dataset, Call)
 
-    def load(self, known: tuple[str, ...] = ()) -> Dataset:
+    def load(self, known: tuple[str, ...] = (), *, to_train: bool = True) -> Dataset:
         """Make the data set, read every target once, hold out what is missing.
 
         Args:
             known: The names of the classes, of which the data may lack some.
+            to_train: Whether it must have a training part. Else its last part stands for it too.
 
         Raises:
             TypeError: If it is what a data set is made of, or made from one.
@@ -74,19 +75,24 @@ class Own(Data):
         if (named := named_arrays(dataset)) is not None:
             return self._of_arrays(named, known)
         parts = by_part(dataset)
+        last = list(parts)[-1]
         if "train" not in parts:
-            raise ValueError(
-                "a mapping of data sets has train, and perhaps validation and test, got"
-                f" {', '.join(parts)}"
-            )
+            if to_train:
+                raise ValueError(
+                    "a mapping of data sets has train, and perhaps validation and test, got"
+                    f" {', '.join(parts)}"
+                )
+            parts["train"] = parts.pop(last)
         if are_pairs(parts):
             pairs = [(part, *pair) for part, pair in parts.items()]
             arrays = {f"x_{part}": inputs for part, inputs, _ in pairs}
             arrays |= {f"y_{part}": targets for part, _, targets in pairs}
-            return self._of_arrays(arrays, known)
-        called = {p: f"the {p} part" if len(parts) > 1 else self.name for p in parts}
-        looks = {part: _look(some, called[part]) for part, some in parts.items()}
-        return self._assembled(parts, looks, known)
+            found = self._of_arrays(arrays, known)
+        else:
+            called = {p: f"the {p} part" if len(parts) > 1 else self.name for p in parts}
+            looks = {part: _look(some, called[part]) for part, some in parts.items()}
+            found = self._assembled(parts, looks, known)
+        return found if last in parts else replace(found, **{last: found.train})
 
     def _of_arrays(self, found: dict[str, Any], known: tuple[str, ...]) -> Dataset:
         arrays = {name: as_numpy(array, name) for name, array in found.items()}
