@@ -67,7 +67,7 @@ def test_a_class_in_an_array_of_its_own_is_a_class():
     [
         (Rows([{"image": 1, "label": 0}] * 4), r"must have len\(\) and give \(input, target\)"),
         (Rows([(torch.ones(3), torch.tensor([0, 1]))] * 4), "are neither one class an example"),
-        (None, r"were made in Python.*skipwise\.resume\(run, data=…\)"),
+        (None, r"were made in Python.*as data= of skipwise\.resume, evaluate, diagnose or transf"),
         ([], "list has no example"),
         ([(np.ones(3), 0, 1)] * 9, r"\(input, target\) for every index: an example has 3 members"),
         (list(zip(np.eye(3), ["owl", "cat", "dog"], strict=True)), "has words as targets, owl for"),

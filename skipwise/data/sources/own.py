@@ -68,8 +68,9 @@ class Own(Data):
         """
         if self.dataset is None:
             raise ValueError(
-                "these data were made in Python, and no command can make them again; hand them over"
-                " there: skipwise.resume(run, data=…), skipwise.evaluate(run, data)"
+                "these data were made in Python, and no file says how to make them again; hand them"
+                " over there, as data= of skipwise.resume, evaluate, diagnose or transfer, or begin"
+                " anew with skipwise.train(data)"
             )
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
         if (named := named_arrays(dataset)) is not None:
