@@ -22,9 +22,9 @@ ORDER = ("train", "validation", "test")
 
 def named_arrays(given: Any) -> dict[str, Any] | None:
     """Give arrays that are called as those of a file are; None of all else."""
-    if not isinstance(given, Mapping):
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         return None
-    found = {str(name): array for name, array in given.items() if array is not None}
+    found = {name: array for name, array in given.items() if array is not None}
     if found.keys() & NAMES:
         return found if all(_is_array(a) or _is_list(a) for a in found.values()) else None
     are_parts = any(name.lower() in PARTS for name in found)
@@ -36,7 +36,7 @@ def by_part(given: Any) -> dict[str, Any]:
 
     Raises:
         TypeError: If one is what a data set is made of, or made from one.
-        ValueError: If a part is of a name that nobody knows, stands twice, or is not like another.
+        ValueError: If a part is of a name that nobody knows, or stands twice.
     """
     if isinstance(given, Mapping) and _has_parts(given):
         found = _under_one_name(given)
