@@ -206,7 +206,8 @@ def _part(dataset: Dataset, part: str | None, *, named: bool) -> tuple[Examples,
     if part not in parts:
         raise ValueError(f"part must be train, validation or test, got {part!r}")
     found = parts[part]
-    if found is None:
+    stands_for_it = part == "train" and found in (dataset.validation, dataset.test)
+    if found is None or stands_for_it:
         raise ValueError(f"{dataset.name} has no {part} part; choose another with --part")
     return found, part
 

@@ -73,12 +73,12 @@ def loaded_for(predictor: Predictor, data: Data) -> Dataset:
     Raises:
         ValueError: If they cannot be read, or have a class that the network does not know.
     """
-    card, known = predictor.card, tuple(predictor.card.classes)
-    if predictor.is_foreign or card.task == NUMBERS:
-        return data.load()
-    if isinstance(data, Gallery) or (isinstance(data, Arrays | Own) and card.task == CLASSES):
-        return data.load(known)
-    return data.load()
+    card = predictor.card
+    by_name = card.task == CLASSES or (card.task == LABELS and isinstance(data, Gallery))
+    known = tuple(card.classes) if by_name and not predictor.is_foreign else ()
+    if isinstance(data, Own):
+        return data.load(known, to_train=False)
+    return data.load(known) if isinstance(data, Gallery | Arrays) else data.load()
 
 
 def check_fits(predictor: Predictor, dataset: Dataset) -> None:

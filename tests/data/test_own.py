@@ -67,7 +67,10 @@ def test_a_class_in_an_array_of_its_own_is_a_class():
     [
         (Rows([{"image": 1, "label": 0}] * 4), r"must have len\(\) and give \(input, target\)"),
         (Rows([(torch.ones(3), torch.tensor([0, 1]))] * 4), "are neither one class an example"),
-        (None, r"were made in Python.*skipwise\.resume\(run, data=…\)"),
+        (None, r"were made in Python.*as data= of skipwise\.resume, evaluate, diagnose or transf"),
+        ([], "list has no example"),
+        ([(np.ones(3), 0, 1)] * 9, r"\(input, target\) for every index: an example has 3 members"),
+        (list(zip(np.eye(3), ["owl", "cat", "dog"], strict=True)), "has words as targets, owl for"),
     ],
 )
 def test_a_data_set_of_ones_own_that_gives_no_pairs_is_refused(dataset: object, told: str):
@@ -120,7 +123,13 @@ def inputs_of(part: Examples | None) -> torch.Tensor:
         [torch.from_numpy(X), torch.from_numpy(Y)],
         {"x": X, "y": Y},
         {"train": (X, torch.from_numpy(Y))},
+        {"Train": (X, Y), "test": None, "val": None},
         (Column(X), Column(Y)),
+        (X, Y.tolist()),
+        (X.tolist(), Y.tolist()),
+        [X.tolist(), Column(Y)],
+        (list(torch.from_numpy(X)), torch.from_numpy(Y)),
+        {"x": X.tolist(), "y": list(Y), "x_val": None},
     ],
 )
 def test_arrays_are_trained_on_as_those_of_a_file(given: Any, tmp_path: Path):
@@ -137,7 +146,9 @@ def test_arrays_are_trained_on_as_those_of_a_file(given: Any, tmp_path: Path):
     [
         {"x": X, "y": Y, "x_val": XV, "y_val": YV},
         {"train": (X, Y), "validation": (XV, YV)},
+        {"valid": (XV.tolist(), YV.tolist()), "train": (X, Y), "test": None},
         {"train": TensorDataset(*map(torch.from_numpy, (X, Y))), "val": PAIRS},
+        {"valid": PAIRS, "train": list(zip(X, Y, strict=True)), "test": None},
     ],
 )
 def test_parts_that_there_are_stay_and_none_is_carved_out(given: Any):
@@ -158,9 +169,26 @@ def test_a_part_that_is_missing_is_held_out_of_the_training_one_and_no_example_l
     assert data.counts == (18, 18, 18)
 
 
+@pytest.mark.parametrize("form", [tuple, list])
+def test_a_training_and_a_test_part_come_as_keras_gives_them(form: Any):
+    given = form([(X, Y), form([XV, YV])])
+    data = Own(dataset=given).load()
+    named = Own(dataset={"train": (X, Y), "test": (XV, YV)}).load()
+    assert (data.name, data.digest) == ("arrays", named.digest)
+    assert torch.equal(inputs_of(data.test), torch.from_numpy(XV))
+
+
+def test_two_examples_of_arrays_stay_examples():
+    """Their targets are of one shape, so that a batch may hold both."""
+    two = Own(dataset=[(X[0], X[1]), (X[2], X[3])], shares=Shares(test=0.0, validation=0.0)).load()
+    assert (two.name, two.task) == ("list", "regression")
+    assert torch.equal(inputs_of(two.train), torch.from_numpy(X[[0, 2]]))
+
+
 def test_words_are_classes_in_their_order():
     words = np.array(["owl", "cat", "dog"])[Y]
-    for labels in (words, Column(words.astype(object))):
+    columns = (words, Column(words.astype(object)), words.tolist(), list(words), words.astype("S"))
+    for labels in columns:
         data = Own(dataset=(X, labels), shares=Shares(test=0.0, validation=0.0)).load()
         assert data.classes == ("cat", "dog", "owl")
         assert torch.equal(data.train.gather(torch.arange(4))[1], torch.tensor([2, 0, 1, 2]))
@@ -192,9 +220,29 @@ def test_a_run_on_arrays_is_evaluated_on_arrays_that_lack_a_class(tmp_path: Path
         ((X, Y + 1), "arrays: labels begin at 1, classes at 0; subtract 1 from y"),
         ((X * np.nan, Y), "arrays: train input 0 holds NaN or infinity"),
         ((X, np.array([{}] * 60)), "the train targets are of type object; numbers are needed"),
-        ({"training": (X, Y)}, "arrays has x_training, y_training; it needs x and y"),
-        ({"val": [(X[0], 1)]}, "has train, and perhaps validation and test, got val"),
-        ({"train": [(X[0], 1)], "vall": [(X[0], 1)]}, "validation and test, got train, vall"),
+        (([X[0].tolist(), [1.0]], [0, 1]), "x_train cannot be read as an array: .* inhomogeneous"),
+        (
+            (X, Y, Y),
+            r"an example has 60 members; if it holds arrays, .* pairs by part, {\"train\": ",
+        ),
+        ((X, Y, XV, YV), r"if it holds arrays, give them as a pair, \(x, y\), or as pairs"),
+        (((X, Y), (XV, YV), (XV, YV)), r"if it holds arrays, give them as a pair, \(x, y\), or"),
+        ((X,), r"if it holds arrays, give them as a pair, \(x, y\), or as pairs by part"),
+        ({"trian": (X, Y)}, "'trian' is no part of data; did you mean 'train'"),
+        ({"train": (X, Y), "tset": (XV, YV)}, "'tset' is no part of data; did you mean 'test'"),
+        ({0: (X, Y)}, "0 is no part of data; there are test, train, validation"),
+        ({"test": (X, Y)}, "has train, and perhaps validation and test, got test"),
+        ({"train": None, "test": PAIRS}, "has train, and perhaps validation and test, got test"),
+        ({"train": None}, "has train, and perhaps validation and test, got none"),
+        ({"train": (X, Y), "val": (X, Y), "valid": (X, Y)}, "stands twice, as val and valid; leav"),
+        ({"train": PAIRS, "validation": PAIRS, "val": PAIRS}, "twice, as validation and val; leav"),
+        ({"train": PAIRS, "vall": PAIRS}, "'vall' is no part of data; did you mean 'val'"),
+        ({"train": PAIRS, "test": (X, Y)}, "test part is a pair of arrays and the train part of"),
+        ({"train": PAIRS, "test": []}, "the test part has no example; a part that is empty can be"),
+        ({"train": [(X[0], 1)], "test": [(X[0], "1")]}, "the test part has words as targets, 1 fo"),
+        ({"train": (X, Y.astype(str)), "test": (X, Y)}, "give words in all parts, or numbers in a"),
+        ({"x": X, "y": Y.astype(str), "classes": ["a"]}, "words name their classes themselves; le"),
+        ({"val": [(X[0], 1)]}, "has train, and perhaps validation and test, got validation"),
         ({"train": [(X[0], 1)], "val": [(X[0, :3], 0)]}, "inputs of its parts differ in shape"),
         ({"train": [(X[0], 1)], "val": [(X[0], 0.5)]}, "targets of its parts differ in type"),
     ],
@@ -204,10 +252,40 @@ def test_arrays_and_parts_that_cannot_be_trained_on_are_refused(given: Any, told
         Own(dataset=given).load()
 
 
-def test_inputs_alone_and_loaders_are_refused_by_what_makes_data_of_them():
-    for given in (X, torch.from_numpy(X)):
-        with pytest.raises(TypeError, match=r"inputs alone are no data set; give a pair, \(x, y\)"):
-            skipwise.train(given)
-    whole = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
-    with pytest.raises(TypeError, match=r"give loader\.dataset, and batch_size="):
-        skipwise.train(DataLoader(whole, batch_size=4))
+WHOLE = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (X, r"inputs alone are no data set; give a pair, \(x, y\)"),
+        (torch.from_numpy(X), r"inputs alone are no data set; give a pair, \(x, y\)"),
+        ({"train": X, "test": X}, r"the train part: inputs alone are no data set; give a pair"),
+        (DataLoader(WHOLE, batch_size=4), r"give loader\.dataset, and batch_size="),
+        ({"train": WHOLE, "test": DataLoader(WHOLE)}, "the test part: a DataLoader gives batches"),
+        (
+            {"train": "pictures"},
+            r"'pictures' is a name.* give the folder that has train/ and test/",
+        ),
+    ],
+)
+def test_what_is_near_to_data_is_refused_by_what_makes_data_of_it(given: Any, told: str):
+    with pytest.raises(TypeError, match=told):
+        skipwise.train(given)
+
+
+def test_a_part_alone_is_scored_where_nothing_is_trained(tmp_path: Path):
+    words = np.array(["owl", "cat", "dog"])[Y]
+    how: dict[str, Any] = {"steps": 3, "quiet": True, "report": False}
+    run = skipwise.train((X, words), out=str(tmp_path / "arrays"), **how)
+    whole = skipwise.evaluate(run, (XV, words[:12]))
+    for word, part in (("test", "test"), ("val", "validation")):
+        alone = skipwise.evaluate(run, {word: (XV, words[:12])})
+        assert (alone.record.part, alone.metrics) == (part, whole.metrics)
+    with pytest.raises(ValueError, match="arrays has no train part; choose another"):
+        skipwise.evaluate(run, {"test": (XV, words[:12])}, part="train")
+    run = skipwise.train(list(zip(X, Y, strict=True)), out=str(tmp_path / "sets"), **how)
+    both = {"val": PAIRS[:5], "test": PAIRS}
+    for part, some in (("test", PAIRS), ("validation", PAIRS[:5])):
+        found = skipwise.evaluate(run, both, part=part)
+        assert found.metrics == skipwise.evaluate(run, some).metrics

@@ -19,6 +19,8 @@ PARTS = {
     "validation": ("_val", "_validation", "_valid"),
     "test": ("_test",),
 }
+SUFFIXES = tuple(suffix for part in PARTS.values() for suffix in part)
+NAMES = frozenset({"classes", *(name + end for name in (*INPUTS, *TARGETS) for end in SUFFIXES)})
 
 
 def from_arrays(
@@ -70,11 +72,14 @@ def from_arrays(
 
 def _numbered(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Give labels that are words by the places of their classes, which are named by them."""
-    labels = {name + suffix for name in TARGETS for part in PARTS.values() for suffix in part}
+    labels = {name + suffix for name in TARGETS for suffix in SUFFIXES}
     found = {name: array for name, array in arrays.items() if name in labels}
-    are_words = bool(found) and all(array.dtype.kind == "U" for array in found.values())
+    are_words = bool(found) and all(array.dtype.kind in "US" for array in found.values())
     if "classes" in arrays or not are_words:
         return dict(arrays)
+    for name, array in found.items():
+        if array.dtype.kind == "S":
+            found[name] = np.char.decode(array, "utf-8", "backslashreplace")
     classes = np.unique(np.concatenate([array.ravel() for array in found.values()]))
     places = {name: np.searchsorted(classes, array) for name, array in found.items()}
     return {**arrays, **places, "classes": classes}
@@ -86,11 +91,9 @@ def _unread(arrays: Mapping[str, np.ndarray], path: str) -> tuple[str, ...]:
     Raises:
         ValueError: If a name looks mistyped, because then a part would be missing silently.
     """
-    suffixes = [suffix for part in PARTS.values() for suffix in part]
-    known = {"classes", *(name + suffix for name in (*INPUTS, *TARGETS) for suffix in suffixes)}
-    others = [name for name in arrays if name not in known]
+    others = [name for name in arrays if name not in NAMES]
     for name in others:
-        meant = [word for word in get_close_matches(name, known, cutoff=0.8) if word not in arrays]
+        meant = [word for word in get_close_matches(name, NAMES, cutoff=0.8) if word not in arrays]
         if meant:
             raise ValueError(
                 f"{path} has an array {name!r}, which is not read; did you mean {meant[0]!r}? Write"
@@ -119,7 +122,8 @@ def _part(arrays: Mapping[str, np.ndarray], part: str, path: str) -> Part | None
     for what, array in (("input", inputs), ("target", targets)):
         if array.dtype.kind not in "biuf":
             raise ValueError(
-                f"{path}: the {part} {what}s are of type {array.dtype}; numbers are needed"
+                f"{path}: the {part} {what}s are of type {array.dtype};"
+                f" {_wanted(what, array, arrays)}"
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             row = int(np.argwhere(~np.isfinite(array))[0][0])
@@ -130,6 +134,14 @@ def _part(arrays: Mapping[str, np.ndarray], part: str, path: str) -> Part | None
         return read_as_inputs(inputs), _targets(targets, inputs)
     except ValueError as error:
         raise ValueError(f"{path}: {part} {error}") from None
+
+
+def _wanted(what: str, array: np.ndarray, arrays: Mapping[str, np.ndarray]) -> str:
+    if what == "input" or array.dtype.kind not in "US":
+        return "numbers are needed"
+    if "classes" in arrays:
+        return "words name their classes themselves; leave classes out"
+    return "give words in all parts, or numbers in all"
 
 
 def read_as_inputs(array: np.ndarray) -> Tensor:

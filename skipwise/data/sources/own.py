@@ -1,22 +1,21 @@
 """Data of the user's own: anything with ``len(data)`` and ``data[i] → (input, target)``; arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from skipwise.data.assembly import Shares, are_classes, from_arrays, hold_out, numbered
 from skipwise.data.dataset import CLASSES, NUMBERS, Data, Dataset, MapStyle, as_column, digest_of
+from skipwise.data.given import are_pairs, as_numpy, by_part, named_arrays
 from skipwise.data.preprocess import Preprocessing
 from skipwise.description import Call
 from skipwise.randomness import seeded
 from skipwise.shapes import Ends
-
-PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +29,9 @@ class Own(Data):
     Args:
         dataset: The function or class that makes it, ``package.module:thing`` with its arguments,
             or an object. Where there are parts already, a mapping of ``train``, ``validation`` and
-            ``test``. A pair ``(x, y)`` of arrays or tensors, such pairs by part, or a mapping of
-            arrays that are called as in a file, are normalised and augmented like :class:`Arrays`.
+            ``test``. A pair ``(x, y)`` of arrays, tensors or lists, such pairs by part, or a
+            mapping of arrays that are called as in a file, are normalised and augmented like
+            :class:`Arrays`.
         shares: What is held out where parts are missing.
         classes: Names; numbered if empty.
     """
@@ -45,20 +45,22 @@ class Own(Data):
         """The name of the function, or of the object's class."""
         if isinstance(self.dataset, Call):
             return self.dataset.name
-        if _arrays(self.dataset) is not None:
+        if named_arrays(self.dataset) is not None:
             return "arrays"
-        return type(_parts(self.dataset).get("train")).__name__
+        parts = by_part(self.dataset)
+        return "arrays" if are_pairs(parts) else type(next(iter(parts.values()))).__name__
 
     @property
     def is_nameless(self) -> bool:
         """Whether it was made in Python, so that no file can say how to make it again."""
         return not isinstance(self.dataset, Call)
 
-    def load(self, known: tuple[str, ...] = ()) -> Dataset:
+    def load(self, known: tuple[str, ...] = (), *, to_train: bool = True) -> Dataset:
         """Make the data set, read every target once, hold out what is missing.
 
         Args:
             known: The names of the classes, of which the data may lack some.
+            to_train: Whether it must have a training part. Else its last part stands for it too.
 
         Raises:
             TypeError: If it is what a data set is made of, or made from one.
@@ -66,19 +68,38 @@ class Own(Data):
         """
         if self.dataset is None:
             raise ValueError(
-                "these data were made in Python, and no command can make them again; hand them over"
-                " there: skipwise.resume(run, data=…), skipwise.evaluate(run, data)"
+                "these data were made in Python, and no file says how to make them again; hand them"
+                " over there, as data= of skipwise.resume, evaluate, diagnose or transfer, or begin"
+                " anew with skipwise.train(data)"
             )
         dataset = self.dataset() if isinstance(self.dataset, Call) else self.dataset
-        if (found := _arrays(dataset)) is not None:
-            arrays = {str(name): _as_numpy(array) for name, array in found.items()}
-            arrays |= {"classes": np.array(self.classes)} if self.classes else {}
-            name = self.name
-            return from_arrays(arrays, name=name, where=name, shares=self.shares, known=known)
-        _refuse_what_is_near(dataset)
-        parts = _parts(dataset)
-        looks = {part: _targets(some, self.name) for part, some in parts.items()}
-        return self._assembled(parts, looks, known)
+        if (named := named_arrays(dataset)) is not None:
+            return self._of_arrays(named, known)
+        parts = by_part(dataset)
+        last = list(parts)[-1]
+        if "train" not in parts:
+            if to_train:
+                raise ValueError(
+                    "a mapping of data sets has train, and perhaps validation and test, got"
+                    f" {', '.join(parts)}"
+                )
+            parts["train"] = parts.pop(last)
+        if are_pairs(parts):
+            pairs = [(part, *pair) for part, pair in parts.items()]
+            arrays = {f"x_{part}": inputs for part, inputs, _ in pairs}
+            arrays |= {f"y_{part}": targets for part, _, targets in pairs}
+            found = self._of_arrays(arrays, known)
+        else:
+            called = {p: f"the {p} part" if len(parts) > 1 else self.name for p in parts}
+            looks = {part: _look(some, called[part]) for part, some in parts.items()}
+            found = self._assembled(parts, looks, known)
+        return found if last in parts else replace(found, **{last: found.train})
+
+    def _of_arrays(self, found: dict[str, Any], known: tuple[str, ...]) -> Dataset:
+        arrays = {name: as_numpy(array, name) for name, array in found.items()}
+        arrays |= {"classes": np.array(self.classes)} if self.classes else {}
+        name = self.name
+        return from_arrays(arrays, name=name, where=name, shares=self.shares, known=known)
 
     def _assembled(
         self,
@@ -150,83 +171,50 @@ def without_objects(data: Data) -> Data:
     return data
 
 
-def _arrays(dataset: Any) -> dict[str, Any] | None:
-    """Give arrays under the names of a file's: of a pair, of pairs by part, or as they are named.
-
-    None of all else.
-    """
-    if _is_pair(dataset):
-        dataset = dict(zip("xy", dataset, strict=True))
-    if not isinstance(dataset, Mapping) or not dataset:
-        return None
-    if all(map(_is_pair, dataset.values())):
-        pairs = ((part, zip("xy", pair, strict=True)) for part, pair in dataset.items())
-        return {f"{name}_{part}": array for part, pair in pairs for name, array in pair}
-    return dict(dataset) if all(hasattr(a, "__array__") for a in dataset.values()) else None
-
-
-def _is_pair(value: Any) -> bool:
-    is_two = isinstance(value, tuple | list) and len(value) == 2
-    return is_two and all(hasattr(array, "__array__") for array in value)
-
-
-def _as_numpy(array: Any) -> np.ndarray:
-    """Bring a tensor, or what numpy reads, to numpy; words that pandas holds as objects too."""
-    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-    is_words = array.dtype == object and all(isinstance(value, str) for value in array.flat)
-    return array.astype(str) if is_words else array
-
-
-def _parts(dataset: Any) -> dict[str, Any]:
-    """Give data sets by part: those of a mapping, or the one that there is.
-
-    Raises:
-        ValueError: If a mapping has no training part, or one that nobody knows.
-    """
-    if not isinstance(dataset, Mapping) or not all(isinstance(name, str) for name in dataset):
-        return {"train": dataset}
-    parts = {PARTS.get(name, str(name)): some for name, some in dataset.items() if some is not None}
-    if "train" not in parts or parts.keys() - PARTS.keys():
+def _look(dataset: Any, name: str) -> tuple[Tensor, Tensor]:
+    # Seeded, so that the digest of a randomly augmented example is the same each time.
+    with _must_give_pairs(dataset, name), seeded("the first look"):
+        found = [_target(dataset[n]) for n in range(len(dataset))]
+        first = torch.as_tensor(dataset[0][0]) if found else None
+    if first is None:
+        raise ValueError(f"{name} has no example; a part that is empty can be left out")
+    if words := [str(target) for target in found if isinstance(target, str | bytes)]:
         raise ValueError(
-            f"a mapping of data sets has train, and perhaps validation and test, got"
-            f" {', '.join(map(str, dataset)) or 'none'}"
+            f"{name} has words as targets, {words[0]} for example; give the numbers of their"
+            " classes, and the words once: skipwise.data.Own(dataset=…, classes=…)"
         )
-    return parts
-
-
-def _refuse_what_is_near(dataset: Any) -> None:
-    """Say how an array or a loader becomes a data set.
-
-    Raises:
-        TypeError: If it is an array without targets, or a loader.
-    """
-    if isinstance(dataset, Tensor | np.ndarray):
-        raise TypeError("inputs alone are no data set; give a pair, (x, y)")
-    if isinstance(dataset, DataLoader):
-        raise TypeError(
-            "a DataLoader gives batches, and a data set is needed that gives examples; give"
-            " loader.dataset, and batch_size= beside it"
-        )
-
-
-def _targets(dataset: Any, name: str) -> tuple[Tensor, Tensor]:
-    try:
-        # Seeded, so that the digest of a randomly augmented example is the same each time.
-        with seeded("the first look"):
-            targets = [torch.as_tensor(dataset[n][1]) for n in range(len(dataset))]
-            first = torch.as_tensor(dataset[0][0])
+    with _must_give_pairs(dataset, name):
         if first.dim() == 0:
             raise ValueError("an input has no axes; give each input the shape (features,) or more")
-        stacked = as_column(torch.stack(targets))
+        targets = as_column(torch.stack([torch.as_tensor(target) for target in found]))
+    if targets.is_floating_point() and not torch.isfinite(targets).all():
+        raise ValueError(
+            f"{name}: target {int((~torch.isfinite(targets)).nonzero()[0][0])} is not finite"
+        )
+    return targets, first
+
+
+@contextmanager
+def _must_give_pairs(dataset: Any, name: str) -> Iterator[None]:
+    try:
+        yield
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
+        are_few = isinstance(dataset, tuple | list) and len(dataset) <= 6
+        of_arrays = (
+            "; if it holds arrays, give them as a pair, (x, y), or as pairs by part,"
+            ' {"train": (x, y), "test": (u, v)}'
+        )
         raise ValueError(
             f"{name} must have len() and give (input, target) for every index: {error}"
+            f"{of_arrays if are_few else ''}"
         ) from None
-    if stacked.is_floating_point() and not torch.isfinite(stacked).all():
-        raise ValueError(
-            f"{name}: target {int((~torch.isfinite(stacked)).nonzero()[0][0])} is not finite"
-        )
-    return stacked, first
+
+
+def _target(example: Any) -> Tensor:
+    target, members = example[1], len(list(example))
+    if members != 2:
+        raise ValueError(f"an example has {members} members")
+    return target
 
 
 def _nothing(first: Tensor) -> Preprocessing:
