@@ -104,7 +104,12 @@ def fastai(parts: Parts, clock: Clock) -> Iterator[float]:
 
     steps = [fast.Flip(), fast.Normalize.from_stats([mean], [deviation], cuda=False)]
     loaders = fast.DataLoaders.from_dsets(
-        pairs(images, labels), pairs(test, answers), bs=BATCH, num_workers=0, after_batch=steps
+        pairs(images, labels),
+        pairs(test, answers),
+        bs=BATCH,
+        num_workers=0,
+        after_batch=steps,
+        device=torch.device(DEVICE),
     )
     loaders.c, found = 10, list[float]()
 
