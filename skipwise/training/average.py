@@ -62,11 +62,15 @@ class Average:
             self.taken = 0
         if remembered:
             self._remember(newest, share, remembered)
-        for mine, theirs in zip(self.model.parameters(), newest.parameters(), strict=True):
+        pairs = [*zip(self.model.parameters(), newest.parameters(), strict=True)]
+        for mine, theirs in pairs:
             if not theirs.requires_grad:
                 mine.copy_(theirs)
-            elif not remembered:
-                mine.lerp_(theirs, share)
+        learning = [pair for pair in pairs if pair[1].requires_grad]
+        if learning and not remembered:
+            mine, theirs = map(list, zip(*learning, strict=True))
+            # A GPU starts one kernel instead of one a parameter.
+            torch._foreach_lerp_(mine, theirs, share)  # pyright: ignore[reportPrivateImportUsage]
         for mine, theirs in zip(self.model.buffers(), newest.buffers(), strict=True):
             mine.copy_(theirs)
 
