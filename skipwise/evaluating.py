@@ -304,7 +304,7 @@ def _score(
     answers = Answers(task)
     model = place_model(predictor.model, device)
     autocast = autocast_type(precision, device, exact=card.task == NUMBERS)
-    settle_kernels(device, autocast)
+    settle_kernels(device)
     record = measure(
         model,
         examples,

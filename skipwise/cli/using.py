@@ -111,7 +111,7 @@ def predict(
     skipped: list[UnreadablePicture] = []
     device = choose_device()
     predictor.model = place_model(predictor.model, device)
-    settle_kernels(device, None)
+    settle_kernels(device)
     if predictor.is_foreign:
         used = predictor.preprocessing
         mean, std = (", ".join(f"{v:.1f}" for v in column) for column in (used.mean, used.std))

@@ -152,7 +152,6 @@ def in_order(
     Batches are of nearly equal size, so that none of ``(rank, ranks)`` goes without a share of one.
     """
     rank, ranks = among
-    examples = _kept(examples, (), device)
     batches = torch.arange(len(examples)).tensor_split(math.ceil(len(examples) / size))
     indices = [index[share_of(len(index), rank, ranks)] for index in batches]
     for index, (inputs, targets) in zip(indices, examples.stream(indices), strict=True):

@@ -24,6 +24,7 @@ from skipwise.randomness import seeded
 from skipwise.shapes import Ends, Index
 
 CACHE = Path("~/.cache/skipwise")  # where torchvision keeps what a user asks for by name
+PIECE = 256  # examples that are copied to a device at once
 CLASSES, LABELS, NUMBERS = "classification", "multi-label", "regression"
 
 
@@ -125,8 +126,13 @@ class InMemory(Stored):
         return len(self) * self._inputs[0].numel() * self._inputs.element_size()
 
     def on(self, device: torch.device) -> "InMemory":
-        """Copy inputs and targets to a device, without their names."""
-        return InMemory(self._own().to(device), self.targets.to(device))
+        """Copy inputs and targets to a device, without their names, and a part piece by piece."""
+        if self._rows is None:
+            return InMemory(self._inputs.to(device), self.targets.to(device))
+        inputs = self._inputs.new_empty((len(self), *self.shape), device=device)
+        for there, rows in zip(inputs.split(PIECE), self._rows.split(PIECE), strict=True):
+            there.copy_(self._inputs[rows])
+        return InMemory(inputs, self.targets.to(device))
 
     def subset(self, rows: Index) -> "InMemory":
         """Give some of the examples, without copying their inputs."""

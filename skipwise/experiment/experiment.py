@@ -246,7 +246,7 @@ def _precision(
     experiment: Experiment, dataset: Dataset, device: torch.device
 ) -> torch.dtype | None:
     found = autocast_type(experiment.precision, device, exact=dataset.task == NUMBERS)
-    settle_kernels(device, found)
+    settle_kernels(device)
     return found
 
 

@@ -2,9 +2,10 @@
 
 import copy
 import math
-from collections.abc import Collection, Mapping
-from contextlib import closing
-from typing import cast
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, closing
+from itertools import count
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,11 +62,15 @@ class Average:
             self.taken = 0
         if remembered:
             self._remember(newest, share, remembered)
-        for mine, theirs in zip(self.model.parameters(), newest.parameters(), strict=True):
+        pairs = [*zip(self.model.parameters(), newest.parameters(), strict=True)]
+        for mine, theirs in pairs:
             if not theirs.requires_grad:
                 mine.copy_(theirs)
-            elif not remembered:
-                mine.lerp_(theirs, share)
+        learning = [pair for pair in pairs if pair[1].requires_grad]
+        if learning and not remembered:
+            mine, theirs = map(list, zip(*learning, strict=True))
+            # A GPU starts one kernel instead of one a parameter.
+            torch._foreach_lerp_(mine, theirs, share)  # pyright: ignore[reportPrivateImportUsage]
         for mine, theirs in zip(self.model.buffers(), newest.buffers(), strict=True):
             mine.copy_(theirs)
 
@@ -120,14 +125,17 @@ def with_own_statistics(
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for the mean over all batches
-    count = math.ceil(min(EXAMPLES, len(batches.examples)) / batches.size) if norms else 0
+    steps = math.ceil(min(EXAMPLES, len(batches.examples)) / batches.size) if norms else 0
     with (
+        ExitStack() as hooks,
         closing(batches.apart()) as own,
         seeded("statistics"),
         torch.no_grad(),
         torch.autocast(batches.device.type, autocast, enabled=autocast is not None),
     ):
-        for step in range(count):
+        for norm in norms:
+            hooks.enter_context(norm.register_forward_pre_hook(_counting()))
+        for step in range(steps):
             model(own.at(step, mixed=False).inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -135,3 +143,13 @@ def with_own_statistics(
             assert statistic is not None
             world.sum(statistic).div_(world.size)
     return model.train(was_training)
+
+
+def _counting() -> Callable[[nn.Module, Any], None]:
+    """Give a norm's mean over all batches its next share; torch would ask the device for it."""
+    calls = count(1)
+
+    def share(norm: nn.Module, _: Any) -> None:
+        cast(NORMS, norm).momentum = 1.0 / next(calls)
+
+    return share

@@ -81,19 +81,18 @@ def autocast_type(
     return torch.bfloat16 if fast or precision == "bfloat16" else None
 
 
-def settle_kernels(device: torch.device, autocast: torch.dtype | None) -> None:
-    """Have a GPU repeat a step bit for bit, and compute in float32 where that was asked for.
+def settle_kernels(device: torch.device) -> None:
+    """Have a GPU repeat a step bit for bit, and compute in float32 what is not under autocast.
 
     cuDNN would otherwise take gradients of convolutions whose sums come in any order, which no
     resumed run could repeat, and round float32 to the ten bits of TF32.
 
     Args:
         device: The hardware; a processor needs none of it.
-        autocast: What :func:`autocast_type` gave.
     """
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.allow_tf32 = autocast is not None
+        torch.backends.cudnn.allow_tf32 = False
 
 
 def keep_freed_memory() -> None:

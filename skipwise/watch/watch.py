@@ -35,6 +35,7 @@ from skipwise.watch.witness import Witness
 
 MEASUREMENTS = 200  # of the gradient, in one run
 PROBE = 32  # examples that branch shares are measured on
+ANOTHER_ENDED = "another process of this run ended"
 
 
 @final
@@ -125,7 +126,8 @@ class Watch:
     def ending(self, hold: Hold) -> Iterator[None]:
         """Tell in the evidence how what happens inside ends, and bring every step into the journal.
 
-        Steps after the last save are there for a reader; a resumed run cuts them off.
+        Steps after the last save are there for a reader; a resumed run cuts them off. Where another
+        process ended they are left out: to read them could wait for ever, for a GPU that waits.
 
         Args:
             hold: On the folder; nothing is written once another session has it.
@@ -143,9 +145,10 @@ class Watch:
             raise
         finally:
             if not hold.is_lost:
-                with suppress(Exception):  # what ended the run is what its reader must hear of
-                    self.journal.read()
-                self._write_norms()
+                if state != ANOTHER_ENDED:
+                    with suppress(Exception):  # what ended the run is what its reader must hear of
+                        self.journal.read()
+                    self._write_norms()
                 self._tell(state)
 
     def _tell(self, state: str) -> None:
@@ -182,7 +185,7 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "stopped at once"
     if isinstance(error, Exception) and is_loss_of_another(error):
-        return "another process of this run ended"
+        return ANOTHER_ENDED
     if isinstance(error, GeneratorExit):
         return "left by its caller"
     return f"{type(error).__name__}: {error}"

@@ -13,6 +13,7 @@ from skipwise.data import (
     Batches,
     Digits,
     Flip,
+    InMemory,
     Mixup,
     PadCrop,
     ProgressiveResize,
@@ -36,6 +37,17 @@ def test_a_split_is_stratified_disjoint_and_complete():
     assert torch.bincount(targets[out]).tolist() == [10, 6, 1]
     assert torch.equal(torch.cat([stay, out]).sort().values, torch.arange(82))
     assert all(torch.equal(rows, rows.sort().values) for rows in (stay, out))
+
+
+@pytest.mark.parametrize("rows", [None, torch.arange(899, -1, -3), torch.arange(0)])
+def test_a_part_on_a_device_is_the_part_bit_for_bit(rows: torch.Tensor | None):
+    inputs, targets = torch.randint(0, 256, (900, 3, 4, 5), dtype=torch.uint8), torch.arange(900)
+    whole = InMemory(inputs, targets)
+    there = (whole if rows is None else whole.subset(rows)).on(CPU)
+    found = there.gather(torch.arange(len(there)))
+    wanted = (inputs, targets) if rows is None else (inputs[rows], targets[rows])
+    assert all(map(torch.equal, found, wanted))
+    assert (found[0].dtype, there.device) == (torch.uint8, CPU)
 
 
 def test_each_class_draws_for_itself_which_of_its_examples_are_held_out():

@@ -1,6 +1,7 @@
 """Averaged weights against a loop over numbers; statistics of their own; exact resume."""
 
 import copy
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,35 @@ def test_statistics_are_those_of_the_averaged_network_on_the_training_examples()
     with_own_statistics(run.model, run.batches, autocast=None)
     found = norm.get_buffer("running_mean")
     close(found, torch.stack(means).mean(0).float())
+
+
+class Often(nn.BatchNorm1d):
+    """Called twice in every batch but the first, in which it is not called."""
+
+    def __init__(self):
+        super().__init__(4)
+        self.batches = 0
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        self.batches += 1
+        return x if self.batches == 1 else super().__call__(super().__call__(x).square())
+
+
+def test_statistics_are_bit_for_bit_those_of_torchs_own_mean_over_calls():
+    run = build(compose("digits", SMALL, steps=1, batch_size=32)[0], rings())[0]
+    norms = Often(), nn.BatchNorm1d(4)
+    mine = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), *norms)
+    theirs = copy.deepcopy(mine).train()
+    for norm in theirs.modules():
+        if isinstance(norm, nn.BatchNorm1d):
+            norm.momentum = None
+    with torch.no_grad():
+        for step in range(math.ceil(len(run.batches.examples) / 32)):
+            theirs(run.batches.at(step, mixed=False).inputs)
+    with_own_statistics(mine, run.batches, autocast=None)
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(mine.state_dict()[name], value), name
+    assert [norm.momentum for norm in norms] == [0.1, 0.1]
 
 
 def test_what_is_kept_and_scored_is_the_average(tmp_path: Path):

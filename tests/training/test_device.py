@@ -4,6 +4,7 @@ import platform
 
 import pytest
 import torch
+from torch.backends import cudnn
 
 from skipwise.studies.launchers.machine import visible_gpus
 from skipwise.studies.launchers.ray import Cluster
@@ -14,6 +15,7 @@ from skipwise.training import (
     is_first_to_tell,
     join,
     processes,
+    settle_kernels,
 )
 
 CPU = torch.device("cpu")
@@ -57,6 +59,12 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(
     told = f"^SKIPWISE_DEVICE={word} names no device .* on here; there is {there}$"
     with pytest.raises(ValueError, match=told):
         choose_device()
+
+
+def test_float32_is_no_tf32_and_steps_repeat_whatever_the_precision_of_a_run():
+    with cudnn.flags(deterministic=False, allow_tf32=True):
+        settle_kernels(torch.device("cuda"))
+        assert (cudnn.deterministic, cudnn.allow_tf32) == (True, False)
 
 
 def test_a_gpu_that_torchrun_gives_to_another_process_is_refused(monkeypatch: pytest.MonkeyPatch):

@@ -81,6 +81,7 @@ def test_losses_of_before_a_resume_stand_beside_those_of_the_device():
     assert again.history().losses == (3.0, 2.0)
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")  # torch's, once a process
 @pytest.mark.parametrize(
     "name", ["momentum", "adamw-cosine", "muon", "sam", "lookahead", "ema", "agc-nf"]
 )
@@ -89,8 +90,8 @@ def test_no_step_waits_for_the_device(name: str, tmp_path: Path, monkeypatch):
     run = made(tmp_path, "cuda", monkeypatch, **changes)
     steps = train(run)
     next(steps)  # the first may set things up
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         for _ in range(5):
             next(steps)
     finally:

@@ -293,6 +293,15 @@ def test_a_caller_who_leaves_at_a_step_leaves_it_in_the_journal(tmp_path: Path):
     assert headline(run) == "stopped at step 3 of 14"
 
 
+def test_a_session_whose_partner_ended_asks_the_device_for_nothing_more(tmp_path: Path):
+    left = begin(made := experiment(tmp_path), made.data.load(), tmp_path / "run").events()
+    next(event for event in left if isinstance(event, Step) and event.step == 3)
+    with pytest.raises(RuntimeError, match="NCCL"):
+        left.throw(RuntimeError("NCCL error: remote process exited"))
+    run = read_run(tmp_path / "run")
+    assert (run.steps, run.state) == ((), "another process of this run ended")
+
+
 def test_a_session_that_another_took_over_writes_nothing_at_its_end(tmp_path: Path):
     described = experiment(tmp_path)
     left = begin(described, described.data.load(), tmp_path / "run").events()

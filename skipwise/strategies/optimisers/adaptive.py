@@ -85,7 +85,7 @@ class Adagrad(Optimiser):
             lr_decay=self.rate_decay,
             initial_accumulator_value=self.start,
             eps=self.epsilon,
-            fused=can_fuse(groups),
+            fused=can_fuse(groups, on=("cpu",)) or None,  # not every torch has it for GPUs
         )
 
 

@@ -102,14 +102,18 @@ class Optimiser(ABC):
         return {}
 
 
-def can_fuse(groups: Groups) -> bool:
+def can_fuse(groups: Groups, *, on: tuple[str, ...] = ("cpu", "cuda")) -> bool:
     """Whether torch has a fused kernel; it loops over parameters in Python unless it is asked to.
 
     Shares of parameters, which are tensors of another class, have none for every rule.
+
+    Args:
+        groups: The parameters.
+        on: Types of the devices that the rule has a kernel for.
     """
     parameters = [p for group in groups for p in group["params"]]
     return all(
-        type(p) is nn.Parameter and p.is_floating_point() and p.device.type in ("cpu", "cuda")
+        type(p) is nn.Parameter and p.is_floating_point() and p.device.type in on
         for p in parameters
     )
 

@@ -8,6 +8,7 @@ is state: a resumed run computes as the one that was interrupted.
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any, final
@@ -126,11 +127,15 @@ class Compiling:
             yield f"not compiled, since {problem}; the run computes eagerly"
 
     def _tried(self) -> str | None:
-        """Compile, and take one gradient that changes nothing; give what went wrong."""
+        """Compile, and take one gradient that changes nothing; give what went wrong.
+
+        What a compiler warns of is silenced: torch's of before 2.14 does of float32 without TF32.
+        """
         run = self.run
         try:
             run.compiled = Compiled(self.compile(run.model), run.model)
-            with leaving_no_trace(run):
+            with leaving_no_trace(run), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 trial_gradient(run, run.batches.at(run.step, progress=run.step / run.steps))
         except Exception as error:  # whatever a compiler may raise, the run must not end by it
             return f"the compiler failed ({_first_line(error)})"

@@ -188,6 +188,12 @@ def test_torchs_nadam_is_another_rule():
     assert not torch.allclose(ours["tall"], theirs["tall"], atol=1e-3)
 
 
+@pytest.mark.parametrize(("device", "fused"), [("cpu", True), ("meta", None)])
+def test_adagrad_is_fused_on_the_processor_alone_and_elsewhere_as_torch_does(device: str, fused):
+    groups = [{"params": [nn.Parameter(torch.zeros(2, device=device))]}]
+    assert Adagrad().build(groups, rate=0.1).param_groups[0]["fused"] is fused
+
+
 @pytest.mark.parametrize(("name", "beta"), [("ScheduleFreeSGD", 0.8), ("ScheduleFreeAdamW", 0.9)])
 def test_schedule_free_evaluates_the_papers_average(name: str, beta: float):
     rule = vars(strategies)[name](**({"beta": beta} if name.endswith("SGD") else {"beta1": beta}))

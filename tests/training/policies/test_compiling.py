@@ -1,6 +1,7 @@
 """Compiling: only where a run repays it, with the same result, and never the end of a run."""
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +89,23 @@ def test_a_compiler_that_fails_ends_nothing_and_changes_nothing():
     list(train(twin))
     for name, tensor in twin.model.state_dict().items():
         assert torch.equal(run.model.state_dict()[name], tensor), name
+
+
+def test_what_a_compiler_warns_of_is_silenced_and_what_a_network_does_is_not():
+    def warn(module: Any) -> Callable[[Tensor], Tensor]:
+        calls = []
+
+        def compute(inputs: Tensor) -> Tensor:
+            calls.append(inputs)
+            warnings.warn(f"call {len(calls)}", stacklevel=2)
+            return module(inputs)
+
+        return compute
+
+    run = a_run(momentum())
+    assert list(Compiling(run, "on", compile=warn).begin()) == []
+    with pytest.warns(UserWarning, match="call 2"):
+        next(train(run))
 
 
 def test_without_a_compiler_on_the_machine_the_run_is_eager_and_says_so(monkeypatch):
