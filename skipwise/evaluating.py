@@ -92,9 +92,10 @@ def evaluate(
 
     Args:
         run: The run's folder or record, or a file of weights, ours or others' (which needs data).
-        data: Other data: a word as on the command line, a description, or a map-style data set of
-            your own; pictures are brought to the network's size, and classes go by their names. All
-            of its examples count if it has no parts of its own.
+        data: Other data: a word as on the command line, a description, arrays ``(x, y)``, or a
+            map-style data set of your own, also as one part, ``{"test": …}``; pictures are
+            brought to the network's size, and classes go by their names. All of its examples count
+            if it has no parts of its own.
         part: train, validation or test; test if None, of other data validation if there is none.
         csv: Write a table with a row for each example to this file: its name (the file, else the
             number in the data), truth, prediction, probability and the probability of every class;

@@ -21,8 +21,8 @@ import numpy as np
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # a disk takes no more
 LOCK = ".lock"
-PAGES, TABLES = (".html", ".htm"), (".csv", ".tsv", ".txt")
-ENDINGS = {"page": PAGES, "picture": PAGES, "report": PAGES, "table": TABLES}
+PAGES, HTML = ("page", "picture", "report"), (".html", ".htm")
+KEPT = (".ckpt", ".safetensors", ".pth", ".pt2", ".onnx", ".npz", ".yaml", ".json", ".jsonl", ".py")
 HOLD_SECONDS = 10.0  # workers of a process that was killed hold its files a little longer
 LEFT_SECONDS = 3600.0  # after which a draft is one of a writer that was killed
 
@@ -198,8 +198,8 @@ def check_place(path: Path | None, what: str, *, whole: bool = True) -> None:
 
     Args:
         path: The file, or None.
-        what: What it is to be, in a word. A page or picture ends on .html, and a table takes the
-            place of no file of another kind.
+        what: What it is to be, in a word. A page or picture ends on .html, and a table not as what
+            is kept otherwise.
         whole: Whether a new file takes the place of an old one, as :func:`write_atomic` does it;
             else the old one is written over.
 
@@ -222,16 +222,16 @@ def check_place(path: Path | None, what: str, *, whole: bool = True) -> None:
 
 
 def check_ending(path: Path, what: str) -> None:
-    """Refuse to write over a file of another kind, a save or a model for example.
+    """Refuse a page that does not end on .html, and a table that ends as a save or a model does.
 
     Raises:
-        ValueError: If it would be.
+        ValueError: If it is one.
     """
-    endings = ENDINGS.get(what, ())
-    foreign = path.suffix.lower() not in endings and (endings is PAGES or path.is_file())
-    if endings and foreign:
+    ending, is_page = path.suffix.lower(), what in PAGES
+    if (is_page and ending not in HTML) or (what == "table" and ending in (*HTML, *KEPT)):
+        usual = HTML[0] if is_page else ".csv"
         raise ValueError(
-            f"{path} is no name for a {what}, which is a file {endings[0]}; name another file"
+            f"{path} is no name for a {what}, which is a file {usual}; name another file"
         )
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from skipwise.data import Data, Dataset, Own, check_readable
+from skipwise.data import Data, Dataset, check_readable, described
 from skipwise.description import read_described, replace_at
 from skipwise.experiment import Experiment, checked, compose, extended, nearest_setting
 from skipwise.files import EXPERIMENT, LOCK, METRICS, Hold, check_folder, free_folder, naming
@@ -51,9 +51,11 @@ def begin(
     place, state = world.broadcast(found)
     was_there = place.exists() and folder is not None
     hold = Hold(place if world.is_first else None)
-    if world.is_first and job():
-        (place / JOB).write_text(job())
     try:
+        if world.is_first and folder is not None and ours is None:
+            _empty(folder)  # another process may have begun, and ended, meanwhile
+        if world.is_first and job():
+            (place / JOB).write_text(job())
         if state is None:  # else a file that is cut short would show when all is trained
             check_readable((dataset.validation, dataset.test), world.rank, world.size)
         return Session(experiment, dataset, place, state, hold=hold, **options)
@@ -315,8 +317,9 @@ def train(
     """Train a network and give the record of the run; the Python form of ``skipwise train``.
 
     Args:
-        data: A description, a word as on the command line, or a map-style data set of your own; or
-            a whole :class:`skipwise.Experiment`, a recipe's for example, or the path of an
+        data: A description, a word as on the command line, arrays ``(x, y)``, or a map-style data
+            set of your own, or parts of these by name, see :class:`skipwise.data.Own`; or a whole
+            :class:`skipwise.Experiment`, a recipe's for example, or the path of an
             ``experiment.yaml``, which all else changes.
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: How; chosen by the task if None.
@@ -377,10 +380,8 @@ def resume(
         raise TypeError(f"resume has no setting {name!r}{nearest_setting(name, RESUMED)}")
     length = checked({"epochs": epochs, "steps": steps, "seconds": seconds})
     folder = Path(run.path if isinstance(run, RunRecord) else run)
-    described = data if data is None or isinstance(data, Data) else Own(dataset=data)
-    session, refused = go_on(
-        folder, allow=allow, data=described, settings=set, watch=watch, **length
-    )
+    source = None if data is None else described(data)
+    session, refused = go_on(folder, allow=allow, data=source, settings=set, watch=watch, **length)
     tell_refused(session, refused)
     with reported(session.folder, wanted=report and session.world.is_first):
         follow(session, quiet=quiet, on_event=on_event)

@@ -21,12 +21,22 @@ ORDER = ("train", "validation", "test")
 
 
 def named_arrays(given: Any) -> dict[str, Any] | None:
-    """Give arrays that are called as those of a file are; None of all else."""
+    """Give arrays that are called as those of a file are; None of all else.
+
+    Raises:
+        ValueError: If one beside them is no array.
+    """
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         return None
     found = {name: array for name, array in given.items() if array is not None}
     if found.keys() & NAMES:
-        return found if all(_is_array(a) or _is_list(a) for a in found.values()) else None
+        for name, array in found.items():
+            if not _is_array(array) and not _is_list(array):
+                raise ValueError(
+                    f"{name!r} is of type {type(array).__name__} and no array; give arrays alone,"
+                    ' {"x": …, "y": …}'
+                )
+        return found
     are_parts = any(name.lower() in PARTS for name in found)
     return found if found and not are_parts and all(map(_is_array, found.values())) else None
 
@@ -72,7 +82,7 @@ def is_pair(value: Any) -> bool:
         return False
     inputs, targets = value
     if _is_array(inputs) and _is_array(targets):
-        return True
+        return np.ndim(targets) > 0
     in_rows = _is_array(inputs) or (_is_list(inputs) and bool(inputs) and not _is_one(inputs[0]))
     if _is_list(targets):
         return in_rows and bool(targets) and _is_one(targets[0])
@@ -83,15 +93,17 @@ def as_numpy(array: Any, name: str) -> np.ndarray:
     """Bring a tensor, a list, or what numpy reads, to numpy; words that pandas holds too.
 
     Raises:
-        ValueError: If the rows of a list differ in length.
+        ValueError: If numpy has no such type, or the rows of a list differ in length.
     """
     try:
         rows = [_plain(row) for row in array] if _is_list(array) else _plain(array)
         found = np.asarray(rows)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{name} cannot be read as an array: {error}") from None
     is_words = found.dtype == object and all(isinstance(value, str) for value in found.flat)
-    return found.astype(str) if is_words else found
+    if is_words:
+        return found.astype(str)
+    return found if found.flags.writeable else found.copy()  # torch takes what may be written to
 
 
 def _plain(value: Any) -> Any:
@@ -113,7 +125,7 @@ def _is_one(value: Any) -> bool:
 
 def _has_parts(given: Mapping[Any, Any]) -> bool:
     """Whether it is parts, or meant so: numbered examples may stand in a mapping too."""
-    return all(isinstance(name, str) for name in given) or all(map(is_pair, given.values()))
+    return all(isinstance(name, str) for name in given)
 
 
 def _under_one_name(given: Mapping[Any, Any]) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def found_at(name: str, allow: Iterable[str]) -> Any:
     except ModuleNotFoundError as error:
         raise ValueError(f"{name!r} cannot be imported: {error}") from None
     if not hasattr(imported, attribute):
-        found = {n: getattr(imported, n, None) for n in dir(imported)}  # of ours some are lazy
+        is_lazy = module == HOME
+        found = {n: getattr(imported, n) for n in dir(imported)} if is_lazy else vars(imported)
         own = {n for n, v in found.items() if str(getattr(v, "__module__", "")).startswith(module)}
         public = [n for n in own if not n.startswith("_") and callable(found[n])]
         raise ValueError(f"{module} has no {attribute!r}{nearest(attribute, public)}")

@@ -12,12 +12,13 @@ from skipwise.description.plain import alternatives, fit, from_plain, public_nam
 from skipwise.description.words import nearest
 
 
-def replace_at(description: Any, path: str, value: Any) -> Any:
+def replace_at(description: Any, path: str, value: Any, *, within: str = "") -> Any:
     """Return a copy in which the field at ``path`` has another value.
 
     A string in place of a description names another member of the same folder:
     ``replace_at(network, "connection", "Highway")``; where several may stand, the names are a list,
     or one string with commas. A field that holds factors by name has these names as fields.
+    ``within`` is the path to the description, for messages.
 
     Raises:
         ValueError: If there is no such field or the value does not fit; the nearest field is named.
@@ -37,14 +38,28 @@ def replace_at(description: Any, path: str, value: Any) -> Any:
     if name not in known:
         raise ValueError(f"{kind.__name__} has no field {name!r}{nearest(name, known)}")
     old = getattr(description, name)
-    if rest and old is None and (ours := _ours(alternatives(typing.get_type_hints(kind)[name]))):
-        example = min(member.__name__ for member in _members(ours).values())
+    if rest and old is None and within and (plain := _plain_members(kind, name)):
         raise ValueError(
             f"there is nothing to set at {rest!r}, for {name} is none; name it first,"
-            f" {name}={example} for example"
+            f" {within}{name}={plain[0]} for example"
         )
-    new = replace_at(old, rest, value) if rest else value
+    new = replace_at(old, rest, value, within=f"{within}{name}.") if rest else value
     return dataclasses.replace(description, **{name: fitted(kind, name, new)})
+
+
+def _plain_members(kind: type, name: str) -> list[str]:
+    """Name what a bare word can put into a field."""
+    ours = _ours(alternatives(typing.get_type_hints(kind)[name]))
+    members = _members(ours).values() if ours else ()
+    return sorted(
+        member.__name__
+        for member in members
+        if all(
+            {f.default, f.default_factory} != {dataclasses.MISSING}
+            for f in dataclasses.fields(member)
+            if f.init
+        )
+    )
 
 
 def fitted(kind: type, name: str, value: Any) -> Any:

@@ -53,7 +53,7 @@ def diagnose(
             with ``batches``.
         batches: Of a module: a pair (inputs, targets), or several of the size it is trained with.
         data: Of a network that is not trained yet: a word as on the command line, a description, or
-            a map-style data set. Of a run only if its data were made in Python.
+            a map-style data set, or arrays. Of a run only if its data were made in Python.
         strategy: How a network is to be trained; chosen by the task if None.
         out: Where ``diagnosis.json`` and the page go; the run's folder if None, and nothing is
             written for what is no run.

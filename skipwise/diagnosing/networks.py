@@ -29,7 +29,7 @@ def patient_of_network(
 
     Args:
         network: Its description, or a function that makes it.
-        data: A description, a word as on the command line, or a map-style data set.
+        data: A description, a word as on the command line, a map-style data set, or arrays.
         strategy: How it is to be trained; chosen by the task if None.
         allow: Packages outside ``skipwise`` that a description may name.
         **settings: Other fields of :class:`skipwise.Experiment`, ``batch_size`` for example.

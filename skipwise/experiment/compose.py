@@ -31,8 +31,9 @@ def compose(
     """Make an experiment from what a user gives, with defaults for the rest, and load its data.
 
     Args:
-        data: A description, a word as on the command line, or a map-style data set of the user's
-            own; or a whole experiment, or the path of its YAML, which all else changes.
+        data: A description, a word as on the command line, arrays ``(x, y)``, or a map-style data
+            set of the user's own, or parts of these by name, see :class:`skipwise.data.Own`; or a
+            whole experiment, or the path of its YAML, which all else changes.
         network: A description, or a function that makes a module; chosen by the data if None.
         strategy: Chosen by the task if None: see :mod:`skipwise.defaults`.
         allow: Packages outside ``skipwise`` that a YAML file, or the card of a file of weights, may

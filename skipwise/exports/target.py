@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from skipwise.data import CLASSES, LABELS, Data, Dataset, find_data
+from skipwise.data import CLASSES, LABELS, Dataset, described
 from skipwise.exports import infer
 from skipwise.exports.checking import Part, part_of
 from skipwise.exports.writing import check_onnx_installed
@@ -100,8 +100,7 @@ def find_part(
     own, notes = _own(predictor, path, allow) if data is None or calibrate else (None, ())
     part = None if own is None else part_of(own)
     if data is not None:
-        described = data if isinstance(data, Data) else find_data(str(data))
-        dataset, notes = loaded_for(predictor, brought_to(predictor, described)), ()
+        dataset, notes = loaded_for(predictor, brought_to(predictor, described(data))), ()
         if predictor.is_foreign:
             predictor, said = fit_to(predictor, path, dataset)
             notes = (said,)

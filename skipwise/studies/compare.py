@@ -46,7 +46,7 @@ def compare(
     Called again, it goes on where it stopped.
 
     Args:
-        data: A description, a word as on the command line, a map-style data set of your own, or a
+        data: A description, a word as on the command line, arrays or a data set of your own, or a
             whole :class:`~skipwise.studies.Study`.
         network: One or several, as in :func:`skipwise.train`.
         strategy: One or several.

@@ -124,7 +124,6 @@ def with_own_statistics(
         part.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # torch's word for the mean over all batches
     steps = math.ceil(min(EXAMPLES, len(batches.examples)) / batches.size) if norms else 0
     with (
         ExitStack() as hooks,

@@ -142,16 +142,24 @@ def join(*, within: timedelta = JOIN) -> World:
         ValueError: If they cannot be met: a port is taken, or one of them is not there, or a GPU is
             named that is another process's.
     """
-    with _telling_alone():
-        world = named_world()
-        if world.size == 1 or dist.is_initialized():
-            return world
-        on_gpu = _takes_gpu(world)
+    world = named_world()
+    if world.size == 1 or dist.is_initialized():
+        return world
+    device = choose_device()
+    on_gpu = device.type == "cuda"
     place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
     try:
-        with _telling_alone():  # where the first process is not there, it tells nothing
-            store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=within))
+        store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=within))
         store.set_timeout(within)
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, RuntimeError):
+            _unmet.append(world.rank)
+        raise ValueError(_why_alone(str(error), place, world, within)) from None
+    _stores.append(PrefixStore(f"told/{attempt()}", store))
+    atexit.register(_leave)
+    if on_gpu:  # what one alone may find, it tells, now that they know of each other
+        take_gpu(device, world)
+    try:
         dist.init_process_group(
             # Values that all agree on stay on the processors, so no GPU is waited for.
             "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
@@ -162,39 +170,15 @@ def join(*, within: timedelta = JOIN) -> World:
         )
     except (RuntimeError, ValueError) as error:
         raise ValueError(_why_alone(str(error), place, world, within)) from None
-    _stores.append(PrefixStore(f"told/{attempt()}", store))
-    atexit.register(_leave)
     return world
 
 
-_stores: list[Store] = []  # the one by which processes know that another has spoken
-_alone: list[Exception] = []  # what no other process has met
-
-
-@contextmanager
-def _telling_alone() -> Iterator[None]:
-    """Let this process tell an error inside, of which no other one may know.
-
-    Raises:
-        RuntimeError: The error.
-        ValueError: Likewise.
-    """
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        _alone.append(error)
-        raise
-
-
-def _takes_gpu(world: World) -> bool:
-    """Take the GPU of this process, if there are any.
+def take_gpu(device: torch.device, world: World) -> None:
+    """Take the GPU of this process.
 
     Raises:
         ValueError: If there are too few, or one is named that is another process's.
     """
-    device = choose_device()
-    if device.type != "cuda":
-        return False
     if device.index not in (None, world.local_rank):
         raise ValueError(
             f"{DEVICE}={device} contradicts torchrun, which gives process {world.local_rank} of"
@@ -206,7 +190,10 @@ def _takes_gpu(world: World) -> bool:
             f" {torch.cuda.device_count()}; start fewer with --nproc-per-node"
         )
     torch.cuda.set_device(world.local_rank)
-    return True
+
+
+_stores: list[Store] = []  # the one by which processes know that another has spoken
+_unmet: list[int] = []  # this process, if nobody was there who could speak
 
 
 def _why_alone(error: str, place: str, world: World, within: timedelta) -> str:
@@ -250,7 +237,9 @@ def job() -> str:
 def is_first_to_tell() -> bool:
     """Whether this process is the one that says what went wrong: the first that knows it."""
     if not _stores:
-        return bool(_alone) or os.environ.get("RANK", "0") == "0" or dist.is_initialized()
+        rank, size = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+        are_ranks = rank.isdigit() and size.isdigit() and int(rank) < int(size)
+        return bool(_unmet) or not are_ranks or rank == "0" or dist.is_initialized()
     try:
         return _stores[0].add("error", 1) == 1
     except RuntimeError:

@@ -319,8 +319,8 @@ def _lay_out(optimiser: Optimizer) -> None:
     """Give what a rule keeps of a parameter the parameter's strides, which fused rules count on.
 
     A save of several processes that shared the parameters out holds it contiguous. torch loads
-    NAdam's product of momenta to a GPU, where each step would wait for it, and may leave the count
-    of steps behind, which a fused rule needs there.
+    NAdam's product of momenta to a GPU, where each step would wait for it, and the count of steps
+    where the saved rule had it: a fused rule needs it there, another one waits for it there.
     """
     fused = {p for group in optimiser.param_groups if group.get("fused") for p in group["params"]}
     for parameter, kept in optimiser.state.items():
@@ -329,8 +329,8 @@ def _lay_out(optimiser: Optimizer) -> None:
                 continue
             if value.shape == parameter.shape and value.stride() != parameter.stride():
                 kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-            elif name == "step" and parameter in fused:
-                kept[name] = value.to(parameter.device)
+            elif name == "step":
+                kept[name] = value.to(parameter.device) if parameter in fused else value.cpu()
             elif name == "mu_product":
                 kept[name] = value.cpu()
 

@@ -126,8 +126,8 @@ class Watch:
     def ending(self, hold: Hold) -> Iterator[None]:
         """Tell in the evidence how what happens inside ends, and bring every step into the journal.
 
-        Steps after the last save are there for a reader; a resumed run cuts them off. Where another
-        process ended they are left out: to read them could wait for ever, for a GPU that waits.
+        Steps after the last save are there for a reader; a resumed run cuts them off. On a GPU they
+        are left out where another process ended: it may wait for that one, and never answer.
 
         Args:
             hold: On the folder; nothing is written once another session has it.
@@ -145,7 +145,7 @@ class Watch:
             raise
         finally:
             if not hold.is_lost:
-                if state != ANOTHER_ENDED:
+                if state != ANOTHER_ENDED or self.run.batches.device.type == "cpu":
                     with suppress(Exception):  # what ended the run is what its reader must hear of
                         self.journal.read()
                     self._write_norms()

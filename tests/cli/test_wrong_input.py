@@ -87,9 +87,12 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (("digits", "--set", "strategy.averaging=EMO"), "did you mean 'EMA'?"),
         (
             ("digits", "strategy.averaging.decay=0.9"),
-            "averaging is none; name it first, averaging=",
+            "name it first, strategy.averaging=EMA for",
         ),
-        (("digits", "strategy.guard.facto=0.5"), "guard is none; name it first, guard=Guard"),
+        (
+            ("digits", "strategy.guard.facto=0.5"),
+            "guard is none; name it first, strategy.guard=Guard",
+        ),
         (("digits", "--network", "skipwise:resnet200"), "has no 'resnet200'; did you mean 'resnet"),
         (("digits", "--batch-size", "0"), "batch_size must be positive, got 0"),
         (("digits", "--parts", "200"), "cannot be cut into 200 parts"),

@@ -209,6 +209,9 @@ def test_a_run_on_arrays_is_evaluated_on_arrays_that_lack_a_class(tmp_path: Path
     pairs = list(zip(XV * np.nan, YV, strict=True))
     broken = skipwise.evaluate(run, Own(dataset=pairs, classes=("cat", "dog", "owl")))
     assert "some outputs are not finite; look for NaN" in str(broken)
+    for given, told in (((XV, words[:5]), "12 inputs but 5 targets"), ([], "has no example")):
+        with pytest.raises(ValueError, match=f"the test part .*{told}"):
+            skipwise.evaluate(run, {"val": (XV, YV) if given else PAIRS, "test": given})
     one = skipwise.evaluate(run, (XV[is_owl], words[:12][is_owl]))
     assert one.metrics["accuracy"] == np.mean([p.label == "owl" for p in said])
 
@@ -223,14 +226,22 @@ def test_a_run_on_arrays_is_evaluated_on_arrays_that_lack_a_class(tmp_path: Path
         (([X[0].tolist(), [1.0]], [0, 1]), "x_train cannot be read as an array: .* inhomogeneous"),
         (
             (X, Y, Y),
-            r"an example has 60 members; if it holds arrays, .* pairs by part, {\"train\": ",
+            r"an example has 60 members; arrays are given as a pair, .*, as {\"train\": ",
         ),
-        ((X, Y, XV, YV), r"if it holds arrays, give them as a pair, \(x, y\), or as pairs"),
-        (((X, Y), (XV, YV), (XV, YV)), r"if it holds arrays, give them as a pair, \(x, y\), or"),
-        ((X,), r"if it holds arrays, give them as a pair, \(x, y\), or as pairs by part"),
+        (
+            (X, Y, XV, YV),
+            r"arrays are given as a pair, \(x, y\), or by name, {\"x\": x, \"y\": y};",
+        ),
+        (((X, Y), (XV, YV), (XV, YV)), r"parts, be they pairs or data sets, as {\"train\": …, \"t"),
+        ((X,), r"arrays are given as a pair, \(x, y\), or by name"),
         ({"trian": (X, Y)}, "'trian' is no part of data; did you mean 'train'"),
         ({"train": (X, Y), "tset": (XV, YV)}, "'tset' is no part of data; did you mean 'test'"),
-        ({0: (X, Y)}, "0 is no part of data; there are test, train, validation"),
+        (
+            (Blobs(), Blobs()),
+            r"an example has 60 members; .* parts, be they pairs or data sets, as",
+        ),
+        ({"data": X, "target": Y, "DESCR": "of iris"}, "'DESCR' is of type str and no array; give"),
+        ((torch.ones(60, 5).bfloat16(), Y), "x_train cannot be read as an array: .*BFloat16"),
         ({"test": (X, Y)}, "has train, and perhaps validation and test, got test"),
         ({"train": None, "test": PAIRS}, "has train, and perhaps validation and test, got test"),
         ({"train": None}, "has train, and perhaps validation and test, got none"),
@@ -250,6 +261,21 @@ def test_a_run_on_arrays_is_evaluated_on_arrays_that_lack_a_class(tmp_path: Path
 def test_arrays_and_parts_that_cannot_be_trained_on_are_refused(given: Any, told: str):
     with pytest.raises(ValueError, match=told):
         Own(dataset=given).load()
+
+
+def test_examples_numbered_in_a_mapping_are_a_data_set():
+    """Labels of numpy and torch have ``__array__`` too."""
+    for label in (np.int64, torch.tensor):
+        numbered = {n: (X[n], label(int(Y[n]))) for n in range(len(X))}
+        data = Own(dataset=numbered, shares=Shares(test=0.0, validation=0.0)).load()
+        assert torch.equal(inputs_of(data.train), torch.from_numpy(X))
+
+
+def test_what_may_not_be_written_to_is_copied():
+    pictures = (X * 10).astype(np.uint8)
+    pictures.flags.writeable = False
+    data = Own(dataset=(pictures.reshape(60, 5, 1), Y)).load()  # torch would warn
+    assert len(data.train) > 40
 
 
 WHOLE = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))

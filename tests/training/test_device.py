@@ -1,6 +1,8 @@
 """Which device is chosen, and in which numbers ``auto`` computes on which processor."""
 
 import platform
+import socket
+from datetime import timedelta
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from skipwise.training import (
     processes,
     settle_kernels,
 )
+from skipwise.training.processes import World, take_gpu
 
 CPU = torch.device("cpu")
 
@@ -68,14 +71,30 @@ def test_float32_is_no_tf32_and_steps_repeat_whatever_the_precision_of_a_run():
 
 
 def test_a_gpu_that_torchrun_gives_to_another_process_is_refused(monkeypatch: pytest.MonkeyPatch):
-    with_gpus(monkeypatch, 2)
-    ranks = {"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "3", "MASTER_PORT": "29500"}
-    for name, value in {**ranks, DEVICE: "cuda:1"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(processes, "_alone", [])
-    assert not is_first_to_tell()  # what all know is told by the first
+    taken = with_gpus(monkeypatch, 2)
     with pytest.raises(ValueError, match=r"cuda:1 contradicts torchrun, .*cuda:0; set"):
-        join()
+        take_gpu(torch.device("cuda:1"), World(rank=2, size=3, local_rank=0))
+    with pytest.raises(ValueError, match=r"process 2 of this machine has no GPU, there are 2; st"):
+        take_gpu(torch.device("cuda"), World(rank=2, size=3, local_rank=2))
+    assert taken == []
+    take_gpu(torch.device("cuda"), World(rank=1, size=3, local_rank=1))
+    assert taken == [1]
+
+
+def test_who_meets_nobody_tells_it(monkeypatch: pytest.MonkeyPatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    ranks = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    for name, value in ranks.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(processes, "_unmet", [])
+    assert not is_first_to_tell()  # what all know is told by the first
+    with pytest.raises(ValueError, match="process 1 of 2 did not meet the others"):
+        join(within=timedelta(seconds=1))
+    assert is_first_to_tell()
+    monkeypatch.setattr(processes, "_unmet", [])
+    monkeypatch.setenv("RANK", "2")
     assert is_first_to_tell()
 
 

@@ -294,12 +294,14 @@ def test_a_caller_who_leaves_at_a_step_leaves_it_in_the_journal(tmp_path: Path):
 
 
 def test_a_session_whose_partner_ended_asks_the_device_for_nothing_more(tmp_path: Path):
-    left = begin(made := experiment(tmp_path), made.data.load(), tmp_path / "run").events()
-    next(event for event in left if isinstance(event, Step) and event.step == 3)
-    with pytest.raises(RuntimeError, match="NCCL"):
-        left.throw(RuntimeError("NCCL error: remote process exited"))
-    run = read_run(tmp_path / "run")
-    assert (run.steps, run.state) == ((), "another process of this run ended")
+    made = experiment(tmp_path)
+    for device, written in (("cpu", 1), ("cuda", 0)):
+        left = (session := begin(made, made.data.load(), tmp_path / device)).events()
+        next(event for event in left if isinstance(event, Step))
+        session.run.batches.device = torch.device(device)
+        with pytest.raises(RuntimeError, match="NCCL"):
+            left.throw(RuntimeError("NCCL error: remote process exited"))
+        assert len(read_run(tmp_path / device).steps) == written
 
 
 def test_a_session_that_another_took_over_writes_nothing_at_its_end(tmp_path: Path):

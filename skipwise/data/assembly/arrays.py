@@ -31,6 +31,7 @@ def from_arrays(
     shares: Shares,
     known: tuple[str, ...] = (),
     flip: bool = True,
+    learned: str = "train",
 ) -> Dataset:
     """Make a data set of arrays that are called as those of a file.
 
@@ -41,12 +42,14 @@ def from_arrays(
         shares: What is held out where parts are missing.
         known: As of :meth:`Arrays.load`.
         flip: Whether pictures are mirrored in training.
+        learned: The part that stands for the training part.
 
     Raises:
         ValueError: If they hold no examples that can be trained on.
     """
     arrays = _numbered(arrays)
-    parts = {part: found for part in PARTS if (found := _part(arrays, part, where))}
+    read = {part: found for part in PARTS if (found := _part(arrays, part, where))}
+    parts = {"train" if part == learned else part: found for part, found in read.items()}
     if "train" not in parts:
         raise ValueError(
             f"{where} has {', '.join(sorted(arrays)) or 'no arrays'}; it needs x and y"

@@ -76,30 +76,39 @@ class Own(Data):
         if (named := named_arrays(dataset)) is not None:
             return self._of_arrays(named, known)
         parts = by_part(dataset)
-        last = list(parts)[-1]
-        if "train" not in parts:
-            if to_train:
-                raise ValueError(
-                    "a mapping of data sets has train, and perhaps validation and test, got"
-                    f" {', '.join(parts)}"
-                )
-            parts["train"] = parts.pop(last)
+        if "train" not in parts and to_train:
+            raise ValueError(
+                "a mapping of data sets has train, and perhaps validation and test, got"
+                f" {', '.join(parts)}"
+            )
+        last = "train" if "train" in parts else list(parts)[-1]
         if are_pairs(parts):
             pairs = [(part, *pair) for part, pair in parts.items()]
             arrays = {f"x_{part}": inputs for part, inputs, _ in pairs}
             arrays |= {f"y_{part}": targets for part, _, targets in pairs}
-            found = self._of_arrays(arrays, known)
+            found = self._of_arrays(arrays, known, learned=last)
         else:
             called = {p: f"the {p} part" if len(parts) > 1 else self.name for p in parts}
             looks = {part: _look(some, called[part]) for part, some in parts.items()}
-            found = self._assembled(parts, looks, known)
-        return found if last in parts else replace(found, **{last: found.train})
+            sets, looked = ({**some, "train": some[last]} for some in (parts, looks))
+            for some in (sets, looked) if last != "train" else ():
+                del some[last]
+            found = self._assembled(sets, looked, known)
+        return found if last == "train" else replace(found, **{last: found.train})
 
-    def _of_arrays(self, found: dict[str, Any], known: tuple[str, ...]) -> Dataset:
+    def _of_arrays(
+        self, found: dict[str, Any], known: tuple[str, ...], learned: str = "train"
+    ) -> Dataset:
         arrays = {name: as_numpy(array, name) for name, array in found.items()}
         arrays |= {"classes": np.array(self.classes)} if self.classes else {}
-        name = self.name
-        return from_arrays(arrays, name=name, where=name, shares=self.shares, known=known)
+        return from_arrays(
+            arrays,
+            name=self.name,
+            where=self.name,
+            shares=self.shares,
+            known=known,
+            learned=learned,
+        )
 
     def _assembled(
         self,
@@ -201,8 +210,8 @@ def _must_give_pairs(dataset: Any, name: str) -> Iterator[None]:
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
         are_few = isinstance(dataset, tuple | list) and len(dataset) <= 6
         of_arrays = (
-            "; if it holds arrays, give them as a pair, (x, y), or as pairs by part,"
-            ' {"train": (x, y), "test": (u, v)}'
+            '; arrays are given as a pair, (x, y), or by name, {"x": x, "y": y}; parts, be they'
+            ' pairs or data sets, as {"train": …, "test": …}'
         )
         raise ValueError(
             f"{name} must have len() and give (input, target) for every index: {error}"
@@ -211,9 +220,9 @@ def _must_give_pairs(dataset: Any, name: str) -> Iterator[None]:
 
 
 def _target(example: Any) -> Tensor:
-    target, members = example[1], len(list(example))
-    if members != 2:
-        raise ValueError(f"an example has {members} members")
+    target = example[1]
+    if len(example) != 2:
+        raise ValueError(f"an example has {len(example)} members")
     return target
 
 

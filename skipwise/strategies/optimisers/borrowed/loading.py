@@ -14,18 +14,18 @@ from torch.optim import Optimizer
 from skipwise.strategies.optimisers.optimiser import Groups
 from skipwise.strategies.optimisers.wrapping import Closure, Wrapping, asked
 
-OLDEST = (4, 1)  # before it many updates are not those of their papers
+OLDEST = (4, 1)  # before it some rules are not those of their papers
 
 
 class NotInstalled(ValueError):
-    """A package that a rule needs is not there; the message has the line that installs it."""
+    """A package that a rule needs is not there, or too old; the message says how to install it."""
 
 
 def load(name: str, groups: Groups, **options: Any) -> Optimizer:
     """Make the package's optimiser of that name.
 
     Raises:
-        NotInstalled: If the package is not installed; the message says how to install it.
+        NotInstalled: If the package is not installed, or too old.
     """
     try:
         from pytorch_optimizer import load_optimizer
