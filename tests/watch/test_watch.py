@@ -284,8 +284,7 @@ def test_a_run_that_its_guard_gives_up_names_one_step_everywhere(tmp_path: Path)
 
 
 def test_a_caller_who_leaves_at_a_step_leaves_it_in_the_journal(tmp_path: Path):
-    described = experiment(tmp_path)
-    for event in begin(described, described.data.load(), tmp_path / "run").events():
+    for event in begin(made := experiment(tmp_path), made.data.load(), tmp_path / "run").events():
         if isinstance(event, Step) and event.step == 3:
             break
     run = read_run(tmp_path / "run")

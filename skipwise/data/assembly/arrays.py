@@ -12,8 +12,6 @@ from skipwise.data.assembly.split import Shares
 from skipwise.data.dataset import Dataset, as_column
 
 INPUTS, TARGETS = ("x", "inputs", "images", "data", "X"), ("y", "targets", "labels", "label")
-
-
 PARTS = {
     "train": ("", "_train"),
     "validation": ("_val", "_validation", "_valid"),

@@ -90,9 +90,10 @@ class Own(Data):
         else:
             called = {p: f"the {p} part" if len(parts) > 1 else self.name for p in parts}
             looks = {part: _look(some, called[part]) for part, some in parts.items()}
-            sets, looked = ({**some, "train": some[last]} for some in (parts, looks))
-            for some in (sets, looked) if last != "train" else ():
-                del some[last]
+            sets, looked = (
+                {"train" if part == last else part: one for part, one in some.items()}
+                for some in (parts, looks)
+            )
             found = self._assembled(sets, looked, known)
         return found if last == "train" else replace(found, **{last: found.train})
 
