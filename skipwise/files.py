@@ -222,13 +222,14 @@ def check_place(path: Path | None, what: str, *, whole: bool = True) -> None:
 
 
 def check_ending(path: Path, what: str) -> None:
-    """Refuse a page that does not end on .html, and a table that ends as a save or a model does.
+    """Refuse a page that does not end on .html, and a table that is called as what is kept.
 
     Raises:
         ValueError: If it is one.
     """
     ending, is_page = path.suffix.lower(), what in PAGES
-    if (is_page and ending not in HTML) or (what == "table" and ending in (*HTML, *KEPT)):
+    is_kept = ending in (*HTML, *KEPT) or path.name in (LOG, METRICS_TABLE)
+    if (is_page and ending not in HTML) or (what == "table" and is_kept):
         usual = HTML[0] if is_page else ".csv"
         raise ValueError(
             f"{path} is no name for a {what}, which is a file {usual}; name another file"

@@ -6,8 +6,12 @@ python infer.py model.onnx picture.png …      # needs numpy, Pillow and onnxru
 import json
 import sys
 
-import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin
+try:
+    import numpy as np
+    from PIL import Image, ImageOps, TiffImagePlugin
+except ImportError as error:
+    print(f"{error}; pip install numpy Pillow onnxruntime", file=sys.stderr)
+    sys.exit(2)
 
 
 def read(path, card):
@@ -54,5 +58,6 @@ if __name__ == "__main__":
                 found = ["+".join(card["classes"][n] for n in likely), f"{found.max():.4f}"]
             print(path, *np.ravel(found))
     except Exception as error:
-        print(f"{path}: {' '.join(str(error).split())}", file=sys.stderr)
+        hint = "; pip install onnxruntime" if isinstance(error, ImportError) else ""
+        print(f"{path}: {' '.join(str(error).split())}{hint}", file=sys.stderr)
         sys.exit(2)

@@ -197,6 +197,9 @@ def test_wrong_runs_and_weights_are_one_sentence(capsys, rings: str):
     told = "last.ckpt is no name for a table, which is a file .csv; name another file"
     assert told in fails(capsys, "evaluate", "run", "--csv", "run/last.ckpt")
     assert told in fails(capsys, "predict", "run", rings, "--csv", "run/last.ckpt")
+    assert "log.txt is no name for a table" in fails(
+        capsys, "evaluate", "run", "--csv", "run/log.txt"
+    )
     assert Path("run/last.ckpt").read_bytes() == saved
     assert "x.png does not exist" in fails(capsys, "predict", "run", "x.png")
     assert "there is no list of 'nets'; did you mean 'networks'?" in fails(capsys, "list", "nets")

@@ -10,6 +10,7 @@ from PIL import Image
 
 import skipwise
 from skipwise.data import Arrays, read_picture
+from skipwise.exports import infer
 from skipwise.exports.infer import read
 from tests.exports.test_export import TINY, small
 from tests.references import rings_file
@@ -83,3 +84,17 @@ def test_whatever_is_wrong_is_one_sentence_and_exit_code_2():
         assert (done.returncode, done.stdout) == (2, ""), wrong
         assert done.stderr.startswith(told), done.stderr
         assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.processes
+@pytest.mark.xdist_group("processes")
+@pytest.mark.parametrize("lacking", ["numpy", "PIL", "onnxruntime"])
+def test_a_library_that_is_not_there_is_one_sentence(lacking: str):
+    script = Path(infer.__file__)
+    hidden = f"import runpy, sys; sys.modules[{lacking!r}] = None; sys.argv = ['infer.py', 'x']"
+    run = f"{hidden}; runpy.run_path({str(script)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert lacking in done.stderr
+    assert "pip install" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
