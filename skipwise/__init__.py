@@ -140,7 +140,10 @@ def __getattr__(name: str):
     if name in PARTS:
         return import_module(f"skipwise.{name}")
     if name not in _HOME:
-        raise AttributeError(f"skipwise has no {name!r}")
+        there = () if name.startswith("_") else ("strategies", "networks", "data", "connections")
+        homes = [h for h in there if name in import_module(f"skipwise.{h}").__all__]
+        hint = f"; it is skipwise.{homes[0]}.{name}" if homes else ""
+        raise AttributeError(f"skipwise has no {name!r}{hint}")
     return vars(import_module(f"skipwise.{_HOME[name]}"))[name]
 
 

@@ -59,8 +59,8 @@ def check_kinds(network: Any, strategy: Any) -> None:
         )
     if strategy is not None and not isinstance(strategy, Strategy):
         raise TypeError(
-            "strategy must be a description, skipwise.momentum() for example; got"
-            f" {type(strategy).__name__}"
+            "strategy must be a description, skipwise.momentum() or skipwise.strategies.muon() for"
+            f" example; got {type(strategy).__name__}"
         )
 
 

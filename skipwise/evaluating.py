@@ -21,7 +21,7 @@ from skipwise.data import (
     described,
     in_short,
 )
-from skipwise.description import replace_at
+from skipwise.description import replace_all
 from skipwise.experiment import Experiment
 from skipwise.files import check_place
 from skipwise.prediction import (
@@ -183,11 +183,10 @@ def _changed(data: Data, settings: Mapping[str, Any], *, skip_bad: bool) -> Data
             "--skip-bad is for folders of pictures and tables of them; these data have no files"
         )
     data = replace(data, skip_bad=True) if isinstance(data, Gallery) and skip_bad else data
-    for path, value in settings.items():
+    for path in settings:
         if not path.startswith("data."):
             raise ValueError(f"--set is of the data here, data.label_column=…; got {path!r}")
-        data = replace_at(data, path.removeprefix("data."), value)
-    return data
+    return replace_all(data, {path.removeprefix("data."): v for path, v in settings.items()})
 
 
 def _part(dataset: Dataset, part: str | None, *, named: bool) -> tuple[Examples, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.data import Data, Dataset, check_readable, described
-from skipwise.description import read_described, replace_at
+from skipwise.description import read_described, replace_all
 from skipwise.experiment import Experiment, checked, compose, extended, nearest_setting
 from skipwise.files import EXPERIMENT, LOCK, METRICS, Hold, check_folder, free_folder, naming
 from skipwise.finetuning import check_freeze
@@ -168,14 +168,13 @@ def _with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Exper
     Raises:
         ValueError: If it would be another run with them.
     """
-    changed = experiment
-    for path, value in settings.items():
+    for path in settings:
         if path.partition(".")[0] not in CHANGEABLE:
             raise ValueError(
                 f"a run that has begun can change {', '.join(CHANGEABLE)}; {path!r} would make it"
                 " another run, so train anew with it"
             )
-        changed = replace_at(changed, path, value)
+    changed = replace_all(experiment, settings)
     check_change(experiment.strategy, changed.strategy)
     return changed
 

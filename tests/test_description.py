@@ -11,13 +11,14 @@ from skipwise.description import (
     from_plain,
     nearest,
     read_yaml,
+    replace_all,
     replace_at,
     to_plain,
     write_yaml,
 )
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription, resnet20
-from skipwise.strategies import Steps, Strategy, agc_nf, momentum
+from skipwise.strategies import EMA, GradientNoise, Guard, Steps, Strategy, ZClip, agc_nf, momentum
 from skipwise.studies import Study
 
 EVERY = [
@@ -73,6 +74,42 @@ def test_values_at_a_path_are_replaced_and_the_rest_stays():
         replace_at(EXPERIMENT, "seed", True)
     with pytest.raises(ValueError, match="there is nothing to set at 'x'"):
         replace_at(EXPERIMENT, "seed.x", 1)
+
+
+def test_values_that_fit_only_together_are_taken_in_any_order():
+    guarded = replace(EXPERIMENT, strategy=replace(momentum(), guard=Guard()))
+    pairs = (
+        {"strategy.guard.settling": 200, "strategy.guard.window": 300},
+        {
+            "strategy.averaging.last": 0.5,
+            "strategy.averaging": "SWA",
+        },
+    )
+    for values in pairs:
+        forth, back = (
+            replace_all(guarded, dict(some)) for some in (values.items(), [*values.items()][::-1])
+        )
+        assert forth == back
+        assert forth != guarded
+    with pytest.raises(ValueError, match=r"window .* must be at least settling, got 150 and 200"):
+        replace_all(guarded, {"strategy.guard.settling": 200, "strategy.guard.window": 150, "s": 1})
+
+
+@pytest.mark.parametrize("none", ["none", "None", None])
+def test_none_is_a_word_for_each_field_that_may_be_empty(none: str | None):
+    full = replace(momentum(), averaging=EMA(), guard=Guard(), clip_norm=1.0, gradient=(ZClip(),))
+    for field in ("averaging", "guard", "clip_norm"):
+        assert replace_at(full, field, none) == replace(full, **{field: None})
+    assert replace_at(full, "gradient", none).gradient == ()
+    assert replace_at(replace(full, rate_rule="linear"), "rate_rule", "none").rate_rule == "none"
+
+
+def test_a_field_of_one_of_several_parts_is_told_by_the_name_of_its_part():
+    several = replace(momentum(), gradient=(ZClip(), GradientNoise()))
+    with pytest.raises(ValueError, match=r"at 'variance'; name the part, GradientNoise\.variance"):
+        replace_at(several, "gradient.variance", 0.1)
+    found = replace_at(several, "gradient.GradientNoise.variance", 0.1)
+    assert found.gradient == (ZClip(), replace(GradientNoise(), variance=0.1))
 
 
 def test_what_stands_within_a_list_or_a_mapping_is_fitted_too():

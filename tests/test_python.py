@@ -186,6 +186,8 @@ def test_a_study_names_what_it_cannot_build_anew_wherever_it_stands():
         skipwise.compare("digits", [skipwise.resnet20(), "plain20"], strategy)
     with pytest.raises(TypeError, match=r"strategy must be a description.*got str"):
         skipwise.compare("digits", None, [strategy, "adam"])
+    with pytest.raises(AttributeError, match=r"no 'muon'; it is skipwise\.strategies\.muon"):
+        _ = skipwise.muon
     with pytest.raises(ValueError, match="seeds must be int, got 'ten'"):
         skipwise.compare("digits", None, [strategy, skipwise.adam()], seeds="ten")
     with pytest.raises(TypeError, match="no setting 'networks'; did you mean 'network'"):

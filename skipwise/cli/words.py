@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from skipwise.description import Call, exported, nearest, read_yaml, replace_at
+from skipwise.description import Call, exported, nearest, read_yaml, replace_all
 from skipwise.records import finite
 
 Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
@@ -162,9 +162,7 @@ def apply_settings(description: Any, settings: Iterable[str]) -> Any:
     Raises:
         ValueError: If a word is no assignment, or the path or the value does not fit.
     """
-    for path, value in assigned(settings).items():
-        description = replace_at(description, path, value)
-    return description
+    return replace_all(description, assigned(settings))
 
 
 def read_value(read: Any) -> Any:

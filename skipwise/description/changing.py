@@ -47,6 +47,29 @@ def replace_at(description: Any, path: str, value: Any, *, within: str = "") -> 
     return dataclasses.replace(description, **{name: fitted(kind, name, new)})
 
 
+def replace_all(description: Any, values: Mapping[str, Any]) -> Any:
+    """Return a copy with other values at several paths, in any order that the checks let pass.
+
+    A value that is refused waits for the others: beside them it may fit.
+
+    Raises:
+        ValueError: What the first that fits beside none of the others is refused with.
+    """
+    waiting = dict(values)
+    while waiting:
+        refused: dict[str, ValueError] = {}
+        for path, value in waiting.items():
+            try:
+                description = replace_at(description, path, value)
+            except ValueError as error:
+                refused[path] = error
+        if len(refused) == len(waiting):
+            first = next(iter(refused.values()))
+            raise first
+        waiting = {path: waiting[path] for path in refused}
+    return description
+
+
 def _plain_members(kind: type, name: str) -> list[str]:
     """Name what a bare word can put into a field."""
     ours = _ours(alternatives(typing.get_type_hints(kind)[name]))
@@ -81,7 +104,9 @@ def _replace_in(members: tuple[Any, ...], name: str, rest: str, value: Any) -> t
         n for n, kind in enumerate(kinds) if name.lower().replace("-", "") in (kind.lower(), str(n))
     ]
     if not named or not rest:
-        raise ValueError(f"there is nothing to set at {name!r}{nearest(name, kinds)}")
+        owners = [type(m).__name__ for m in members if hasattr(m, name)]
+        hint = f"; name the part, {owners[0]}.{name}" if owners else nearest(name, kinds)
+        raise ValueError(f"there is nothing to set at {name!r}{hint}")
     number = named[0]
     changed = replace_at(members[number], rest, value)
     return (*members[:number], changed, *members[number + 1 :])
@@ -90,12 +115,15 @@ def _replace_in(members: tuple[Any, ...], name: str, rest: str, value: Any) -> t
 def _named(value: Any, hint: Any) -> Any:
     """Make the description, or the several, that a word or words stand for; else give the value."""
     kinds = alternatives(hint)
+    is_none = value is None or (isinstance(value, str) and value.lower() == "none")
+    if is_none and type(None) in kinds and str not in kinds:
+        return None
     if isinstance(value, str) and (ours := _ours(kinds)):
         return _member(ours, value)
     words = value.split(",") if isinstance(value, str) else value
     lists = [typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is tuple]
     ours = _ours(alternatives(lists[0])) if lists else ()
-    if ours and value in (None, "none") and type(None) not in kinds:
+    if ours and is_none and type(None) not in kinds:
         return ()
     if ours and isinstance(words, list) and all(isinstance(word, str) for word in words):
         return tuple(_member(ours, word.strip()) for word in words)

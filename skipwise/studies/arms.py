@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from skipwise.connections import Plain
-from skipwise.description import nearest, replace_at
+from skipwise.description import nearest, replace_all
 from skipwise.experiment import Experiment
 from skipwise.networks import ResNet
 from skipwise.studies.ablation import FULL, NONE, ONLY, WITHOUT, Part, ablated
@@ -85,9 +85,7 @@ def _check_paths(study: Study) -> None:
 
 
 def _set(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
-    for path, value in values.items():
-        experiment = replace_at(experiment, path.rpartition(":")[2], value)
-    return experiment
+    return replace_all(experiment, {path.rpartition(":")[2]: v for path, v in values.items()})
 
 
 def word_of(value: Any) -> str:

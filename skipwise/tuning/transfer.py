@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from skipwise.data import Dataset, described
-from skipwise.description import replace_at
+from skipwise.description import replace_all
 from skipwise.experiment import Experiment, described_network
 from skipwise.records import RunRecord
 from skipwise.runs import experiment_of
@@ -215,8 +215,7 @@ def transfer(
     shallow = experiment_of(folder, allow=allow)
     deep = shallow if data is None else replace(shallow, data=described(data))
     deep = deep if deep_network is None else replace(deep, network=deep_network)
-    for path, value in settings.items():
-        deep = replace_at(deep, path, value)
+    deep = replace_all(deep, settings)
     return check_transfer(shallow, deep, deep.data.load(), check, tell)
 
 
