@@ -1,5 +1,6 @@
 """The program: its commands, and what becomes of errors."""
 
+import dataclasses
 import os
 import re
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from errno import EACCES, EPERM
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownOptionError
 
 from skipwise.description import line_in_own_code
 from skipwise.files import FULL
@@ -63,6 +64,7 @@ for _name, _place, _help in COMMANDS:
     app.command(f"skipwise.cli.{_place}", name=_name, help=_help)
 
 
+HAVE_FIELDS = ("train", "resume", "compare", "find-rate")  # which --set changes
 TOGETHER = ("train", "resume")  # what several processes can do
 
 
@@ -99,7 +101,23 @@ def run(words: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get(TRACEBACK, "0") != "0":
             raise
+        if isinstance(error, UnknownOptionError) and given[0] in HAVE_FIELDS:
+            leave(_as_field(error) or sentence_of(error))
         leave(sentence_of(error))
+
+
+def _as_field(error: UnknownOptionError) -> str:
+    """Say how what is no option is set as a field of the experiment; nothing if it is none."""
+    from skipwise.experiment import Experiment
+    from skipwise.networks import ResNet
+    from skipwise.strategies import Strategy
+
+    option = (error.token.keyword or error.token.value or "").partition("=")[0]
+    word = option.lstrip("-").replace("-", "_")
+    for prefix, kind in (("", Experiment), ("network.", ResNet), ("strategy.", Strategy)):
+        if word in (field.name for field in dataclasses.fields(kind)):
+            return f"there is no option {option}, but a field: --set {prefix}{word}=…"
+    return ""
 
 
 def sentence_of(error: Exception) -> str:

@@ -51,7 +51,7 @@ def compare(
         network: One or several, as in :func:`skipwise.train`.
         strategy: One or several.
         out: The study's folder; one below ``studies`` if None.
-        jobs: Runs at the same time; see :func:`carry_on`.
+        jobs: Runs at the same time; see :func:`skipwise.studies.carry_on`.
         ray: The address of a Ray cluster, or ``"local"``.
         report: Write the reports of the runs and of the study.
         quiet: Say nothing while it goes.

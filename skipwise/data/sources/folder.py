@@ -23,7 +23,7 @@ class Folder(Gallery):
     class folders below. With ``multi_label`` a class folder ``beach+sea`` gives both labels, and
     links to one file from several class folders are one example with several labels.
 
-    Args: see :class:`Gallery`.
+    Args: see :class:`skipwise.data.Gallery`.
     """
 
     @property

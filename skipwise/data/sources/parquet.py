@@ -42,7 +42,7 @@ class Parquet(Gallery):
     parts the rows. Their order is kept. Classes are named by the metadata, else by the
     labels, else by the folders in ``path`` where each label has one of its own, else by numbers.
 
-    Args: see :class:`Gallery`.
+    Args: see :class:`skipwise.data.Gallery`.
     """
 
     def find(self) -> Listing:

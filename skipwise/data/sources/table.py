@@ -38,7 +38,7 @@ class Table(Gallery):
     columns may go without. Paths are relative to the folder of the table. Labels are names, or
     whole numbers; with ``multi_label`` several stand between ``;``, ``|`` or ``,``, or none.
 
-    Args: see :class:`Gallery`, and
+    Args: see :class:`skipwise.data.Gallery`, and
         path_column: The column of paths, where it has another name.
         label_column: That of labels.
         split_column: That of splits.

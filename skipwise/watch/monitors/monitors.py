@@ -110,15 +110,16 @@ class Monitors:
         # A guard that refuses a step, or returns to an earlier state, makes no update.
         yield from self._measured(moved=not step.skipped and not step.notes)
         if self.run.step >= self.run.steps:
-            yield from self._too_dear()
+            yield from self._told_at_the_end()
 
-    def _too_dear(self) -> Iterator[NoteRecord]:
-        """Say at the end what was asked for and never measured."""
+    def _told_at_the_end(self) -> Iterator[NoteRecord]:
+        """Say what was asked for and never measured, or few times and was dear."""
         for name, pace in self.paces.items():
+            yield from self._cost(name, pace)
             if not pace.count:
                 yield from self._once(
                     f"{name} was not measured: it costs about {pace.passes():.3g} steps, more than"
-                    f" its share of {self.run.steps:,};"
+                    f" is left for it in {self.run.steps:,};"
                     f" {name}:every={self.run.steps // 2 or 1} asks for it whatever it costs",
                     of=f"no {name}",
                 )
@@ -179,7 +180,8 @@ class Monitors:
 
     def _cost(self, name: str, pace: Pace) -> Iterator[NoteRecord]:
         """Say what it costs to measure as often as was asked for, if it is much."""
-        if pace.every is None or pace.count < SAID_AFTER or not self.spent.seconds:
+        is_early = pace.count < SAID_AFTER and self.run.step < self.run.steps
+        if pace.every is None or is_early or not self.spent.seconds:
             return
         share = pace.seconds / self.spent.seconds
         if share > SHARE:

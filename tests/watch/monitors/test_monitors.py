@@ -305,6 +305,17 @@ def test_a_cost_above_the_share_is_said_once_in_all_sessions(tmp_path: Path):
     assert "of the step time up to step 2;" in told[0]
 
 
+def test_the_cost_of_few_measurements_is_said_at_the_end(tmp_path: Path):
+    run, monitors = made(tmp_path, "curvature:every=1000")
+    seen = list(monitors.begin())
+    for step in train(run):
+        seen += monitors.after(step)
+    told = [s.text for s in seen if isinstance(s, NoteRecord) and "of the step time" in s.text]
+    assert monitors.paces["curvature"].count == 1
+    assert len(told) == 1
+    assert f"of the step time up to step {run.steps};" in told[0]
+
+
 def test_what_was_asked_for_and_never_measured_is_said_at_the_end(tmp_path: Path):
     run, monitors = made(tmp_path, "gradients,curvature")
     seen = list(monitors.begin())
