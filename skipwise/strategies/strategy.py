@@ -161,14 +161,18 @@ class Strategy:
             )
 
     @property
+    def searches(self) -> bool:
+        """Whether a step asks for gradients on its way: it leaves statistics of where it began."""
+        return any(rule.asks_again and not rule.can_skip for rule in self.optimiser.rules)
+
+    @property
     def evaluates_copy(self) -> bool:
         """Whether a copy of the network is evaluated, with BatchNorm statistics of its own.
 
-        It has other weights than those that are trained, or the last of these: the statistics that
-        a search along a line leaves are of where it began.
+        It has other weights than those that are trained, or these where a search has ended.
         """
-        searches = any(rule.asks_again and not rule.can_skip for rule in self.optimiser.rules)
-        return self.averaging is not None or self.optimiser.evaluates_others or searches
+        others = self.averaging is not None or self.optimiser.evaluates_others
+        return others or self.searches
 
     @property
     def transforms(self) -> tuple[GradientTransform, ...]:
