@@ -18,7 +18,7 @@ from skipwise.finetuning import prepared
 from skipwise.reports import read_run
 from skipwise.runs import experiment_of
 from skipwise.tasks import Task
-from skipwise.training import Run, newest_checkpoint
+from skipwise.training import Run, newest_checkpoint, with_own_statistics
 from skipwise.weights import BEST, read_tensors
 
 
@@ -99,6 +99,14 @@ def _brought_to(run: Run, state: dict[str, Any] | None, folder: Path) -> str:
     if state is not None:
         run.restore(state["run"])
         said = f"in training after step {run.step:,}, from the last save"
+        if run.strategy.searches:  # as it is evaluated
+            with_own_statistics(
+                run.model,
+                run.batches,
+                autocast=run.autocast,
+                parts=run.parts,
+                frozen=run.still,
+            )
     elif (folder / BEST).is_file():
         tensors, _ = read_tensors(folder / BEST)
         run.load_weights(tensors)

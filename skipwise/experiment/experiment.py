@@ -31,7 +31,13 @@ from skipwise.finetuning import (
     freeze_parts,
     prepared,
 )
-from skipwise.networks import Network, NetworkDescription, build_network, check_reads
+from skipwise.networks import (
+    Network,
+    NetworkDescription,
+    build_network,
+    check_reads,
+    drawn_in_training,
+)
 from skipwise.randomness import seeded
 from skipwise.strategies import Strategy, strategy_notes
 from skipwise.tasks import Task, asked, plain_task
@@ -227,9 +233,9 @@ def build(
         seed=experiment.seed,
         parts=experiment.parts,
         autocast=_precision(experiment, dataset, device),
-        average=Average(model) if strategy.evaluates_others else None,
+        average=Average(model) if strategy.evaluates_copy else None,
         frozen=frozen,
-        notes=notes if resumed else (*notes, *_told(experiment, batches.size, len(dataset.train))),
+        notes=notes if resumed else (*notes, *_told(experiment, batches, model, frozen)),
         world=world,
         spread=None if shards or world.size == 1 else replicated(model),
         is_sharded=shards,
@@ -238,8 +244,14 @@ def build(
     return guarded(run, is_new=not resumed), task
 
 
-def _told(experiment: Experiment, size: int, examples: int) -> tuple[str, ...]:
-    return strategy_notes(experiment.strategy, size, examples, experiment.planned_steps(examples))
+def _told(
+    experiment: Experiment, batches: Batches, model: nn.Module, frozen: tuple[nn.Module, ...]
+) -> tuple[str, ...]:
+    size, examples = batches.size, len(batches.examples)
+    augmentation = (type(part).__name__ for part in (*batches.single, *batches.mixing))
+    drawn = (*augmentation, *drawn_in_training(model, without=frozen))
+    steps = experiment.planned_steps(examples)
+    return strategy_notes(experiment.strategy, size, examples, steps, drawn)
 
 
 def _precision(

@@ -45,7 +45,12 @@ from skipwise.networks.imagenet import (
     wide_resnet50_2,
 )
 from skipwise.networks.misfit import check_reads, evaluating
-from skipwise.networks.network import Network, NetworkDescription, build_network
+from skipwise.networks.network import (
+    Network,
+    NetworkDescription,
+    build_network,
+    drawn_in_training,
+)
 from skipwise.networks.objective import (
     FullyConvolutional,
     Linear,
@@ -84,6 +89,7 @@ __all__ = [
     "build_network",
     "build_trunk",
     "check_reads",
+    "drawn_in_training",
     "evaluating",
     "fixup20",
     "fixup56",

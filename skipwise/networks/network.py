@@ -1,9 +1,11 @@
 """A network is stem → trunk → head; its description builds it for the ends that the data need."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Any, final
 
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd as DROPOUT
 
 from skipwise.connections import StochasticDepthConnection
 from skipwise.description import Call
@@ -81,6 +83,20 @@ def build_network(description: NetworkDescription | Call, ends: Ends) -> nn.Modu
         )
     _draw_apart(made)
     return made
+
+
+def drawn_in_training(model: nn.Module, *, without: Collection[nn.Module] = ()) -> tuple[str, ...]:
+    """Name what makes a network another function at each step of its training.
+
+    Args:
+        model: Any module.
+        without: Parts that stay in evaluation mode.
+    """
+    still = {module for part in without for module in part.modules()}
+    modules = [module for module in model.modules() if module not in still]
+    dropped = any(isinstance(m, DROPOUT) and m.p > 0 for m in modules)
+    thinned = any(isinstance(m, StochasticDepthConnection) and m.survival < 1 for m in modules)
+    return (*(["dropout"] if dropped else []), *(["stochastic depth"] if thinned else []))
 
 
 def _draw_apart(network: nn.Module) -> None:

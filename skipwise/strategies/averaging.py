@@ -22,6 +22,15 @@ class Averaging(ABC):
         """How many of the newest weights with a share are kept, to be left out again; 0 is none."""
         return 0
 
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """Say so where the average of a run of so many steps is that of one of them."""
+        if self.share(steps, steps) < 1:
+            return ()
+        return (
+            f"{type(self).__name__} averages the weights of a single step of the run's {steps}, the"
+            " last; let more of them count in strategy.averaging, or train longer",
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class EMA(Averaging):

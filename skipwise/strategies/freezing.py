@@ -40,6 +40,15 @@ class Freezing:
         if not 0 < self.power < inf:
             raise ValueError(f"power must be positive and finite, got {self.power}")
 
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """Say so where the stem never learns."""
+        if self.stopped(0, steps, 1) == 0:
+            return ()
+        return (
+            f"Freezing stops the stem before the first of the run's {steps} steps, so it never"
+            " learns; raise strategy.freezing.first, or train longer",
+        )
+
     def stopped(self, step: int, steps: int, parts: int) -> int:
         """Count the parts, from the stem on, that the update after ``step`` leaves as they are."""
         over = max(parts - 1, 1)

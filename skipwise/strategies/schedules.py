@@ -7,6 +7,7 @@ was fitted to a budget of time needs no state for it.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 
 LONGEST = 1e9  # cycle of Restarts, in units of the shortest
 
@@ -20,6 +21,11 @@ class Schedule(ABC):
 
         Who looks at a run that is over asks for it after ``steps`` too.
         """
+
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """Say what a run of so many steps should know of it."""
+        del steps
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,12 +255,28 @@ class Restarts(Schedule):
             return rise
         if step == steps:  # the last cycle is over
             return 0.0
-        parts = [self.growth**cycle for cycle in range(self.cycles)]
-        ends = [rising + round((steps - rising) * sum(parts[:n]) / sum(parts))
-                for n in range(self.cycles + 1)]  # fmt: skip
+        ends = self._ends(steps)
         begun = max(end for end in ends[:-1] if end <= step)
         ended = min(end for end in ends if end > step)
         return 0.5 * (1 + math.cos(math.pi * (step - begun) / (ended - begun)))
+
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """Say so where cycles are too short to fall."""
+        short = sum(end - begun < 2 for begun, end in pairwise(self._ends(steps)))
+        if short == 0:
+            return ()
+        return (
+            f"{short} of the {self.cycles} cycles of Restarts have fewer than two of the run's"
+            f" {steps} steps, so the rate does not fall in them; lower strategy.schedule.cycles, or"
+            " train longer",
+        )
+
+    def _ends(self, steps: int) -> list[int]:
+        """Give the step at which the first cycle begins, and those at which each ends."""
+        rising = round(self.warmup * steps)
+        parts = [self.growth**cycle for cycle in range(self.cycles)]
+        return [rising + round((steps - rising) * sum(parts[:n]) / sum(parts))
+                for n in range(self.cycles + 1)]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

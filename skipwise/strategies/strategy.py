@@ -161,9 +161,18 @@ class Strategy:
             )
 
     @property
-    def evaluates_others(self) -> bool:
-        """Whether other weights are evaluated than those that are trained."""
-        return self.averaging is not None or self.optimiser.evaluates_others
+    def searches(self) -> bool:
+        """Whether a step asks for gradients on its way: it leaves statistics of where it began."""
+        return any(rule.asks_again and not rule.can_skip for rule in self.optimiser.rules)
+
+    @property
+    def evaluates_copy(self) -> bool:
+        """Whether a copy of the network is evaluated, with BatchNorm statistics of its own.
+
+        It has other weights than those that are trained, or these where a search has ended.
+        """
+        others = self.averaging is not None or self.optimiser.evaluates_others
+        return others or self.searches
 
     @property
     def transforms(self) -> tuple[GradientTransform, ...]:
@@ -258,7 +267,9 @@ def _unscaled_notes(stated: Strategy, size: int) -> tuple[str, ...]:
     )
 
 
-def strategy_notes(stated: Strategy, size: int, examples: int, steps: int) -> tuple[str, ...]:
+def strategy_notes(
+    stated: Strategy, size: int, examples: int, steps: int, drawn: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """Say what a run tells of its strategy: what batches do to its rate, which loss is trained.
 
     Args:
@@ -266,9 +277,12 @@ def strategy_notes(stated: Strategy, size: int, examples: int, steps: int) -> tu
         size: Of a batch.
         examples: How many are trained on.
         steps: Of the run.
+        drawn: What makes the loss another function of the weights at each step, in words.
     """
     rules = stated.optimiser.rules
-    remarks = [text for rule in rules for text in rule.remarks(size, examples, steps)]
+    remarks = [text for rule in rules for text in rule.remarks(size, examples, steps, drawn)]
+    for part in (stated.schedule, stated.averaging, stated.freezing, *stated.gradient):
+        remarks += () if part is None else part.remarks(steps)
     if stated.loss == "cross-entropy":
         return (*rate_notes(stated, size), *remarks)
     return (

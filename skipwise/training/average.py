@@ -101,6 +101,7 @@ def with_own_statistics(
     batches: Batches,
     *,
     autocast: torch.dtype | None,
+    parts: int = 1,
     frozen: Collection[str] = (),
     world: World = ALONE,
 ) -> nn.Module:
@@ -110,6 +111,7 @@ def with_own_statistics(
         model: Changed in place, and given back.
         batches: The training batches; as in training, but at full size and unmixed.
         autocast: As in training.
+        parts: As in training, where a batch may not fit in one.
         frozen: Names of the modules whose statistics stay.
         world: The processes; the statistics are the mean over those of their shares.
 
@@ -135,7 +137,8 @@ def with_own_statistics(
         for norm in norms:
             hooks.enter_context(norm.register_forward_pre_hook(_counting()))
         for step in range(steps):
-            model(own.at(step, mixed=False).inputs)
+            for part in own.at(step, mixed=False).parts(parts):
+                model(part.inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         for statistic in (norm.running_mean, norm.running_var):

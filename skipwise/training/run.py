@@ -85,8 +85,8 @@ class Run:
         is_sharded: Whether each of them keeps only a share of the parameters.
         autocast: The type that convolutions and products are computed in, or None for the
             parameters' own.
-        average: The weights that are evaluated, if the strategy averages or its rule has others
-            than those it trains.
+        average: The copy that is evaluated, if the strategy averages, or its rule has other
+            weights than those it trains, or leaves statistics that are not of these.
         compiled: The model as it computes in training, if it was compiled.
         frozen: Parts that stay in evaluation mode, so that their statistics do not move.
         notes: What a reader should know of how the model began, one sentence each.
@@ -293,6 +293,7 @@ class Run:
                 self.average.model,
                 self.batches,
                 autocast=self.autocast,
+                parts=self.parts,
                 frozen=still,
                 world=self.world,
             )

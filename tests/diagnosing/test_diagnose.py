@@ -20,7 +20,7 @@ from skipwise.experiment import build
 from skipwise.networks import ResNet
 from skipwise.records import StepRecord, read_journal
 from skipwise.runs import experiment_of
-from skipwise.strategies import Constant, WarmupLinear, adam, nesterov
+from skipwise.strategies import Constant, WarmupLinear, adam, lbfgs, nesterov
 from skipwise.training import newest_checkpoint
 from tests.references import rings_file
 
@@ -278,6 +278,17 @@ def test_of_a_run_on_all_the_data_it_is_known_that_a_batch_is_all():
         run = trained(f"run-{size}", batch_size=size, steps=1)
         with patient_of_run(run) as patient:
             assert patient.full_batch is full
+
+
+def test_a_run_by_a_line_search_is_examined_with_the_statistics_that_it_is_evaluated_with():
+    run = trained("run", strategy=lbfgs(), batch_size=1000, augmentation=(), steps=2)
+    state, _ = newest_checkpoint(run)
+    assert state is not None
+    evaluated, left = state["run"]["average"], state["run"]["model"]
+    with patient_of_run(run) as patient:
+        for name, value in patient.model.state_dict().items():
+            assert torch.equal(value, evaluated[name]), name
+            assert ".running_" not in name or not torch.equal(value, left[name]), name
 
 
 def test_a_strategy_is_no_optimiser():

@@ -7,22 +7,33 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
 
-from skipwise.data import Arrays, Batch
+from skipwise.connections import StochasticDepth
+from skipwise.data import Arrays, Batch, Examples, Mixup, PadCrop, Preprocessing
 from skipwise.experiment import build, compose
 from skipwise.networks import fixup20, resnet20
+from skipwise.prediction import load
+from skipwise.records import EvaluationRecord
+from skipwise.runs import begin
 from skipwise.strategies import (
     EMA,
+    LAWA,
     LBFGS,
     SAM,
     SGD,
+    SWA,
     AdamW,
     Constant,
+    Freezing,
     Lookahead,
     Muon,
     NAdam,
     Optimiser,
+    Restarts,
     Strategy,
+    ZClip,
     adam,
     lbfgs,
     lookahead,
@@ -32,7 +43,7 @@ from skipwise.strategies import (
     schedulefree_sgd,
     sgd_cosine,
 )
-from skipwise.training import Run, train, with_own_statistics
+from skipwise.training import Run, Step, train, with_own_statistics
 from skipwise.training.gradient import leaving_no_trace, trial_gradient
 from skipwise.watch import Hits
 from tests.references import close, rings_file
@@ -122,6 +133,51 @@ def test_other_weights_are_evaluated_with_statistics_of_their_own(strategy, tmp_
                 assert torch.equal(kept[name], buffer), name
 
 
+def by_hand(model: nn.Module, preprocessing: Preprocessing, parts: list[Examples]) -> list[float]:
+    """Give losses in float64, with BatchNorm's statistics of what it reads of the first part."""
+    model, seen = copy.deepcopy(model).double().train(), {}
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def note(norm: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        seen[norm] = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=True)
+
+    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
+    every = [part.gather(torch.arange(len(part))) for part in parts]
+    pairs = [(preprocessing(x).double(), y) for x, y in every]
+    with torch.no_grad():
+        model(pairs[0][0])
+        for norm, (mean, variance) in seen.items():
+            norm.get_buffer("running_mean").copy_(mean)
+            norm.get_buffer("running_var").copy_(variance)
+        for hook in hooks:
+            hook.remove()
+        model.eval()
+        return [cross_entropy(model(x), y).item() for x, y in pairs]
+
+
+def test_a_line_search_is_evaluated_with_the_statistics_of_where_it_ends(tmp_path: Path):
+    settings = {"steps": 4, "batch_size": 1000, "augmentation": (), "precision": "float32"}
+    made, dataset = compose(str(rings_file(tmp_path / "rings.npz")), SMALL, lbfgs(), **settings)
+    session, models, found = begin(made, dataset, tmp_path / "run"), {}, {}
+    for event in session.events():
+        if isinstance(event, Step):
+            models[event.step] = copy.deepcopy(session.run.model)
+        elif isinstance(event, EvaluationRecord):
+            found[event.part, event.step] = event.metrics["loss"]
+    assert dataset.validation is not None
+    assert dataset.test is not None
+    held = [dataset.train, dataset.validation, dataset.test]
+    wanted = {s: by_hand(m, dataset.preprocessing, held) for s, m in models.items()}
+    assert [part for part, _ in found] == ["validation"] * 4 + ["test"]
+    for (part, step), loss in found.items():
+        truth = wanted[step][1 + (part == "test")]
+        assert loss == pytest.approx(truth, rel=1e-3), (part, step)  # of weights of about ten
+    x, y = dataset.test.gather(torch.arange(len(dataset.test)))
+    kept = cross_entropy(load(tmp_path / "run").outputs(x), y).item()
+    best = min(models, key=lambda step: found["validation", step])
+    assert kept == pytest.approx(found["test", best], rel=1e-5)
+
+
 def test_averages_of_averages_are_refused():
     with pytest.raises(ValueError, match=r"Lookahead has .* leave strategy\.averaging out"):
         replace(lookahead(), averaging=EMA())
@@ -196,6 +252,41 @@ def test_batches_that_lbfgs_cannot_use_and_steps_too_few_for_lookahead_are_said(
     (told,) = run_of(tmp_path, late, steps=6, batch_size=128).notes
     assert "move every 7 steps, and the run has 6: its score is that of the start" in told
     assert run_of(tmp_path, late, steps=7, batch_size=128).notes == ()
+
+
+def test_what_makes_the_whole_part_another_function_at_each_step_of_lbfgs_is_said(tmp_path: Path):
+    noisy = replace(SMALL, dropout=0.2, connection=StochasticDepth(survival=0.9))
+    whole = {"batch_size": 1000, "augmentation": (PadCrop(), Mixup())}
+    (told,) = run_of(tmp_path, lbfgs(), noisy, **whole).notes
+    assert "with PadCrop and Mixup and dropout and stochastic depth it is another one" in told
+    assert told.endswith("train with --augment none, dropout 0 and no stochastic depth")
+    (told,) = run_of(tmp_path, lbfgs(), noisy, batch_size=1000, freeze="trunk").notes[1:]
+    assert "with dropout it is another one" in told  # that of the head, beside the frozen trunk
+    still = replace(SMALL, connection=StochasticDepth(survival=1.0))
+    assert run_of(tmp_path, lbfgs(), still, batch_size=1000).notes == ()
+    assert run_of(tmp_path, PLAIN, noisy, **{**whole, "batch_size": 128}).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "steps", "enough", "told"),
+    [
+        ({"averaging": SWA(every=1000)}, 6, 4003, "SWA averages the weights of a single step"),
+        ({"averaging": LAWA(distance=1.0)}, 1, 0, "a single step of the run's 1, the last; let"),
+        ({"schedule": Restarts(cycles=9)}, 4, 767, "8 of the 9 cycles of Restarts have fewer"),
+        ({"freezing": Freezing(first=0.05)}, 4, 11, "Freezing stops the stem before the first of"),
+        ({"gradient": (ZClip(),)}, 25, 26, "ZClip clips nothing in its first 25 steps, and the"),
+    ],
+    ids=lambda value: "".join(value) if isinstance(value, dict) else "",
+)
+def test_parts_that_cannot_act_in_so_short_a_run_are_said(
+    change: dict, steps: int, enough: int, told: str, tmp_path: Path
+):
+    strategy = replace(PLAIN, **change)
+    (found,) = run_of(tmp_path, strategy, steps=steps, batch_size=128).notes
+    assert told in found
+    if enough:
+        assert run_of(tmp_path, strategy, steps=enough, batch_size=128).notes == ()
+        assert run_of(tmp_path, strategy, steps=enough - 1, batch_size=128).notes != ()
 
 
 @pytest.mark.parametrize("strategy", [prodigy(), lbfgs()], ids=["prodigy", "lbfgs"])

@@ -98,6 +98,17 @@ def test_statistics_are_bit_for_bit_those_of_torchs_own_mean_over_calls():
     assert [norm.momentum for norm in norms] == [0.1, 0.1]
 
 
+def test_statistics_of_batches_in_parts_are_those_of_the_parts():
+    run = build(compose("digits", SMALL, AVERAGING, steps=1, parts=3)[0], rings())[0]
+    assert run.average is not None
+    read = []
+    norm = run.average.model.get_submodule("stem.norm.norm")
+    norm.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    found = run.evaluated().get_buffer("stem.norm.norm.running_var")
+    assert [len(part) for part in read] == [43, 42, 43] * 2  # of batches of 128
+    close(found, torch.stack([part.var((0, 2, 3)) for part in read]).mean(0))
+
+
 def test_what_is_kept_and_scored_is_the_average(tmp_path: Path):
     made, dataset = experiment(tmp_path, precision="float32")
     session, averages, newest = begin(made, dataset, tmp_path / "a"), {}, {}

@@ -99,7 +99,7 @@ CHECKS = (
     ),
     Check(
         name="statistics",
-        claim="averaged weights are evaluated with BatchNorm statistics of their own",
+        claim="averaged and searched weights are evaluated with BatchNorm statistics of their own",
         find=statistics_are_of_its_weights,
     ),
     Check(

@@ -64,6 +64,7 @@ def shampoo() -> Strategy:
 def lbfgs() -> Strategy:
     """L-BFGS with strong Wolfe line search and constant rate 1, for small problems.
 
-    Give it batches that are the whole training part. No evidence on residual networks.
+    Give it batches that are the whole training part, and no augmentation. It is evaluated with
+    BatchNorm statistics of where its search ended. No evidence on residual networks.
     """
     return Strategy(name="lbfgs", optimiser=LBFGS(), peak_lr=1.0, schedule=Constant())

@@ -21,7 +21,10 @@ class LBFGS(Optimiser):
     satisfies the strong Wolfe conditions, f(w + td) ≤ f(w) + 10⁻⁴ t gᵀd and |g(w + td)ᵀd| ≤ 0.9
     |gᵀd|. One step takes several iterations, asks for the gradient in each, and keeps its pairs for
     the next step. Gradients of different batches give pairs without a meaning, so it is for batches
-    that are the whole training part. It has no decay: the line search would not see it.
+    that are the whole training part, and unchanged from step to step: without augmentation and
+    dropout. It has no decay: the line search would not see it. A step moves the weights far, and
+    only its first gradient moves BatchNorm's statistics; so evaluated, and kept, is a copy with
+    statistics of its own, as with averaged weights.
 
     Args:
         iterations: Most iterations a step.
@@ -41,14 +44,19 @@ class LBFGS(Optimiser):
     flat: float = 1e-7
     still: float = 1e-9
 
-    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
-        """Say so where batches are not the whole training part."""
-        if size >= examples:
-            return ()
-        return (
+    def remarks(
+        self, size: int, examples: int, steps: int, drawn: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Say so where batches are not the whole training part, or change though they are."""
+        parted = (
             f"L-BFGS takes the gradients of all batches for those of one function, and batches of"
-            f" {size} are not; --batch-size {examples} is the whole training part",
+            f" {size} are not; --batch-size {examples} is the whole training part"
         )
+        changed = (
+            f"L-BFGS takes all steps for those on one function, and with {' and '.join(drawn)} it"
+            " is another one at each; train with --augment none, dropout 0 and no stochastic depth"
+        )
+        return (*([parted] if size < examples else []), *([changed] if drawn else []))
 
     def __post_init__(self):
         check_positive(

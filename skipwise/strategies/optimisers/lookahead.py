@@ -34,7 +34,9 @@ class Lookahead(Optimiser):
     steps: int = 5
     share: float = 0.5
 
-    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
+    def remarks(
+        self, size: int, examples: int, steps: int, drawn: tuple[str, ...]
+    ) -> tuple[str, ...]:
         """Say so where the slow weights never move."""
         if steps >= self.steps:
             return ()

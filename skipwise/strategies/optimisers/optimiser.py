@@ -72,13 +72,16 @@ class Optimiser(ABC):
         """Entries of a parameter group that are state, of this rule and of those within it."""
         return tuple(name for rule in self.rules for name in rule.state_in_groups)
 
-    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
+    def remarks(
+        self, size: int, examples: int, steps: int, drawn: tuple[str, ...]
+    ) -> tuple[str, ...]:
         """Say what a run should know of the rule.
 
         Args:
             size: Of a batch.
             examples: How many are trained on.
             steps: Of the run.
+            drawn: What makes the loss another function of the weights at each step, in words.
         """
         return ()
 

@@ -115,6 +115,15 @@ class ZClip(GradientTransform):
         if self.settling < 1:
             raise ValueError(f"settling of ZClip must be positive, got {self.settling}")
 
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """Say so where it never clips."""
+        if steps > self.settling:
+            return ()
+        return (
+            f"ZClip clips nothing in its first {self.settling} steps, and the run has {steps};"
+            " lower its settling, or train longer",
+        )
+
     def begin(self) -> State:
         """Give mean and variance of nothing."""
         zero = torch.zeros((), dtype=torch.float64)

@@ -67,6 +67,11 @@ class GradientTransform(ABC):
         """Give the state before the first step."""
         return {}
 
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """Say what a run of so many steps should know of it."""
+        del steps
+        return ()
+
     @abstractmethod
     def apply(self, learning: Sequence[Learning], norm: Tensor, state: State, step: int) -> Applied:
         """Change the gradient in place.
