@@ -8,10 +8,12 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from skipwise.description import Description
+
 LONGEST = 1e9  # cycle of Restarts, in units of the shortest
 
 
-class Schedule(ABC):
+class Schedule(Description, ABC):
     """The frozen choice of a schedule."""
 
     @abstractmethod
@@ -45,6 +47,7 @@ class Cosine(Schedule):
     warmup: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
 
     def factor(self, step: int, steps: int) -> float:
@@ -66,6 +69,7 @@ class WarmupLinear(Schedule):
     warmup: float = 0.2
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
 
     def factor(self, step: int, steps: int) -> float:
@@ -91,6 +95,7 @@ class Steps(Schedule):
     warmup: float = 0.0
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         inside = all(0 < share < 1 for share in self.milestones)
         if not inside or list(self.milestones) != sorted(set(self.milestones)):
@@ -125,6 +130,7 @@ class OneCycle(Schedule):
     end: float = 4e-6
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.rise < 1:
             raise ValueError(f"rise is a share of the run and must lie in (0, 1), got {self.rise}")
         for name, value in (("start", self.start), ("end", self.end)):
@@ -161,6 +167,7 @@ class StableDecay(Schedule):
     decay: float = 0.2
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         if not 0 < self.decay <= 1:
             raise ValueError(
@@ -197,6 +204,7 @@ class Polynomial(Schedule):
     warmup: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         if not 0 < self.power < math.inf:
             raise ValueError(f"power must be positive and finite, got {self.power}")
@@ -228,6 +236,7 @@ class Restarts(Schedule):
     warmup: float = 0.0
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         if self.cycles < 1:
             raise ValueError(f"cycles must be positive, got {self.cycles}; 1 never restarts")
@@ -277,6 +286,7 @@ class ToConstant(Schedule):
     warmup: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         if not 0 < self.until < 1:
             raise ValueError(

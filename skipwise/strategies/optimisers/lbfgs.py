@@ -51,6 +51,7 @@ class LBFGS(Optimiser):
         )
 
     def __post_init__(self):
+        super().__post_init__()
         check_positive(
             iterations=self.iterations, history=self.history, flat=self.flat, still=self.still
         )
