@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from skipwise.data import LABELS, NUMBERS, AlternatingFlip, Dataset, Flip, ProgressiveResize, Views
-from skipwise.description import Call
+from skipwise.description import HOME, Call
 from skipwise.networks import (
     LARGE,
     NetworkDescription,
@@ -50,12 +50,14 @@ def check_kinds(network: Any, strategy: Any) -> None:
         TypeError: If one is of another kind.
     """
     makes = inspect.isroutine(network) or isinstance(network, type)
+    hint = BUILT if isinstance(network, nn.Module) else ""
+    if makes and str(network.__module__).startswith(f"{HOME}."):
+        makes, hint = False, f"; call {network.__name__}"
     if not (network is None or makes or isinstance(network, NetworkDescription | Call)):
-        built = isinstance(network, nn.Module)
         raise TypeError(
             "network must be a description, skipwise.resnet20() for example, or a function that"
             " makes the module, so that it can be built anew for each seed; got"
-            f" {type(network).__name__}{BUILT if built else ''}"
+            f" {type(network).__name__}{hint}"
         )
     if strategy is not None and not isinstance(strategy, Strategy):
         raise TypeError(

@@ -1,6 +1,8 @@
 """Descriptions come back from the disk as they were; wrong ones are refused where they stand."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal, Optional
 
 import pytest
 
@@ -8,6 +10,8 @@ from skipwise.cli.words import named, parse_time
 from skipwise.data import Digits, Shares
 from skipwise.description import (
     Call,
+    Description,
+    check_written,
     from_plain,
     nearest,
     read_yaml,
@@ -18,7 +22,19 @@ from skipwise.description import (
 )
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription, resnet20
-from skipwise.strategies import EMA, GradientNoise, Guard, Steps, Strategy, ZClip, agc_nf, momentum
+from skipwise.strategies import (
+    EMA,
+    SAM,
+    SGD,
+    GradientNoise,
+    Guard,
+    Lookahead,
+    Steps,
+    Strategy,
+    ZClip,
+    agc_nf,
+    momentum,
+)
 from skipwise.studies import Study
 
 EVERY = [
@@ -200,3 +216,79 @@ def test_every_named_network_and_strategy_carries_its_own_name():
 def test_none_in_place_of_several_is_none_of_them():
     for word in (None, "none"):
         assert replace_at(agc_nf(), "gradient", word).gradient == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: replace(Lookahead(), steps=2.5), r"^steps must be int, got 2\.5$"),
+        (lambda: replace(Guard(), window=50.5), r"^window must be int, got 50\.5$"),
+        (lambda: replace(EMA(), decay="most"), r"^decay must be float, got 'most'$"),
+        (lambda: replace(SAM(), base="SGD"), r"^base must be Optimiser, got 'SGD'$"),
+        (lambda: replace(momentum(), peak_lr=True), r"^peak_lr must be float, got True$"),
+        (lambda: replace(momentum(), optimiser=SGD), r"^optimiser must be Optimiser, got <class"),
+        (lambda: replace(momentum(), schedule="Cosine"), r"^schedule must be Schedule, got 'Cos"),
+        (lambda: replace(momentum(), averaging=ZClip()), r"^averaging must be Averaging or noth"),
+        (lambda: replace(momentum(), gradient=ZClip()), r"^gradient must be tuple, got ZClip"),
+        (lambda: replace(momentum(), gradient=(EMA(),)), r"^gradient\[0\] must be GradientTrans"),
+        (lambda: replace(momentum(), rates=[("norm", 0.1)]), r"^rates must be Mapping, got \["),
+        (lambda: replace(momentum(), guard=True), r"^guard must be Guard or nothing, got True$"),
+    ],
+)
+def test_a_part_of_a_strategy_is_of_the_kinds_that_its_fields_name(make: Callable, told: str):
+    with pytest.raises(ValueError, match=told):
+        make()
+
+
+def test_what_a_file_may_say_may_be_given_in_python():
+    shares = replace(Steps(), milestones=["5e-1"])
+    listed = replace(momentum(), gradient=[ZClip()], peak_lr=1, schedule=shares)
+    assert listed.gradient == (ZClip(),)
+    assert type(listed.peak_lr) is float
+    assert listed.schedule == Steps(milestones=(0.5,))
+    assert from_plain(to_plain(listed)) == listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(Description):
+    """A user's own, with hints that ours do not have."""
+
+    kind: Literal["a", "b"] = "a"
+    memory: Optional[float] = None  # noqa: UP045 - as a user may write it
+    widths: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unresolved(Description):
+    """With a hint that only a type checker can follow."""
+
+    width: "NoSuchThing" = 0  # noqa: F821 # pyright: ignore
+
+
+def test_hints_of_a_users_own_class_are_followed_as_far_as_they_go():
+    found = Rule(kind="b", memory=1, widths=[1, 2])
+    assert (found.memory, found.widths) == (1.0, [1, 2])
+    for made in (found, Unresolved(width=2.5)):
+        assert from_plain(to_plain(made), allow=["tests"]) == made
+    with pytest.raises(ValueError, match="memory must be float or nothing, got 'much'"):
+        Rule(memory="much")  # pyright: ignore[reportArgumentType]
+
+
+def test_what_was_made_in_python_is_refused_where_it_could_not_be_read_again():
+    check_written(EXPERIMENT, "it")
+    for network, told in (
+        (replace(resnet20(), width=2.5), r"^it: network\.width must be int, got 2\.5$"),
+        (replace(resnet20(), stem=type(resnet20().stem)), r"^it: network\.stem: .*not the class"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            check_written(replace(EXPERIMENT, network=network), "it")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Hidden(SGD):
+        pass
+
+    hidden = replace(EXPERIMENT, strategy=replace(momentum(), optimiser=Hidden()))
+    with pytest.raises(
+        ValueError, match=r"^it: at strategy\.optimiser: .*Hidden' is made within a"
+    ):
+        check_written(hidden, "it")

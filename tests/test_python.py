@@ -1,7 +1,8 @@
 """The Python side says what is wrong in a sentence, as the command line does."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import skipwise
-from skipwise.data import Arrays, Flip, PadCrop, Views
+from skipwise.data import Arrays, Digits, Flip, PadCrop, Shares, Views
 from skipwise.experiment import Experiment, compose
 from skipwise.records import EvaluationRecord, RunRecord
 from skipwise.runs import experiment_of
+from skipwise.strategies import SGD
 from skipwise.studies.compare import study_of
 from skipwise.training import load_checkpoint
 from skipwise.tuning import Search
@@ -192,6 +194,44 @@ def test_a_study_names_what_it_cannot_build_anew_wherever_it_stands():
         skipwise.compare("digits", None, [strategy, skipwise.adam()], seeds="ten")
     with pytest.raises(TypeError, match="no setting 'networks'; did you mean 'network'"):
         skipwise.compare("digits", networks=[skipwise.resnet20()])
+
+
+def test_what_no_file_could_say_is_refused_before_a_run_begins():
+    @dataclass(frozen=True, kw_only=True)
+    class Hidden(SGD):
+        pass
+
+    def made(inputs: Any) -> nn.Module:
+        return nn.Flatten()
+
+    hidden, wide = replace(skipwise.sgd(), optimiser=Hidden()), replace(NETWORK, width=4.5)
+    for work in (
+        skipwise.train,
+        skipwise.find_rate,
+        partial(skipwise.compare, vary={"parts": [1, 2]}),
+    ):
+        for network, strategy, told in (
+            (wide, None, r"network\.width must be int, got 4\.5"),
+            (made, None, r"at network: '.*made' is made within a function or a class"),
+            (None, hidden, r"at strategy\.optimiser: '.*Hidden' is made within a function"),
+        ):
+            with pytest.raises(ValueError, match=told):
+                work("digits", network, strategy)
+    with pytest.raises(ValueError, match=r"the study: networks\[1\]\.width must be int, got 4\.5"):
+        skipwise.compare("digits", [NETWORK, wide], steps=2)
+    experiment = Experiment(data=Digits(), network=NETWORK, strategy=skipwise.sgd(), steps=2)
+    study = skipwise.Study(experiment=experiment, networks=(wide,), strategies=(hidden,))
+    with pytest.raises(ValueError, match=r"the study: networks\[0\]\.width must be int, got 4\.5"):
+        skipwise.compare(study)
+    with pytest.raises(ValueError, match="is made within a function"):
+        skipwise.train(replace(experiment, strategy=hidden))
+    drawn = Digits(shares=replace(Shares(), split_seed=2.5))
+    with pytest.raises(ValueError, match=r"data\.shares\.split_seed must be int, got 2\.5"):
+        skipwise.train(drawn)
+    with pytest.raises(TypeError, match="got function; call resnet20"):
+        skipwise.train("digits", skipwise.resnet20)
+    assert not Path("runs").exists()
+    assert not Path("studies").exists()
 
 
 def test_a_run_is_resumed_with_other_settings_and_refuses_what_it_does_not_know(tmp_path: Path):

@@ -11,12 +11,15 @@ Takes descriptions, plain values and words, gives the others.
 from skipwise.description.call import HOME, Call, packages_of
 from skipwise.description.changing import exported, fitted, replace_all, replace_at
 from skipwise.description.files import read_described, read_yaml, write_yaml
-from skipwise.description.plain import from_plain, public_name, to_plain
+from skipwise.description.kinds import Description
+from skipwise.description.plain import check_written, from_plain, public_name, to_plain
 from skipwise.description.words import line_in_own_code, nearest
 
 __all__ = [
     "HOME",
     "Call",
+    "Description",
+    "check_written",
     "exported",
     "fitted",
     "from_plain",

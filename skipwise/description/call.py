@@ -86,6 +86,11 @@ def found_at(name: str, allow: Iterable[str]) -> Any:
             f"{name!r} lies outside {HOME} and is not imported;"
             f" if you trust it, add --allow {package or name}"
         )
+    if "." in attribute:
+        raise ValueError(
+            f"{name!r} is made within a function or a class, where it is not found again when a run"
+            " is opened; define it at the top level of its module"
+        )
     try:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from skipwise.description.call import HOME, Call, found_at
+from skipwise.description.call import HOME, Call, found_at, packages_of
 from skipwise.description.words import nearest
 
 
@@ -33,17 +33,19 @@ def to_plain(value: Any) -> Any:
     Raises:
         TypeError: If something in it has no plain form.
     """
+    return _plain(value, "")
+
+
+def _plain(value: Any, path: str) -> Any:
     if isinstance(value, Call):
-        return {"is": value.target, **{k: to_plain(v) for k, v in value.arguments.items()}}
+        return {"is": value.target, **_plain(value.arguments, path)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        own = {
-            f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init
-        }
-        return {"is": public_name(type(value)), **own}
+        own = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        return {"is": public_name(type(value)), **_plain(own, path)}
     if isinstance(value, tuple | list):
-        return [to_plain(item) for item in value]
+        return [_plain(item, f"{path}[{n}]") for n, item in enumerate(value)]
     if isinstance(value, Mapping):
-        return {str(k): to_plain(v) for k, v in value.items()}
+        return {str(k): _plain(v, f"{path}.{k}".strip(".")) for k, v in value.items()}
     if isinstance(value, Path):
         return str(value)
     for kind in (bool, int, float, str):
@@ -51,8 +53,9 @@ def to_plain(value: Any) -> Any:
             return kind(value)  # numpy's are subclasses that YAML does not write
     if value is None:
         return None
+    kind = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
     raise TypeError(
-        f"a description holds plain values and frozen dataclasses, not {type(value).__name__}"
+        f"{path and f'{path}: '}a description holds plain values and frozen dataclasses, not {kind}"
     )
 
 
@@ -94,7 +97,7 @@ def _instance(
     kind: type, inner: Mapping[str, Any], allow: tuple[str, ...], where: str, path: str
 ) -> Any:
     known = {f.name: f for f in dataclasses.fields(kind) if f.init}
-    hints = typing.get_type_hints(kind)
+    hints = hints_of(kind)
     values = {}
     for name, plain in inner.items():
         here = f"{path}.{name}".strip(".")
@@ -115,6 +118,32 @@ def _instance(
         raise ValueError(f"{where}: at {path or 'the top'}: {error}") from None
 
 
+def check_written(description: Any, where: str) -> None:
+    """Refuse what could not be read again from its plain form, so no run begins that none can open.
+
+    Args:
+        description: Descriptions that were made in Python, so their packages are trusted.
+        where: What they are, for the messages.
+
+    Raises:
+        ValueError: If a value is of another kind than its field, or a class is not found again.
+    """
+    try:
+        plain = to_plain(description)
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from None
+    from_plain(plain, allow=packages_of(description), where=where)
+
+
+@cache
+def hints_of(kind: type) -> dict[str, Any]:
+    """Give the type hints of a description; any value will do if one names what is not there."""
+    try:
+        return typing.get_type_hints(kind)
+    except NameError:  # the user's own, imported under TYPE_CHECKING alone
+        return dict.fromkeys((f.name for f in dataclasses.fields(kind)), Any)
+
+
 def fit(value: Any, hint: Any, where: str) -> Any:
     """Give a value in the type that a hint wants; a whole number may be a float.
 
@@ -131,6 +160,10 @@ def fit(value: Any, hint: Any, where: str) -> Any:
             with suppress(ValueError):
                 return float(value)
     classes = tuple(typing.get_origin(k) or k for k in kinds)
+    if not all(isinstance(c, type) for c in classes):  # typing's own, Literal for example
+        return value
+    if isinstance(value, tuple | list) and not isinstance(value, classes):
+        value = next((kind(value) for kind in (tuple, list) if kind in classes), value)
     stray = isinstance(value, bool) and bool not in classes  # an int to Python, not to a reader
     if stray or not isinstance(value, classes):
         wanted = " or ".join("nothing" if c is type(None) else c.__name__ for c in classes)
@@ -158,4 +191,5 @@ def _part(value: Any, hint: Any, where: str) -> Any:
 
 def alternatives(hint: Any) -> tuple[Any, ...]:
     """Give the types of which a type hint allows any."""
-    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return typing.get_args(hint) if is_union else (hint,)

@@ -7,9 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from skipwise.data import Data, Dataset, described, find_augmentation, find_views
+from skipwise.data import (
+    Data,
+    Dataset,
+    described,
+    find_augmentation,
+    find_views,
+    without_objects,
+)
 from skipwise.defaults import check_kinds, complete
-from skipwise.description import Call, fitted, nearest, read_described
+from skipwise.description import Call, check_written, fitted, nearest, read_described
 from skipwise.experiment.experiment import Experiment
 from skipwise.finetuning import settle
 from skipwise.networks import NetworkDescription
@@ -45,15 +52,18 @@ def compose(
 
     Raises:
         TypeError: If ``network`` or ``strategy`` is of another kind, or a setting is unknown.
+        ValueError: If something in them is, or could not be found again when the run is opened.
     """
     check_kinds(None, strategy)
     network, given = described_network(network), checked(settings)
+    check_written({"strategy": strategy, **given}, "the experiment")
     choose_device()  # one that is not here is said before the data are read
     begun = opened(data, allow=allow)
     if isinstance(begun, Experiment):
         named = {"network": network, "strategy": strategy}
         given |= {name: value for name, value in named.items() if value is not None}
         return _changed(begun, given, allow)
+    check_written({"data": without_objects(begun)}, "the experiment")
     dataset = begun.load()
     if (path := given.get("weights")) is not None:
         network, given["preprocessing"] = settle(path, dataset, network, allow=allow)
@@ -79,6 +89,8 @@ def _changed(
     lengths = {name: given.pop(name, None) for name in LENGTHS}
     source = described(begun.data)
     experiment = dataclasses.replace(extended(begun, **lengths), data=source, **given)
+    named = dataclasses.replace(experiment, data=without_objects(source))
+    check_written(named, "the experiment")
     dataset = source.load()
     if {"weights", "network"} & given.keys():  # the file decides what was not named anew
         return settled(experiment, dataset, given.get("network"), allow=allow), dataset
@@ -92,11 +104,13 @@ def described_network(network: Any) -> NetworkDescription | Call | None:
 
     Raises:
         TypeError: If it is neither.
+        ValueError: If something in it is of another kind, or it could not be found again.
     """
     check_kinds(network, None)
-    if network is None or isinstance(network, NetworkDescription | Call):
-        return network
-    return Call(target=f"{network.__module__}:{network.__qualname__}")
+    if not (network is None or isinstance(network, NetworkDescription | Call)):
+        network = Call(target=f"{network.__module__}:{network.__qualname__}")
+    check_written({"network": network}, "the experiment")
+    return network
 
 
 def checked(settings: Mapping[str, Any]) -> dict[str, Any]:

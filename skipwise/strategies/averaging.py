@@ -4,8 +4,10 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from skipwise.description import Description
 
-class Averaging(ABC):
+
+class Averaging(Description, ABC):
     """The frozen choice of an average over the weights of the steps taken."""
 
     @abstractmethod
@@ -49,6 +51,7 @@ class EMA(Averaging):
     decay: float = 0.998
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.decay < 1:
             raise ValueError(f"decay must lie in (0, 1), got {self.decay}")
 
@@ -78,6 +81,7 @@ class SWA(Averaging):
     every: int = 1
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.last <= 1:
             raise ValueError(
                 f"last is a share of the run and must lie in (0, 1], got {self.last}; a quarter is"
@@ -125,6 +129,7 @@ class LAWA(Averaging):
     distance: float = 1 / 90
 
     def __post_init__(self):
+        super().__post_init__()
         if self.latest < 1:
             raise ValueError(f"latest must be positive, got {self.latest}; 6 is usual")
         if not 0 < self.distance <= 1:

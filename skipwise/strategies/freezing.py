@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from math import inf
 
+from skipwise.description import Description
+
 
 @dataclass(frozen=True, kw_only=True)
-class Freezing:
+class Freezing(Description):
     """Part k = 0 … n − 1 stops at the share t_k = (first + (last − first)·k/(n − 1))^power.
 
     Parts are the stem and the blocks, in their order; the head always learns. A part that has
@@ -28,6 +30,7 @@ class Freezing:
     power: float = 1.0
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.first < 1:
             raise ValueError(
                 f"first is a share of the run and must lie in (0, 1), got {self.first}"

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from math import inf
 
+from skipwise.description import Description
+
 
 @dataclass(frozen=True, kw_only=True)
-class Guard:
+class Guard(Description):
     """Skips steps that would do harm, and returns to an earlier state where skipping is no help.
 
     A step is skipped, and changes nothing, if its loss or its gradient's norm n is not finite, or
@@ -64,6 +66,7 @@ class Guard:
     age: int = 50
 
     def __post_init__(self):
+        super().__post_init__()
         counts = {
             "patience": self.patience,
             "returns": self.returns,

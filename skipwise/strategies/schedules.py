@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
 
+from skipwise.description import Description
+
 LONGEST = 1e9  # cycle of Restarts, in units of the shortest
 
 
-class Schedule(ABC):
+class Schedule(Description, ABC):
     """The frozen choice of a schedule."""
 
     @abstractmethod
@@ -51,6 +53,7 @@ class Cosine(Schedule):
     warmup: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
 
     def factor(self, step: int, steps: int) -> float:
@@ -72,6 +75,7 @@ class WarmupLinear(Schedule):
     warmup: float = 0.2
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
 
     def factor(self, step: int, steps: int) -> float:
@@ -97,6 +101,7 @@ class Steps(Schedule):
     warmup: float = 0.0
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         inside = all(0 < share < 1 for share in self.milestones)
         if not inside or list(self.milestones) != sorted(set(self.milestones)):
@@ -131,6 +136,7 @@ class OneCycle(Schedule):
     end: float = 4e-6
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.rise < 1:
             raise ValueError(f"rise is a share of the run and must lie in (0, 1), got {self.rise}")
         for name, value in (("start", self.start), ("end", self.end)):
@@ -167,6 +173,7 @@ class StableDecay(Schedule):
     decay: float = 0.2
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         if not 0 < self.decay <= 1:
             raise ValueError(
@@ -203,6 +210,7 @@ class Polynomial(Schedule):
     warmup: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         if not 0 < self.power < math.inf:
             raise ValueError(f"power must be positive and finite, got {self.power}")
@@ -234,6 +242,7 @@ class Restarts(Schedule):
     warmup: float = 0.0
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         if self.cycles < 1:
             raise ValueError(f"cycles must be positive, got {self.cycles}; 1 never restarts")
@@ -299,6 +308,7 @@ class ToConstant(Schedule):
     warmup: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         _check_share(self.warmup)
         if not 0 < self.until < 1:
             raise ValueError(

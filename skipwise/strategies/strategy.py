@@ -7,7 +7,7 @@ from math import inf
 from torch import nn
 from torch.optim import Optimizer
 
-from skipwise.description import nearest
+from skipwise.description import Description, nearest
 from skipwise.strategies.averaging import Averaging
 from skipwise.strategies.freezing import Freezing
 from skipwise.strategies.groups import ROLES, parameter_groups
@@ -37,7 +37,7 @@ SELF_TUNED = (Prodigy, LBFGS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strategy:
+class Strategy(Description):
     """How a network is trained, complete: nothing about it is decided elsewhere.
 
     Args:
@@ -93,6 +93,7 @@ class Strategy:
     rate_rule: str = "none"
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.peak_lr < inf:
             raise ValueError(f"peak_lr must be positive, got {self.peak_lr}")
         if not 0 <= self.weight_decay < inf:
@@ -149,9 +150,9 @@ class Strategy:
             for role, factor in factors.items():
                 if role not in ROLES:
                     raise ValueError(f"{name} has no role {role!r}{nearest(role, ROLES)}")
-                if not isinstance(factor, int | float) or not 0 <= factor < inf:
+                if not 0 <= factor < inf:
                     raise ValueError(
-                        f"{name}.{role} is a factor and must not be negative, got {factor!r}"
+                        f"{name}.{role} is a factor and must not be negative, got {factor}"
                     )
         if 0 in self.rates.values():
             raise ValueError("rates must be positive; to keep a part as it is, set freeze")

@@ -21,7 +21,7 @@ from skipwise.studies.conduct import Conducted, conduct, rehearsed
 from skipwise.studies.launchers import Here, Launcher, Machine
 from skipwise.studies.plan import Plan, check_free, facts_of, opened, planned, study_folder
 from skipwise.studies.results import design_of
-from skipwise.studies.study import Study
+from skipwise.studies.study import Study, check_study
 from skipwise.studies.tuning import check_tuner
 from skipwise.studies.working import carry_out
 
@@ -65,6 +65,7 @@ def compare(
     if isinstance(data, Study) and (network is not None or strategy is not None or settings):
         raise TypeError("a Study is whole; change it with dataclasses.replace")
     if isinstance(data, Study):
+        check_study(data)
         study, dataset = data, data.data.load()
     else:
         study, dataset = study_of(data, network, strategy, **settings)
@@ -112,6 +113,7 @@ def study_of(
         strategies=tuple(experiment.strategy if s is None else s for s in strategies),
         **of_study,
     )
+    check_study(study)
     return begun_from(study, dataset, allow=allow), dataset
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.data import Data, without_objects
-from skipwise.description import Call, packages_of, read_described, write_yaml
+from skipwise.description import Call, check_written, packages_of, read_described, write_yaml
 from skipwise.experiment import Experiment
 from skipwise.networks import NetworkDescription
 from skipwise.strategies import Strategy
@@ -131,10 +131,23 @@ class Study:
 
 def text_of(description: Any) -> str:
     """Write a study or an experiment as YAML; of data that were made in Python only the shares."""
+    return write_yaml(_named(description))
+
+
+def check_study(study: Study) -> None:
+    """Refuse a study of which ``study.yaml`` could not be read again.
+
+    Raises:
+        ValueError: If a value is of another kind than its field, or a class is not found again.
+    """
+    check_written(_named(study), "the study")
+
+
+def _named(description: Any) -> Any:
     is_study = isinstance(description, Study)
     experiment = description.experiment if is_study else description
     named = dataclasses.replace(experiment, data=without_objects(experiment.data))
-    return write_yaml(dataclasses.replace(description, experiment=named) if is_study else named)
+    return dataclasses.replace(description, experiment=named) if is_study else named
 
 
 def read_study(path: Path, *, allow: Iterable[str] = ()) -> Study:

@@ -40,6 +40,7 @@ class MomentEstimating(Optimiser):
     epsilon: float = 1e-8
 
     def __post_init__(self):
+        super().__post_init__()
         check_memories(beta1=self.beta1, beta2=self.beta2)
         check_positive(epsilon=self.epsilon)
 

@@ -39,6 +39,7 @@ class RMSprop(Optimiser):
     centred: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         check_memories(memory=self.memory, momentum=self.momentum)
         check_positive(epsilon=self.epsilon)
 
@@ -74,6 +75,7 @@ class Adagrad(Optimiser):
     epsilon: float = 1e-10
 
     def __post_init__(self):
+        super().__post_init__()
         check_not_negative(rate_decay=self.rate_decay, start=self.start)
         check_positive(epsilon=self.epsilon)
 
@@ -113,6 +115,7 @@ class Adafactor(Optimiser):
     clip: float = 1.0
 
     def __post_init__(self):
+        super().__post_init__()
         if not -1 <= self.decay_power < 0:
             raise ValueError(f"decay_power must lie in [-1, 0), got {self.decay_power}")
         check_positive(least_scale=self.least_scale)

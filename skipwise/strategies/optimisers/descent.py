@@ -36,6 +36,7 @@ class SGD(Optimiser):
     nesterov: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         check_memories(momentum=self.momentum)
         check_nesterov(self.momentum, nesterov=self.nesterov)
 
@@ -67,6 +68,7 @@ class SGDW(Optimiser):
     nesterov: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         check_memories(momentum=self.momentum)
         check_nesterov(self.momentum, nesterov=self.nesterov)
 

@@ -59,6 +59,7 @@ class LBFGS(Optimiser):
         return (*([parted] if size < examples else []), *([changed] if drawn else []))
 
     def __post_init__(self):
+        super().__post_init__()
         check_positive(
             iterations=self.iterations, history=self.history, flat=self.flat, still=self.still
         )

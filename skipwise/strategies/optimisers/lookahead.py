@@ -46,6 +46,7 @@ class Lookahead(Optimiser):
         )
 
     def __post_init__(self):
+        super().__post_init__()
         check_positive(steps=self.steps)
         if not 0 < self.share <= 1:
             raise ValueError(f"share must lie in (0, 1], got {self.share}")

@@ -54,6 +54,7 @@ class Muon(Optimiser):
     share: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         check_memories(momentum=self.momentum)
         check_nesterov(self.momentum, nesterov=self.nesterov)
         check_positive(share=self.share)

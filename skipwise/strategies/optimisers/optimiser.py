@@ -14,10 +14,12 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from skipwise.description import Description
+
 Groups = Sequence[dict[str, Any]]
 
 
-class Optimiser(ABC):
+class Optimiser(Description, ABC):
     """The frozen choice of an update rule.
 
     ``is_elementwise`` says whether each number of a parameter is updated by its own gradient and

@@ -34,6 +34,7 @@ class SharpnessAware(Optimiser):
     radius: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         check_positive(radius=self.radius)
         if self.base.asks_again:
             raise ValueError(

@@ -38,6 +38,7 @@ class AdaptiveClipping(GradientTransform):
     least: float = 1e-3
 
     def __post_init__(self):
+        super().__post_init__()
         for name, value in (("ratio", self.ratio), ("least", self.least)):
             if not 0 < value < inf:
                 raise ValueError(

@@ -32,6 +32,7 @@ class ClipNorm(GradientTransform):
     limit: float = 1.0
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.limit < inf:
             raise ValueError(f"limit of ClipNorm must be positive, got {self.limit}")
 
@@ -61,6 +62,7 @@ class AutoClip(GradientTransform):
     remembered: int = 1000
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.percentile <= 100:
             raise ValueError(f"percentile must lie in (0, 100], got {self.percentile}")
         if self.remembered < 1:
@@ -106,6 +108,7 @@ class ZClip(GradientTransform):
     settling: int = 25
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.memory < 1:
             raise ValueError(f"memory of ZClip must lie in (0, 1), got {self.memory}")
         if not 0 < self.threshold < inf:

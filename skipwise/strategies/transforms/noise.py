@@ -39,6 +39,7 @@ class GradientNoise(GradientTransform):
     fading: float = 0.55
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.variance < inf:
             raise ValueError(
                 f"variance of GradientNoise must be positive and finite, got {self.variance}; leave"

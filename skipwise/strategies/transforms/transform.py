@@ -17,6 +17,8 @@ from typing import ClassVar, TypeAlias
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from skipwise.description import Description
+
 State: TypeAlias = Mapping[str, Tensor]
 
 
@@ -53,7 +55,7 @@ class Applied:
     clipped: Tensor | None = None
 
 
-class GradientTransform(ABC):
+class GradientTransform(Description, ABC):
     """The frozen choice of a change of the gradient.
 
     ``place`` is its number in the only order that makes sense: centralise, bound unit by unit,

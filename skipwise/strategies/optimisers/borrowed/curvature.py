@@ -40,6 +40,7 @@ class Shampoo(Optimiser):
     state_in_groups: ClassVar[tuple[str, ...]] = ("step",)
 
     def __post_init__(self):
+        super().__post_init__()
         check_positive(epsilon=self.epsilon, every=self.every)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:

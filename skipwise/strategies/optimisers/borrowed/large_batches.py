@@ -43,6 +43,7 @@ class LARS(Optimiser):
     trust: float = 1e-3
 
     def __post_init__(self):
+        super().__post_init__()
         check_memories(momentum=self.momentum)
         check_nesterov(self.momentum, nesterov=self.nesterov)
         check_positive(trust=self.trust)

@@ -32,6 +32,7 @@ class Lion(Optimiser):
     beta2: float = 0.99
 
     def __post_init__(self):
+        super().__post_init__()
         check_memories(beta1=self.beta1, beta2=self.beta2)
 
     def build(self, groups: Groups, *, rate: float) -> Optimizer:
@@ -67,6 +68,7 @@ class Adan(Optimiser):
     epsilon: float = 1e-8
 
     def __post_init__(self):
+        super().__post_init__()
         check_memories(beta1=self.beta1, beta2=self.beta2, beta3=self.beta3)
         check_positive(epsilon=self.epsilon)
 

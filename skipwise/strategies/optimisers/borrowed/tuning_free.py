@@ -121,6 +121,7 @@ class ScheduleFreeSGD(ScheduleFree):
     beta: float = 0.9
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.beta < 1:
             raise ValueError(f"beta must lie in (0, 1), got {self.beta}")
 
@@ -157,6 +158,7 @@ class ScheduleFreeAdamW(ScheduleFree):
     epsilon: float = 1e-8
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.beta1 < 1:
             raise ValueError(f"beta1 must lie in (0, 1), got {self.beta1}")
         if not 0 <= self.beta2 < 1:
