@@ -9,7 +9,7 @@ Takes descriptions, plain values and words, gives the others.
 """
 
 from skipwise.description.call import HOME, Call, packages_of
-from skipwise.description.changing import exported, fitted, replace_all, replace_at
+from skipwise.description.changing import by_path, exported, fitted, replace_all, replace_at
 from skipwise.description.files import read_described, read_yaml, write_yaml
 from skipwise.description.plain import from_plain, public_name, to_plain
 from skipwise.description.words import line_in_own_code, nearest
@@ -17,6 +17,7 @@ from skipwise.description.words import line_in_own_code, nearest
 __all__ = [
     "HOME",
     "Call",
+    "by_path",
     "exported",
     "fitted",
     "from_plain",
