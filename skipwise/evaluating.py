@@ -21,7 +21,7 @@ from skipwise.data import (
     described,
     in_short,
 )
-from skipwise.description import replace_all
+from skipwise.description import by_path, replace_all
 from skipwise.experiment import Experiment
 from skipwise.files import check_place
 from skipwise.prediction import (
@@ -36,7 +36,7 @@ from skipwise.prediction import (
     write_rows,
 )
 from skipwise.progress import in_words
-from skipwise.records import EvaluationRecord, RunRecord
+from skipwise.records import EvaluationRecord, RunRecord, place_of
 from skipwise.runs import experiment_of
 from skipwise.tasks import Task, plain_task
 from skipwise.training import autocast_type, choose_device, place_model, settle_kernels
@@ -108,7 +108,7 @@ def evaluate(
     Raises:
         ValueError: If the run cannot be read, or there are no data that fit it.
     """
-    place = Path(run.path if isinstance(run, RunRecord) else run)
+    place, set = place_of(run), by_path("set", set)
     table = None if csv is None else Path(csv)
     check_place(table, "table", whole=False)
     predictor = load(place, allow=allow)
@@ -119,7 +119,7 @@ def evaluate(
         dataset = _own(predictor, place, experiment, chosen={"--skip-bad": skip_bad, "--set": set})
     else:
         brought = brought_to(predictor, described(data))
-        dataset = loaded_for(predictor, _changed(brought, set or {}, skip_bad=skip_bad))
+        dataset = loaded_for(predictor, _changed(brought, set, skip_bad=skip_bad))
     fitted = ""
     if predictor.is_foreign:
         predictor, fitted = fit_to(predictor, place, dataset)

@@ -4,7 +4,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,6 +29,25 @@ def watch(session: Session, *, quiet: bool = False, on_event: Listener | None = 
     silent = quiet or not session.world.is_first
     for _ in _heard(session, on_event) if silent else telling(session, on_event):
         pass
+
+
+def check_listener(on_event: Any) -> None:
+    """Refuse what cannot be called with events.
+
+    Raises:
+        TypeError: If it cannot.
+    """
+    if on_event is not None and not callable(on_event):
+        raise TypeError(
+            "on_event is a function, which is called with each event; got"
+            f" {type(on_event).__name__}"
+        )
+
+
+def tell_refused(session: Session, refused: Iterable[str]) -> None:
+    """Say on standard error which saves were passed over, and why."""
+    for sentence in refused if session.world.is_first else ():
+        print(f"skipwise: {sentence}; going on from the save before it", file=sys.stderr)
 
 
 def telling(session: Session, on_event: Listener | None = None) -> Iterator[Event]:

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -175,6 +176,20 @@ class RunRecord:
     def finished(self) -> bool:
         """Whether every planned step was taken."""
         return self.step >= self.steps
+
+
+def place_of(run: Any) -> Path:
+    """Give where a run lies, for which its folder stands, or its record.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+    if not isinstance(run, str | PathLike | RunRecord):
+        raise TypeError(
+            "a run is given as its folder, or as the record that skipwise.train gave; got"
+            f" {type(run).__name__}"
+        )
+    return Path(run.path if isinstance(run, RunRecord) else run)
 
 
 OPTIONAL = ("data_seconds", "gradient_seconds", "optimiser_seconds", "accuracy")  # of a step

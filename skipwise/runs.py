@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from skipwise.data import Data, Dataset, check_readable, described
-from skipwise.description import read_described, replace_all
+from skipwise.description import by_path, read_described, replace_all
 from skipwise.experiment import Experiment, checked, compose, extended, nearest_setting
 from skipwise.files import EXPERIMENT, LOCK, METRICS, Hold, check_folder, free_folder, naming
 from skipwise.finetuning import check_freeze
-from skipwise.progress import Listener
+from skipwise.progress import Listener, check_listener, tell_refused
 from skipwise.progress import watch as follow
-from skipwise.records import EvaluationRecord, NoteRecord, RunRecord, StepRecord, read_journal
+from skipwise.records import (
+    EvaluationRecord,
+    NoteRecord,
+    RunRecord,
+    StepRecord,
+    place_of,
+    read_journal,
+)
 from skipwise.reports import check_run, command_line, report, summary
 from skipwise.session import Session
 from skipwise.strategies import check_change
@@ -331,6 +338,7 @@ def train(
             ``skipwise.records``; what it raises ends the run, as last saved.
         **settings: Other fields of :class:`skipwise.Experiment`, ``epochs`` for example.
     """
+    check_listener(on_event)
     experiment, dataset = compose(data, network, strategy, **settings)
     session = begin(experiment, dataset, None if out is None else Path(out), watch=watch)
     with reported(session.folder, wanted=report and session.world.is_first):
@@ -378,16 +386,13 @@ def resume(
             raise TypeError(f"resume takes {name} as a setting: set={{{name!r}: {value!r}}}")
         raise TypeError(f"resume has no setting {name!r}{nearest_setting(name, RESUMED)}")
     length = checked({"epochs": epochs, "steps": steps, "seconds": seconds})
-    folder = Path(run.path if isinstance(run, RunRecord) else run)
+    check_listener(on_event)
+    folder, settings = place_of(run), by_path("set", set)
     source = None if data is None else described(data)
-    session, refused = go_on(folder, allow=allow, data=source, settings=set, watch=watch, **length)
+    session, refused = go_on(
+        folder, allow=allow, data=source, settings=settings, watch=watch, **length
+    )
     tell_refused(session, refused)
     with reported(session.folder, wanted=report and session.world.is_first):
         follow(session, quiet=quiet, on_event=on_event)
     return record_of(session)
-
-
-def tell_refused(session: Session, refused: Iterable[str]) -> None:
-    """Say on standard error which saves were passed over, and why."""
-    for sentence in refused if session.world.is_first else ():
-        print(f"skipwise: {sentence}; going on from the save before it", file=sys.stderr)

@@ -164,7 +164,15 @@ MAY_IMPORT = {
         "reports",
         "files",
     },
-    "prediction": {"finetuning", "weights", "data", "records", "description", "shapes"},
+    "prediction": {
+        "finetuning",
+        "weights",
+        "data",
+        "records",
+        "description",
+        "shapes",
+        "files",
+    },
     "exports": {"runs", "prediction", "weights", "data", "layers", "records", "files"},
     "evaluating": {
         "prediction",

@@ -114,8 +114,8 @@ def test_values_that_fit_only_together_are_taken_in_any_order():
 @pytest.mark.parametrize("none", ["none", "None", None])
 def test_none_is_a_word_for_each_field_that_may_be_empty(none: str | None):
     full = replace(momentum(), averaging=EMA(), guard=Guard(), clip_norm=1.0, gradient=(ZClip(),))
-    for field in ("averaging", "guard", "clip_norm"):
-        assert replace_at(full, field, none) == replace(full, **{field: None})
+    for name in ("averaging", "guard", "clip_norm"):
+        assert replace_at(full, name, none) == replace(full, **{name: None})
     assert replace_at(full, "gradient", none).gradient == ()
     assert replace_at(replace(full, rate_rule="linear"), "rate_rule", "none").rate_rule == "none"
 

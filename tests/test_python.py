@@ -1,6 +1,7 @@
 """The Python side says what is wrong in a sentence, as the command line does."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -312,3 +313,58 @@ def test_evaluate_scores_a_run_and_other_data_in_every_form(tmp_path: Path):
         skipwise.evaluate(run, other, set={"path": "x"})
     with pytest.raises(ValueError, match="--skip-bad is for folders of pictures"):
         skipwise.evaluate(run, other, skip_bad=True)
+
+
+ANY: Any = skipwise  # whose kinds are wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("work", "told"),
+    [
+        (lambda: ANY.measure_size(skipwise.resnet20, (3, 32, 32)), "description.*; got function"),
+        (lambda: ANY.measure_size(NETWORK, 3), r"\(3, 32, 32\) for example; got 3"),
+        (lambda: ANY.measure_size(NETWORK, (3, 0)), r"inputs is the shape .*; got \(3, 0\)"),
+        (lambda: ANY.measure_size(nn.Linear(3, 4), (5,)), "Linear does not run on examples"),
+        (lambda: ANY.measure_size(nn.Linear(3, 4), (3,), classes=2), "classes has no effect"),
+        (lambda: ANY.compare("digits", [], skipwise.sgd()), "network is an empty list; name"),
+        (lambda: ANY.compare("digits", strategy=[]), "strategy is an empty list; name one"),
+        (lambda: ANY.compare("digits", vary="a=1"), "vary has values by their paths.*got str"),
+        (lambda: ANY.compare("digits", tune=3), "setting 'tune'; did you mean 'trials'"),
+        (lambda: ANY.train(None), "data is None; name data, 'digits' for example, or give"),
+        (lambda: ANY.train("digits", guard=1), "strategy: .*guard=skipwise.strategies.Guard"),
+        (lambda: ANY.train("digits", lr=1), r"'lr'; it is of the strategy: .*peak_lr=…\)"),
+        (lambda: ANY.train("digits", memory=1), r"it is of the data: .*, memory_bytes=…\)"),
+        (lambda: ANY.train("digits", recipe="x"), "stands in the place of data"),
+        (lambda: ANY.train("digits", transfer_from="r"), r"skipwise.transfer\(run, network\)"),
+        (lambda: ANY.train("digits", set={}), "'set'; name the field itself, or change what"),
+        (lambda: ANY.resume("r", lr=1), r"strategy: set=\{'strategy.peak_lr': …\}"),
+        (lambda: ANY.load(3), "a run is given as its folder, or as the record .*; got int"),
+        (lambda: ANY.evaluate(3), "a run is given as .*; got int"),
+        (lambda: ANY.report(["r"]), "a run is given as .*; got list"),
+        (lambda: ANY.resume(3), "a run is given as .*; got int"),
+        (lambda: ANY.export(NETWORK, "a.onnx"), "a run is given as .*; got ResNet"),
+        (lambda: ANY.exports.export_weights(3, "a.pth"), "a run is given as .*; got int"),
+        (lambda: ANY.transfer(NETWORK, "r"), "a run is given as .*; got ResNet"),
+        (lambda: ANY.load("digits"), "digits is neither a run's folder nor a file of weights"),
+        (lambda: ANY.train("digits", watch=["gradients"]), "in one string, .*; got list"),
+        (lambda: ANY.train("digits", on_event=3), "on_event is a function, .*; got int"),
+        (lambda: ANY.resume("r", on_event=3), "on_event is a function, .*; got int"),
+        (lambda: ANY.resume("r", set="a=1"), "set has values by their paths.*; got str"),
+        (lambda: ANY.evaluate("r", set="a=1"), "set has values by their paths.*; got str"),
+        (lambda: ANY.transfer("r", set="a=1"), "set has values by their paths.*; got str"),
+        (lambda: ANY.find_rate("digits", search=3), "must be a skipwise.tuning.Search, got int"),
+        (lambda: ANY.find_rate("digits", seeds="3"), "seeds must be int, got '3'"),
+        (lambda: ANY.transfer("r", check=5), "must be a skipwise.tuning.Check, got int"),
+        (lambda: ANY.diagnose("r", losss=3), "no setting 'losss'; did you mean 'loss'"),
+        (lambda: ANY.explain("depth", seconds="60"), "seconds must be a number.*; got '60'"),
+        (lambda: ANY.tensorboard(3), "a folder is given by its path; got int"),
+        (lambda: ANY.tensorboard("notes.txt"), "notes.txt is no folder, so the log for Tens"),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_one_sentence_before_any_folder_is_made(
+    work: Callable[[], object], told: str
+):
+    Path("notes.txt").touch()
+    with pytest.raises((TypeError, ValueError), match=told):
+        work()
+    assert [path.name for path in Path().iterdir()] == ["notes.txt"]

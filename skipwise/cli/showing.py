@@ -123,10 +123,7 @@ def describe(
         ValueError: If there is neither of that name, it cannot be built with these settings, or
             one of them has no effect.
     """
-    import torch
-
-    from skipwise.networks import FullyConvolutional, Outermost, build_network, measure_size
-    from skipwise.shapes import Ends
+    from skipwise.networks import measure_size
 
     if classes < 1:
         raise ValueError(f"classes must be positive, got {classes}")
@@ -137,9 +134,7 @@ def describe(
         return
     settings = [word.removeprefix("network.") for word in set]
     chosen, shape = apply_settings(find_network(name), settings), _shape(input)
-    outputs = shape if isinstance(chosen, Outermost | FullyConvolutional) else (classes,)
-    with torch.device("meta"):
-        size = measure_size(build_network(chosen, Ends(inputs=shape, outputs=outputs)), shape)
+    size = measure_size(chosen, shape, classes=classes)
     rows = [vars(row) for row in size.rows]
     if json:
         print_json({"network": name, "input": shape, **_sums(size), "rows": rows})

@@ -19,10 +19,11 @@ from skipwise.cli.words import (
 from skipwise.data import Dataset, without_objects
 from skipwise.description import Call, packages_of
 from skipwise.files import is_of_the_disk
+from skipwise.progress import tell_refused
 from skipwise.progress import watch as follow
 from skipwise.records import RunRecord
 from skipwise.reports import command_line
-from skipwise.runs import begin, go_on, record_of, reported, tell_refused
+from skipwise.runs import begin, go_on, record_of, reported
 from skipwise.session import Session
 from skipwise.training import Diverged, Interrupted, join
 

@@ -75,7 +75,15 @@ def find_data(word: str) -> Data:
 
 
 def described(data: Any) -> Data:
-    """Give the description of data: itself, what a word or a path names, or a set of one's own."""
+    """Give the description of data: itself, what a word or a path names, or a set of one's own.
+
+    Raises:
+        TypeError: If there are none.
+    """
+    if data is None:
+        raise TypeError(
+            "data is None; name data, 'digits' for example, or give arrays (x, y) or a data set"
+        )
     if isinstance(data, Data):
         return data
     return find_data(str(data)) if isinstance(data, str | Path) else Own(dataset=data)

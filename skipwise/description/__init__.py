@@ -9,7 +9,7 @@ Takes descriptions, plain values and words, gives the others.
 """
 
 from skipwise.description.call import HOME, Call, packages_of
-from skipwise.description.changing import exported, fitted, replace_all, replace_at
+from skipwise.description.changing import by_path, exported, fitted, replace_all, replace_at
 from skipwise.description.files import read_described, read_yaml, write_yaml
 from skipwise.description.kinds import Description
 from skipwise.description.plain import check_written, from_plain, public_name, to_plain
@@ -19,6 +19,7 @@ __all__ = [
     "HOME",
     "Call",
     "Description",
+    "by_path",
     "check_written",
     "exported",
     "fitted",

@@ -70,6 +70,20 @@ def replace_all(description: Any, values: Mapping[str, Any]) -> Any:
     return description
 
 
+def by_path(name: str, values: Any) -> Mapping[str, Any]:
+    """Give what an argument holds by paths; nothing if it is None.
+
+    Raises:
+        TypeError: If it holds something else.
+    """
+    if values is not None and not isinstance(values, Mapping):
+        raise TypeError(
+            f"{name} has values by their paths, {name}={{'strategy.peak_lr': …}} for example; got"
+            f" {type(values).__name__}"
+        )
+    return values or {}
+
+
 def _plain_members(kind: type, name: str) -> list[str]:
     """Name what a bare word can put into a field."""
     ours = _ours(alternatives(typing.get_type_hints(kind)[name]))

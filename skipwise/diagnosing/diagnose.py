@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from skipwise.data import described
-from skipwise.description import Call
+from skipwise.description import Call, nearest
 from skipwise.diagnosing.leaving import leave_diagnosis
 from skipwise.diagnosing.networks import patient_of_network
 from skipwise.diagnosing.patient import Patient
@@ -20,9 +20,10 @@ from skipwise.diagnosing.runs import patient_of_run
 from skipwise.diagnosis import Diagnosis
 from skipwise.files import check_folder
 from skipwise.networks import NetworkDescription
-from skipwise.records import RunRecord
+from skipwise.records import RunRecord, place_of
 from skipwise.strategies import Strategy
 
+OF_MODEL = ("loss", "optimiser", "history", "validation", "start", "full_batch")
 VERSIONS = {
     "skipwise": version("skipwise"),
     "torch": torch.__version__,
@@ -98,6 +99,8 @@ def _patient(
         TypeError: If it is nothing that can be examined, or something has no effect on it.
         ValueError: If the data of a network are missing.
     """
+    if stray := next((name for name in of_model if name not in OF_MODEL), None):
+        raise TypeError(f"diagnose has no setting {stray!r}{nearest(stray, OF_MODEL)}")
     if isinstance(what, nn.Module):
         _refuse("a module", data=data, strategy=strategy)
         if batches is None:
@@ -113,9 +116,8 @@ def _patient(
             yield patient
     elif isinstance(what, str | Path | RunRecord):
         _refuse("a run", strategy=strategy)
-        folder = Path(what.path if isinstance(what, RunRecord) else what)
         with patient_of_run(
-            folder, allow=allow, data=None if data is None else described(data)
+            place_of(what), allow=allow, data=None if data is None else described(data)
         ) as patient:
             yield patient
     else:

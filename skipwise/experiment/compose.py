@@ -1,7 +1,7 @@
 """From what a user gives to an experiment and its data, loaded."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,23 @@ from skipwise.strategies import Strategy
 from skipwise.training import choose_device
 
 LENGTHS = ("epochs", "steps", "seconds")
-OPTIONS = {"time": "seconds"}  # of the command line, whose field is called otherwise
+# Of the command line and of other libraries, whose field is called otherwise.
+OPTIONS = {
+    "time": "seconds",
+    "tune": "trials",
+    "memory": "memory_bytes",
+    "lr": "peak_lr",
+    "learning_rate": "peak_lr",
+}
+ELSEWHERE = {
+    "set": "name the field itself, or change what holds it with dataclasses.replace",
+    "recipe": "a recipe stands in the place of data: skipwise.recipes.cifar10(data) for example",
+    "transfer_from": "skipwise.transfer(run, network).strategy is the strategy of a run",
+    "no_report": "it is report=False",
+}
+OF_STRATEGY = {field.name: "…" for field in dataclasses.fields(Strategy)}
+OF_STRATEGY |= {"guard": "skipwise.strategies.Guard()"}
+OF_PICTURES = ("size", "memory_bytes", "multi_label", "skip_bad")
 
 
 def compose(
@@ -130,9 +146,19 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: fitted(Experiment, name, value) for name, value in read.items()}
 
 
-def nearest_setting(name: str, known: Iterable[str]) -> str:
-    """Say which setting is meant, also by an option of the command line that is called so."""
-    return nearest(OPTIONS.get(name, name), known)
+def nearest_setting(name: str, known: Sequence[str]) -> str:
+    """Say which setting is meant, or where what is no setting here has its place."""
+    meant = OPTIONS.get(name, name)
+    if meant in known:
+        return nearest(meant, known)
+    if meant in OF_STRATEGY and "set" in known:
+        return f"; it is of the strategy: set={{'strategy.{meant}': …}}"
+    if meant in OF_STRATEGY:
+        given = f"{meant}={OF_STRATEGY[meant]}"
+        return f"; it is of the strategy: dataclasses.replace(skipwise.momentum(), {given})"
+    if meant in OF_PICTURES:
+        return f"; it is of the data: skipwise.Folder(path=…, {meant}=…)"
+    return f"; {ELSEWHERE[name]}" if name in ELSEWHERE else nearest(name, known)
 
 
 def settled(

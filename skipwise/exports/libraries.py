@@ -12,7 +12,7 @@ from torch import nn
 from skipwise.data import CLASSES, LABELS
 from skipwise.files import check_place
 from skipwise.prediction import Predictor, load
-from skipwise.records import RunRecord
+from skipwise.records import RunRecord, place_of
 from skipwise.weights import BEST, check_library, only_library, save_as
 
 FEW = 10  # classes that are named
@@ -82,7 +82,7 @@ def export_weights(
         ValueError: If no library, or not the one named, has the network, or the file cannot be
             written.
     """
-    path, source = Path(path), Path(run.path if isinstance(run, RunRecord) else run)
+    path, source = Path(path), place_of(run)
     check_place(path, "weights")
     if path.resolve() == (source / BEST if source.is_dir() else source).resolve():
         raise ValueError(f"{path} is the file that is read; name another")

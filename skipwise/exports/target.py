@@ -11,7 +11,7 @@ from skipwise.exports.checking import Part, part_of
 from skipwise.exports.writing import check_onnx_installed
 from skipwise.files import check_place, write_atomic
 from skipwise.prediction import Predictor, brought_to, check_fits, fit_to, loaded_for
-from skipwise.records import RunRecord
+from skipwise.records import RunRecord, place_of
 from skipwise.runs import experiment_of
 
 ONNX, PT2 = ".onnx", ".pt2"
@@ -96,7 +96,7 @@ def find_part(
     Raises:
         ValueError: If the data named cannot be read, or do not fit the network.
     """
-    path = Path(run.path if isinstance(run, RunRecord) else run)
+    path = place_of(run)
     own, notes = _own(predictor, path, allow) if data is None or calibrate else (None, ())
     part = None if own is None else part_of(own)
     if data is not None:

@@ -61,10 +61,13 @@ def explain(
 
     Raises:
         ValueError: If there is no such topic, or the page could not be written.
+        TypeError: If the time is no number.
         OSError: If the page cannot be written.
     """
     if topic not in TOPICS:
         raise ValueError(f"there is no lesson on {topic!r}; the topics are: {', '.join(TOPICS)}")
+    if not isinstance(seconds, int | float):
+        raise TypeError(f"seconds must be a number, 60 for example; got {seconds!r}")
     if out is not None and not Path(out).is_dir():
         check_place(Path(out), "page")
     lesson = depth_lesson(data, seed=seed, seconds=seconds, tell=tell)

@@ -9,15 +9,21 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from skipwise.description import Call
 from skipwise.layers import CONVOLUTIONS
-from skipwise.networks.network import Network
+from skipwise.networks.network import Network, NetworkDescription, build_network
+from skipwise.networks.objective import FullyConvolutional, Outermost
 from skipwise.networks.trunk import Block
+from skipwise.shapes import Ends
 
+CLASSES = 10
 EXAMPLES = 2  # BatchNorm refuses a single value per channel in training
 
 
@@ -62,17 +68,29 @@ class Size:
         return sum(row.memory_bytes for row in self.rows)
 
 
-def measure_size(network: nn.Module, inputs: tuple[int, ...]) -> Size:
+def measure_size(
+    network: nn.Module | NetworkDescription | Call,
+    inputs: tuple[int, ...],
+    *,
+    classes: int | None = None,
+) -> Size:
     """Measure a network on one example of shape ``inputs``.
 
     Args:
-        network: Any module; it is copied, not touched.
+        network: A description, which is built for these inputs, or any module; it is copied, not
+            touched.
         inputs: Shape of one example, without the batch.
+        classes: Outputs of what a description builds; 10 if None. One that maps examples to
+            examples has the shape of its inputs.
 
     Returns:
         One row per stage for our networks, per child for others.
+
+    Raises:
+        TypeError: If the network or the shape is none, or ``classes`` has no effect.
+        ValueError: If the network cannot be built for such examples, or does not run on them.
     """
-    twin = copy.deepcopy(network).to("meta").train()
+    twin = _twin(network, inputs, classes).to("meta").train()
     parts = list(_parts(twin))
     rows = [Row(name=name) for name, _ in parts]
     owned = {
@@ -85,8 +103,39 @@ def measure_size(network: nn.Module, inputs: tuple[int, ...]) -> Size:
     for parameter in twin.parameters():
         if parameter.requires_grad:
             owned.get(id(parameter), rest).parameters += parameter.numel()
-    _run(twin, parts, rows, rest, torch.empty((EXAMPLES, *inputs), device="meta"))
+    try:
+        _run(twin, parts, rows, rest, torch.empty((EXAMPLES, *inputs), device="meta"))
+    except Exception as error:  # anything may be raised by a user's code
+        raise ValueError(
+            f"{type(twin).__name__} does not run on examples of shape {tuple(inputs)}, so give the"
+            f" shape of one that it reads, without the batch: {error}"
+        ) from error
     return Size(rows=[*rows, rest] if rest.parameters or rest.macs or rest.memory_bytes else rows)
+
+
+def _twin(network: Any, inputs: Any, classes: int | None) -> nn.Module:
+    is_shape = isinstance(inputs, tuple | list) and all(isinstance(n, Integral) for n in inputs)
+    if not is_shape or any(n < 1 for n in inputs):
+        raise TypeError(
+            "inputs is the shape of one example, without the batch, (3, 32, 32) for example; got"
+            f" {inputs!r}"
+        )
+    if isinstance(network, nn.Module):
+        if classes is not None:
+            raise TypeError(
+                "classes has no effect on a module, which has its outputs; leave it out"
+            )
+        return copy.deepcopy(network)
+    if not isinstance(network, NetworkDescription | Call):
+        raise TypeError(
+            "network must be a description, skipwise.resnet20() for example, or a module; got"
+            f" {type(network).__name__}"
+        )
+    shape = tuple(inputs)
+    same = isinstance(network, Outermost | FullyConvolutional)
+    outputs = shape if same else (CLASSES if classes is None else classes,)
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return build_network(network, Ends(inputs=shape, outputs=outputs))
 
 
 def _parts(network: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:

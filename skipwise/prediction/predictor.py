@@ -27,7 +27,8 @@ from skipwise.data import (
     read_picture,
 )
 from skipwise.description import from_plain
-from skipwise.records import RunRecord
+from skipwise.files import EXPERIMENT
+from skipwise.records import RunRecord, place_of
 from skipwise.shapes import Ends
 from skipwise.weights import (
     BEST,
@@ -307,8 +308,13 @@ def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor
     Raises:
         ValueError: If there are no weights, or they do not tell their network.
     """
-    path = Path(run.path if isinstance(run, RunRecord) else run)
-    path = path / BEST if path.is_dir() else path
+    place = place_of(run)
+    path = place / BEST if place.is_dir() else place
+    if not path.is_file() and not (place / EXPERIMENT).is_file():
+        raise ValueError(
+            f"{place} is neither a run's folder nor a file of weights; runs lie below runs/, and"
+            " the run is named before all else"
+        )
     if not path.is_file():
         raise ValueError(f"{path} does not exist; a run has weights after its first evaluation")
     source = read_source(path)

@@ -23,7 +23,7 @@ from skipwise.files import (
     check_ending,
     write_atomic,
 )
-from skipwise.records import RunRecord, finite, throughput
+from skipwise.records import RunRecord, finite, place_of, throughput
 from skipwise.reports.chart import Chart, Table
 from skipwise.reports.comparison import COMPARISON, Comparison, compare_to
 from skipwise.reports.curves import curves
@@ -99,7 +99,7 @@ def report(*runs: str | Path | RunRecord, out: str | Path | None = None) -> Path
         ValueError: If a folder is no run, none is given, or ``out`` lies in none or is no page.
         OSError: If the page cannot be written; a page that was there stays as it was.
     """
-    folders = [Path(run.path if isinstance(run, RunRecord) else run) for run in runs]
+    folders = [place_of(run) for run in runs]
     if not folders:
         raise ValueError("name a run: skipwise report RUN")
     readings = [read_run(folder) for folder in folders]

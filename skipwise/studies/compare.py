@@ -13,7 +13,7 @@ import torch
 from skipwise.comparison import extension, warning
 from skipwise.data import Dataset, Own, check_readable
 from skipwise.defaults import check_kinds
-from skipwise.description import Call, fitted
+from skipwise.description import Call, by_path, fitted
 from skipwise.experiment import Experiment, compose, nearest_setting, settled
 from skipwise.files import STUDY
 from skipwise.finetuning import check_freeze
@@ -92,15 +92,16 @@ def study_of(
 
     Raises:
         TypeError: If a setting is unknown, or a network or strategy of another kind.
-        ValueError: If a setting has no effect on a study.
+        ValueError: If a setting has no effect on a study, or of several none is named.
     """
-    networks, strategies = _several(network), _several(strategy)
+    networks, strategies = _several("network", network), _several("strategy", strategy)
     known = list(dict.fromkeys([*FIELDS, *(f.name for f in dataclasses.fields(Experiment))]))
     for name in settings:
         if name not in known:
             raise TypeError(f"a study has no setting {name!r}{nearest_setting(name, known)}")
     given = {k: v for k, v in settings.items() if k in FIELDS and v is not None}
-    given["vary"] = {path: _listed(values) for path, values in given.get("vary", {}).items()}
+    varied = by_path("vary", given.get("vary"))
+    given["vary"] = {path: _listed(values) for path, values in varied.items()}
     of_study = {name: fitted(Study, name, value) for name, value in given.items()}
     of_runs = {k: v for k, v in settings.items() if k not in FIELDS}
     for pair in zip_longest(networks, strategies):
@@ -147,8 +148,12 @@ def _listed(values: Any) -> Any:
     return list(values) if is_list else values
 
 
-def _several(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+def _several(name: str, given: Any) -> list[Any]:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return [given]
+    if not given:
+        raise ValueError(f"{name} is an empty list; name one or several, or leave it out")
+    return list(given)
 
 
 def carry_on(

@@ -35,7 +35,7 @@ from skipwise.tuning.confirm import (
 )
 from skipwise.tuning.found import FoundRate
 from skipwise.tuning.range_test import Sweep, sweep
-from skipwise.tuning.trials import Trial, check_rate_is_theirs, short_run
+from skipwise.tuning.trials import Trial, amount_of, check_rate_is_theirs, short_run
 
 LEAST_STEPS = 20
 LOWER = 1e3  # so many times lower a range begins after one whose loss did not fall
@@ -91,7 +91,8 @@ def find_rate(
         data: As for :func:`skipwise.train`.
         network: Chosen by the data if None.
         strategy: Chosen by the task if None; its rate is what is looked for.
-        search: How much is tried, as a whole, in place of the four that follow.
+        search: How much is tried, as a whole, in place of the four that follow: a
+            :class:`skipwise.tuning.Search`.
         seeds: So many range tests, and runs at each rate; three if None.
         steps: Updates of each of them; a hundred if None.
         low: Lowest rate of the range tests; 1e-6 if None.
@@ -102,10 +103,7 @@ def find_rate(
         TypeError: If ``search`` is given and one of its parts too.
     """
     parts = {"seeds": seeds, "steps": steps, "low": low, "high": high}
-    given = {name: value for name, value in parts.items() if value is not None}
-    if search is not None and given:
-        raise TypeError(f"search says how much is tried already; leave {', '.join(given)} out")
-    wanted = replace(search or Search(), **given)
+    wanted = amount_of(Search, "search", search, **parts)
     return rate_of(*compose(data, network, strategy, **settings), wanted)
 
 

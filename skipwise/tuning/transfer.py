@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from skipwise.data import Dataset, described
-from skipwise.description import replace_all
+from skipwise.description import by_path, replace_all
 from skipwise.experiment import Experiment, described_network
-from skipwise.records import RunRecord
+from skipwise.records import RunRecord, place_of
 from skipwise.runs import experiment_of
 from skipwise.strategies import Strategy, roles
 from skipwise.tuning.coordinates import STEPS, movement, movement_slope
@@ -38,7 +38,7 @@ from skipwise.tuning.depth import (
 )
 from skipwise.tuning.grid import FINER, MOVES, Grid, best_of, explored
 from skipwise.tuning.slope import Slope, slope_of
-from skipwise.tuning.trials import begun, check_rate_is_theirs, short_run
+from skipwise.tuning.trials import amount_of, begun, check_rate_is_theirs, short_run
 
 COORDINATES, WIDEST = 0.15, 0.25  # how far from 0 the two slopes may lie
 OF_LENGTH = ("epochs", "steps", "seconds", "target", "doublings", "patience", "seed")
@@ -187,6 +187,9 @@ def transfer(
     network: Any = None,
     *,
     check: Check | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    reach: float | None = None,
     set: Mapping[str, Any] | None = None,
     data: Any = None,
     allow: Iterable[str] = (),
@@ -199,24 +202,29 @@ def transfer(
     Args:
         run: The folder of a run of the shallow network, or the record that ``train`` gave.
         network: The deep one; the run's own if None, which ``set`` then makes deep.
-        check: How much is measured: ``Check(seeds=5)``.
+        check: How much is measured, as a whole: a :class:`skipwise.tuning.Check`.
+        seeds: In its place: runs at each rate and depth; three if None.
+        steps: Updates of each; two hundred if None.
+        reach: The largest of the three depths is at most so many times the run's; four if None.
         set: Values by path, as ``--set``: ``{"network.blocks": [9, 9, 9]}``.
         data: The run's data, if they were made in Python.
         allow: Packages outside ``skipwise`` that the run names.
         tell: Is told what it costs, before it begins, and what goes on.
 
     Raises:
+        TypeError: If ``check`` is given and one of its parts too.
         ValueError: If it is no run, or a setting is of what the measurement takes from it, or makes
             anew.
     """
-    folder, settings = Path(run.path if isinstance(run, RunRecord) else run), set or {}
+    folder, settings = place_of(run), by_path("set", set)
+    wanted = amount_of(Check, "check", check, seeds=seeds, steps=steps, reach=reach)
     _check_settings(folder, settings)
     deep_network = described_network(network)
     shallow = experiment_of(folder, allow=allow)
     deep = shallow if data is None else replace(shallow, data=described(data))
     deep = deep if deep_network is None else replace(deep, network=deep_network)
     deep = replace_all(deep, settings)
-    return check_transfer(shallow, deep, deep.data.load(), check, tell)
+    return check_transfer(shallow, deep, deep.data.load(), wanted, tell)
 
 
 def _check_settings(run: Path, settings: Mapping[str, Any]) -> None:

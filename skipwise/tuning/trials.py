@@ -9,16 +9,19 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from torch import nn
 
 from skipwise.data import Dataset
+from skipwise.description import fitted
 from skipwise.experiment import Experiment, build, extended
 from skipwise.finetuning import prepared
 from skipwise.strategies import Strategy
 from skipwise.tasks import Task
 from skipwise.training import Diverged, Run, evaluate, train
 
+Amount = TypeVar("Amount")  # a Search or a Check
 SELF_TUNED = {"LBFGS", "Prodigy"}
 END = 0.2  # share of a run whose mean loss is the loss at its end
 
@@ -55,6 +58,26 @@ class Trial:
         """What trials are chosen by: validation loss, else training loss; lower is better."""
         found = self.end_loss if self.diverged else self.validation.get("loss", self.end_loss)
         return found if math.isfinite(found) else math.inf
+
+
+def amount_of(kind: type[Amount], name: str, whole: Amount | None, **parts: Any) -> Amount:
+    """Give how much is measured, as a whole or by its parts that are not None.
+
+    Raises:
+        TypeError: If both are given, or the whole is of another kind.
+        ValueError: If a part is.
+    """
+    given = {part: fitted(kind, part, v) for part, v in parts.items() if v is not None}
+    if whole is None:
+        return kind(**given)
+    if not isinstance(whole, kind):
+        raise TypeError(
+            f"{name} must be a skipwise.tuning.{kind.__name__}, got {type(whole).__name__}; leave"
+            f" it out, and give {', '.join(parts)}"
+        )
+    if given:
+        raise TypeError(f"{name} says how much is tried already; leave {', '.join(given)} out")
+    return whole
 
 
 def short_run(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from skipwise.files import check_folder
 from skipwise.records import EvaluationRecord, NoteRecord, StepRecord, throughput
 from skipwise.training import Step
 
@@ -21,8 +22,12 @@ def tensorboard(folder: str | Path) -> Callable[[Told], None]:
         folder: Where its files lie, one a session, made with the first event.
 
     Raises:
-        ValueError: If TensorBoard is not installed.
+        TypeError: If the folder is no path.
+        ValueError: If TensorBoard is not installed, or the folder cannot be written.
     """
+    if not isinstance(folder, str | Path):
+        raise TypeError(f"a folder is given by its path; got {type(folder).__name__}")
+    check_folder(Path(folder), "log for TensorBoard")
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -77,6 +77,8 @@ def test_python_gives_what_the_command_prints_and_refuses_what_it_refuses(capsys
     few = Check(seeds=2, steps=6, reach=2)
     found = skipwise.transfer(run, deep, check=few)
     assert (f"{found}\n", found.holds) == (out, code == 0)
+    parts = skipwise.transfer(run, deep, seeds=2, steps=6, reach=2)
+    assert parts == replace(found, seconds=parts.seconds)
     for settings, told in (
         ({"strategy.weight_decay": 0.1}, "that of shallow, .* leave strategy.weight_decay=0.1 out"),
         ({"freeze": 1}, "on new weights which all learn; leave freeze=1 out"),

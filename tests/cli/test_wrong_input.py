@@ -187,9 +187,14 @@ def test_wrong_yaml_names_file_key_and_nearest(capsys, rings: str):
 
 def test_wrong_runs_and_weights_are_one_sentence(capsys, rings: str):
     assert "nowhere is not a run: it has no experiment.yaml" in fails(capsys, "resume", "nowhere")
-    assert "does not exist; a run has weights after its first evaluation" in fails(
-        capsys, "predict", "nowhere", "x.png"
-    )
+    Path("begun").mkdir()
+    Path("begun/experiment.yaml").touch()
+    for command, stray, told in (
+        ("predict", "begun", "does not exist; a run has weights after its first evaluation"),
+        ("predict", ".", ". is neither a run's folder nor a file of weights; runs lie below runs/"),
+        ("evaluate", "digits", "digits is neither a run's folder nor a file of weights"),
+    ):
+        assert told in fails(capsys, command, stray, "begun")
     call(capsys, "train", rings, "--steps", "2", "--out", "run", *SMALL)
     assert "is not empty; resume the run in it" in fails(capsys, "train", rings, "--out", "run")
     Path("killed").mkdir()

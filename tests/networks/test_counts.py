@@ -61,6 +61,7 @@ def test_depth_counts_the_weighted_layers(depth: int):
 
 def test_rows_add_up_and_give_the_shapes_of_the_paper():
     size = measure_size(resnet20().build(CIFAR), CIFAR.inputs)
+    assert size == measure_size(resnet20(), CIFAR.inputs)
     shapes = [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8), (10,)]
     assert [row.shape for row in size.rows] == shapes
     # stage 1: three blocks of two 3×3 convolutions of 16 channels, two norms of 16 each

@@ -40,8 +40,14 @@ def choices(words: str) -> tuple[Choice, ...]:
             ``examples=N``, and ``top`` for the curvature.
 
     Raises:
+        TypeError: If it is no string.
         ValueError: If a monitor or an option is unknown, stands twice, or is no number above zero.
     """
+    if not isinstance(words, str):
+        raise TypeError(
+            "watch names monitors in one string, 'gradients,curvature:every=500' for example; got"
+            f" {type(words).__name__}"
+        )
     found = [_choice(word.strip()) for word in words.split(",")] if words.strip() else []
     names = [choice.name for choice in found]
     twice = next((name for name in names if names.count(name) > 1), None)
