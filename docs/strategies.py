@@ -18,7 +18,7 @@ Written by `python -m docs.strategies`; do not edit it by hand. `skipwise check 
 the same for your machine, `skipwise check adam` for one of them, and for one of your own
 `skipwise check package.module:function`. Checks run in float64 on the CPU, on parameters of every
 kind (stem, branch, norm, bias, scale, head), and on a small residual network through the real
-training loop.
+training loop. `?` stands where a claim cannot be judged for what is your own.
 """
 
 

@@ -116,7 +116,7 @@ def _print_row(certificate: Any, heads: Sequence[str], *, first: bool, width: in
 
 
 def _print_end(found: Sequence[Any], of: dict[str, str]) -> None:
-    from skipwise.conformity import LESS
+    from skipwise.conformity import LESS, NOT_OURS, UNJUDGED
 
     for certificate in found:
         for name, sentence in certificate.failures.items():
@@ -126,8 +126,8 @@ def _print_end(found: Sequence[Any], of: dict[str, str]) -> None:
             print(f"{certificate.strategy} was not checked: {first.sentence}")
     passed = sum(certificate.passed for certificate in found)
     print(f"{passed} of {len(found)} strategies pass; - : the claim is not about this strategy")
-    shown = {outcome.word for each in found for outcome in each.outcomes.values()}
-    for word, meaning in LESS.items():
+    shown = {outcome.shown for each in found for outcome in each.outcomes.values()}
+    for word, meaning in {UNJUDGED: NOT_OURS, **LESS}.items():
         if word in shown:
             print(f"{word}: {meaning}")
     print("with " + ", ".join(f"{name} {value}" for name, value in of.items()))

@@ -6,13 +6,15 @@ Takes a strategy, gives its certificate: one outcome a check, with numbers and a
 from skipwise.conformity.certificate import MARKS, Certificate, certify, versions
 from skipwise.conformity.checks import CHECKS
 from skipwise.conformity.formulas import FORMULAS, formula_of
-from skipwise.conformity.outcome import LESS, Check, Outcome
+from skipwise.conformity.outcome import LESS, NOT_OURS, UNJUDGED, Check, Outcome
 
 __all__ = [
     "CHECKS",
     "FORMULAS",
     "LESS",
     "MARKS",
+    "NOT_OURS",
+    "UNJUDGED",
     "Certificate",
     "Check",
     "Outcome",

@@ -67,7 +67,7 @@ def versions() -> dict[str, str]:
 
 
 def _shown(outcome: Outcome) -> dict[str, str]:
-    return {"shown": outcome.word} if outcome.passed and outcome.word else {}
+    return {"shown": outcome.shown} if outcome.shown else {}
 
 
 def _version(package: str) -> str:

@@ -26,6 +26,9 @@ LESS = {
     "rate": "it goes at the rate that is predicted; no limit of stability is known",
     "converges": "no theory is known here; it goes down",
 }
+# What it says where nothing was shown, for the rule, average or transform is not one of ours.
+UNJUDGED = "?"
+NOT_OURS = "cannot be judged for what is not ours: there is no formula of it to compare with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +36,12 @@ class Outcome:
     """What a check found.
 
     Args:
-        passed: Whether the claim holds; None where it is not about this strategy.
+        passed: Whether the claim holds; None where it is not about this strategy, or cannot be
+            judged.
         sentence: Why, in one sentence.
         numbers: What it rests on.
-        word: What a table says in the place of yes, where less was shown; one of :data:`LESS`.
+        word: What a table says where less was shown: one of :data:`LESS` in the place of yes, or
+            :data:`UNJUDGED` where nothing was.
     """
 
     passed: bool | None
@@ -46,7 +51,12 @@ class Outcome:
 
     def mark(self, marks: Mapping[bool | None, str]) -> str:
         """Give what stands in a table, by the words for passed, failed and not due."""
-        return self.word if self.passed and self.word else marks[self.passed]
+        return self.shown or marks[self.passed]
+
+    @property
+    def shown(self) -> str:
+        """The word, but of what failed."""
+        return "" if self.passed is False else self.word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +118,8 @@ def judged(passed: bool, sentence: str, **numbers: float) -> Outcome:
 def not_due(reason: str) -> Outcome:
     """Give the outcome where the claim is not about the strategy."""
     return Outcome(passed=None, sentence=reason)
+
+
+def unjudged(reason: str) -> Outcome:
+    """Give the outcome where the claim is about the strategy, and nothing here can judge it."""
+    return Outcome(passed=None, sentence=reason, word=UNJUDGED)

@@ -143,4 +143,4 @@ def equal(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(equal(v, other[k]) for k, v in one.items())
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
+    return bool(one == other) or (one != one and other != other)

@@ -2,27 +2,26 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from skipwise.conformity.outcome import EXACT, Outcome, judged, steadied, tolerance
 from skipwise.conformity.problem import difference
 from skipwise.conformity.rehearsal import WITHOUT_NORMS, finish, rehearsal, weights_of
 from skipwise.strategies import Strategy
-from skipwise.training import Run, accumulate
+from skipwise.training import Run, accumulate, with_own_statistics
 
 PARTS = 3  # of 8 examples: they are not equally large
 ROUNDING = 1e-15
 
 
 def accumulates_exactly(strategy: Strategy) -> Outcome:
-    """In parts or whole, the weights are the same (float64, no batch norm).
+    """In parts or whole, the weights are the same (float64, no statistics of a batch).
 
     A rule whose weights already part where the start is rounded otherwise cannot be held to that:
     there the gradients of all steps are compared, at the same weights.
     """
     strategy = steadied(strategy)
-    whole, parted = (
-        rehearsal(strategy, network=WITHOUT_NORMS, parts=parts) for parts in (1, PARTS)
-    )
+    whole, parted = (_alone(strategy, parts) for parts in (1, PARTS))
     start = weights_of(whole.model)
     gradients = _gradients_apart(whole, parted)
     one, other = (weights_of(finish(run).model) for run in (whole, parted))
@@ -30,7 +29,7 @@ def accumulates_exactly(strategy: Strategy) -> Outcome:
     sentence = f"in {PARTS} parts the weights differ by {apart:.1e} of the way after 6 steps"
     if apart <= tolerance(strategy.optimiser):
         return judged(True, sentence, apart=apart)
-    rounded = rehearsal(strategy, network=WITHOUT_NORMS)
+    rounded = _alone(strategy, 1)
     with torch.no_grad():
         for parameter in rounded.model.parameters():
             parameter.mul_(1 + ROUNDING)
@@ -45,6 +44,20 @@ def accumulates_exactly(strategy: Strategy) -> Outcome:
         by_rounding=by_rounding,
         gradients=gradients,
     )
+
+
+def _alone(strategy: Strategy, parts: int) -> Run:
+    """Rehearse where no example sees another: without norms, or with fixed statistics of theirs.
+
+    Norms there are where the strategy treats them apart.
+    """
+    if "norm" not in {*strategy.rates, *strategy.decay_factors}:
+        return rehearsal(strategy, network=WITHOUT_NORMS, parts=parts)
+    run = rehearsal(strategy, parts=parts)
+    with_own_statistics(run.model, run.batches, autocast=None)
+    run.frozen = tuple(m for m in run.model.modules() if isinstance(m, nn.BatchNorm2d))
+    run.begin_training()
+    return run
 
 
 def _gradients_apart(whole: Run, parted: Run) -> float:

@@ -7,9 +7,9 @@ import numpy as np
 
 from skipwise.conformity.changing import allowed_variants, paths
 from skipwise.conformity.outcome import Outcome, judged
-from skipwise.conformity.rehearsal import finish, rehearsal, weights_of
+from skipwise.conformity.rehearsal import BATCH, finish, rehearsal, weights_of
 from skipwise.description import replace_at
-from skipwise.strategies import Strategy
+from skipwise.strategies import Prodigy, Strategy
 
 STEPS = 8
 # What a field needs of others to be able to act.
@@ -24,6 +24,8 @@ OF_TRANSFORMS: Mapping[str, Mapping[str, Any]] = {
     "memory": {"settling": 2},
     "threshold": {"settling": 2, "memory": 0.5},
 }
+# Likewise of Prodigy, whose d grows in so few steps if its coefficient makes up for a low rate.
+OF_ESTIMATES = ("coefficient", "safeguarded")
 
 
 def hyperparameters_are_alive(strategy: Strategy) -> Outcome:
@@ -38,7 +40,7 @@ def hyperparameters_are_alive(strategy: Strategy) -> Outcome:
         return judged(False, "two runs of the same strategy differ")
     dead, held, tried = [], [], 0
     for path, values in paths(strategy):
-        base = _together(strategy, _needs(path))
+        base = _together(strategy, _needs(strategy, path))
         before = usual if base == strategy else _trajectory(base)
         others = filter(_can_be_built, allowed_variants(base, path, values))
         acts = (not np.array_equal(before, _trajectory(other)) for other in others)
@@ -56,11 +58,13 @@ def hyperparameters_are_alive(strategy: Strategy) -> Outcome:
     return judged(True, words, tried=tried, dead=0)
 
 
-def _needs(path: str) -> Mapping[str, Any]:
+def _needs(strategy: Strategy, path: str) -> Mapping[str, Any]:
     """Give what a field needs of others, by their paths."""
     owner, _, name = path.rpartition(".")
     if owner.startswith("gradient."):
         return {f"{owner}.{other}": value for other, value in OF_TRANSFORMS.get(name, {}).items()}
+    if name in OF_ESTIMATES and any(isinstance(r, Prodigy) for r in strategy.optimiser.rules):
+        return {f"{owner}.coefficient": strategy.for_batches(BATCH).peak_lr ** -2}
     return TOGETHER.get(path, {})
 
 

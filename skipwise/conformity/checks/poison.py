@@ -2,10 +2,11 @@
 
 import copy
 import math
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skipwise.conformity.outcome import Outcome, judged
 from skipwise.conformity.problem import changed
@@ -47,16 +48,18 @@ def poison_is_said(strategy: Strategy) -> Outcome:
 
 def _poisoned(strategy: Strategy) -> Run:
     run = rehearsal(strategy, steps=4, double=False)
-    parameter = next(p for n, p in run.model.named_parameters() if n.startswith("trunk"))
+    behind = [p for n, p in run.model.named_parameters() if not n.startswith("stem")]
 
-    def poison(gradient: Tensor) -> Tensor:
-        if run.step != POISONED - 1:
+    def poison(parameter: nn.Parameter, gradient: Tensor) -> Tensor:
+        first = next(p for p in behind if p.requires_grad)  # of the head, where the trunk stopped
+        if run.step != POISONED - 1 or parameter is not first:
             return gradient
         broken = gradient.clone()
         broken.view(-1)[0] = math.nan
         return broken
 
-    parameter.register_hook(poison)
+    for parameter in behind:
+        parameter.register_hook(partial(poison, parameter))
     return run
 
 

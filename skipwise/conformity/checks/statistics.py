@@ -9,7 +9,7 @@ from torch import nn
 
 from skipwise.conformity.changing import allowed_variants, paths
 from skipwise.conformity.formulas import average_of
-from skipwise.conformity.outcome import EXACT, Outcome, judged, not_due
+from skipwise.conformity.outcome import EXACT, Outcome, judged, not_due, unjudged
 from skipwise.conformity.problem import changed, difference
 from skipwise.conformity.rehearsal import BATCH, EXAMPLES, finish, rehearsal, weights_of
 from skipwise.strategies import Strategy
@@ -28,7 +28,7 @@ def average_equals_its_formula(strategy: Strategy) -> Outcome:
     if strategy.averaging is None:
         return not_due("no weights are averaged beside the rule")
     if average_of(strategy.averaging) is None:
-        return not_due("there is no formula of this average in the package to compare with")
+        return unjudged("there is no formula of this average in the package to compare with")
     plain = changed(strategy, guard=None, freezing=None)
     others = [
         other
@@ -47,17 +47,25 @@ def average_equals_its_formula(strategy: Strategy) -> Outcome:
 
 
 def _from_formula(strategy: Strategy) -> float:
-    """Give the largest difference after any step, in units of the larger way from the start."""
+    """Give the largest difference after any step, in units of the larger way from the start.
+
+    Until a weight has moved it is in units of the weights: SOAP's first step moves none, and the
+    average of equal weights is another by a rounding.
+    """
     run, rule = rehearsal(strategy, steps=STEPS), strategy.averaging
     assert run.average is not None
     assert rule is not None
     formula = average_of(rule)
     assert formula is not None
     start, taken, apart = weights_of(run.average.model), [], []
+    nothing = {name: np.zeros_like(w) for name, w in start.items()}
+    origin = nothing
     for _ in train(run):
         taken.append(weights_of(run.model))
+        if any((w != start[name]).any() for name, w in taken[-1].items()):
+            origin = start
         wanted = formula(rule, start, taken, STEPS)
-        apart.append(difference(weights_of(run.average.model), wanted, start))
+        apart.append(difference(weights_of(run.average.model), wanted, origin))
     return float(np.max(apart))
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from skipwise.conformity.outcome import Outcome, judged, not_due, tolerance
+from skipwise.conformity.formulas import formula_of
+from skipwise.conformity.outcome import Outcome, judged, not_due, tolerance, unjudged
 from skipwise.conformity.problem import (
     PARTS,
     Arrays,
@@ -22,6 +23,7 @@ from skipwise.strategies import (
     GSAM,
     LAMB,
     LARS,
+    LBFGS,
     MARS,
     SAM,
     SGD,
@@ -61,12 +63,17 @@ def keeps_its_symmetry(strategy: Strategy) -> Outcome:
     plain, rule = with_one_rate(without_decay(strategy)), strategy.optimiser
     if isinstance(rule, AROUND):
         if not isinstance(rule.base, LINEAR):
-            return not_due("no symmetry of this rule is known here")
+            return _unknown(rule)
         return _is_linear(plain)
     for kinds, find in SYMMETRIES:
         if isinstance(rule, kinds):
             return find(plain)
-    return not_due("no symmetry of this rule is known here")
+    return _unknown(rule)
+
+
+def _unknown(rule: Optimiser) -> Outcome:
+    is_ours = isinstance(rule, LBFGS) or formula_of(rule) is not None
+    return (not_due if is_ours else unjudged)("no symmetry of this rule is known here")
 
 
 def _both(strategy: Strategy, other: Strategy) -> tuple[Arrays, Arrays, Problem]:

@@ -1,6 +1,7 @@
 """Rules that look at whole matrices: Muon, Shampoo, SOAP."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -39,11 +40,9 @@ class Orthogonal(Formula):
         gradients, share = ask(weights), self.rule.share
         inner = {n: w for n, w in weights.items() if settings[n].role == "branch"}
         outer = {n: w for n, w in weights.items() if n not in inner}
-        lower = {
-            n: Setting(rate=share * s.rate, decay=s.decay, role=s.role) for n, s in settings.items()
-        }
+        lower = {n: replace(settings[n], rate=share * settings[n].rate) for n in outer}
         found = self.hidden.step(inner, lambda _: gradients, settings)
-        found |= self.rest.step(outer, lambda _: gradients, lower)
+        found |= self.rest.step(outer, lambda _: {n: gradients[n] for n in outer}, lower)
         return {name: found[name] for name in weights}
 
 

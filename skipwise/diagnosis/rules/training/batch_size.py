@@ -41,7 +41,7 @@ def batch_size(*, noise: Measurement | None = None, size: int | None = None) -> 
     if not scale > 0 or error >= scale:
         return _verdict(
             level=Level.UNKNOWN,
-            says="The gradient cannot be told from noise with these batches; more of them may tell.",
+            says="The gradient cannot be told from noise with these batches; more may tell.",
             numbers=numbers,
         )
     ratio = examples / scale
