@@ -222,14 +222,16 @@ def check_place(path: Path | None, what: str, *, whole: bool = True) -> None:
 
 
 def check_ending(path: Path, what: str) -> None:
-    """Refuse a page that does not end on .html, and a table that is called as what is kept.
+    """Refuse a page that does not end on .html, and a table in the place of what is kept.
 
     Raises:
         ValueError: If it is one.
     """
-    ending, is_page = path.suffix.lower(), what in PAGES
-    is_kept = ending in (*HTML, *KEPT) or path.name in (LOG, METRICS_TABLE)
-    if (is_page and ending not in HTML) or (what == "table" and is_kept):
+    ending, is_page, is_table = path.suffix.lower(), what in PAGES, what == "table"
+    is_own = path.name in (LOG, METRICS_TABLE) and path.with_name(EXPERIMENT).exists()
+    if is_table and is_own:
+        raise ValueError(f"{path} is the run's own; name another file for the table")
+    if (is_page and ending not in HTML) or (is_table and ending in (*HTML, *KEPT)):
         usual = HTML[0] if is_page else ".csv"
         raise ValueError(
             f"{path} is no name for a {what}, which is a file {usual}; name another file"

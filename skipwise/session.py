@@ -290,13 +290,14 @@ class Session:
     def _lengthen(self, fitted: int) -> Iterator[NoteRecord]:
         if self.budget is not None and fitted != self.run.steps:
             self.run.steps = fitted
-            told = self.budget.told(self.run.step, fitted, self.epoch(fitted))
-            yield from self._note(told)
+            yield from self._note(self.budget.told(self.run.step, fitted, self.epoch(fitted)))
 
     def _evaluate(self) -> Iterator[Event]:
         yield from self.journal.read()
         part = self.dataset.validation
-        if part is not None:
+        if part is None:
+            self.run.evaluated()  # what is examined is as it would be scored
+        else:
             record = self._measure("validation")
             self._example_seconds = record.seconds / len(part)
             if not math.isfinite(record.metrics["loss"]) and self.run.guard is not None:
@@ -313,9 +314,8 @@ class Session:
             yield from self._aim(record.metrics[self.best.metric])
             if self.best.gives_up and self.run.step < self.run.steps:
                 self.run.steps = self.run.step
-                yield from self._note(
-                    f"stopped early: {self.best.since} evaluations without a better one"
-                )
+                since = f"{self.best.since} evaluations without a better one"
+                yield from self._note(f"stopped early: {since}")
         self.watch.blocks()
         self.save()
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, Optional
+from pathlib import Path
+from typing import Literal, Optional, Protocol
 
 import pytest
 
@@ -26,6 +27,7 @@ from skipwise.strategies import (
     EMA,
     SAM,
     SGD,
+    SWA,
     GradientNoise,
     Guard,
     Lookahead,
@@ -107,8 +109,16 @@ def test_values_that_fit_only_together_are_taken_in_any_order():
         )
         assert forth == back
         assert forth != guarded
+    averaged = replace(EXPERIMENT, strategy=replace(momentum(), averaging=SWA(last=0.1)))
+    values = {"strategy.averaging.every": 2, "strategy.averaging": "SWA"}
+    assert replace_all(averaged, values).strategy.averaging == SWA(every=2)
+    with pytest.raises(ValueError, match="did you mean 'SWA'"):
+        replace_all(EXPERIMENT, {"strategy.averaging.every": 2, "strategy.averaging": "SWAA"})
     with pytest.raises(ValueError, match=r"window .* must be at least settling, got 150 and 200"):
-        replace_all(guarded, {"strategy.guard.settling": 200, "strategy.guard.window": 150, "s": 1})
+        replace_all(
+            guarded,
+            {"strategy.guard.settling": 200, "strategy.guard.window": 150, "strategy.guard.s": 1},
+        )
 
 
 @pytest.mark.parametrize("none", ["none", "None", None])
@@ -117,6 +127,7 @@ def test_none_is_a_word_for_each_field_that_may_be_empty(none: str | None):
     for name in ("averaging", "guard", "clip_norm"):
         assert replace_at(full, name, none) == replace(full, **{name: None})
     assert replace_at(full, "gradient", none).gradient == ()
+    assert replace_at(replace(EXPERIMENT, metric="f1"), "metric", none).metric is None
     assert replace_at(replace(full, rate_rule="linear"), "rate_rule", "none").rate_rule == "none"
 
 
@@ -244,9 +255,13 @@ def test_what_a_file_may_say_may_be_given_in_python():
     shares = replace(Steps(), milestones=["5e-1"])
     listed = replace(momentum(), gradient=[ZClip()], peak_lr=1, schedule=shares)
     assert listed.gradient == (ZClip(),)
-    assert type(listed.peak_lr) is float
+    assert type(listed.peak_lr) is int  # as studies on disk name their runs by the text
     assert listed.schedule == Steps(milestones=(0.5,))
     assert from_plain(to_plain(listed)) == listed
+
+
+class Seen(Protocol):
+    """A kind that isinstance refuses to tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +271,9 @@ class Rule(Description):
     kind: Literal["a", "b"] = "a"
     memory: Optional[float] = None  # noqa: UP045 - as a user may write it
     widths: list[int] = field(default_factory=list)
+    folder: Path = Path()
+    seen: Seen | None = None
+    any: object = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,8 +284,10 @@ class Unresolved(Description):
 
 
 def test_hints_of_a_users_own_class_are_followed_as_far_as_they_go():
-    found = Rule(kind="b", memory=1, widths=[1, 2])
+    found = Rule(kind="b", memory=1, widths=[1, 2], folder=Path("a"), any=False)
     assert (found.memory, found.widths) == (1.0, [1, 2])
+    assert Rule(seen="it").seen == "it"  # pyright: ignore[reportArgumentType]
+    assert replace_at(Unresolved(width=1), "width", 2).width == 2
     for made in (found, Unresolved(width=2.5)):
         assert from_plain(to_plain(made), allow=["tests"]) == made
     with pytest.raises(ValueError, match="memory must be float or nothing, got 'much'"):

@@ -29,6 +29,9 @@ from tests.studies.small import NETWORK
 QUICK: dict[str, Any] = {"batch_size": 32, "quiet": True, "report": False}
 
 
+LINEAR = skipwise.networks.residual_linear()
+
+
 def test_a_word_for_a_network_and_an_unknown_setting_are_refused():
     with pytest.raises(TypeError, match=r"skipwise.resnet20\(\) for example.*; got str"):
         skipwise.train("digits", network="resnet20")
@@ -326,6 +329,7 @@ ANY: Any = skipwise  # whose kinds are wrong on purpose
         (lambda: ANY.measure_size(NETWORK, (3, 0)), r"inputs is the shape .*; got \(3, 0\)"),
         (lambda: ANY.measure_size(nn.Linear(3, 4), (5,)), "Linear does not run on examples"),
         (lambda: ANY.measure_size(nn.Linear(3, 4), (3,), classes=2), "classes has no effect"),
+        (lambda: ANY.measure_size(LINEAR, (3,), classes=2), "no effect on residual_linear, whose"),
         (lambda: ANY.compare("digits", [], skipwise.sgd()), "network is an empty list; name"),
         (lambda: ANY.compare("digits", strategy=[]), "strategy is an empty list; name one"),
         (lambda: ANY.compare("digits", vary="a=1"), "vary has values by their paths.*got str"),

@@ -64,6 +64,7 @@ for _name, _place, _help in COMMANDS:
     app.command(f"skipwise.cli.{_place}", name=_name, help=_help)
 
 
+HAVE_OPTIONS = ("augmentation", "seed", "epochs", "steps", "seconds")  # called otherwise, or none
 HAVE_FIELDS = ("train", "resume", "compare", "find-rate")  # which --set changes
 TOGETHER = ("train", "resume")  # what several processes can do
 
@@ -101,12 +102,11 @@ def run(words: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get(TRACEBACK, "0") != "0":
             raise
-        if isinstance(error, UnknownOptionError) and given[0] in HAVE_FIELDS:
-            leave(_as_field(error) or sentence_of(error))
-        leave(sentence_of(error))
+        unknown = isinstance(error, UnknownOptionError) and given[0] in HAVE_FIELDS
+        leave((unknown and _as_field(error, given[0])) or sentence_of(error))
 
 
-def _as_field(error: UnknownOptionError) -> str:
+def _as_field(error: UnknownOptionError, command: str) -> str:
     """Say how what is no option is set as a field of the experiment; nothing if it is none."""
     from skipwise.experiment import Experiment
     from skipwise.networks import ResNet
@@ -114,8 +114,9 @@ def _as_field(error: UnknownOptionError) -> str:
 
     option = (error.token.keyword or error.token.value or "").partition("=")[0]
     word = option.lstrip("-").replace("-", "_")
-    for prefix, kind in (("", Experiment), ("network.", ResNet), ("strategy.", Strategy)):
-        if word in (field.name for field in dataclasses.fields(kind)):
+    new = {"": Experiment, "network.": ResNet} if command != "resume" else {}
+    for prefix, kind in {**new, "strategy.": Strategy}.items():
+        if word not in HAVE_OPTIONS and word in (field.name for field in dataclasses.fields(kind)):
             return f"there is no option {option}, but a field: --set {prefix}{word}=…"
     return ""
 

@@ -134,7 +134,7 @@ def describe(
         return
     settings = [word.removeprefix("network.") for word in set]
     chosen, shape = apply_settings(find_network(name), settings), _shape(input)
-    size = measure_size(chosen, shape, classes=classes)
+    size = measure_size(chosen, shape, classes=None if classes == CLASSES else classes)
     rows = [vars(row) for row in size.rows]
     if json:
         print_json({"network": name, "input": shape, **_sums(size), "rows": rows})

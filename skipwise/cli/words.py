@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from skipwise.description import Call, exported, nearest, read_yaml, replace_all
+from skipwise.description import HOME, Call, exported, nearest, read_yaml, replace_all
 from skipwise.records import finite
 
 Words = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)]
@@ -56,9 +56,10 @@ def find_network(word: str) -> Any:
     """
     from skipwise.networks import NetworkDescription, ResNet, plain_twin
 
-    if ":" in word:
+    module, _, name = word.rpartition(":")
+    if module and module.partition(".")[0] != HOME:
         return Call(target=word)
-    known = named("networks", NetworkDescription)
+    word, known = name, named("networks", NetworkDescription)
     base = word.removeprefix(PLAIN)
     if base == word or base not in known:
         return _found(word, "network", known, twins())
@@ -130,7 +131,7 @@ def weights_among(settings: Iterable[str]) -> tuple[str | None, tuple[str, ...]]
     >>> weights_among(["strategy.peak_lr=0.1", "weights=a.pth"])
     ('a.pth', ('strategy.peak_lr=0.1',))
     """
-    none = ("weights=", "weights=null")
+    none = ("weights=", "weights=null", "weights=none")
     found = [w for w in settings if w.startswith("weights=") and w not in none]
     file = found[-1].removeprefix("weights=") if found else None
     return file, tuple(word for word in settings if word not in found)

@@ -3,13 +3,12 @@
 import collections.abc
 import dataclasses
 import re
-import types
 import typing
 from collections.abc import Iterator
 from typing import Any
 
 from skipwise import strategies
-from skipwise.description import replace_at
+from skipwise.description import alternatives, hints_of, replace_at
 from skipwise.strategies import Strategy
 
 EXEMPT = {
@@ -20,7 +19,7 @@ EXEMPT = {
 
 def paths(description: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
     """Yield the path of every field, within descriptions too, and other values for it."""
-    hints = typing.get_type_hints(type(description))
+    hints = hints_of(type(description))
     for entry in dataclasses.fields(description):
         value, path = getattr(description, entry.name), f"{prefix}{entry.name}"
         if not entry.init or entry.name in EXEMPT:
@@ -57,9 +56,8 @@ def other_values(value: Any, hint: Any = None) -> list[Any]:
 def _of_hint(value: Any, hint: Any) -> list[Any]:
     if typing.get_origin(hint) is collections.abc.Mapping:
         return [{**value, role: 0.5} for role in strategies.ROLES if role not in value]
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     found: list[Any] = []
-    for kind in kinds:
+    for kind in alternatives(hint):
         if typing.get_origin(kind) is typing.Literal:
             found += [word for word in typing.get_args(kind) if word != value]
         elif kind is float:

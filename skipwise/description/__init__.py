@@ -12,18 +12,27 @@ from skipwise.description.call import HOME, Call, packages_of
 from skipwise.description.changing import by_path, exported, fitted, replace_all, replace_at
 from skipwise.description.files import read_described, read_yaml, write_yaml
 from skipwise.description.kinds import Description
-from skipwise.description.plain import check_written, from_plain, public_name, to_plain
+from skipwise.description.plain import (
+    alternatives,
+    check_written,
+    from_plain,
+    hints_of,
+    public_name,
+    to_plain,
+)
 from skipwise.description.words import line_in_own_code, nearest
 
 __all__ = [
     "HOME",
     "Call",
     "Description",
+    "alternatives",
     "by_path",
     "check_written",
     "exported",
     "fitted",
     "from_plain",
+    "hints_of",
     "line_in_own_code",
     "nearest",
     "packages_of",

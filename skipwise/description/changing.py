@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from skipwise.description.call import HOME, Call
-from skipwise.description.plain import alternatives, fit, from_plain, public_name
+from skipwise.description.plain import alternatives, fit, from_plain, hints_of, public_name
 from skipwise.description.words import nearest
 
 
@@ -48,14 +48,15 @@ def replace_at(description: Any, path: str, value: Any, *, within: str = "") -> 
 
 
 def replace_all(description: Any, values: Mapping[str, Any]) -> Any:
-    """Return a copy with other values at several paths, in any order that the checks let pass.
+    """Return a copy with other values at several paths, in whatever order they are given.
 
-    A value that is refused waits for the others: beside them it may fit.
+    A part is put in place before what stands within it, and a value that is refused waits for the
+    others: beside them it may fit.
 
     Raises:
         ValueError: What the first that fits beside none of the others is refused with.
     """
-    waiting = dict(values)
+    waiting = dict(sorted(values.items(), key=lambda each: each[0].count(".")))
     while waiting:
         refused: dict[str, ValueError] = {}
         for path, value in waiting.items():
@@ -86,7 +87,7 @@ def by_path(name: str, values: Any) -> Mapping[str, Any]:
 
 def _plain_members(kind: type, name: str) -> list[str]:
     """Name what a bare word can put into a field."""
-    ours = _ours(alternatives(typing.get_type_hints(kind)[name]))
+    ours = _ours(alternatives(hints_of(kind)[name]))
     members = _members(ours).values() if ours else ()
     return sorted(
         member.__name__
@@ -101,7 +102,7 @@ def _plain_members(kind: type, name: str) -> list[str]:
 
 def fitted(kind: type, name: str, value: Any) -> Any:
     """Read the value of a field from what a file, a word or Python gives; refuse another type."""
-    hint = typing.get_type_hints(kind)[name]
+    hint = hints_of(kind)[name]
     new = _named(value, hint)
     new = from_plain(new, where=f"the value of {name}") if isinstance(new, list | dict) else new
     return fit(new, hint, name)
@@ -130,7 +131,7 @@ def _named(value: Any, hint: Any) -> Any:
     """Make the description, or the several, that a word or words stand for; else give the value."""
     kinds = alternatives(hint)
     is_none = value is None or (isinstance(value, str) and value.lower() == "none")
-    if is_none and type(None) in kinds and str not in kinds:
+    if is_none and type(None) in kinds:
         return None
     if isinstance(value, str) and (ours := _ours(kinds)):
         return _member(ours, value)

@@ -140,7 +140,7 @@ def hints_of(kind: type) -> dict[str, Any]:
     """Give the type hints of a description; any value will do if one names what is not there."""
     try:
         return typing.get_type_hints(kind)
-    except NameError:  # the user's own, imported under TYPE_CHECKING alone
+    except (NameError, AttributeError, TypeError):  # a user's own, under TYPE_CHECKING for example
         return dict.fromkeys((f.name for f in dataclasses.fields(kind)), Any)
 
 
@@ -162,29 +162,39 @@ def fit(value: Any, hint: Any, where: str) -> Any:
     classes = tuple(typing.get_origin(k) or k for k in kinds)
     if not all(isinstance(c, type) for c in classes):  # typing's own, Literal for example
         return value
-    if isinstance(value, tuple | list) and not isinstance(value, classes):
-        value = next((kind(value) for kind in (tuple, list) if kind in classes), value)
-    stray = isinstance(value, bool) and bool not in classes  # an int to Python, not to a reader
-    if stray or not isinstance(value, classes):
+    if not _is_one_of(value, classes):
+        written = ((tuple, (list,)), (list, (tuple,)), (Path, (str,)))  # as YAML has them
+        kind = next((k for k, forms in written if k in classes and isinstance(value, forms)), None)
+        value = value if kind is None else kind(value)
+    # A bool is an int to Python, not to a reader.
+    stray = isinstance(value, bool) and {bool, object}.isdisjoint(classes)
+    if stray or not _is_one_of(value, classes):
         wanted = " or ".join("nothing" if c is type(None) else c.__name__ for c in classes)
         raise ValueError(f"{where} must be {wanted}, got {value!r}")
     return _with_parts(value, kinds, where)
 
 
+def _is_one_of(value: Any, classes: tuple[type, ...]) -> bool:
+    try:
+        return isinstance(value, classes)
+    except TypeError:  # a Protocol or a TypedDict of the user's own, which tell nothing
+        return True
+
+
 def _with_parts(value: Any, kinds: Iterable[Any], where: str) -> Any:
     for origin, *hints in ((typing.get_origin(k), *typing.get_args(k)) for k in kinds):
         if origin is Mapping and isinstance(value, Mapping):
-            return {k: _part(v, hints[1], f"{where}.{k}") for k, v in value.items()}
+            return {k: fit_but_whole(v, hints[1], f"{where}.{k}") for k, v in value.items()}
         if origin is tuple and isinstance(value, tuple):
             many = hints[:1] * len(value) if hints[-1] is ... else hints
             if len(many) != len(value):
                 raise ValueError(f"{where} must have {len(many)} members, got {len(value)}")
-            return tuple(_part(v, many[n], f"{where}[{n}]") for n, v in enumerate(value))
+            return tuple(fit_but_whole(v, many[n], f"{where}[{n}]") for n, v in enumerate(value))
     return value
 
 
-def _part(value: Any, hint: Any, where: str) -> Any:
-    """Fit a member; a whole number stays one, as studies on disk name their runs by the text."""
+def fit_but_whole(value: Any, hint: Any, where: str) -> Any:
+    """Fit a value; a whole number stays one, as studies on disk name their runs by the text."""
     found = fit(value, hint, where)
     return value if type(value) is int and found == value else found
 

@@ -61,6 +61,7 @@ from skipwise.training import (
     share_statistics,
 )
 
+ENDLESS = 10**9  # steps, where a length in time lets nothing be called too short
 UNFITTED_STEPS = 10_000  # of a run whose length is a time, until its first steps are measured
 
 
@@ -250,7 +251,7 @@ def _told(
     size, examples = batches.size, len(batches.examples)
     augmentation = (type(part).__name__ for part in (*batches.single, *batches.mixing))
     drawn = (*augmentation, *drawn_in_training(model, without=frozen))
-    steps = experiment.planned_steps(examples)
+    steps = ENDLESS if experiment.seconds is not None else experiment.planned_steps(examples)
     return strategy_notes(experiment.strategy, size, examples, steps, drawn)
 
 

@@ -133,6 +133,8 @@ def _twin(network: Any, inputs: Any, classes: int | None) -> nn.Module:
         )
     shape = tuple(inputs)
     same = isinstance(network, Outermost | FullyConvolutional)
+    if same and classes is not None:
+        raise TypeError(f"classes has no effect on {network.name}, whose outputs are as its inputs")
     outputs = shape if same else (CLASSES if classes is None else classes,)
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         return build_network(network, Ends(inputs=shape, outputs=outputs))

@@ -310,13 +310,14 @@ def load(run: str | Path | RunRecord, *, allow: Iterable[str] = ()) -> Predictor
     """
     place = place_of(run)
     path = place / BEST if place.is_dir() else place
-    if not path.is_file() and not (place / EXPERIMENT).is_file():
-        raise ValueError(
-            f"{place} is neither a run's folder nor a file of weights; runs lie below runs/, and"
-            " the run is named before all else"
-        )
-    if not path.is_file():
+    if path.with_name(EXPERIMENT).is_file() and not path.is_file():
         raise ValueError(f"{path} does not exist; a run has weights after its first evaluation")
+    if not path.is_file():
+        missing = "" if place.exists() else ", and does not exist"
+        raise ValueError(
+            f"{place} is neither a run's folder nor a file of weights{missing}; runs lie below"
+            " runs/, and the run is named first"
+        )
     source = read_source(path)
     if source.card is not None:
         return Predictor(*load_weights(path, allow=allow))

@@ -29,8 +29,8 @@ class Averaging(Description, ABC):
         if self.share(steps, steps) < 1:
             return ()
         return (
-            f"{type(self).__name__} averages the weights of a single step of the run's {steps}, the"
-            " last; let more of them count in strategy.averaging, or train longer",
+            f"{type(self).__name__} averages the weights of a single step of the run, the last; let"
+            " more of them count in strategy.averaging",
         )
 
 

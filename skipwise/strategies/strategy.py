@@ -281,7 +281,8 @@ def strategy_notes(
         drawn: What makes the loss another function of the weights at each step, in words.
     """
     rules = stated.optimiser.rules
-    remarks = [text for rule in rules for text in rule.remarks(size, examples, steps, drawn)]
+    remarks = [text for rule in rules for text in rule.remarks(size, examples, steps)]
+    remarks += [text for rule in rules for text in rule.remarks_on(drawn)]
     for part in (stated.schedule, stated.averaging, stated.freezing, *stated.gradient):
         remarks += () if part is None else part.remarks(steps)
     if stated.loss == "cross-entropy":

@@ -93,7 +93,10 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
             ("digits", "strategy.guard.facto=0.5"),
             "guard is none; name it first, strategy.guard=Guard",
         ),
-        (("digits", "--network", "skipwise:resnet200"), "has no 'resnet200'; did you mean 'resnet"),
+        (
+            ("digits", "--network", "skipwise:resnet200"),
+            "no network 'resnet200'; did you mean",
+        ),
         (("digits", "--batch-size", "0"), "batch_size must be positive, got 0"),
         (("digits", "--parts", "200"), "cannot be cut into 200 parts"),
         (("digits", "--patience", "-1"), "patience must not be negative"),
@@ -106,6 +109,10 @@ def test_a_file_that_names_foreign_code_runs_none_of_it(capsys, rings: str, tmp_
         (("digits", "--set", "network.connection=Highwy"), "did you mean 'Highway'?"),
         (("digits", "--set", "peak"), "--set takes path=value"),
         (("digits", "--set", "precision=half"), "precision must be one of auto, float32, bfloat16"),
+        (
+            ("digits", "--augmentation", "flip"),
+            "option: --augmentation. Did you mean --augment",
+        ),
         (("digits", "precision=float32"), "but a field: --set precision=…"),
         (("digits", "connection=Highway"), "but a field: --set network.connection=…"),
         (("digits", "--peak-lr", "0.1"), "but a field: --set strategy.peak_lr=…"),
@@ -205,9 +212,10 @@ def test_wrong_runs_and_weights_are_one_sentence(capsys, rings: str):
     told = "last.ckpt is no name for a table, which is a file .csv; name another file"
     assert told in fails(capsys, "evaluate", "run", "--csv", "run/last.ckpt")
     assert told in fails(capsys, "predict", "run", rings, "--csv", "run/last.ckpt")
-    assert "log.txt is no name for a table" in fails(
-        capsys, "evaluate", "run", "--csv", "run/log.txt"
-    )
+    for own in ("run/log.txt", "run/metrics.csv"):
+        told = fails(capsys, "evaluate", "run", "--csv", own)
+        assert f"{own} is the run's own; name another file" in told
+    call(capsys, "evaluate", "run", "--csv", "metrics.csv")
     assert Path("run/last.ckpt").read_bytes() == saved
     assert "x.png does not exist" in fails(capsys, "predict", "run", "x.png")
     assert "there is no list of 'nets'; did you mean 'networks'?" in fails(capsys, "list", "nets")

@@ -127,7 +127,7 @@ def test_pictures_of_one_colour_are_refused_in_folders_and_tables(capsys, tmp_pa
     rows = "".join(f"s/{'ab'[n % 2]}/{n}.png,{n % 2}\n" for n in range(8))
     (tmp_path / "list.csv").write_text(rows)
     for word in (str(tmp_path / "s"), str(tmp_path / "list.csv")):
-        told = "all pictures are of one and the same colour; there is nothing to see in them"
+        told = "are all of one and the same colour; there is nothing to see in them"
         assert told in fails(capsys, "train", word)
 
 

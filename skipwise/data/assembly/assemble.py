@@ -190,8 +190,8 @@ def _preprocessing(
         first = next(few_at_once(inputs, rows, 1))[:, :, :1, :1] if size else inputs
         if size and all(bool((part == first).all()) for part in few_at_once(inputs, rows, 256)):
             raise ValueError(
-                f"{name}: all pictures are of one and the same colour; there is nothing to see in"
-                " them, so look at how they were made"
+                f"{name}: the pictures to learn from, or to score, are all of one and the same"
+                " colour; there is nothing to see in them, so look at how they were made"
             )
         fitted = fit_preprocessing(inputs, rows, size=size)
         if not numbers:

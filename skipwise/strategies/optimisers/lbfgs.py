@@ -44,19 +44,23 @@ class LBFGS(Optimiser):
     flat: float = 1e-7
     still: float = 1e-9
 
-    def remarks(
-        self, size: int, examples: int, steps: int, drawn: tuple[str, ...]
-    ) -> tuple[str, ...]:
-        """Say so where batches are not the whole training part, or change though they are."""
-        parted = (
+    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
+        """Say so where batches are not the whole training part."""
+        if size >= examples:
+            return ()
+        return (
             f"L-BFGS takes the gradients of all batches for those of one function, and batches of"
-            f" {size} are not; --batch-size {examples} is the whole training part"
+            f" {size} are not; --batch-size {examples} is the whole training part",
         )
-        changed = (
+
+    def remarks_on(self, drawn: tuple[str, ...]) -> tuple[str, ...]:
+        """Say so where batches change, though they may be the whole training part."""
+        if not drawn:
+            return ()
+        return (
             f"L-BFGS takes all steps for those on one function, and with {' and '.join(drawn)} it"
-            " is another one at each; train with --augment none, dropout 0 and no stochastic depth"
+            " is another one at each; train with --augment none, dropout 0 and no stochastic depth",
         )
-        return (*([parted] if size < examples else []), *([changed] if drawn else []))
 
     def __post_init__(self):
         super().__post_init__()

@@ -34,9 +34,7 @@ class Lookahead(Optimiser):
     steps: int = 5
     share: float = 0.5
 
-    def remarks(
-        self, size: int, examples: int, steps: int, drawn: tuple[str, ...]
-    ) -> tuple[str, ...]:
+    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
         """Say so where the slow weights never move."""
         if steps >= self.steps:
             return ()

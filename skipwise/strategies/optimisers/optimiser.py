@@ -74,17 +74,23 @@ class Optimiser(Description, ABC):
         """Entries of a parameter group that are state, of this rule and of those within it."""
         return tuple(name for rule in self.rules for name in rule.state_in_groups)
 
-    def remarks(
-        self, size: int, examples: int, steps: int, drawn: tuple[str, ...]
-    ) -> tuple[str, ...]:
+    def remarks(self, size: int, examples: int, steps: int) -> tuple[str, ...]:
         """Say what a run should know of the rule.
 
         Args:
             size: Of a batch.
             examples: How many are trained on.
             steps: Of the run.
-            drawn: What makes the loss another function of the weights at each step, in words.
         """
+        return ()
+
+    def remarks_on(self, drawn: tuple[str, ...]) -> tuple[str, ...]:
+        """Say what a run should know whose loss is another function of the weights at each step.
+
+        Args:
+            drawn: What makes it so, in words: dropout, for example.
+        """
+        del drawn
         return ()
 
     @property

@@ -116,13 +116,16 @@ class Monitors:
         """Say what was asked for and never measured, or few times and was dear."""
         for name, pace in self.paces.items():
             yield from self._cost(name, pace)
-            if not pace.count:
-                yield from self._once(
-                    f"{name} was not measured: it costs about {pace.passes():.3g} steps, more than"
-                    f" is left for it in {self.run.steps:,};"
-                    f" {name}:every={self.run.steps // 2 or 1} asks for it whatever it costs",
-                    of=f"no {name}",
-                )
+            if pace.count:
+                continue
+            steps, why = self.run.steps, f"every {pace.every} steps is beyond the run's"
+            if pace.every is None:
+                why = f"it costs about {pace.passes():.3g} steps, more than is left for it in"
+            yield from self._once(
+                f"{name} was not measured: {why} {steps:,};"
+                f" {name}:every={steps // 2 or 1} asks for it whatever it costs",
+                of=f"no {name}",
+            )
 
     def _measured(self, *, moved: bool) -> Iterator[Seen]:
         for name, monitor in self.monitors.items():

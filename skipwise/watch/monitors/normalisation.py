@@ -27,7 +27,8 @@ class Normalisation(Monitor):
         choice: Its options.
 
     Raises:
-        ValueError: If the network has no BatchNorm with running statistics.
+        ValueError: If the network has no BatchNorm with running statistics, or is evaluated with
+            others.
     """
 
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -44,6 +45,11 @@ class Normalisation(Monitor):
             raise ValueError(
                 "--watch normalisation compares the running statistics of BatchNorm, and this"
                 " network has none; leave it out"
+            )
+        if run.strategy.searches:
+            raise ValueError(
+                "--watch normalisation examines statistics that a run by a line search is not"
+                " evaluated with; leave it out"
             )
 
     @property

@@ -327,6 +327,15 @@ def test_what_was_asked_for_and_never_measured_is_said_at_the_end(tmp_path: Path
     assert "curvature:every=" in told[-1]
 
 
+def test_what_was_to_be_measured_after_the_end_is_said(tmp_path: Path):
+    run, monitors = made(tmp_path, "updates:every=1000")
+    seen = list(monitors.begin())
+    for step in train(run):
+        seen += monitors.after(step)
+    (told,) = [s.text for s in seen if isinstance(s, NoteRecord)]
+    assert f"updates was not measured: every 1000 steps is beyond the run's {run.steps};" in told
+
+
 def flat(inputs: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(inputs).numel(), classes))
 
