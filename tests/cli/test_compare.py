@@ -239,11 +239,11 @@ def test_an_arm_that_cannot_be_trained_is_named_before_anything_is(capsys, rings
 
 @pytest.mark.processes
 def test_an_arm_that_does_not_fit_in_memory_is_one_sentence(capsys, rings: str):
-    Path("ours.py").write_text(
+    Path("vast.py").write_text(
         "import torch\ndef large(classes): return torch.nn.Linear(10**7, 10**9)\n"
     )
     told = fails(
-        capsys, "compare", rings, "--network", "ours:large,resnet20", "--strategy", "sgd",
+        capsys, "compare", rings, "--network", "vast:large,resnet20", "--strategy", "sgd",
         "--steps", "4", "--batch-size", "32", "--quiet", "--out", "s",
     )  # fmt: skip
     assert "the arm large cannot be trained: there is not enough memory; set a smaller" in told

@@ -86,6 +86,8 @@ def test_wrong_words_are_one_sentence(capsys, run: str, words, told: str):
 
 def test_a_run_without_weights_and_a_script_of_ones_own_are_refused(capsys, run: str):
     Path("empty").mkdir()
+    assert "empty is neither a run's folder nor" in fails(capsys, "export", "empty", "m.onnx")
+    Path("empty/experiment.yaml").touch()
     assert "a run has weights after its first evaluation" in fails(
         capsys, "export", "empty", "m.onnx"
     )
