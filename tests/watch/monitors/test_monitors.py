@@ -305,23 +305,23 @@ def test_a_cost_above_the_share_is_said_once_in_all_sessions(tmp_path: Path):
     assert "of the step time up to step 2;" in told[0]
 
 
-def test_the_cost_of_few_measurements_is_said_at_the_end(tmp_path: Path):
-    run, monitors = made(tmp_path, "curvature:every=1000")
+def notes_of(run: Run, monitors: Monitors) -> list[str]:
     seen = list(monitors.begin())
     for step in train(run):
         seen += monitors.after(step)
-    told = [s.text for s in seen if isinstance(s, NoteRecord) and "of the step time" in s.text]
+    return [each.text for each in seen if isinstance(each, NoteRecord)]
+
+
+def test_the_cost_of_few_measurements_is_said_at_the_end(tmp_path: Path):
+    run, monitors = made(tmp_path, "curvature:every=1000")
+    (told,) = [text for text in notes_of(run, monitors) if "of the step time" in text]
     assert monitors.paces["curvature"].count == 1
-    assert len(told) == 1
-    assert f"of the step time up to step {run.steps};" in told[0]
+    assert f"of the step time up to step {run.steps};" in told
 
 
 def test_what_was_asked_for_and_never_measured_is_said_at_the_end(tmp_path: Path):
     run, monitors = made(tmp_path, "gradients,curvature")
-    seen = list(monitors.begin())
-    for step in train(run):
-        seen += monitors.after(step)
-    told = [s.text for s in seen if isinstance(s, NoteRecord) and "was not measured" in s.text]
+    told = [text for text in notes_of(run, monitors) if "was not measured" in text]
     never = [name for name, pace in monitors.paces.items() if not pace.count]
     assert [text.partition(" was")[0] for text in told] == [f"watch: {name}" for name in never]
     assert "curvature:every=" in told[-1]
@@ -329,10 +329,7 @@ def test_what_was_asked_for_and_never_measured_is_said_at_the_end(tmp_path: Path
 
 def test_what_was_to_be_measured_after_the_end_is_said(tmp_path: Path):
     run, monitors = made(tmp_path, "updates:every=1000")
-    seen = list(monitors.begin())
-    for step in train(run):
-        seen += monitors.after(step)
-    (told,) = [s.text for s in seen if isinstance(s, NoteRecord)]
+    (told,) = notes_of(run, monitors)
     assert f"updates was not measured: every 1000 steps is beyond the run's {run.steps};" in told
 
 
