@@ -102,8 +102,8 @@ def run(words: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get(TRACEBACK, "0") != "0":
             raise
-        unknown = isinstance(error, UnknownOptionError) and given[0] in HAVE_FIELDS
-        leave((unknown and _as_field(error, given[0])) or sentence_of(error))
+        field = _as_field(error, given[0]) if isinstance(error, UnknownOptionError) else ""
+        leave(field or sentence_of(error))
 
 
 def _as_field(error: UnknownOptionError, command: str) -> str:
@@ -114,9 +114,11 @@ def _as_field(error: UnknownOptionError, command: str) -> str:
 
     option = (error.token.keyword or error.token.value or "").partition("=")[0]
     word = option.lstrip("-").replace("-", "_")
+    if command not in HAVE_FIELDS or word in HAVE_OPTIONS:
+        return ""
     new = {"": Experiment, "network.": ResNet} if command != "resume" else {}
     for prefix, kind in {**new, "strategy.": Strategy}.items():
-        if word not in HAVE_OPTIONS and word in (field.name for field in dataclasses.fields(kind)):
+        if word in (field.name for field in dataclasses.fields(kind)):
             return f"there is no option {option}, but a field: --set {prefix}{word}=…"
     return ""
 

@@ -13,6 +13,8 @@ from typing import Any
 from skipwise.description.call import HOME, Call, found_at, packages_of
 from skipwise.description.words import nearest
 
+WRITTEN: dict[type, Any] = {list: tuple, tuple: list, str: Path}
+
 
 @cache
 def public_name(kind: type) -> str:
@@ -163,9 +165,8 @@ def fit(value: Any, hint: Any, where: str) -> Any:
     if not all(isinstance(c, type) for c in classes):  # typing's own, Literal for example
         return value
     if not _is_one_of(value, classes):
-        written = ((tuple, (list,)), (list, (tuple,)), (Path, (str,)))  # as YAML has them
-        kind = next((k for k, forms in written if k in classes and isinstance(value, forms)), None)
-        value = value if kind is None else kind(value)
+        kind = WRITTEN.get(type(value), Any)  # as YAML has it
+        value = kind(value) if kind in classes else value
     # A bool is an int to Python, not to a reader.
     stray = isinstance(value, bool) and {bool, object}.isdisjoint(classes)
     if stray or not _is_one_of(value, classes):
