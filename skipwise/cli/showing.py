@@ -42,7 +42,7 @@ PACKAGES = (
     "optuna",
     "tensorboard",
 )
-INPUT, CLASSES = "3x32x32", 10
+INPUT = "3x32x32"
 
 
 def list_names(what: str | None = None, /, *, json: Flag = False) -> None:
@@ -102,7 +102,7 @@ def describe(
     /,
     *,
     input: str = INPUT,
-    classes: int = CLASSES,
+    classes: int | None = None,
     set: Words = (),
     json: Flag = False,
 ) -> None:
@@ -115,7 +115,7 @@ def describe(
             strategy's name.
         input: Shape of one example of a network, channels first: 3x224x224, 1x28x28, or 8 for
             vectors.
-        classes: Number of a network's outputs.
+        classes: Number of a network's outputs; 10 if left out.
         set: path=value, any field of the network or strategy: width=8, connection=Highway.
         json: Print the result as one JSON object.
 
@@ -125,16 +125,16 @@ def describe(
     """
     from skipwise.networks import measure_size
 
-    if classes < 1:
+    if classes is not None and classes < 1:
         raise ValueError(f"classes must be positive, got {classes}")
     if (strategy := _strategy_named(name)) is not None:
-        if (input, classes) != (INPUT, CLASSES):
+        if (input, classes) != (INPUT, None):
             raise ValueError(f"{name} is a strategy; leave --input and --classes out")
         _print_strategy(strategy, set, json=json)
         return
     settings = [word.removeprefix("network.") for word in set]
     chosen, shape = apply_settings(find_network(name), settings), _shape(input)
-    size = measure_size(chosen, shape, classes=None if classes == CLASSES else classes)
+    size = measure_size(chosen, shape, classes=classes)
     rows = [vars(row) for row in size.rows]
     if json:
         print_json({"network": name, "input": shape, **_sums(size), "rows": rows})

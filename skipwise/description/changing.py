@@ -92,11 +92,7 @@ def _plain_members(kind: type, name: str) -> list[str]:
     return sorted(
         member.__name__
         for member in members
-        if all(
-            {f.default, f.default_factory} != {dataclasses.MISSING}
-            for f in dataclasses.fields(member)
-            if f.init
-        )
+        if all(f.default is not f.default_factory for f in dataclasses.fields(member) if f.init)
     )
 
 

@@ -185,7 +185,7 @@ class Swallows(torch.optim.SGD):
         with torch.enable_grad():
             loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
+            for parameter in (p for p in group["params"] if p.grad is not None):
                 parameter.grad.nan_to_num_()
         super().step()
         return loss

@@ -1,10 +1,8 @@
 """Right strategies that a check once called wrong pass it, and bugs in them are still found."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
-import torch
 from torch.optim import Optimizer
 
 from skipwise.conformity import CHECKS
@@ -12,7 +10,6 @@ from skipwise.conformity.rehearsal import equal
 from skipwise.data import Batch
 from skipwise.strategies import (
     EMA,
-    SGD,
     Freezing,
     Guard,
     Lookahead,
@@ -28,7 +25,7 @@ from skipwise.strategies import (
 )
 from skipwise.strategies.optimisers import Groups
 from skipwise.training.policies.guard import History
-from tests.conformity.planted import ShareInverted
+from tests.conformity.planted import ShareInverted, SwallowedNaN
 
 BY_NAME = {check.name: check for check in CHECKS}
 NORMS_SLOWER = replace(sgd(), rates={"norm": 0.1})
@@ -109,27 +106,9 @@ def test_a_coefficient_that_is_not_read_is_found_where_the_rate_is_low():
     assert "optimiser.base.coefficient, optimiser.base.safeguarded" in outcome.sentence
 
 
-class SwallowsWhatLearns(torch.optim.SGD):
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        with torch.enable_grad():
-            loss = closure()
-        for group in self.param_groups:
-            for parameter in (p for p in group["params"] if p.grad is not None):
-                parameter.grad.nan_to_num_()
-        super().step()
-        return loss
-
-
-@dataclass(frozen=True, kw_only=True)
-class Swallowing(SGD):
-    def build(self, groups: Groups, *, rate: float) -> Optimizer:
-        return SwallowsWhatLearns(groups, lr=rate)
-
-
 @pytest.mark.parametrize("freezing", [None, STOPPED], ids=["all", "head"])
 def test_a_nan_that_is_swallowed_is_found_where_the_trunk_has_stopped(freezing: Freezing | None):
-    outcome = BY_NAME["NaN"](replace(sgd(), optimiser=Swallowing(), freezing=freezing))
+    outcome = BY_NAME["NaN"](replace(sgd(), optimiser=SwallowedNaN(), freezing=freezing))
     assert outcome.passed is False
     assert "nobody is told" in outcome.sentence
 
